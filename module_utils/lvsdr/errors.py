@@ -1,0 +1,39 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one exception of lvsdr, and the list in which a check collects all that is wrong."""
+
+
+class LvsError(Exception):
+    """Something an operator can act on: what is wrong, and in ``hint`` what to do next.
+
+    ``details`` is merged into a module's failure result (what was applied, what was not).
+    """
+
+    def __init__(self, message, hint=None, **details):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = details
+
+    def __str__(self):
+        return "%s: %s" % (self.message, self.hint) if self.hint else self.message
+
+
+class Problems:
+    """All that is wrong with an input, each with the path to the item: ``services[3].destinations[0].port``."""
+
+    def __init__(self):
+        self.found = []
+
+    def add(self, path, text):
+        line = "%s: %s" % (path, text)
+        if line not in self.found:
+            self.found.append(line)
+
+    def raise_if_any(self, what):
+        if self.found:
+            raise LvsError(
+                "%s: %d error%s, and nothing was changed\n%s"
+                % (what, len(self.found), "s"[: len(self.found) > 1], "\n".join("  - " + line for line in self.found)),
+                problems=self.found,
+            )
