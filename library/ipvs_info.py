@@ -1,0 +1,97 @@
+#!/usr/bin/python
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reads the kernel's IPVS table, its connections and counters."""
+
+DOCUMENTATION = r"""
+---
+module: ipvs_info
+short_description: Read the IPVS table of a director
+description:
+  - Returns services, destinations, connections and counters of the kernel's IPVS table, and the state of its sync daemons. Changes nothing.
+options:
+  counters:
+    description: Return counters and rates as well.
+    type: bool
+    default: true
+attributes:
+  check_mode:
+    description: Nothing is ever changed.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+notes:
+  - Needs root and a kernel with IPVS.
+seealso:
+  - module: ipvs_table
+author: the lvsdr authors
+"""
+
+EXAMPLES = r"""
+- name: Wait until a drained server has no active connections
+  ipvs_info:
+  register: ipvs
+  until: ipvs.destinations['198.51.100.21'].active | default(0) == 0
+  retries: 60
+  delay: 10
+"""
+
+RETURN = r"""
+services:
+  description: The table in the words of ipvs_table's options, with the connections of each destination and, where asked for, counters.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - address: 198.51.100.100
+      protocol: tcp
+      port: 80
+      scheduler: mh
+      counters: {conns: 12, inpkts: 80, outpkts: 0, inbytes: 9000, outbytes: 0, cps: 0, inpps: 0, outpps: 0, inbps: 0, outbps: 0}
+      destinations:
+        - {address: 198.51.100.21, forward: dr, weight: 10, active: 3, inactive: 5, persistent: 0}
+destinations:
+  description: Connections of each real server over all services, by address.
+  returned: always
+  type: dict
+  contains:
+    active: {description: Active connections., type: int}
+    inactive: {description: Inactive connections., type: int}
+    weights: {description: Its weight in each service., type: dict}
+text:
+  description: The table as C(ipvsadm -Sn) prints it.
+  returned: always
+  type: str
+timeouts:
+  description: Seconds after which an idle connection is forgotten, for C(tcp), C(tcp_fin) and C(udp).
+  returned: always
+  type: dict
+sync_daemons:
+  description: Connection sync daemons that run (C(state), C(interface), C(id), and more where the kernel tells).
+  returned: always
+  type: list
+  elements: dict
+version:
+  description: Version of IPVS and size of the connection table.
+  returned: always
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.lvsdr import table
+from ..module_utils.lvsdr.errors import LvsError
+
+
+def main():
+    module = AnsibleModule(argument_spec={"counters": {"type": "bool", "default": True}}, supports_check_mode=True)
+    try:
+        result = table.describe_kernel(counters=module.params["counters"])
+    except LvsError as error:
+        module.fail_json(msg=str(error), **error.details)
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,368 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an IPVS table is: services, their destinations, and the checks that a declared table must pass.
+
+A table is a dict of service key to Entry. A service key is ``(family, protocol, address, port)``, where a firewall-mark service has
+the protocol ``fwmark``, the address ``""`` and the mark in the place of the port. A destination key is ``(address, port)``.
+Everything here is plain data: comparing two services is comparing two tuples.
+
+Sources: include/uapi/linux/ip_vs.h, net/netfilter/ipvs/ip_vs_ctl.c, ipvsadm(8).
+"""
+
+import ipaddress
+from collections import namedtuple
+
+from .errors import Problems
+
+SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos")
+# What the three scheduler flag bits of a service mean depends on its scheduler (IP_VS_SVC_F_SCHED1 to 3).
+SCHEDULER_FLAGS = {"sh": ("sh-fallback", "sh-port"), "mh": ("mh-fallback", "mh-port")}
+PROTOCOLS = ("tcp", "udp", "sctp")
+FORWARDS = ("dr", "nat", "tunnel", "local")
+TUNNELS = ("ipip", "gue", "gre")
+MAX_WEIGHT = 2147483647  # a u32 that the kernel takes for a signed number
+MAX_PERSISTENCE = 31 * 24 * 3600  # ipvsadm(8)'s own limit
+
+# family 4 or 6; port is the firewall mark where protocol is "fwmark"; flags are scheduler flags and "ops", sorted;
+# persistence in seconds, 0 for none; netmask is dotted for IPv4 and a prefix length for IPv6, as text; engine "" or "sip".
+Service = namedtuple("Service", "family protocol address port scheduler flags persistence netmask engine")
+# forward as in FORWARDS; thresholds 0 for none; tunnel is () or (type, port, checksum), checksum one of "none", "csum", "remcsum".
+Destination = namedtuple("Destination", "family address port forward weight upper lower tunnel")
+# destinations: key to Destination. connections: key to (active, inactive, persistent) as the kernel counts them.
+Entry = namedtuple("Entry", "service destinations connections")
+# One declared service: destinations as in Entry; checked holds the keys whose weight a health check owns.
+Wanted = namedtuple("Wanted", "service destinations checked absent")
+
+
+def service_key(service):
+    return service[:4]
+
+
+def destination_key(destination):
+    return destination[1:3]
+
+
+def endpoint(address, port):
+    """``address:port`` as ipvsadm writes it, with brackets for IPv6."""
+    return "[%s]:%d" % (address, port) if ":" in address else "%s:%d" % (address, port)
+
+
+def service_name(key):
+    """How messages name a service: ``tcp 198.51.100.100:80`` or ``fwmark 5``."""
+    family, protocol, address, port = key
+    if protocol == "fwmark":
+        return "fwmark %d%s" % (port, " (IPv6)" if family == 6 else "")
+    return "%s %s" % (protocol, endpoint(address, port))
+
+
+def default_netmask(family):
+    return "255.255.255.255" if family == 4 else "128"
+
+
+def parse_address(value):
+    """(family, canonical text) of an address; ValueError where it is none that a host can have."""
+    address = ipaddress.ip_address(str(value).strip())
+    if address.is_multicast or address.is_unspecified:
+        raise ValueError("%s is not a host's address" % address)
+    if getattr(address, "scope_id", None):
+        raise ValueError("%s carries a zone; give the address alone" % address)
+    return address.version, str(address)
+
+
+class Reader:
+    """Takes values out of one declared dict; what is wrong goes to the problems, with the path, and a harmless value comes back."""
+
+    def __init__(self, problems, path, data):
+        self.problems, self.path, self.data = problems, path, data
+
+    def wrong(self, field, text):
+        self.problems.add("%s.%s" % (self.path, field) if field else self.path, text)
+
+    def get(self, field, default=None):
+        value = self.data.get(field)
+        return default if value is None else value
+
+    def known(self, fields):
+        for field in self.data:
+            if field not in fields:
+                self.wrong(field, "no such option; these are: %s" % ", ".join(sorted(fields)))
+
+    def address(self, field, default=None):
+        value = self.get(field, default)
+        if value is None:
+            self.wrong(field, "an address is missing")
+            return None, None
+        try:
+            return parse_address(value)
+        except ValueError:
+            self.wrong(field, "%r is not an IPv4 or IPv6 host address" % value)
+            return None, None
+
+    def integer(self, field, default, low, high, unit=""):
+        value = self.get(field, default)
+        if isinstance(value, bool) or not isinstance(value, (int, str)) or not str(value).strip().lstrip("-").isdecimal():
+            self.wrong(field, "%r is not a whole number" % (value,))
+            return default
+        if not low <= int(value) <= high:
+            self.wrong(field, "%s is out of range; %d to %d%s are possible" % (value, low, high, unit))
+            return default
+        return int(value)
+
+    def choice(self, field, default, choices, hints=None):
+        value = self.get(field, default)
+        if value not in choices:
+            hint = (hints or {}).get(value) or "one of %s is possible" % ", ".join(choices)
+            self.wrong(field, "unknown value %r; %s" % (value, hint))
+            return default
+        return value
+
+    def boolean(self, field, default=False):
+        value = self.get(field, default)
+        if isinstance(value, str) and value.lower() in ("yes", "true", "on", "no", "false", "off"):
+            return value.lower() in ("yes", "true", "on")
+        if not isinstance(value, bool):
+            self.wrong(field, "%r is neither true nor false" % (value,))
+            return default
+        return value
+
+    def items(self, field):
+        """(reader, item) of each dict in a list."""
+        value = self.get(field, [])
+        if not isinstance(value, list):
+            self.wrong(field, "a list is needed, and %r is none" % (value,))
+            return
+        for index, item in enumerate(value):
+            path = "%s.%s[%d]" % (self.path, field, index)
+            if isinstance(item, dict):
+                yield Reader(self.problems, path, item), item
+            else:
+                self.problems.add(path, "a dictionary is needed, and %r is none" % (item,))
+
+
+def read_netmask(reader, field, family, value):
+    """The netmask of a persistent service, by which clients are taken together, as the kernel shows it."""
+    text = str(value).lstrip("/")
+    try:
+        if family == 4:
+            # A prefix length is taken as well as a dotted mask.
+            return str(ipaddress.ip_network("0.0.0.0/" + text).netmask)
+        if not 1 <= int(text) <= 128:
+            raise ValueError
+        return str(int(text))
+    except ValueError:
+        reader.wrong(field, "%r is not a %s" % (value, "netmask" if family == 4 else "prefix length from 1 to 128"))
+        return default_netmask(family)
+
+
+def read_persistence(reader, family):
+    """(seconds, netmask, engine) from ``persistence: {timeout, netmask, engine}``, or from a bare number of seconds."""
+    value = reader.get("persistence")
+    if value is None or value is False:
+        return 0, default_netmask(family), ""
+    if not isinstance(value, dict):
+        value = {} if value is True else {"timeout": value}
+    inner = Reader(reader.problems, reader.path + ".persistence", value)
+    inner.known(("timeout", "netmask", "engine"))
+    seconds = inner.integer("timeout", 300, 1, MAX_PERSISTENCE, " seconds")
+    netmask = read_netmask(inner, "netmask", family, inner.get("netmask", default_netmask(family)))
+    engine = inner.choice("engine", "", ("", "sip"))
+    return seconds, netmask, engine
+
+
+def read_flags(reader, scheduler, protocol):
+    flags = reader.get("scheduler_flags", [])
+    if not isinstance(flags, list):
+        reader.wrong("scheduler_flags", "a list is needed, and %r is none" % (flags,))
+        flags = []
+    possible = SCHEDULER_FLAGS.get(scheduler, ())
+    for flag in flags:
+        if flag not in possible:
+            what = "it takes %s" % ", ".join(possible) if possible else "it takes none"
+            reader.wrong("scheduler_flags", "%r is no flag of scheduler %s; %s" % (flag, scheduler, what))
+    flags = {flag for flag in flags if flag in possible}
+    if reader.boolean("one_packet"):
+        # The kernel takes it for TCP without a word, and then every segment of a connection is scheduled by itself.
+        if protocol in ("tcp", "sctp"):
+            reader.wrong("one_packet", "one-packet scheduling is for UDP; on %s it would tear connections apart" % protocol)
+        flags.add("ops")
+    return tuple(sorted(flags))
+
+
+def read_tunnel(reader, forward):
+    value = reader.get("tunnel")
+    if forward != "tunnel":
+        if value is not None:
+            reader.wrong("tunnel", "is for destinations with forward: tunnel")
+        return ()
+    if not isinstance(value, (dict, type(None))):
+        reader.wrong("tunnel", "a dictionary is needed, and %r is none" % (value,))
+        value = None
+    inner = Reader(reader.problems, reader.path + ".tunnel", value or {})
+    inner.known(("type", "port", "checksum"))
+    kind = inner.choice("type", "ipip", TUNNELS)
+    port = inner.integer("port", 0, 0, 65535)
+    if kind == "gue" and not port:
+        inner.wrong("port", "a GUE tunnel needs the UDP port it goes to")
+    if kind != "gue" and port:
+        inner.wrong("port", "is for GUE tunnels")
+    checksum = inner.choice("checksum", "none", ("none", "csum", "remcsum"))
+    if (kind == "ipip" and checksum != "none") or (kind == "gre" and checksum == "remcsum"):
+        inner.wrong("checksum", "%s is not possible with %s" % (checksum, kind))
+    return (kind, port, checksum)
+
+
+SERVICE_OPTIONS = (
+    "name", "address", "protocol", "port", "firewall_mark", "family", "scheduler", "scheduler_flags", "one_packet", "persistence",
+    "destinations", "state",
+)  # fmt: skip
+DESTINATION_OPTIONS = (
+    "address", "port", "forward", "weight", "upper_threshold", "lower_threshold", "tunnel", "health_checked",
+)  # fmt: skip
+
+
+def read_service(reader):
+    """The Wanted of one declared service; worth something only if no problem was found."""
+    reader.known(SERVICE_OPTIONS)
+    mark = reader.get("firewall_mark")
+    absent = reader.choice("state", "present", ("present", "absent")) == "absent"
+    if mark is not None:
+        for field in ("address", "port", "protocol"):
+            if reader.get(field) is not None:
+                reader.wrong(field, "a firewall-mark service has none; its packets are chosen by their mark")
+        family = 6 if reader.choice("family", "ipv4", ("ipv4", "ipv6")) == "ipv6" else 4
+        protocol, address = "fwmark", ""
+        port = reader.integer("firewall_mark", 1, 1, 0xFFFFFFFF)
+    else:
+        family, address = reader.address("address")
+        protocol = reader.choice("protocol", "tcp", PROTOCOLS)
+        if reader.get("port") is None:
+            reader.wrong("port", "a port is missing; 0 stands for every port and needs persistence")
+        port = reader.integer("port", 0, 0, 65535)
+    scheduler = reader.choice("scheduler", "wlc", SCHEDULERS)
+    flags = read_flags(reader, scheduler, protocol)
+    persistence, netmask, engine = read_persistence(reader, family or 4)
+    if protocol != "fwmark" and port == 0 and reader.get("port") is not None and not persistence and not absent:
+        reader.wrong("port", "port 0 stands for every port and works only with persistence; add it, or name a port")
+    if engine and protocol not in ("udp", "fwmark"):
+        reader.wrong("persistence.engine", "sip reads the Call-ID of UDP packets; this service is %s" % protocol)
+    service = Service(family or 4, protocol, address or "", port, scheduler, flags, persistence, netmask, engine)
+    destinations, checked = {}, set()
+    for inner, _item in reader.items("destinations"):
+        destination, health_checked = read_destination(inner, service)
+        if destination is None:
+            continue
+        key = destination_key(destination)
+        if key in destinations:
+            inner.wrong("", "destination %s stands in this service twice; remove one" % endpoint(*key))
+        destinations[key] = destination
+        if health_checked:
+            checked.add(key)
+    return Wanted(service, destinations, checked, absent)
+
+
+def read_destination(reader, service):
+    reader.known(DESTINATION_OPTIONS)
+    family, address = reader.address("address")
+    forward = reader.choice("forward", "dr", FORWARDS)
+    default_port = 0 if service.protocol == "fwmark" else service.port
+    port = reader.integer("port", default_port, 0, 65535)
+    # The kernel takes another port in silence and delivers to the service's all the same: only NAT rewrites packets.
+    if forward != "nat" and port != default_port:
+        reader.wrong(
+            "port",
+            "%d differs from the service's %d, and forwarding by %s does not rewrite ports; "
+            "let the server listen on %d, or use nat" % (port, default_port, forward, default_port),
+        )
+    weight = reader.integer("weight", 1, 0, MAX_WEIGHT)
+    upper = reader.integer("upper_threshold", 0, 0, 0xFFFFFFFF)
+    lower = reader.integer("lower_threshold", 0, 0, 0xFFFFFFFF)
+    if lower > upper:
+        reader.wrong("lower_threshold", "%d is above the upper threshold %d" % (lower, upper))
+    tunnel = read_tunnel(reader, forward)
+    if family and service.address and family != service.family and forward != "tunnel":
+        reader.wrong("address", "%s is IPv%d and the service IPv%d; only a tunnel joins the two" % (address, family, service.family))
+    health_checked = reader.boolean("health_checked")
+    if family is None:
+        return None, False
+    return Destination(family, address, port, forward, weight, upper, lower, tunnel), health_checked
+
+
+def read_services(data, name="services"):
+    """The declared services (a list of dicts, see ipvs_table's options) as a dict of service key to Wanted.
+
+    Raises LvsError with every error at once, each with its path.
+    """
+    problems = Problems()
+    wanted = {}
+    root = {}
+    for index, item in enumerate(data or []):
+        path = "%s[%d]" % (name, index)
+        if not isinstance(item, dict):
+            problems.add(path, "a dictionary is needed, and %r is none" % (item,))
+            continue
+        found = read_service(Reader(problems, path, item))
+        key = service_key(found.service)
+        if (key[2] or key[1] == "fwmark") and key in wanted:
+            problems.add(path, "%s is declared already as %s; remove one" % (service_name(key), root[key]))
+        wanted[key] = found
+        root[key] = path
+    problems.raise_if_any("The declared services can't be used")
+    return wanted
+
+
+def service_as_dict(entry):
+    """An Entry in the words of ipvs_table's options, defaults left out: what is gathered can be declared."""
+    service = entry.service
+    out = {}
+    if service.protocol == "fwmark":
+        out["firewall_mark"] = service.port
+        if service.family == 6:
+            out["family"] = "ipv6"
+    else:
+        out.update(address=service.address, protocol=service.protocol, port=service.port)
+    out["scheduler"] = service.scheduler
+    flags = [flag for flag in service.flags if flag != "ops"]
+    if flags:
+        out["scheduler_flags"] = flags
+    if "ops" in service.flags:
+        out["one_packet"] = True
+    if service.persistence:
+        out["persistence"] = {"timeout": service.persistence}
+        if service.netmask != default_netmask(service.family):
+            out["persistence"]["netmask"] = service.netmask
+        if service.engine:
+            out["persistence"]["engine"] = service.engine
+    out["destinations"] = [destination_as_dict(entry.destinations[key], service) for key in sorted(entry.destinations, key=address_order)]
+    return out
+
+
+def destination_as_dict(destination, service):
+    out = {"address": destination.address}
+    if destination.port != (0 if service.protocol == "fwmark" else service.port):
+        out["port"] = destination.port
+    out.update(forward=destination.forward, weight=destination.weight)
+    if destination.upper:
+        out["upper_threshold"] = destination.upper
+    if destination.lower:
+        out["lower_threshold"] = destination.lower
+    if destination.tunnel and destination.tunnel != ("ipip", 0, "none"):
+        kind, port, checksum = destination.tunnel
+        out["tunnel"] = {"type": kind}
+        if port:
+            out["tunnel"]["port"] = port
+        if checksum != "none":
+            out["tunnel"]["checksum"] = checksum
+    return out
+
+
+def address_order(key):
+    """Sorts (address, port) keys as numbers, so that .9 comes before .10, IPv4 first."""
+    address = ipaddress.ip_address(key[0])
+    return address.version, int(address), key[1]
+
+
+def service_order(key):
+    family, protocol, address, port = key
+    if protocol == "fwmark":
+        return ("fwmark", family, 0, port)
+    return (protocol, family, int(ipaddress.ip_address(address)), port)

@@ -1,0 +1,170 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From the table that is wanted and the table that is, to the operations in between, with what each does to running streams. Pure."""
+
+from collections import namedtuple
+
+from .errors import LvsError
+from .model import Entry, destination_key, service_key, service_name, service_order
+from .render import destination_command, service_command
+
+STATES = ("merged", "replaced", "overridden", "deleted")
+
+# verb: add-, set- or delete- with service or destination; destination is None for a service's own operations.
+# effect: "keeps", "drains" or "cuts"; connections: how many active ones it concerns.
+Operation = namedtuple("Operation", "verb service destination effect connections")
+
+# add before remove, and weights down before anything goes.
+ORDER = {
+    "add-service": 0,
+    "set-service": 1,
+    "add-destination": 2,
+    "set-destination": 3,
+    "delete-destination": 4,
+    "delete-service": 5,
+}
+
+
+def plan(want, have, state="replaced"):
+    """The operations, in order, that lead from have to want.
+
+    want: service key to Wanted (model.read_services); have: service key to Entry (kernel.Ipvs.read). States:
+    merged adds and changes and removes only what says ``absent``; replaced also removes destinations that were not named, and other
+    services on a declared VIP; overridden removes every other service; deleted removes the named services.
+    """
+    operations = []
+    vips = {key[2] for key in want if key[1] != "fwmark"}
+    for key, wanted in want.items():
+        entry = have.get(key)
+        if state == "deleted" or wanted.absent:
+            if entry:
+                operations.append(_delete_service(entry))
+        elif entry is None:
+            operations.append(Operation("add-service", wanted.service, None, "keeps", 0))
+            for destination_id, destination in wanted.destinations.items():
+                operations.append(_add(wanted, destination_id, destination))
+        else:
+            operations += _change(wanted, entry, prune=state in ("replaced", "overridden"))
+    if state in ("replaced", "overridden"):
+        for key, entry in have.items():
+            if key not in want and (state == "overridden" or key[2] in vips):
+                operations.append(_delete_service(entry))
+    position = {key: index for index, key in enumerate(sorted({service_key(op.service) for op in operations}, key=service_order))}
+    # A new service comes together with its destinations; everything else goes by kind, over the whole table.
+    new = {service_key(op.service) for op in operations if op.verb == "add-service"}
+
+    def order(operation):
+        key = service_key(operation.service)
+        return (0 if key in new else ORDER[operation.verb], position[key], ORDER[operation.verb])
+
+    return sorted(operations, key=order)
+
+
+def _add(wanted, destination_id, destination):
+    # A health check raises the weight once the server has proven itself; until then no stream goes there.
+    if destination_id in wanted.checked:
+        destination = destination._replace(weight=0)
+    return Operation("add-destination", wanted.service, destination, "keeps", 0)
+
+
+def _delete_service(entry):
+    active = sum(counts[0] for counts in entry.connections.values())
+    return Operation("delete-service", entry.service, None, "cuts" if active else "keeps", active)
+
+
+def _change(wanted, entry, prune):
+    operations = []
+    if wanted.service != entry.service:
+        # The kernel changes a service in place, and connections have their destination already.
+        operations.append(Operation("set-service", wanted.service, None, "keeps", 0))
+    for destination_id, destination in wanted.destinations.items():
+        current = entry.destinations.get(destination_id)
+        if current is None:
+            operations.append(_add(wanted, destination_id, destination))
+            continue
+        if destination_id in wanted.checked:
+            destination = destination._replace(weight=current.weight)
+        if destination != current:
+            active = entry.connections.get(destination_id, (0, 0, 0))[0]
+            drains = destination.weight == 0 and current.weight > 0
+            operations.append(
+                Operation("set-destination", wanted.service, destination, "drains" if drains else "keeps", active if drains else 0)
+            )
+    if prune:
+        for destination_id, current in entry.destinations.items():
+            if destination_id not in wanted.destinations:
+                active = entry.connections.get(destination_id, (0, 0, 0))[0]
+                operations.append(Operation("delete-destination", wanted.service, current, "cuts" if active else "keeps", active))
+    return operations
+
+
+def command(operation):
+    """The operation as the ipvsadm command that does the same."""
+    if operation.destination is not None:
+        option = {"add": "-a", "set": "-e", "delete": "-d"}[operation.verb.split("-")[0]]
+        return destination_command(option, operation.service, operation.destination)
+    option = {"add": "-A", "set": "-E", "delete": "-D"}[operation.verb.split("-")[0]]
+    return service_command(option, operation.service)
+
+
+def describe(operation):
+    """One line for an operator: the command, and what it does to running connections."""
+    line = "ipvsadm %s  # %s" % (command(operation), operation.effect)
+    if operation.effect == "keeps":
+        return line + " connections"
+    return line + " %d active connection%s" % (operation.connections, "s"[: operation.connections != 1])
+
+
+def result_of(operation):
+    """The operation as a module returns it."""
+    out = {
+        "action": operation.verb,
+        "service": service_name(service_key(operation.service)),
+        "command": "ipvsadm " + command(operation),
+        "effect": operation.effect,
+        "connections": operation.connections,
+        "text": describe(operation),
+    }
+    if operation.destination is not None:
+        out["destination"] = operation.destination.address
+    return out
+
+
+def check_limits(operations, allow=("add", "change", "remove"), max_cut_connections=None):
+    """Raises LvsError where the plan holds what the operator did not allow; nothing has been applied then."""
+    kinds = {"add": "add", "set": "change", "delete": "remove"}
+    refused = [op for op in operations if kinds[op.verb.split("-")[0]] not in allow]
+    if refused:
+        raise LvsError(
+            "The plan holds %d operation%s that `allow` does not name\n%s"
+            % (len(refused), "s"[: len(refused) != 1], "\n".join("  - " + describe(op) for op in refused)),
+            "allow them, or change what is declared",
+        )
+    if max_cut_connections is not None:
+        # A destination of a service that goes as well is counted with the service.
+        cut = [op for op in operations if op.effect == "cuts"]
+        total = sum(op.connections for op in cut)
+        if total > max_cut_connections:
+            raise LvsError(
+                "The plan would cut %d active connections, and max_cut_connections is %d\n%s"
+                % (total, max_cut_connections, "\n".join("  - " + describe(op) for op in cut)),
+                "drain these first (weight 0), wait until they have ended, then run again",
+            )
+
+
+def applied(table, operations):
+    """The table as it is after the operations: what check mode shows. Connections of what stays are kept."""
+    result = {key: Entry(entry.service, dict(entry.destinations), entry.connections) for key, entry in table.items()}
+    for operation in operations:
+        key = service_key(operation.service)
+        if operation.verb == "add-service":
+            result[key] = Entry(operation.service, {}, {})
+        elif operation.verb == "set-service":
+            result[key] = result[key]._replace(service=operation.service)
+        elif operation.verb == "delete-service":
+            del result[key]
+        elif operation.verb == "delete-destination":
+            del result[key].destinations[destination_key(operation.destination)]
+        else:
+            result[key].destinations[destination_key(operation.destination)] = operation.destination
+    return result

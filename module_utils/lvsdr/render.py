@@ -1,0 +1,63 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Tables as ``ipvsadm -Sn`` prints them and ``ipvsadm -R`` reads them (ipvsadm 1.31, print_service_entry). Pure."""
+
+from .model import address_order, default_netmask, endpoint, service_order
+
+PROTOCOL_OPTIONS = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
+FORWARD_OPTIONS = {"dr": "-g", "nat": "-m", "tunnel": "-i", "local": "-g"}
+CHECKSUM_OPTIONS = {"none": "--tun-nocsum", "csum": "--tun-csum", "remcsum": "--tun-remcsum"}
+
+
+def service_option(key):
+    family, protocol, address, port = key
+    if protocol == "fwmark":
+        return "-f %d%s" % (port, " -6" if family == 6 else "")
+    return "%s %s" % (PROTOCOL_OPTIONS[protocol], endpoint(address, port))
+
+
+def service_command(option, service):
+    """``-A -t 198.51.100.100:80 -s wlc`` and so on; with -D just the service's name."""
+    words = [option, service_option(service[:4])]
+    if option != "-D":
+        words.append("-s " + service.scheduler)
+        flags = [flag for flag in service.flags if flag != "ops"]
+        if flags:
+            words.append("-b " + ",".join(flags))
+        if service.persistence:
+            words.append("-p %d" % service.persistence)
+            if service.netmask != default_netmask(service.family):
+                words.append("-M " + service.netmask)
+            if service.engine:
+                words.append("--pe " + service.engine)
+        if "ops" in service.flags:
+            words.append("-o")
+    return " ".join(words)
+
+
+def destination_command(option, service, destination):
+    words = [option, service_option(service[:4]), "-r " + endpoint(destination.address, destination.port)]
+    if option != "-d":
+        words += [FORWARD_OPTIONS[destination.forward], "-w %d" % destination.weight]
+        if destination.upper:
+            words.append("-x %d" % destination.upper)
+        if destination.lower:
+            words.append("-y %d" % destination.lower)
+        if destination.tunnel and destination.tunnel != ("ipip", 0, "none"):
+            kind, port, checksum = destination.tunnel
+            words.append("--tun-type " + kind)
+            if port:
+                words.append("--tun-port %d" % port)
+            words.append(CHECKSUM_OPTIONS[checksum])
+    return " ".join(words)
+
+
+def render(table):
+    """The whole table as text, a line each, in an order that is the same for the same table."""
+    lines = []
+    for key in sorted(table, key=service_order):
+        entry = table[key]
+        lines.append(service_command("-A", entry.service))
+        for destination_id in sorted(entry.destinations, key=address_order):
+            lines.append(destination_command("-a", entry.service, entry.destinations[destination_id]))
+    return "\n".join(lines) + "\n" if lines else ""

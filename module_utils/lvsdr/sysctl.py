@@ -1,0 +1,56 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Kernel settings under /proc/sys: written, and read back, because the kernel drops some bad values in silence."""
+
+import os
+
+from .errors import LvsError
+
+ROOT = "/proc/sys"
+
+
+def path_of(name):
+    """``net/ipv4/vs/conntrack`` of a name with slashes; interface names may hold dots, so dots are never taken for slashes."""
+    return os.path.join(ROOT, name)
+
+
+def read(name):
+    """The value as text, or None where the kernel has no such setting."""
+    try:
+        with open(path_of(name)) as f:
+            return f.read().strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LvsError("%s can't be read (%s)" % (name, error.strerror))
+
+
+def write(name, value):
+    """Sets one value; LvsError where the kernel refuses or does not keep it."""
+    value = str(value)
+    try:
+        with open(path_of(name), "w") as f:
+            f.write(value)
+    except FileNotFoundError:
+        raise LvsError("This kernel has no setting %s" % name, "see that the name is right and its module is loaded")
+    except OSError as error:
+        raise LvsError("Setting %s to %s failed (%s)" % (name, value, error.strerror), "a container may not be allowed to, or the value is out of range")
+    kept = read(name)
+    if (kept or "").split() != value.split():
+        raise LvsError("%s was set to %s and reads %s" % (name, value, kept), "the value is out of the kernel's range")
+
+
+def differing(prefix, wanted):
+    """{name: (now, wanted)} of the settings under prefix that are not as wanted. Names are checked before anything is written."""
+    out, unknown = {}, []
+    for name, value in sorted(wanted.items()):
+        if isinstance(value, bool):
+            value = int(value)
+        now = read(prefix + name)
+        if now is None:
+            unknown.append(prefix + name)
+        elif now.split() != str(value).split():
+            out[name] = (now, str(value))
+    if unknown:
+        raise LvsError("This kernel has no setting %s" % ", ".join(unknown), "see that the names are right and their module is loaded")
+    return out
