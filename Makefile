@@ -1,0 +1,83 @@
+# One verb a target. `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo lab lab-down site verify test lint unit modules netns kernel molecule bench clean
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+step = @printf '\n==> %s\n' "$@: $(1)"
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+demo: lab ## From nothing to a live stream that plays through a real IPVS direct-routing pair
+	$(call step,deploy and verify)
+	ansible-playbook site.yml
+	$(call step,play)
+	ansible-playbook playbooks/demo.yml
+
+lab: ## Start the lab on this machine (installs what is missing)
+	@tools/bootstrap python lab
+	$(call step,directors under QEMU and the rest as containers)
+	ansible-playbook playbooks/lab.yml
+
+lab-down: ## End the lab and leave nothing behind
+	@tools/bootstrap python
+	ansible-playbook playbooks/lab.yml -e lab_state=absent
+
+site: ## Roll out to the lab
+	ansible-playbook site.yml
+
+verify: ## Prove on the wire that the lab works
+	ansible-playbook playbooks/verify.yml
+
+test: lint unit modules netns kernel molecule ## All tests
+	@printf '\n==> all tests passed\n'
+
+lint: ## ansible-lint, ruff, yamllint
+	@tools/bootstrap python
+	$(call step,ruff)
+	ruff check .
+	ruff format --check .
+	$(call step,yamllint)
+	yamllint -s .
+	$(call step,ansible-lint)
+	ansible-lint --offline --profile production
+
+unit: ## Tests that need nothing
+	@tools/bootstrap python newest
+	$(call step,ansible-core 2.19)
+	.venv/bin/python -m pytest -q tests/unit
+	$(call step,ansible-core 2.21)
+	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest -q tests/unit; else echo 'left out: no Python 3.12 or later was found'; fi
+
+modules: ## Modules against the in-memory kernel
+	@tools/bootstrap python newest
+	$(call step,ansible-core 2.19)
+	.venv/bin/python -m pytest -q tests/modules
+	$(call step,ansible-core 2.21)
+	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest -q tests/modules; else echo 'left out: no Python 3.12 or later was found'; fi
+
+netns: ## ARP on real links, in network namespaces (root)
+	@tools/bootstrap python netns
+	$(call step,network namespaces)
+	.venv/bin/python -m pytest -q tests/netns
+
+kernel: ## ipvs_table against a real IPVS kernel in a guest of its own (root)
+	@tools/bootstrap python lab
+	$(call step,a guest with IPVS)
+	tests/kernel/run
+
+molecule: ## The full topology: create, converge, idempotence, verify (root)
+	@tools/bootstrap python lab
+	$(call step,default scenario)
+	molecule test -s default
+
+bench: ## ipvs_table beside ipvsadm, in the guest (root)
+	@tools/bootstrap python lab
+	$(call step,a guest with IPVS)
+	tests/kernel/run bench
+
+clean: lab-down ## End the lab and remove what was built here
+	rm -rf build .venv .venv-newest

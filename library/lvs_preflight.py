@@ -1,0 +1,116 @@
+#!/usr/bin/python
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reads what the checks before a rollout need to know of a host."""
+
+DOCUMENTATION = r"""
+---
+module: lvs_preflight
+short_description: Read what a rollout needs to know of a host
+description:
+  - Returns the host's interfaces, addresses and programs, and what is missing for its part. Touches nothing.
+  - What follows from it for the whole inventory is computed on the controller by the filter C(lvs_preflight), which names all errors at once.
+options:
+  commands:
+    description: Programs to look for.
+    type: list
+    elements: str
+    default: []
+  paths:
+    description: Files and folders to look for.
+    type: list
+    elements: str
+    default: []
+  kernel_modules:
+    description: Kernel modules that the host must be able to load.
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Nothing is ever changed.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+author: the lvsdr authors
+"""
+
+EXAMPLES = r"""
+- name: Read the directors
+  lvs_preflight:
+    commands: [keepalived]
+    kernel_modules: [ip_vs, ip_vs_mh]
+  register: lvs_preflight
+"""
+
+RETURN = r"""
+interfaces:
+  description: The interfaces in the kernel's order.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    name: {description: Name., type: str}
+    mac: {description: Link-layer address., type: str}
+    type: {description: "The kernel's link type, such as C(ether) or C(loopback).", type: str}
+    arp: {description: Whether it speaks ARP., type: bool}
+    up: {description: Whether it is up., type: bool}
+    addresses: {description: Addresses with prefix lengths., type: list, elements: str}
+commands:
+  description: Path of each program looked for, or null.
+  returned: always
+  type: dict
+paths:
+  description: Whether each path is there.
+  returned: always
+  type: dict
+problems:
+  description: What stands in the way on this host, in sentences.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.lvsdr import host
+from ..module_utils.lvsdr.errors import LvsError
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "commands": {"type": "list", "elements": "str", "default": []},
+            "paths": {"type": "list", "elements": "str", "default": []},
+            "kernel_modules": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    problems = []
+    if os.geteuid() != 0:
+        problems.append("tasks run as an ordinary user; set `become: true` or connect as root")
+    if not os.path.isdir("/run/systemd/system"):
+        problems.append("systemd does not run here; lvsdr starts its services with it")
+    missing = [name for name in module.params["kernel_modules"] if not host.has_module(name)]
+    if missing:
+        problems.append(
+            "the kernel (%s) has no module %s; install a kernel image that ships IPVS" % (os.uname().release, ", ".join(missing))
+        )
+    try:
+        interfaces = host.interfaces()
+    except LvsError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=False,
+        interfaces=interfaces,
+        commands={name: host.find_command(name) for name in module.params["commands"]},
+        paths={path: os.path.exists(path) for path in module.params["paths"]},
+        problems=problems,
+    )
+
+
+if __name__ == "__main__":
+    main()

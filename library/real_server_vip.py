@@ -1,0 +1,124 @@
+#!/usr/bin/python
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Puts VIPs on a real server without letting it answer ARP for them."""
+
+DOCUMENTATION = r"""
+---
+module: real_server_vip
+short_description: Hold VIPs on a real server, silent on ARP
+description:
+  - In direct routing a real server owns the VIP too, and must never tell the link so. This module makes the ARP settings first, reads them back from
+    the kernel for every interface, and only then adds the VIP to C(lo). On removal it is the other way round.
+  - The kernel takes the larger of C(conf/all) and the interface's own value; what counts here is that effective value.
+  - A systemd unit makes the same at boot, before any interface is up. A host that holds no IPv4 VIP any more gets its former settings back.
+options:
+  vips:
+    description: The VIPs, IPv4 and IPv6, with or without C(/32) and C(/128). An empty list removes all that an earlier run added.
+    type: list
+    elements: str
+    required: true
+  purge:
+    description: Remove VIPs that an earlier run added and that are not named now. Without it they are returned as RV(stale).
+    type: bool
+    default: true
+  persist:
+    description: Install the systemd unit C(lvsdr-vip.service), so that the VIPs come back after a reboot.
+    type: bool
+    default: true
+  record_path:
+    description: File that remembers which VIPs were added and the former values of the settings.
+    type: path
+    default: /var/lib/lvsdr/real_server_vip.json
+attributes:
+  check_mode:
+    description: The plan is the same as without check mode.
+    support: full
+  diff_mode:
+    description: Settings of all interfaces, VIPs on lo, and the systemd unit.
+    support: full
+notes:
+  - Needs root and iproute2; the unit needs systemd.
+  - Sources are ip-sysctl.rst of the kernel (arp_ignore, arp_announce, rp_filter) and RFC 826.
+seealso:
+  - module: arp_audit
+author: the lvsdr authors
+"""
+
+EXAMPLES = r"""
+- name: Hold the VIPs
+  real_server_vip:
+    vips: [198.51.100.100, "2001:db8:100::100"]
+
+- name: Take all VIPs off this host
+  real_server_vip:
+    vips: []
+"""
+
+RETURN = r"""
+operations:
+  description: What was done, in order. C(action) is C(set), C(add), C(remove) or C(restore).
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    action: {description: Kind of operation., type: str}
+    sysctl: {description: The setting., type: str, sample: net/ipv4/conf/all/arp_ignore}
+    value: {description: Its new value., type: str}
+    vip: {description: The VIP., type: str}
+    text: {description: The same in one line., type: str}
+vips:
+  description: The VIPs that this module keeps on the host now.
+  returned: always
+  type: list
+  elements: str
+stale:
+  description: VIPs of earlier runs that are not named now and were left because of O(purge=false).
+  returned: always
+  type: list
+  elements: str
+before:
+  description: Settings, VIPs and unit before, in lines.
+  returned: always
+  type: list
+  elements: str
+after:
+  description: The same after. In check mode what they would be.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.lvsdr import real_server
+from ..module_utils.lvsdr.errors import LvsError
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "vips": {"type": "list", "elements": "str", "required": True},
+            "purge": {"type": "bool", "default": True},
+            "persist": {"type": "bool", "default": True},
+            "record_path": {"type": "path", "default": real_server.RECORD},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = real_server.converge(
+            module.params["vips"],
+            purge=module.params["purge"],
+            persist=module.params["persist"],
+            record_path=module.params["record_path"],
+            check=module.check_mode,
+        )
+    except LvsError as error:
+        module.fail_json(msg=str(error), **error.details)
+    except OSError as error:
+        module.fail_json(msg="Holding the VIPs failed: %s; the module needs root" % error)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

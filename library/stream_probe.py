@@ -1,0 +1,241 @@
+#!/usr/bin/python
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Plays a stream as a viewer would."""
+
+DOCUMENTATION = r"""
+---
+module: stream_probe
+short_description: Play an HLS stream and judge how it went
+description:
+  - Plays an HLS stream (RFC 8216) as a viewer's player on this host would, and fails when that viewer would have been unhappy.
+  - A live stream is entered three segments before its end. Its playlist is loaded again after one target duration, or half of one when
+    nothing was new, and a playlist that does not change for three target durations is stale, which is a failure.
+  - Playing begins with the first segment that arrives. When the next one is not there before the buffer is empty, that is a stall.
+  - Loading stops when the wanted seconds of stream are there, so that it often takes less time than watching them would.
+  - It gives up after twice O(duration) and twice O(timeout) in all. It never hangs.
+options:
+  url:
+    description: Address of the playlist, C(http) or C(https), with a host name, an IPv4 address or an IPv6 address in brackets.
+    type: str
+    required: true
+  duration:
+    description: Seconds of stream to play.
+    type: float
+    default: 10
+  segments:
+    description: Stop after this many segments, should they be there before O(duration) is reached.
+    type: int
+  timeout:
+    description: Seconds that one request may take, from connecting to the last byte.
+    type: float
+    default: 10
+  connect_to:
+    description:
+      - Address or name to connect to in place of the host in O(url), which is still the one named to the server.
+      - So a virtual service can be tried before its name points there.
+    type: str
+  source:
+    description: Address of this host to connect from.
+    type: str
+  keepalive:
+    description:
+      - Keep one connection open for all requests, as many players do.
+      - Otherwise every request makes a new connection, and a director schedules each.
+    type: bool
+    default: false
+  validate_certs:
+    description: Whether the certificate of an C(https) server must be valid.
+    type: bool
+    default: true
+  servers_header:
+    description: Response header in which a server says who it is.
+    type: str
+    default: X-Served-By
+  max_stalls:
+    description: How many interruptions (RV(stalls) and RV(jumps)) a viewer may have seen.
+    type: int
+    default: 0
+  min_segments:
+    description: How many segments must have been played.
+    type: int
+    default: 1
+  expect_servers:
+    description: Servers that must have sent at least one segment each, by the value of O(servers_header).
+    type: list
+    elements: str
+    default: []
+attributes:
+  check_mode:
+    description: Nothing is ever changed, and the stream is played in check mode as well.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+notes:
+  - Run it on a viewer. A director cannot test a virtual service whose address it holds, and a real server reaches itself.
+  - The results are returned when it fails, too.
+seealso:
+  - name: HTTP Live Streaming
+    description: RFC 8216.
+    link: https://www.rfc-editor.org/rfc/rfc8216
+author: the lvsdr authors
+"""
+
+EXAMPLES = r"""
+- name: The live stream plays without a stall
+  stream_probe:
+    url: http://198.51.100.100/live/index.m3u8
+  delegate_to: viewer
+
+- name: Every server takes part
+  stream_probe:
+    url: http://[2001:db8:100::100]/live/index.m3u8
+    duration: 30
+    expect_servers: "{{ groups.streaming }}"
+  delegate_to: viewer
+
+- name: A name that does not point to the virtual service yet
+  stream_probe:
+    url: https://live.example.com/live/index.m3u8
+    connect_to: 198.51.100.100
+  delegate_to: viewer
+
+- name: Watch for a minute while a director fails over, with one interruption at the most
+  stream_probe:
+    url: http://198.51.100.100/live/index.m3u8
+    duration: 60
+    timeout: 3
+    keepalive: true
+    max_stalls: 1
+  delegate_to: viewer
+"""
+
+RETURN = r"""
+segments:
+  description: Segments that arrived whole.
+  returned: always
+  type: int
+  sample: 5
+bytes:
+  description: Size of these segments in bytes.
+  returned: always
+  type: int
+  sample: 412848
+played_seconds:
+  description: Duration of these segments in seconds.
+  returned: always
+  type: float
+  sample: 10.0
+startup_seconds:
+  description: Seconds from the first request until the first segment was there. Null if none came.
+  returned: always
+  type: float
+  sample: 0.013
+stalls:
+  description: How often the picture stood still because the buffer was empty.
+  returned: always
+  type: int
+  sample: 0
+stalled_seconds:
+  description: For how many seconds in all.
+  returned: always
+  type: float
+  sample: 0.0
+jumps:
+  description:
+    - How often playing went on in another place.
+    - Because a segment could not be had, or was gone from the playlist before it could be loaded, or the packager had begun anew.
+  returned: always
+  type: int
+  sample: 0
+reloads:
+  description: How often the playlist was loaded again.
+  returned: always
+  type: int
+  sample: 2
+older_playlists:
+  description:
+    - How often a reload brought an older copy of the playlist than the one before, because another server had sent it.
+    - A few are normal where each request may go to another server.
+  returned: always
+  type: int
+  sample: 0
+target_duration:
+  description: The playlist's target duration in seconds. Null if there was no playlist.
+  returned: always
+  type: int
+  sample: 2
+servers:
+  description: How many segments each server sent, by the value of O(servers_header). Segments without this header are not counted.
+  returned: always
+  type: dict
+  sample: {streaming1: 3, streaming2: 2}
+errors:
+  description: All that went wrong on the way, a sentence each. What a player gets over by itself is no failure.
+  returned: always
+  type: list
+  elements: str
+  sample: []
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.lvsdr import probe
+from ..module_utils.lvsdr.errors import LvsError
+
+
+def verdict(params, result):
+    """Raises LvsError for a stream that played, but not well enough. The most telling shortfall comes first."""
+    url, errors = params["url"], result["errors"]
+    because = f" (the last error was: {errors[-1]})" if errors else ""
+    if result["segments"] < params["min_segments"]:
+        raise LvsError(
+            f"{url} played {result['segments']} segments, and {params['min_segments']} are wanted{because}",
+            "look at the stream on its origin, or play it for longer",
+        )
+    if result["stalls"] + result["jumps"] > params["max_stalls"]:
+        raise LvsError(
+            f"{url} stalled {result['stalls']} times, {result['stalled_seconds']} s in all, and jumped {result['jumps']} times,"
+            f" where {params['max_stalls']} interruptions are allowed{because}",
+            f"compare the servers that sent it ({', '.join(sorted(result['servers'])) or 'none said its name'}) one by one",
+        )
+    missing = [name for name in params["expect_servers"] if name not in result["servers"]]
+    if missing:
+        seen = ", ".join(f"{name} {count}" for name, count in sorted(result["servers"].items())) or "none that said its name"
+        raise LvsError(
+            f"{url} got no segment from {', '.join(missing)} (segments by server: {seen})",
+            "look at their weights on the director, or play it for longer",
+        )
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "duration": {"type": "float", "default": 10},
+            "segments": {"type": "int"},
+            "timeout": {"type": "float", "default": 10},
+            "connect_to": {"type": "str"},
+            "source": {"type": "str"},
+            "keepalive": {"type": "bool", "default": False},
+            "validate_certs": {"type": "bool", "default": True},
+            "servers_header": {"type": "str", "default": "X-Served-By"},
+            "max_stalls": {"type": "int", "default": 0},
+            "min_segments": {"type": "int", "default": 1},
+            "expect_servers": {"type": "list", "elements": "str", "default": []},
+        },
+        supports_check_mode=True,
+    )
+    judged = ("max_stalls", "min_segments", "expect_servers")
+    result = {}
+    try:
+        result = probe.play(**{name: value for name, value in module.params.items() if name not in judged})
+        verdict(module.params, result)
+    except LvsError as error:
+        module.fail_json(msg=str(error), **{**result, **error.details})
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

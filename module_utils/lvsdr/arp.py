@@ -1,0 +1,258 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The ARP problem of direct routing: which settings keep a real server silent for its VIPs, and in which order they are made. Pure.
+
+A real server owns the VIP on lo and must never say so on the link. For IPv4 that takes two settings on every interface with a link
+layer, where the kernel takes the larger of conf/all and conf/INTERFACE (net/ipv4/devinet.c, IN_DEV_MAXCONF; ip-sysctl.rst):
+
+- arp_ignore 1, so that it does not answer for an address that is not on the interface that was asked,
+- arp_announce 2, so that its own requests never name the VIP as their sender.
+
+A third one, rp_filter, must not be strict (1): packets for the VIP arrive where the way back may not lead. IPv6 needs none of them:
+an address on lo is not a target of neighbour discovery on another interface.
+"""
+
+import socket
+import struct
+
+from .errors import LvsError, Problems
+from .model import parse_address
+
+# 1, 2 and 8 are silent for an address on lo; 0 and, for a global address, 3 answer (measured, docs/arp-problem.md).
+SILENT_IGNORE = (1, 2, 8)
+SETTINGS = ("arp_ignore", "arp_announce", "rp_filter")
+
+
+def good(setting, effective):
+    """Whether the effective value of a setting does what direct routing needs."""
+    if setting == "arp_ignore":
+        return effective in SILENT_IGNORE
+    if setting == "arp_announce":
+        return effective == 2
+    return effective != 1
+
+
+WANTED = {"arp_ignore": 1, "arp_announce": 2, "rp_filter": 2}
+
+
+def sysctl_name(interface, setting):
+    return "net/ipv4/conf/%s/%s" % (interface, setting)
+
+
+def needed_sysctls(conf):
+    """{name: value} of what must be set.
+
+    conf: ``{"all": {setting: int}, "default": {…}, "eth0": {…}}`` with every interface that has a link layer; ``default`` stands for
+    those that appear later. Where conf/all alone can do it, it does.
+    """
+    out = {}
+    for setting in SETTINGS:
+        everywhere = conf["all"][setting]
+        interfaces = [name for name in conf if name != "all"]
+        wrong = [name for name in interfaces if not good(setting, max(everywhere, conf[name][setting]))]
+        if not wrong:
+            continue
+        target = WANTED[setting]
+        if everywhere != target:
+            out[sysctl_name("all", setting)] = target
+        for name in wrong:
+            if not good(setting, max(target, conf[name][setting])):
+                out[sysctl_name(name, setting)] = target
+    return out
+
+
+def check_vips(vips, addresses):
+    """The wanted VIPs as a list of (family, text); LvsError with all that is wrong.
+
+    addresses: ``[(interface, address, prefix length)]`` of the host as it is.
+    """
+    problems, out = Problems(), []
+    for index, vip in enumerate(vips):
+        path = "vips[%d]" % index
+        text, _, prefix = str(vip).partition("/")
+        try:
+            family, text = parse_address(text)
+        except ValueError:
+            problems.add(path, "%r is not an IPv4 or IPv6 host address" % (vip,))
+            continue
+        full = 32 if family == 4 else 128
+        if prefix and prefix != str(full):
+            problems.add(
+                path,
+                "%s: a VIP on lo is a /%d. With a shorter prefix its whole subnet becomes local to lo and the server is cut off" % (vip, full),
+            )
+            continue
+        for interface, address, length in addresses:
+            if address != text:
+                continue
+            if interface != "lo":
+                problems.add(
+                    path,
+                    "%s is on %s, where this host answers ARP for it; it is the host's own address, or remove it with "
+                    "`ip address del %s/%d dev %s`" % (text, interface, address, length, interface),
+                )
+            elif length != full:
+                problems.add(path, "%s is on lo as /%d, which takes its whole subnet; remove it with `ip address del %s/%d dev lo`" % (text, length, address, length))
+        if (family, text) not in out:
+            out.append((family, text))
+    problems.raise_if_any("The VIPs can't be used on this real server")
+    return out
+
+
+def plan(want, conf, addresses, record, purge):
+    """The operations in order, each ``{"action", …}``: first silence, then the addresses; on the way back the other way round.
+
+    want: (family, text) of each VIP. conf, addresses: as above. record: ``{"vips": [text], "former": {name: value}}``, what an earlier
+    run did. With purge, VIPs of the record that are not wanted go.
+    """
+    operations = []
+    on_lo = {address for interface, address, _length in addresses if interface == "lo"}
+    wanted = [text for _family, text in want]
+    stale = [vip for vip in record["vips"] if vip not in wanted]
+    if any(family == 4 for family, _text in want):
+        for name, value in sorted(needed_sysctls(conf).items()):
+            interface, setting = name.split("/")[-2:]
+            operations.append({"action": "set", "sysctl": name, "value": value, "before": conf[interface][setting]})
+    for vip in wanted:
+        if vip not in on_lo:
+            operations.append({"action": "add", "vip": vip})
+    if purge:
+        for vip in stale:
+            if vip in on_lo:
+                operations.append({"action": "remove", "vip": vip})
+        if all(":" in vip for vip in wanted):
+            # Only a host without any VIP gets its former values back: VIPs share these settings.
+            for name, value in sorted(record["former"].items()):
+                operations.append({"action": "restore", "sysctl": name, "value": value})
+    return operations, stale
+
+
+def describe(operation):
+    if operation["action"] == "set":
+        return "sysctl %s = %s (was %s)" % (operation["sysctl"], operation["value"], operation["before"])
+    if operation["action"] == "restore":
+        return "sysctl %s = %s (as before lvsdr)" % (operation["sysctl"], operation["value"])
+    return "ip address %s %s dev lo" % ("add" if operation["action"] == "add" else "del", full_prefix(operation["vip"]))
+
+
+def full_prefix(vip):
+    return vip + ("/128" if ":" in vip else "/32")
+
+
+UNIT_NAME = "lvsdr-vip.service"
+
+
+def unit(vips, sysctls, ip="/usr/sbin/ip", sysctl="/usr/sbin/sysctl"):
+    """The systemd unit that makes the same at boot: settings first, then addresses, before any interface is configured."""
+    lines = [
+        "# Managed by lvsdr (real_server_vip).",
+        "[Unit]",
+        "Description=VIPs of direct routing on lo, silent on ARP",
+        "DefaultDependencies=no",
+        # After the files of others have been applied, and before anything can be heard on a link.
+        "After=systemd-sysctl.service",
+        "Before=network-pre.target shutdown.target",
+        "Wants=network-pre.target",
+        "Conflicts=shutdown.target",
+        "",
+        "[Service]",
+        "Type=oneshot",
+        "RemainAfterExit=yes",
+    ]
+    lines += ["ExecStart=%s -q -w %s=%s" % (sysctl, name, value) for name, value in sorted(sysctls.items())]
+    lines += ["ExecStart=%s address replace %s dev lo%s" % (ip, full_prefix(vip), lifetime(vip)) for vip in vips]
+    return "\n".join([*lines, "", "[Install]", "WantedBy=sysinit.target", ""])
+
+
+def lifetime(vip):
+    # Deprecated from the start: IPv6 then never chooses the VIP as the source of a connection of the server's own.
+    return " nodad preferred_lft 0" if ":" in vip else ""
+
+
+# --- packets of the audit -----------------------------------------------------------------------------------------------------------
+
+ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD
+BROADCAST = b"\xff" * 6
+
+
+def mac_text(data):
+    return ":".join("%02x" % byte for byte in data)
+
+
+def arp_request(mac, sender, target):
+    """An Ethernet frame that asks who has target (RFC 826). mac: 6 bytes; sender: own address, or 0.0.0.0 for a probe (RFC 5227)."""
+    return (
+        BROADCAST + mac + struct.pack("!HHHBBH", ETH_P_ARP, 1, 0x0800, 6, 4, 1)
+        + mac + socket.inet_aton(sender) + b"\0" * 6 + socket.inet_aton(target)
+    )  # fmt: skip
+
+
+def neighbour_solicitation(mac, sender, target):
+    """An Ethernet frame that asks who has the IPv6 target (RFC 4861, 4.3), sent to its solicited-node group."""
+    packed = socket.inet_pton(socket.AF_INET6, target)
+    group = socket.inet_pton(socket.AF_INET6, "ff02::1:ff00:0")[:13] + packed[13:]
+    source = socket.inet_pton(socket.AF_INET6, sender)
+    body = struct.pack("!BBHI", 135, 0, 0, 0) + packed + b"\x01\x01" + mac
+    pseudo = source + group + struct.pack("!IHBB", len(body), 0, 0, 58)
+    body = body[:2] + struct.pack("!H", checksum(pseudo + body)) + body[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(body), 58, 255) + source + group
+    return b"\x33\x33" + group[12:] + mac + struct.pack("!H", ETH_P_IPV6) + header + body
+
+
+def checksum(data):
+    """The Internet checksum (RFC 1071)."""
+    if len(data) % 2:
+        data += b"\0"
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def answer(frame):
+    """(address, mac) where a frame says who has an address: an ARP reply, or a neighbour advertisement; otherwise None."""
+    if len(frame) < 14:
+        return None
+    kind = struct.unpack_from("!H", frame, 12)[0]
+    if kind == ETH_P_ARP and len(frame) >= 42 and frame[20:22] == b"\x00\x02":
+        return socket.inet_ntoa(frame[28:32]), mac_text(frame[22:28])
+    if kind == ETH_P_IPV6 and len(frame) >= 78 and frame[20] == 58 and frame[54] == 136:
+        target = socket.inet_ntop(socket.AF_INET6, frame[62:78])
+        # The target's link-layer address is in an option, which a unicast answer may leave out.
+        if len(frame) >= 86 and frame[78] == 2:
+            return target, mac_text(frame[80:86])
+        return target, mac_text(frame[6:12])
+    return None
+
+
+def verdict(vip, macs, owners):
+    """(verdict, sentence): ``one owner``, ``leak`` or ``nobody``.
+
+    macs: all that answered. owners: {mac: name} of the hosts that may; empty where anybody may, as long as it is one.
+    """
+    names = ["%s (%s)" % (mac, owners[mac]) if mac in owners else mac for mac in macs]
+    if not macs:
+        return "nobody", "nobody answers for %s; see that keepalived runs on a director and holds it" % vip
+    strangers = [mac for mac in macs if owners and mac not in owners]
+    if strangers:
+        return "leak", "%s answers for %s and is no director: that host takes the service; deploy it with real_server_vip" % (
+            " and ".join(strangers),
+            vip,
+        )
+    if len(macs) > 1:
+        return "leak", "%d hosts answer for %s: %s; only the active director may" % (len(macs), vip, ", ".join(names))
+    return "one owner", "%s answers for %s" % (names[0], vip)
+
+
+def check_audit(vips):
+    """The addresses to audit as (family, text); LvsError with all that is wrong."""
+    problems, out = Problems(), []
+    for index, vip in enumerate(vips):
+        try:
+            out.append(parse_address(vip))
+        except ValueError:
+            problems.add("vips[%d]" % index, "%r is not an IPv4 or IPv6 host address" % (vip,))
+    problems.raise_if_any("The audit can't be made")
+    if not out:
+        raise LvsError("There is no VIP to audit", "name at least one in `vips`")
+    return out

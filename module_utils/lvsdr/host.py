@@ -1,0 +1,71 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a host has: its interfaces and addresses, as iproute2 tells them. IO."""
+
+import json
+import os
+import shutil
+import subprocess
+
+from . import sysctl
+from .arp import SETTINGS, sysctl_name
+from .errors import LvsError
+
+
+def run(*command):
+    """Output of a command; LvsError with what it said where it fails."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except OSError as error:
+        raise LvsError("%s can't be run (%s)" % (command[0], error.strerror), "install it on this host")
+    if done.returncode:
+        raise LvsError("`%s` failed: %s" % (" ".join(command), (done.stderr or done.stdout).strip()))
+    return done.stdout
+
+
+def interfaces():
+    """``[{"name", "mac", "type", "arp", "up", "addresses": ["a/p"]}]``; type is the kernel's link type, such as ether or loopback."""
+    out = []
+    for link in json.loads(run("ip", "-j", "address", "show") or "[]"):
+        if "ifname" not in link:
+            continue
+        out.append(
+            {
+                "name": link["ifname"],
+                "mac": link.get("address", ""),
+                "type": link.get("link_type", ""),
+                "arp": "NOARP" not in link.get("flags", []),
+                "up": "UP" in link.get("flags", []),
+                "addresses": [
+                    "%s/%d" % (info["local"], info["prefixlen"])
+                    for info in link.get("addr_info", [])
+                    if info.get("scope") != "link" and "local" in info
+                ],
+            }
+        )
+    return out
+
+
+def arp_conf(links):
+    """``{"all": {setting: int}, "default": {…}, "eth0": {…}}``, with every interface that speaks ARP."""
+    names = ["all", "default"] + [link["name"] for link in links if link["type"] != "loopback" and link["arp"]]
+    out = {}
+    for name in names:
+        values = {setting: sysctl.read(sysctl_name(name, setting)) for setting in SETTINGS}
+        # An interface that vanished meanwhile has nothing to answer with.
+        if None not in values.values():
+            out[name] = {setting: int(value) for setting, value in values.items()}
+    return out
+
+
+def find_command(name):
+    """Path of a program, also in the folders that a user's PATH leaves out; None where it is missing."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin")
+
+
+def has_module(name):
+    """Whether the running kernel has a module, loaded, built in or on disk."""
+    if os.path.isdir("/sys/module/" + name):
+        return True
+    modprobe = find_command("modprobe")
+    return bool(modprobe) and subprocess.run([modprobe, "-n", "-q", name], stdin=subprocess.DEVNULL).returncode == 0

@@ -1,0 +1,134 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""keepalived.conf of one director, made from the same resolved services as its IPVS table. Pure.
+
+Source of the keywords: keepalived.conf(5) of keepalived 2.2.7.
+"""
+
+from .errors import LvsError, Problems
+from .model import MAX_WEIGHT, default_netmask
+from .resolve import director_vips, host_address
+
+METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN"}
+NAME = "lvsdr"
+
+
+def render(services, director, inventory, settings):
+    """The text of keepalived.conf.
+
+    settings: ``interface``, ``priority`` (1 to 254), ``virtual_router_id`` (1 to 255), ``advertisement_interval`` (seconds), and
+    ``authentication`` is left out on purpose (keepalived's own page says it protects nothing).
+    """
+    problems = Problems()
+    for name, low, high in (("priority", 1, 254), ("virtual_router_id", 1, 255)):
+        value = settings.get(name)
+        if isinstance(value, bool) or not str(value).isdecimal() or not low <= int(value) <= high:
+            problems.add("director_%s of %s" % (name, director), "%r is not a whole number from %d to %d" % (value, low, high))
+    problems.raise_if_any("keepalived can't be configured")
+    lines = [
+        "# Managed by lvsdr, made from virtual_services: changes made here go with the next rollout.",
+        "global_defs {",
+        "    router_id %s" % director,
+    ]
+    vips = director_vips(services)
+    if vips:
+        lines.append("    lvs_sync_daemon %s %s" % (settings["interface"], NAME))
+    lines += ["}", ""]
+    if vips:
+        lines += _instance(vips, director, inventory, settings)
+    for service in services:
+        if not service["absent"]:
+            lines += _virtual_server(service)
+    return "\n".join(lines)
+
+
+def _instance(vips, director, inventory, settings):
+    # One instance carries both families, so that they always move together; its own packets are of one family.
+    family = 4 if any(":" not in vip for vip in vips) else 6
+    own = host_address(inventory["hosts"].get(director, {}), family)
+    peers = []
+    for host in inventory["groups"].get("directors", []):
+        if host != director:
+            address = host_address(inventory["hosts"].get(host, {}), family)
+            if address is None or own is None:
+                raise LvsError(
+                    "Directors %s and %s have no IPv%d address to speak VRRP over" % (director, host, family),
+                    "set ansible_host or real_server_address%s on both" % ("6" if family == 6 else ""),
+                )
+            peers.append(address)
+    lines = [
+        "vrrp_instance %s {" % NAME,
+        "    state BACKUP",
+        "    interface %s" % settings["interface"],
+        "    virtual_router_id %d" % int(settings["virtual_router_id"]),
+        "    priority %d" % int(settings["priority"]),
+        "    advert_int %s" % settings["advertisement_interval"],
+        "    garp_master_refresh 60",
+    ]
+    if peers:
+        lines += ["    unicast_src_ip %s" % own, "    unicast_peer {", *("        " + peer for peer in peers), "    }"]
+    for keyword, wanted in (("virtual_ipaddress", family), ("virtual_ipaddress_excluded", 10 - family)):
+        members = [vip for vip in vips if (6 if ":" in vip else 4) == wanted]
+        if members:
+            lines.append("    %s {" % keyword)
+            lines += ["        %s/%d dev %s" % (vip, 32 if wanted == 4 else 128, settings["interface"]) for vip in members]
+            lines.append("    }")
+    return lines + ["}", ""]
+
+
+def _virtual_server(service):
+    table, check = service["table"], service["health_check"]
+    mark = table.get("firewall_mark")
+    name = "fwmark %s" % mark if mark is not None else "%s %s" % (table["address"], table["port"])
+    lines = ["# %s" % service["name"], "virtual_server %s {" % name]
+    if mark is not None:
+        lines.append("    ip_family %s" % ("inet6" if service["family"] == 6 else "inet"))
+    lines.append("    lvs_sched %s" % table.get("scheduler", "wlc"))
+    lines += ["    %s" % flag for flag in table.get("scheduler_flags") or []]
+    lines.append("    lvs_method %s" % METHODS[service["mode"]])
+    # Without this line keepalived takes UDP.
+    lines.append("    protocol %s" % table.get("protocol", "tcp").upper())
+    if table.get("one_packet"):
+        lines.append("    ops")
+    persistence = table.get("persistence")
+    if persistence:
+        persistence = persistence if isinstance(persistence, dict) else {"timeout": persistence}
+        lines.append("    persistence_timeout %s" % persistence.get("timeout", 300))
+        netmask = str(persistence.get("netmask") or default_netmask(service["family"]))
+        if netmask != default_netmask(service["family"]):
+            lines.append("    persistence_granularity %s" % netmask.lstrip("/"))
+        if persistence.get("engine"):
+            lines.append("    persistence_engine %s" % persistence["engine"])
+    if check:
+        # A server counts as down until a check has succeeded, and a failed one keeps its entry with weight 0.
+        lines += ["    alpha", "    delay_loop %d" % check["interval"]]
+    for destination, host in zip(table["destinations"], service["hosts"]):
+        lines += _real_server(service, destination, host, check)
+    return lines + ["}", ""]
+
+
+def _real_server(service, destination, host, check):
+    table = service["table"]
+    port = destination.get("port", table.get("port", 0))
+    lines = ["    # %s" % host, "    real_server %s %s {" % (destination["address"], port)]
+    lines.append("        weight %d" % min(int(destination["weight"]), MAX_WEIGHT))
+    if destination.get("health_checked"):
+        lines.append("        inhibit_on_failure")
+        lines += ["        " + line for line in _checker(check)]
+    return lines + ["    }"]
+
+
+def _checker(check):
+    common = [
+        "    connect_timeout %d" % check["timeout"],
+        "    retry %d" % check["retries"],
+        "    delay_before_retry 1",
+    ]
+    if check.get("port"):
+        common.insert(0, "    connect_port %d" % check["port"])
+    if check["type"] == "tcp":
+        return ["TCP_CHECK {", *common, "}"]
+    url = ["    url {", "        path %s" % check["path"], "        status_code %d" % check["status"]]
+    if check.get("host"):
+        url.append("        virtualhost %s" % check["host"])
+    return ["HTTP_GET {", *url, "    }", *common, "}"]

@@ -1,0 +1,475 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From what an operator writes (virtual_services, groups, host variables) to services with destinations, and every check of it. Pure.
+
+An inventory is ``{"groups": {name: [host, …]}, "hosts": {host: {variable: value}}}`` with the variables in HOST_VARIABLES, and for the
+checks also ``facts`` (what lvs_preflight read from the host).
+
+A resolved service is a plain dict: ``name``, ``mode``, ``table`` (the service in the words of ipvs_table's options) and ``health_check``
+(a dict, or None), ``hosts`` (its real servers' names in the order of the destinations). keepalived.conf and the IPVS table are made
+from the same list.
+"""
+
+import ipaddress
+
+from .errors import LvsError, Problems
+from .model import (
+    MAX_WEIGHT, PROTOCOLS, SCHEDULERS, Reader, endpoint, parse_address, read_service, service_key, service_name,
+)  # fmt: skip
+
+HOST_VARIABLES = (
+    "ansible_host", "real_server_address", "real_server_address6", "real_server_weight", "real_server_state", "real_server_port",
+    "director_interface",
+)  # fmt: skip
+MODES = ("dr", "nat", "tunnel")
+MODE_HINTS = {
+    "snat": "this version forwards by dr, nat or tunnel; snat needs another program than IPVS",
+    "proxy": "this version forwards by dr, nat or tunnel; proxy needs another program than IPVS",
+}
+SERVICE_FIELDS = (
+    "name", "mode", "addresses", "protocol", "ports", "firewall_mark", "scheduler", "scheduler_flags", "one_packet", "persistence",
+    "real_servers", "health_check", "stream", "state",
+)  # fmt: skip
+CHECK_TYPES = ("tcp", "http")
+CHECK_FIELDS = {
+    "tcp": ("type", "port", "interval", "timeout", "retries"),
+    "http": ("type", "port", "interval", "timeout", "retries", "path", "status", "host"),
+}
+# Parts of an inventory that a director needs, and the group names that are fixed.
+DIRECTORS = "directors"
+
+
+def resolve(virtual_services, inventory):
+    """The resolved services; LvsError with every error of the declaration at once."""
+    problems = Problems()
+    services = _resolve(virtual_services, inventory, problems)
+    problems.raise_if_any("The inventory can't be used")
+    return services
+
+
+def _resolve(virtual_services, inventory, problems):
+    if not isinstance(virtual_services, list) or not virtual_services:
+        problems.add("virtual_services", "a list with at least one service is needed, for example in group_vars/all.yml")
+        return []
+    resolved, names, keys = [], {}, {}
+    for index, item in enumerate(virtual_services):
+        path = "virtual_services[%d]" % index
+        if not isinstance(item, dict):
+            problems.add(path, "a dictionary is needed, and %r is none" % (item,))
+            continue
+        name = item.get("name")
+        if not isinstance(name, str) or not name:
+            problems.add(path + ".name", "a name is missing; messages and keepalived.conf use it")
+        elif name in names:
+            problems.add(path + ".name", "%r is the name of %s already" % (name, names[name]))
+        else:
+            names[name] = path
+        for service in _resolve_one(Reader(problems, path, item), inventory, problems):
+            key = service["key"]
+            if key in keys:
+                problems.add(path, "%s is declared by %s already; remove one" % (service_name(key), keys[key]))
+            keys[key] = path
+            resolved.append(service)
+    return resolved
+
+
+def _resolve_one(reader, inventory, problems):
+    reader.known(SERVICE_FIELDS)
+    mode = reader.choice("mode", "dr", MODES, MODE_HINTS)
+    state = reader.choice("state", "present", ("present", "absent"))
+    mark = reader.get("firewall_mark")
+    ports = reader.get("ports", [])
+    addresses = reader.get("addresses", [])
+    if not isinstance(addresses, list) or not addresses:
+        reader.wrong("addresses", "a list with at least one VIP is needed")
+        addresses = []
+    if mark is not None:
+        if ports:
+            reader.wrong("ports", "a firewall-mark service has none; the rule that sets mark %s chooses them" % (mark,))
+    elif not isinstance(ports, list) or not ports:
+        reader.wrong("ports", "a list with a port is needed")
+    elif len(ports) > 1:
+        reader.wrong(
+            "ports",
+            "several ports need a firewall-mark service: mark their packets on the directors and name the mark as firewall_mark, "
+            "or declare one service for each port",
+        )
+    if reader.get("protocol") is not None:
+        reader.choice("protocol", "tcp", PROTOCOLS)
+    reader.choice("scheduler", "wlc", SCHEDULERS)
+    check = read_health_check(reader)
+    stream = reader.get("stream")
+    if stream is not None and not is_path(stream):
+        reader.wrong("stream", "%r is no path of a stream; give one such as /live/index.m3u8" % (stream,))
+    hosts = _real_servers(reader, inventory) if state == "present" else []
+    out = []
+    families = set()
+    for position, address in enumerate(addresses):
+        where = "%s.addresses[%d]" % (reader.path, position)
+        try:
+            family, text = parse_address(address)
+        except ValueError:
+            problems.add(where, "%r is not an IPv4 or IPv6 host address" % (address,))
+            continue
+        if mark is not None:
+            if family in families:
+                continue  # one firewall-mark service of a family serves all VIPs of it
+            families.add(family)
+            table = {"firewall_mark": mark, "family": "ipv%d" % family}
+        else:
+            table = {"address": text, "protocol": reader.get("protocol", "tcp"), "port": ports[0] if isinstance(ports, list) and ports else None}
+        for field in ("scheduler", "scheduler_flags", "one_packet", "state"):
+            if reader.get(field) is not None:
+                table[field] = reader.get(field)
+        persistence = reader.get("persistence")
+        if persistence is not None:
+            table["persistence"] = _persistence_of(persistence, family)
+        table["destinations"] = _destinations(reader, mode, family, hosts, inventory, check, problems)
+        # What the table module would refuse is refused here, under the name the operator knows.
+        inner = Problems()
+        wanted = read_service(Reader(inner, reader.path, table))
+        for line in inner.found:
+            text_path, _, text_rest = line.partition(": ")
+            if not (table.get("port") is None and text_path.endswith(".port") and mark is None):
+                problems.add(_operators_path(text_path, reader.path, hosts), text_rest)
+        vips = [text] if mark is None else [str(a) for a in addresses if _family(a) == family]
+        out.append(
+            {
+                "name": reader.get("name"), "mode": mode, "vips": vips, "family": family, "table": table, "health_check": check,
+                "stream": stream, "hosts": [host for host, _path in hosts], "absent": state == "absent", "key": service_key(wanted.service),
+            }
+        )  # fmt: skip
+    return out
+
+
+def _family(address):
+    try:
+        return parse_address(address)[0]
+    except ValueError:
+        return None
+
+
+def _persistence_of(value, family):
+    """A netmask belongs to one family: where a service has both, the other keeps single clients."""
+    if isinstance(value, dict) and "netmask" in value:
+        if ("." in str(value["netmask"])) != (family == 4):
+            return {key: item for key, item in value.items() if key != "netmask"}
+    return value
+
+
+def _operators_path(path, prefix, hosts):
+    """A path into the table's words, turned into one the operator wrote."""
+    rest = path[len(prefix) :]
+    if rest.startswith(".destinations["):
+        index, _, field = rest[len(".destinations[") :].partition("].")
+        host = hosts[int(index.rstrip("]"))][0]
+        return "%s (real server %s%s)" % (prefix, host, ", " + field if field else "")
+    if rest == ".port":
+        return prefix + ".ports[0]"
+    return path
+
+
+def _real_servers(reader, inventory):
+    """(host, path to its variables) of a service's group."""
+    group = reader.get("real_servers")
+    if not isinstance(group, str) or not group:
+        reader.wrong("real_servers", "the name of an inventory group is needed")
+        return []
+    hosts = inventory["groups"].get(group)
+    if hosts is None:
+        known = ", ".join(sorted(name for name in inventory["groups"] if name not in ("all", "ungrouped")))
+        reader.wrong("real_servers", "there is no group %r in the inventory; these are: %s" % (group, known))
+        return []
+    if not hosts:
+        reader.wrong("real_servers", "group %r is empty; put its hosts into the inventory" % group)
+    return [(host, "hosts[%s]" % host) for host in hosts]
+
+
+def host_address(variables, family):
+    """A host's own address of a family, or None: real_server_address and real_server_address6, else ansible_host."""
+    for name in ("real_server_address", "real_server_address6", "ansible_host"):
+        value = variables.get(name)
+        if value is not None and _family(value) == family:
+            return parse_address(value)[1]
+    return None
+
+
+def _destinations(reader, mode, family, hosts, inventory, check, problems):
+    out = []
+    for host, path in hosts:
+        variables = inventory["hosts"].get(host, {})
+        for name in ("real_server_address", "real_server_address6"):
+            if variables.get(name) is not None and _family(variables[name]) is None:
+                problems.add("%s.%s" % (path, name), "%r is not an IPv4 or IPv6 host address" % (variables[name],))
+        values = Reader(problems, path, variables)
+        weight = values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
+        state = values.choice("real_server_state", "active", ("active", "drained"))
+        address = host_address(variables, family)
+        if address is None:
+            problems.add(
+                path,
+                "%s has no IPv%d address for service %s; set real_server_address%s"
+                % (host, family, reader.get("name"), "6" if family == 6 else ""),
+            )
+            # Something to go on with, so that all other errors are found as well.
+            address = "192.0.2.1" if family == 4 else "2001:db8::1"
+        destination = {"address": address, "forward": mode, "weight": 0 if state == "drained" else weight}
+        if variables.get("real_server_port") is not None:
+            destination["port"] = variables["real_server_port"]
+        # A drained server's weight is ours: no check may raise it.
+        if check and destination["weight"]:
+            destination["health_checked"] = True
+        out.append(destination)
+    return out
+
+
+def read_health_check(reader):
+    value = reader.get("health_check")
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        reader.wrong("health_check", "a dictionary such as {type: http, path: /healthz} is needed")
+        return None
+    inner = Reader(reader.problems, reader.path + ".health_check", value)
+    kind = inner.choice("type", "tcp", CHECK_TYPES)
+    inner.known(CHECK_FIELDS[kind])
+    if reader.get("protocol", "tcp") != "tcp" and inner.get("port") is None:
+        inner.wrong("port", "a %s check needs a TCP port to connect to; the service is %s" % (kind, reader.get("protocol")))
+    if reader.get("firewall_mark") is not None and inner.get("port") is None:
+        inner.wrong("port", "a firewall-mark service has no port of its own; name the one to check")
+    check = {
+        "type": kind,
+        "interval": inner.integer("interval", 2, 1, 3600, " seconds"),
+        "timeout": inner.integer("timeout", 2, 1, 600, " seconds"),
+        "retries": inner.integer("retries", 2, 0, 100),
+    }
+    if inner.get("port") is not None:
+        check["port"] = inner.integer("port", 80, 1, 65535)
+    if kind == "http":
+        check["path"] = inner.get("path", "/")
+        if not is_path(check["path"]):
+            inner.wrong("path", "%r is no path; it begins with / and has neither blanks, quotes nor braces" % (check["path"],))
+        check["status"] = inner.integer("status", 200, 100, 599)
+        if inner.get("host") is not None:
+            check["host"] = str(inner.get("host"))
+            if not check["host"].replace("-", "").replace(".", "").isalnum():
+                inner.wrong("host", "%r is no host name" % check["host"])
+    return check
+
+
+def is_path(value):
+    """Whether it is a URL path that keepalived.conf can carry as it stands."""
+    return isinstance(value, str) and value.startswith("/") and not any(character in value for character in " \"'{}#!\n")
+
+
+def streams(services):
+    """``[{"name", "vip", "url"}]`` of everything that a viewer can play."""
+    out = []
+    for service in services:
+        if service["stream"] and not service["absent"] and "port" in service["table"]:
+            for vip in service["vips"]:
+                url = "http://%s%s" % (endpoint(vip, int(service["table"]["port"])), service["stream"])
+                out.append({"name": service["name"], "vip": vip, "url": url})
+    return out
+
+
+def macs(inventory, group):
+    """``{mac: host}`` of a group's interfaces, as their facts tell."""
+    return {
+        interface["mac"]: host
+        for host in inventory["groups"].get(group, [])
+        for interface in _facts(inventory, host).get("interfaces", [])
+        if interface["type"] == "ether"
+    }
+
+
+def interface_of(services, facts):
+    """The interface of a director whose subnet holds the first VIP."""
+    for vip in director_vips(services):
+        for interface in facts["interfaces"]:
+            for text in interface["addresses"]:
+                network = ipaddress.ip_interface(text).network
+                if interface["name"] != "lo" and network.num_addresses > 1 and ipaddress.ip_address(vip) in network:
+                    return interface["name"]
+    raise LvsError("No interface of this director has a subnet that holds a VIP", "set director_interface")
+
+
+def holds_vip(services, facts):
+    """Whether a director is the active one: it holds a VIP outside lo."""
+    vips = set(director_vips(services))
+    return any(
+        text.split("/")[0] in vips
+        for interface in facts.get("interfaces", [])
+        if interface["name"] != "lo"
+        for text in interface["addresses"]
+    )
+
+
+def vips_of_host(services, host, mode=("dr", "tunnel")):
+    """The VIPs that a real server must hold itself, in order: those of its direct-routing and tunnel services."""
+    out = []
+    for service in services:
+        if host in service["hosts"] and service["mode"] in mode:
+            out += [vip for vip in service["vips"] if vip not in out]
+    return out
+
+
+def director_vips(services):
+    """The VIPs that keepalived holds, in order, without those of absent services."""
+    out = []
+    for service in services:
+        if not service["absent"]:
+            out += [vip for vip in service["vips"] if vip not in out]
+    return out
+
+
+def real_servers(services):
+    """The names of all real servers, in order."""
+    out = []
+    for service in services:
+        out += [host for host in service["hosts"] if host not in out]
+    return out
+
+
+def tables(services):
+    """The ``services`` of ipvs_table."""
+    return [service["table"] for service in services]
+
+
+def kernel_modules(services):
+    """Kernel modules the services need, sorted."""
+    found = {"ip_vs"}
+    for service in services:
+        found.add("ip_vs_" + service["table"].get("scheduler", "wlc"))
+        persistence = service["table"].get("persistence")
+        if isinstance(persistence, dict) and persistence.get("engine"):
+            found.add("ip_vs_pe_" + persistence["engine"])
+    return sorted(found)
+
+
+def preflight(virtual_services, inventory):
+    """Every error that can be seen before anything is touched, as a list of lines; empty where all is well."""
+    problems = Problems()
+    directors = inventory["groups"].get(DIRECTORS)
+    if directors is None:
+        problems.add("inventory", "there is no group 'directors'; name the hosts that run IPVS in it")
+    elif not directors:
+        problems.add("inventory", "group 'directors' is empty; name the hosts that run IPVS in it")
+    directors = directors or []
+    services = _resolve(virtual_services, inventory, problems)
+    declared = _declared_addresses(inventory, list(directors) + real_servers(services), problems)
+    for service in services:
+        path = "virtual service %s" % service["name"]
+        for vip in service["vips"]:
+            if vip in declared:
+                problems.add(path, "VIP %s is the own address of %s; a VIP belongs to no host" % (vip, declared[vip]))
+            for director in directors:
+                networks = _networks(inventory, director)
+                if networks is not None and not service["absent"] and not _inside(vip, networks):
+                    problems.add(
+                        path,
+                        "VIP %s is in no subnet of director %s (%s); give the director an interface there, or choose a VIP from its subnets"
+                        % (vip, director, _list_networks(networks, _family(vip))),
+                    )
+        _check_neighbours(service, path, directors, inventory, problems)
+        _check_vips_on_servers(service, path, inventory, problems)
+    for host in sorted(set(directors) | set(real_servers(services))):
+        for line in _facts(inventory, host).get("problems", []):
+            problems.add("host %s" % host, line)
+    return problems.found
+
+
+def _facts(inventory, host):
+    return inventory["hosts"].get(host, {}).get("facts") or {}
+
+
+def _networks(inventory, host):
+    """The subnets a host is connected to, without loopback and single addresses; None where its facts are not known."""
+    facts = _facts(inventory, host)
+    if "interfaces" not in facts:
+        return None
+    found = []
+    for interface in facts["interfaces"]:
+        if interface["name"] == "lo":
+            continue
+        for text in interface["addresses"]:
+            network = ipaddress.ip_interface(text).network
+            if network.num_addresses > 1 and not network.is_link_local:
+                found.append(network)
+    return found
+
+
+def _inside(address, networks):
+    address = ipaddress.ip_address(address)
+    return any(address in network for network in networks)
+
+
+def _list_networks(networks, family):
+    return ", ".join(sorted(str(network) for network in networks if network.version == family)) or "it has none of IPv%d" % family
+
+
+def _declared_addresses(inventory, hosts, problems):
+    """Own address to host. An address with a full-length prefix is a VIP (keepalived's or ours), not a host's own."""
+    out = {}
+    for host in hosts:
+        variables = inventory["hosts"].get(host, {})
+        own = [host_address(variables, family) for family in (4, 6)]
+        for interface in _facts(inventory, host).get("interfaces", []):
+            for text in interface["addresses"]:
+                address = ipaddress.ip_interface(text)
+                if address.network.num_addresses > 1:
+                    own.append(str(address.ip))
+        for address in own:
+            if address is None or ipaddress.ip_address(address).is_loopback or ipaddress.ip_address(address).is_link_local:
+                continue
+            if out.get(address, host) != host:
+                problems.add("hosts[%s]" % host, "address %s belongs to %s as well; two hosts can't share one" % (address, out[address]))
+            out.setdefault(address, host)
+    return out
+
+
+def _check_neighbours(service, path, directors, inventory, problems):
+    """Direct routing rewrites a MAC: the director must reach the real server on a link of its own."""
+    if service["mode"] != "dr" or service["absent"]:
+        return
+    for destination, host in zip(service["table"]["destinations"], service["hosts"]):
+        for director in directors:
+            networks = _networks(inventory, director)
+            if networks is not None and not _inside(destination["address"], networks):
+                problems.add(
+                    path,
+                    "director %s has no interface in the subnet of real server %s (%s); direct routing needs both on one link. "
+                    "Its subnets are %s" % (director, host, destination["address"], _list_networks(networks, service["family"])),
+                )
+
+
+def _check_vips_on_servers(service, path, inventory, problems):
+    for host in service["hosts"]:
+        for interface in _facts(inventory, host).get("interfaces", []):
+            for text in interface["addresses"]:
+                address, prefix = text.split("/")
+                if address in service["vips"] and interface["name"] != "lo":
+                    problems.add(
+                        path,
+                        "real server %s has VIP %s on %s, where it answers ARP for it and takes the service; "
+                        "remove it there with `ip address del %s dev %s`" % (host, address, interface["name"], text, interface["name"]),
+                    )
+                elif address in service["vips"] and int(prefix) not in (32, 128):
+                    problems.add(
+                        path,
+                        "real server %s has VIP %s as /%s on lo, which makes the whole subnet local to it; "
+                        "remove it with `ip address del %s dev lo`" % (host, address, prefix, text),
+                    )
+
+
+def parity(tables_by_director):
+    """Differences between the directors' tables, as lines; weights of both are compared too. {director: text of its table}"""
+    names = sorted(tables_by_director)
+    problems = []
+    for other in names[1:]:
+        first = set(tables_by_director[names[0]].splitlines())
+        second = set(tables_by_director[other].splitlines())
+        problems += ["only on %s: %s" % (names[0], line) for line in sorted(first - second)]
+        problems += ["only on %s: %s" % (other, line) for line in sorted(second - first)]
+    return problems
+

@@ -1,0 +1,116 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Asks the link who has an address and collects everyone who answers. IO, with nothing but Python."""
+
+import ctypes
+import ipaddress
+import select
+import socket
+import struct
+import time
+
+from . import arp
+from .errors import LvsError
+
+ETH_P_ALL = 3
+# Requests for each address, spread over the time: a reply may get lost, a second owner may be slow.
+ROUNDS = 3
+
+SO_ATTACH_FILTER = 26
+# Classic BPF that lets through ARP and ICMPv6 alone, so that a busy link does not drown the answers.
+FILTER = (
+    (0x28, 0, 0, 12),  # load the EtherType
+    (0x15, 3, 0, arp.ETH_P_ARP),  # ARP: accept
+    (0x15, 0, 3, arp.ETH_P_IPV6),  # not IPv6: drop
+    (0x30, 0, 0, 20),  # load the next header
+    (0x15, 0, 1, 58),  # not ICMPv6: drop
+    (0x06, 0, 0, 0xFFFF),  # accept
+    (0x06, 0, 0, 0),  # drop
+)
+
+
+def choose_interface(vip, links):
+    """(link, own address) of the interface whose subnet holds the VIP; LvsError where this host has none."""
+    target = ipaddress.ip_address(vip)
+    for link in links:
+        for text in link["addresses"]:
+            own = ipaddress.ip_interface(text)
+            if own.network.num_addresses > 1 and target in own.network and link["type"] == "ether":
+                return link, str(own.ip)
+    raise LvsError(
+        "This host has no interface in the subnet of %s" % vip,
+        "run the audit on a host of that link, or name the interface",
+    )
+
+
+def named_interface(name, vip, links):
+    for link in links:
+        if link["name"] == name:
+            for text in link["addresses"]:
+                own = ipaddress.ip_interface(text)
+                if own.version == ipaddress.ip_address(vip).version:
+                    return link, str(own.ip)
+            return link, "0.0.0.0" if "." in vip else "::"
+    raise LvsError("There is no interface %s" % name, "this host has %s" % ", ".join(link["name"] for link in links))
+
+
+def ask(vips, links, interface=None, timeout=2.0):
+    """``{vip: (interface, [mac, …])}`` with every MAC that answered within timeout seconds, in the order of the answers.
+
+    vips: (family, text) pairs. Requests go out in rounds, answers are collected until the time is over.
+    """
+    where = {}
+    for _family, vip in vips:
+        where[vip] = named_interface(interface, vip, links) if interface else choose_interface(vip, links)
+    sockets = {}
+    try:
+        for link, _own in where.values():
+            if link["name"] not in sockets:
+                sockets[link["name"]] = _open(link["name"])
+        found = {vip: [] for vip in where}
+        begin = time.monotonic()
+        for number in range(ROUNDS):
+            for vip, (link, own) in where.items():
+                mac = bytes.fromhex(link["mac"].replace(":", ""))
+                frame = arp.neighbour_solicitation(mac, own, vip) if ":" in vip else arp.arp_request(mac, own, vip)
+                sockets[link["name"]].send(frame)
+            _collect(sockets, where, found, begin + timeout * (number + 1) / ROUNDS)
+    except PermissionError:
+        raise LvsError("Asking on the link needs root", "set `become: true`")
+    except OSError as error:
+        raise LvsError("Asking on the link failed (%s)" % error)
+    finally:
+        for sock in sockets.values():
+            sock.close()
+    return {vip: (where[vip][0]["name"], macs) for vip, macs in found.items()}
+
+
+def _open(name):
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    # The kernel reads the program through this pointer, so the buffer lives until the call is done.
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in FILTER))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", len(FILTER), ctypes.addressof(program)))
+    sock.bind((name, ETH_P_ALL))
+    sock.setblocking(False)
+    return sock
+
+
+def _collect(sockets, where, found, deadline):
+    names = {sock: name for name, sock in sockets.items()}
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return
+        ready, _, _ = select.select(list(names), [], [], left)
+        for sock in ready:
+            try:
+                frame = sock.recv(2048)
+            except BlockingIOError:
+                continue
+            said = arp.answer(frame)
+            if said is None:
+                continue
+            address, mac = said
+            if address in found and where[address][0]["name"] == names[sock] and mac != where[address][0]["mac"] and mac not in found[address]:
+                found[address].append(mac)

@@ -1,0 +1,78 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What playbooks, roles and templates need of module_utils/lvsdr, and nothing else."""
+
+import functools
+import os
+
+import ansible.module_utils
+from ansible.errors import AnsibleFilterError
+
+# Filters run in the controller's own process, which does not look into the project's module_utils by itself.
+_here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "module_utils"))
+if _here not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(_here)
+
+from ansible.module_utils.lvsdr import keepalived, resolve  # noqa: E402
+from ansible.module_utils.lvsdr.errors import LvsError  # noqa: E402
+
+
+def _readable(function):
+    """An LvsError leaves a filter as a message, not as a traceback."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except LvsError as error:
+            raise AnsibleFilterError(str(error)) from None
+
+    return wrapper
+
+
+def inventory(hostvars, groups):
+    """The inventory as module_utils/lvsdr/resolve.py takes it, from Ansible's hostvars and groups.
+
+    Facts are those that the preflight play registered as lvs_preflight.
+    """
+    hosts = {}
+    for host in groups.get("all", []):
+        variables = hostvars[host]
+        hosts[host] = {name: variables[name] for name in resolve.HOST_VARIABLES if name in variables}
+        facts = variables.get("lvs_preflight") or {}
+        if "interfaces" in facts:
+            hosts[host]["facts"] = facts
+    return {"groups": {name: list(members) for name, members in groups.items()}, "hosts": hosts}
+
+
+def group_members(virtual_services, groups):
+    """The hosts of all real_servers groups that exist, whatever else is wrong: those that preflight reads."""
+    found = []
+    for service in virtual_services if isinstance(virtual_services, list) else []:
+        name = service.get("real_servers") if isinstance(service, dict) else None
+        for host in groups.get(name, []) if isinstance(name, str) else []:
+            if host not in found:
+                found.append(host)
+    return found
+
+
+class FilterModule:
+    def filters(self):
+        functions = {
+            "lvs_inventory": inventory,
+            "lvs_group_members": group_members,
+            "lvs_resolve": resolve.resolve,
+            "lvs_preflight": resolve.preflight,
+            "lvs_tables": resolve.tables,
+            "lvs_real_servers": resolve.real_servers,
+            "lvs_vips": resolve.director_vips,
+            "lvs_vips_of": resolve.vips_of_host,
+            "lvs_kernel_modules": resolve.kernel_modules,
+            "lvs_streams": resolve.streams,
+            "lvs_macs": resolve.macs,
+            "lvs_interface": resolve.interface_of,
+            "lvs_holds_vip": resolve.holds_vip,
+            "lvs_parity": resolve.parity,
+            "lvs_keepalived": keepalived.render,
+        }
+        return {name: _readable(function) for name, function in functions.items()}
