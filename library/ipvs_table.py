@@ -211,6 +211,11 @@ operations:
     effect: {description: "C(keeps), C(drains) or C(cuts) connections.", type: str}
     connections: {description: How many active connections are drained or cut., type: int}
     text: {description: All of this in one line., type: str}
+foreign:
+  description: Services in the table after that are not declared, and were left alone.
+  returned: always
+  type: list
+  elements: str
 sysctls:
   description: Settings that were changed, name to value before and after.
   returned: always

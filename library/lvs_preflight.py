@@ -16,8 +16,13 @@ options:
     type: list
     elements: str
     default: []
-  paths:
-    description: Files and folders to look for.
+  files:
+    description: Files whose content is asked for.
+    type: list
+    elements: str
+    default: []
+  services:
+    description: Services (systemd units) whose state is asked for.
     type: list
     elements: str
     default: []
@@ -40,6 +45,8 @@ EXAMPLES = r"""
 - name: Read the directors
   lvs_preflight:
     commands: [keepalived]
+    files: [/etc/keepalived/keepalived.conf]
+    services: [keepalived]
     kernel_modules: [ip_vs, ip_vs_mh]
   register: lvs_preflight
 """
@@ -61,8 +68,12 @@ commands:
   description: Path of each program looked for, or null.
   returned: always
   type: dict
-paths:
-  description: Whether each path is there.
+files:
+  description: SHA-256 of each file, or null where it is missing. A role leaves out a task whose file is as declared already.
+  returned: always
+  type: dict
+services:
+  description: Whether each service is running and starts at boot.
   returned: always
   type: dict
 problems:
@@ -84,7 +95,8 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "commands": {"type": "list", "elements": "str", "default": []},
-            "paths": {"type": "list", "elements": "str", "default": []},
+            "files": {"type": "list", "elements": "str", "default": []},
+            "services": {"type": "list", "elements": "str", "default": []},
             "kernel_modules": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -107,7 +119,8 @@ def main():
         changed=False,
         interfaces=interfaces,
         commands={name: host.find_command(name) for name in module.params["commands"]},
-        paths={path: os.path.exists(path) for path in module.params["paths"]},
+        files={path: host.fingerprint(path) for path in module.params["files"]},
+        services=host.service_states(module.params["services"]),
         problems=problems,
     )
 

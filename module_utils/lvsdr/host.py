@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a host has: its interfaces and addresses, as iproute2 tells them. IO."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -69,3 +70,26 @@ def has_module(name):
         return True
     modprobe = find_command("modprobe")
     return bool(modprobe) and subprocess.run([modprobe, "-n", "-q", name], stdin=subprocess.DEVNULL).returncode == 0
+
+
+def fingerprint(path):
+    """SHA-256 of a file's content; None where it is missing or can't be read."""
+    try:
+        with open(path, "rb") as f:
+            return hashlib.sha256(f.read()).hexdigest()
+    except OSError:
+        return None
+
+
+def service_states(names):
+    """{name: whether the unit runs and is enabled}, from one call of systemctl."""
+    if not names:
+        return {}
+    try:
+        done = subprocess.run(
+            ["systemctl", "show", "--property=ActiveState,UnitFileState", *names], stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+    except OSError:
+        return dict.fromkeys(names, False)
+    blocks = done.stdout.strip().split("\n\n")
+    return {name: "ActiveState=active" in block and "UnitFileState=enabled" in block for name, block in zip(names, blocks)}

@@ -16,6 +16,7 @@ from .errors import LvsError, Problems
 from .model import (
     MAX_WEIGHT, PROTOCOLS, SCHEDULERS, Reader, endpoint, parse_address, read_service, service_key, service_name,
 )  # fmt: skip
+from .render import service_option
 
 HOST_VARIABLES = (
     "ansible_host", "real_server_address", "real_server_address6", "real_server_weight", "real_server_state", "real_server_port",
@@ -462,14 +463,17 @@ def _check_vips_on_servers(service, path, inventory, problems):
                     )
 
 
-def parity(tables_by_director):
-    """Differences between the directors' tables, as lines; weights of both are compared too. {director: text of its table}"""
+def parity(tables_by_director, services):
+    """Differences between the directors' tables, as lines, weights included. {director: text of its table}
+
+    Only declared services count: what nobody declared is left alone on each director.
+    """
+    ours = {tuple(service_option(service["key"]).split()[:2]) for service in services}
     names = sorted(tables_by_director)
+    lines = {name: {line for line in tables_by_director[name].splitlines() if tuple(line.split()[1:3]) in ours} for name in names}
     problems = []
     for other in names[1:]:
-        first = set(tables_by_director[names[0]].splitlines())
-        second = set(tables_by_director[other].splitlines())
-        problems += ["only on %s: %s" % (names[0], line) for line in sorted(first - second)]
-        problems += ["only on %s: %s" % (other, line) for line in sorted(second - first)]
+        problems += ["only on %s: %s" % (names[0], line) for line in sorted(lines[names[0]] - lines[other])]
+        problems += ["only on %s: %s" % (other, line) for line in sorted(lines[other] - lines[names[0]])]
     return problems
 

@@ -42,6 +42,7 @@ def converge(services, state="replaced", allow=("add", "change", "remove"), max_
         "changed": bool(done or settings),
         "before": as_list(before),
         "after": as_list(after),
+        "foreign": sorted(service_name(key) for key in after if key not in want),
         "operations": [result_of(operation) for operation in done],
         "sysctls": {name: {"before": now, "after": value} for name, (now, value) in settings.items()},
         "diff": {
