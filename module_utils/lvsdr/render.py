@@ -1,6 +1,9 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Tables as ``ipvsadm -Sn`` prints them and ``ipvsadm -R`` reads them (ipvsadm 1.31, print_service_entry). Pure."""
+"""Tables as ``ipvsadm -Sn`` prints them and ``ipvsadm -R`` reads them (ipvsadm 1.31, print_service_entry). Pure.
+
+One thing more is written than ipvsadm prints: thresholds (``-x``, ``-y``), which it reads but leaves out when it saves.
+"""
 
 from .model import address_order, default_netmask, endpoint, service_order
 
@@ -21,9 +24,6 @@ def service_command(option, service):
     words = [option, service_option(service[:4])]
     if option != "-D":
         words.append("-s " + service.scheduler)
-        flags = [flag for flag in service.flags if flag != "ops"]
-        if flags:
-            words.append("-b " + ",".join(flags))
         if service.persistence:
             words.append("-p %d" % service.persistence)
             if service.netmask != default_netmask(service.family):
@@ -32,6 +32,9 @@ def service_command(option, service):
                 words.append("--pe " + service.engine)
         if "ops" in service.flags:
             words.append("-o")
+        flags = [flag for flag in service.flags if flag != "ops"]
+        if flags:
+            words.append("-b " + ",".join(flags))
     return " ".join(words)
 
 
@@ -43,12 +46,13 @@ def destination_command(option, service, destination):
             words.append("-x %d" % destination.upper)
         if destination.lower:
             words.append("-y %d" % destination.lower)
-        if destination.tunnel and destination.tunnel != ("ipip", 0, "none"):
+        if destination.tunnel:
             kind, port, checksum = destination.tunnel
             words.append("--tun-type " + kind)
-            if port:
+            if kind == "gue":
                 words.append("--tun-port %d" % port)
-            words.append(CHECKSUM_OPTIONS[checksum])
+            if kind != "ipip":
+                words.append(CHECKSUM_OPTIONS[checksum])
     return " ".join(words)
 
 
