@@ -72,7 +72,7 @@ kernel: ## ipvs_table against a real IPVS kernel in a guest of its own (root)
 molecule: ## The full topology: create, converge, idempotence, verify (root)
 	@tools/bootstrap python lab
 	$(call step,default scenario)
-	molecule test -s default
+	molecule test --no-command-borders -s default
 
 bench: ## ipvs_table beside ipvsadm, in the guest (root)
 	@tools/bootstrap python lab
