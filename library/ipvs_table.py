@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: ipvs_table
 short_description: Declare the IPVS table of a director
 description:
-  - Brings the virtual services and destinations of the kernel's IPVS table (Linux Virtual Server) to what is declared, over netlink and without ipvsadm.
+  - Brings the virtual services and destinations of the kernel's IPVS table (Linux Virtual Server) to what is declared, over netlink and
+    without ipvsadm.
   - What would change is computed first. Every operation says whether it keeps, drains or cuts running connections, in check mode as well.
   - Services are changed in place and never deleted and added again, so running connections stay.
 options:
@@ -122,7 +123,9 @@ options:
                 choices: [none, csum, remcsum]
                 default: none
           health_checked:
-            description: A health check (keepalived) owns the weight. The destination is created with weight 0, and its weight is left alone from then on.
+            description:
+              - A health check (keepalived) owns the weight.
+              - The destination is created with weight 0, and its weight is left alone from then on.
             type: bool
             default: false
   state:

@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: real_server_vip
 short_description: Hold VIPs on a real server, silent on ARP
 description:
-  - In direct routing a real server owns the VIP too, and must never tell the link so. This module makes the ARP settings first, reads them back from
-    the kernel for every interface, and only then adds the VIP to C(lo). On removal it is the other way round.
+  - In direct routing a real server owns the VIP too, and must never tell the link so. This module makes the ARP settings first, reads them
+    back from the kernel for every interface, and only then adds the VIP to C(lo). On removal it is the other way round.
   - The kernel takes the larger of C(conf/all) and the interface's own value; what counts here is that effective value.
   - A systemd unit makes the same at boot, before any interface is up. A host that holds no IPv4 VIP any more gets its former settings back.
 options:

@@ -79,7 +79,8 @@ def check_vips(vips, addresses):
         if prefix and prefix != str(full):
             problems.add(
                 path,
-                "%s: a VIP on lo is a /%d. With a shorter prefix its whole subnet becomes local to lo and the server is cut off" % (vip, full),
+                "%s: a VIP on lo is a /%d. With a shorter prefix its whole subnet becomes local to lo and the server is cut off"
+                % (vip, full),
             )
             continue
         for interface, address, length in addresses:
@@ -92,7 +93,11 @@ def check_vips(vips, addresses):
                     "`ip address del %s/%d dev %s`" % (text, interface, address, length, interface),
                 )
             elif length != full:
-                problems.add(path, "%s is on lo as /%d, which takes its whole subnet; remove it with `ip address del %s/%d dev lo`" % (text, length, address, length))
+                problems.add(
+                    path,
+                    "%s is on lo as /%d, which takes its whole subnet; remove it with `ip address del %s/%d dev lo`"
+                    % (text, length, address, length),
+                )
         if (family, text) not in out:
             out.append((family, text))
     problems.raise_if_any("The VIPs can't be used on this real server")

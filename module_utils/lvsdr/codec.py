@@ -113,10 +113,7 @@ def encode_service(service):
     bits = PERSISTENT if service.persistence else 0
     for flag in service.flags:
         bits |= FLAG_BITS[flag]
-    if service.family == 4:
-        netmask = _GET_U32(socket.inet_aton(service.netmask))[0]
-    else:
-        netmask = int(service.netmask)
+    netmask = _GET_U32(socket.inet_aton(service.netmask))[0] if service.family == 4 else int(service.netmask)
     payload = [
         _service_key_payload(service[:4]),
         text_attribute(6, service.scheduler),

@@ -131,7 +131,9 @@ class Ipvs:
                 broken = True
             if not broken:
                 return rows
-        raise LvsError("The IPVS table kept changing while it was read", "something else rewrites it all the time; stop that, then run again")
+        raise LvsError(
+            "The IPVS table kept changing while it was read", "something else rewrites it all the time; stop that, and run again"
+        )
 
     def _get(self, command):
         sequence = self._next()

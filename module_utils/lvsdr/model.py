@@ -237,7 +237,7 @@ def read_service(reader):
         protocol = reader.choice("protocol", "tcp", PROTOCOLS)
         if reader.get("port") is None:
             reader.wrong("port", "a port is missing; 0 stands for every port and needs persistence")
-        port = reader.integer("port", 0, 0, 65535)
+        port = reader.integer("port", 1, 0, 65535)
     scheduler = reader.choice("scheduler", "wlc", SCHEDULERS)
     flags = read_flags(reader, scheduler, protocol)
     persistence, netmask, engine = read_persistence(reader, family or 4)

@@ -94,7 +94,10 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
                 host.run("systemctl", "enable", arp.UNIT_NAME)
             _apply(operations, done)
         except LvsError as error:
-            error.details = {"applied": [arp.describe(op) for op in done], "not_applied": [arp.describe(op) for op in operations[len(done) :]]}
+            error.details = {
+                "applied": [arp.describe(op) for op in done],
+                "not_applied": [arp.describe(op) for op in operations[len(done) :]],
+            }
             raise
         if persist and not unit_after and unit_before:
             host.run("systemctl", "disable", arp.UNIT_NAME)

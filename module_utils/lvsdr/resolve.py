@@ -14,7 +14,15 @@ import ipaddress
 
 from .errors import LvsError, Problems
 from .model import (
-    MAX_WEIGHT, PROTOCOLS, SCHEDULERS, Reader, endpoint, parse_address, read_service, service_key, service_name,
+    MAX_WEIGHT,
+    PROTOCOLS,
+    SCHEDULERS,
+    Reader,
+    endpoint,
+    parse_address,
+    read_service,
+    service_key,
+    service_name,
 )  # fmt: skip
 from .render import service_option
 
@@ -118,13 +126,14 @@ def _resolve_one(reader, inventory, problems):
             families.add(family)
             table = {"firewall_mark": mark, "family": "ipv%d" % family}
         else:
-            table = {"address": text, "protocol": reader.get("protocol", "tcp"), "port": ports[0] if isinstance(ports, list) and ports else None}
+            port = ports[0] if isinstance(ports, list) and ports else None
+            table = {"address": text, "protocol": reader.get("protocol", "tcp"), "port": port}
         for field in ("scheduler", "scheduler_flags", "one_packet", "state"):
             if reader.get(field) is not None:
                 table[field] = reader.get(field)
         persistence = reader.get("persistence")
         if persistence is not None:
-            table["persistence"] = _persistence_of(persistence, family)
+            table["persistence"] = _persistence_of(persistence, family, addresses)
         table["destinations"] = _destinations(reader, mode, family, hosts, inventory, check, problems)
         # What the table module would refuse is refused here, under the name the operator knows.
         inner = Problems()
@@ -150,11 +159,11 @@ def _family(address):
         return None
 
 
-def _persistence_of(value, family):
-    """A netmask belongs to one family: where a service has both, the other keeps single clients."""
-    if isinstance(value, dict) and "netmask" in value:
-        if ("." in str(value["netmask"])) != (family == 4):
-            return {key: item for key, item in value.items() if key != "netmask"}
+def _persistence_of(value, family, addresses):
+    """A netmask belongs to one family: where a service has both, a dotted one is IPv4's, and the other keeps single clients."""
+    both = len({_family(address) for address in addresses} - {None}) == 2
+    if both and isinstance(value, dict) and "netmask" in value and ("." in str(value["netmask"])) != (family == 4):
+        return {key: item for key, item in value.items() if key != "netmask"}
     return value
 
 
@@ -164,7 +173,9 @@ def _operators_path(path, prefix, hosts):
     if rest.startswith(".destinations["):
         index, _, field = rest[len(".destinations[") :].partition("].")
         host = hosts[int(index.rstrip("]"))][0]
-        return "%s (real server %s%s)" % (prefix, host, ", " + field if field else "")
+        if field in ("address", "port", "weight"):
+            return "hosts[%s].real_server_%s" % (host, field)
+        return "%s (real server %s)" % (prefix, host)
     if rest == ".port":
         return prefix + ".ports[0]"
     return path
@@ -178,7 +189,7 @@ def _real_servers(reader, inventory):
         return []
     hosts = inventory["groups"].get(group)
     if hosts is None:
-        known = ", ".join(sorted(name for name in inventory["groups"] if name not in ("all", "ungrouped")))
+        known = ", ".join(sorted(name for name in inventory["groups"] if name not in ("all", "ungrouped") and not name.startswith("lvs_")))
         reader.wrong("real_servers", "there is no group %r in the inventory; these are: %s" % (group, known))
         return []
     if not hosts:
@@ -476,4 +487,3 @@ def parity(tables_by_director, services):
         problems += ["only on %s: %s" % (names[0], line) for line in sorted(lines[names[0]] - lines[other])]
         problems += ["only on %s: %s" % (other, line) for line in sorted(lines[other] - lines[names[0]])]
     return problems
-

@@ -34,7 +34,10 @@ def write(name, value):
     except FileNotFoundError:
         raise LvsError("This kernel has no setting %s" % name, "see that the name is right and its module is loaded")
     except OSError as error:
-        raise LvsError("Setting %s to %s failed (%s)" % (name, value, error.strerror), "a container may not be allowed to, or the value is out of range")
+        raise LvsError(
+            "Setting %s to %s failed (%s)" % (name, value, error.strerror),
+            "a container may not be allowed to, or the value is out of range",
+        )
     kept = read(name)
     if (kept or "").split() != value.split():
         raise LvsError("%s was set to %s and reads %s" % (name, value, kept), "the value is out of the kernel's range")

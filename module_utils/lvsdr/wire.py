@@ -112,5 +112,10 @@ def _collect(sockets, where, found, deadline):
             if said is None:
                 continue
             address, mac = said
-            if address in found and where[address][0]["name"] == names[sock] and mac != where[address][0]["mac"] and mac not in found[address]:
+            if (
+                address in found
+                and where[address][0]["name"] == names[sock]
+                and mac != where[address][0]["mac"]
+                and mac not in found[address]
+            ):
                 found[address].append(mac)

@@ -95,7 +95,8 @@ def test_a_tunnel_joins_the_families():
 
 
 def test_weights_to_the_limit():
-    converge([service("tcp", 4, 1, destinations=[{"address": SERVER[4] % 1, "weight": 2147483647}, {"address": SERVER[4] % 2, "weight": 0}])])
+    destinations = [{"address": SERVER[4] % 1, "weight": 2147483647}, {"address": SERVER[4] % 2, "weight": 0}]
+    converge([service("tcp", 4, 1, destinations=destinations)])
 
 
 def test_what_ipvsadm_made_is_read_and_taken_over():

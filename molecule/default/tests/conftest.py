@@ -33,7 +33,8 @@ def ansible():
     """Runs one module on a host and returns its result."""
 
     def run(host, module, **arguments):
-        environment = dict(os.environ, ANSIBLE_CONFIG=str(PROJECT / "ansible.cfg"), ANSIBLE_CALLBACK_RESULT_FORMAT="json", ANSIBLE_NOCOLOR="1")
+        environment = dict(os.environ, ANSIBLE_CONFIG=str(PROJECT / "ansible.cfg"), ANSIBLE_CALLBACK_RESULT_FORMAT="json")
+        environment["ANSIBLE_NOCOLOR"] = "1"
         environment.pop("ANSIBLE_FORCE_COLOR", None)
         done = subprocess.run(
             ["ansible", "-i", "inventories/lab", host, "-m", module, "-a", json.dumps(arguments)],

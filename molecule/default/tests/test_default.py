@@ -1,11 +1,11 @@
 """What a viewer, the wire and the kernels say after a rollout."""
 
 import re
+import subprocess
 import time
 
 import pytest
-
-from conftest import DIRECTORS, REAL_SERVERS, VIP, VIP6
+from conftest import DIRECTORS, REAL_SERVERS, SSH_CONFIG, VIP, VIP6
 
 VIEWER = "203.0.113.10"
 
@@ -43,8 +43,9 @@ def test_real_server_holds_the_vips_in_silence(lab, server):
     addresses = host.check_output("ip -br address show lo")
     assert VIP + "/32" in addresses
     assert VIP6 + "/128" in addresses
-    everywhere = {name: int(host.check_output("cat /proc/sys/net/ipv4/conf/all/" + name)) for name in ("arp_ignore", "arp_announce", "rp_filter")}
-    own = {name: int(host.check_output("cat /proc/sys/net/ipv4/conf/eth0/" + name)) for name in everywhere}
+    settings = ("arp_ignore", "arp_announce", "rp_filter")
+    everywhere = {name: int(host.check_output("cat /proc/sys/net/ipv4/conf/all/" + name)) for name in settings}
+    own = {name: int(host.check_output("cat /proc/sys/net/ipv4/conf/eth0/" + name)) for name in settings}
     # The kernel takes the larger of the two.
     assert max(everywhere["arp_ignore"], own["arp_ignore"]) == 1
     assert max(everywhere["arp_announce"], own["arp_announce"]) == 2
@@ -98,13 +99,14 @@ def test_replies_do_not_pass_the_director(lab, active):
 
 def test_vips_come_back_after_a_reboot_before_the_network(lab, ansible):
     server = lab("streaming3")
-    boot = "cat /proc/1/stat | cut -d' ' -f22"
-    before = server.check_output(boot)
-    server.run("systemctl reboot")
+    # A container shares the machine's boot id: its first process tells one boot from the next.
+    ssh = ["ssh", "-F", SSH_CONFIG, "streaming3", "cut -d' ' -f22 /proc/1/stat"]
+    before = subprocess.run(ssh, capture_output=True, text=True, check=True).stdout
+    subprocess.run([*ssh[:-1], "systemctl reboot"], capture_output=True)
     deadline = time.monotonic() + 120
     while True:
-        now = server.run(boot)
-        if now.rc == 0 and now.stdout != before:
+        now = subprocess.run(ssh, capture_output=True, text=True)
+        if now.returncode == 0 and now.stdout != before:
             break
         assert time.monotonic() < deadline, "streaming3 did not come back"
         time.sleep(1)

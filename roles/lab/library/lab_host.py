@@ -10,8 +10,8 @@ short_description: One host of the lvsdr lab
 description:
   - Starts, stops, powers off hard or removes one host of the lab on the machine it runs on.
   - A C(container) is systemd-nspawn on the machine's own kernel, a C(guest) is QEMU with a kernel of its own, which is where IPVS can live.
-  - Every host is an overlay on one root file system. Its mounts live in a mount namespace that ends with its processes, and all of its processes in
-    one cgroup, so that ending it leaves nothing behind.
+  - Every host is an overlay on one root file system. Its mounts live in a mount namespace that ends with its processes, and all of its
+    processes in one cgroup, so that ending it leaves nothing behind.
 options:
   name:
     description: Name of the host.
@@ -190,7 +190,7 @@ class Host:
         if self.p["kind"] == "container":
             lines += [
                 # nspawn wants cgroup2 in this place.
-                "[ \"$(stat -fc %T /sys/fs/cgroup)\" = cgroup2fs ] || mount -t cgroup2 none /sys/fs/cgroup || exit 1",
+                '[ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 none /sys/fs/cgroup || exit 1',
                 "plug() {",
                 # A network namespace for each boot: addresses and sysctls must not outlive a reboot.
                 "  ip netns add host",
@@ -207,8 +207,8 @@ class Host:
             lines += [
                 "while :; do",
                 "  unplug; plug",
-                "  SYSTEMD_NSPAWN_API_VFS_WRITABLE=network SYSTEMD_SECCOMP=0 systemd-nspawn --quiet --boot --register=no --keep-unit --machine=%s \\"
-                % self.name,
+                "  SYSTEMD_NSPAWN_API_VFS_WRITABLE=network SYSTEMD_SECCOMP=0 systemd-nspawn --quiet --boot \\",
+                "    --register=no --keep-unit --machine=%s \\" % self.name,
                 "    --directory=root --network-namespace-path=/run/netns/host --resolv-conf=off --timezone=off --link-journal=no \\",
                 "    --capability=CAP_NET_ADMIN,CAP_NET_RAW --console=pipe </dev/null",
                 # 133 is nspawn's word for: the container asked for a reboot.
@@ -219,9 +219,7 @@ class Host:
         else:
             kvm = self.p["accel"] == "kvm" or (self.p["accel"] == "auto" and kvm_works())
             accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"]
-            virtiofsd = next(
-                (p for p in ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd") if os.path.exists(p)), "virtiofsd"
-            )
+            virtiofsd = next((p for p in ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd") if os.path.exists(p)), "virtiofsd")
             boot = os.path.join(self.p["rootfs"], "boot")
             kernel = os.path.join(boot, sorted(f for f in os.listdir(boot) if f.startswith("vmlinuz"))[-1])
             qemu = [
@@ -235,7 +233,8 @@ class Host:
             ]  # fmt: skip
             for port, index, _nic in self.ports():
                 # No checksum and segmentation offload: what the guest sends and receives is what a wire would carry.
-                off = "csum=off,guest_csum=off,gso=off,host_tso4=off,host_tso6=off,host_ecn=off,host_ufo=off,guest_tso4=off,guest_tso6=off,guest_ecn=off,guest_ufo=off,mrg_rxbuf=off"
+                off = ",".join("%s_%s=off" % (side, kind) for side in ("host", "guest") for kind in ("tso4", "tso6", "ecn", "ufo"))
+                off += ",csum=off,guest_csum=off,gso=off,mrg_rxbuf=off"
                 qemu += ["-netdev", "tap,id=n%d,ifname=%s,script=no,downscript=no" % (index, port)]
                 qemu += ["-device", "virtio-net-pci,netdev=n%d,mac=%s,%s" % (index, self.mac(index), off)]
             lines += ["plug() {"]

@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 module: lab_network
 short_description: The networks of the lvsdr lab
 description:
-  - Keeps one network namespace with a bridge for each network. No route leads out of it, so that no packet of the lab can leave the machine.
+  - Keeps one network namespace with a bridge for each network. No route leads out of it, so that no packet of the lab can leave the
+    machine.
 options:
   namespace:
     description: Name of the network namespace.
