@@ -36,7 +36,7 @@ test: lint unit modules netns kernel molecule ## All tests
 	@printf '\n==> all tests passed\n'
 
 lint: ## ansible-lint, ruff, yamllint
-	@tools/bootstrap python
+	@tools/bootstrap dev
 	$(call step,ruff)
 	ruff check .
 	ruff format --check .
@@ -46,21 +46,21 @@ lint: ## ansible-lint, ruff, yamllint
 	ansible-lint --offline --profile production
 
 unit: ## Tests that need nothing
-	@tools/bootstrap python newest
+	@tools/bootstrap dev newest
 	$(call step,ansible-core 2.19)
 	.venv/bin/python -m pytest -q tests/unit
 	$(call step,ansible-core 2.21)
 	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest -q tests/unit; else echo 'left out: no Python 3.12 or later was found'; fi
 
 modules: ## Modules against the in-memory kernel
-	@tools/bootstrap python newest
+	@tools/bootstrap dev newest
 	$(call step,ansible-core 2.19)
 	.venv/bin/python -m pytest -q tests/modules
 	$(call step,ansible-core 2.21)
 	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest -q tests/modules; else echo 'left out: no Python 3.12 or later was found'; fi
 
 netns: ## ARP on real links, in network namespaces (root)
-	@tools/bootstrap python netns
+	@tools/bootstrap dev netns
 	$(call step,network namespaces)
 	.venv/bin/python -m pytest -q tests/netns
 
@@ -70,7 +70,7 @@ kernel: ## ipvs_table against a real IPVS kernel in a guest of its own (root)
 	tests/kernel/run
 
 molecule: ## The full topology: create, converge, idempotence, verify (root)
-	@tools/bootstrap python lab
+	@tools/bootstrap dev lab
 	$(call step,default scenario)
 	molecule test --no-command-borders -s default
 

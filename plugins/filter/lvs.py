@@ -13,8 +13,8 @@ _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "mod
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
-from ansible.module_utils.lvsdr import keepalived, resolve  # noqa: E402
-from ansible.module_utils.lvsdr.errors import LvsError  # noqa: E402
+from ansible.module_utils.lvsdr import keepalived, resolve
+from ansible.module_utils.lvsdr.errors import LvsError
 
 
 def _readable(function):
