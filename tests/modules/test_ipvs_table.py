@@ -1,0 +1,635 @@
+"""main() of ipvs_table against the in-memory kernel: what it says, and what the kernel then holds."""
+
+import json
+
+import pytest
+from ansible.module_utils.lvsdr import kernel, sysctl
+from ansible.module_utils.testing import patch_module_args
+from ansible.modules import ipvs_table
+from fakes.kernel import (
+    DEL_DEST,
+    DEL_SERVICE,
+    GET_SERVICE,
+    HASHED,
+    INET,
+    INET6,
+    NEW_DEST,
+    NEW_SERVICE,
+    SET_DEST,
+    SET_SERVICE,
+    Destination,
+    Kernel,
+    Service,
+    name_of,
+)
+
+VIP, VIP6, OTHER = "198.51.100.100", "2001:db8:100::100", "203.0.113.50"
+ONE, TWO, THREE = "198.51.100.21", "198.51.100.22", "198.51.100.23"
+ONE6 = "2001:db8:100::21"
+WEB = "tcp 198.51.100.100:80"
+
+
+@pytest.fixture
+def there(monkeypatch):
+    """The kernel in its place."""
+    fake = Kernel()
+    monkeypatch.setattr(kernel, "connect", fake.connect)
+    return fake
+
+
+@pytest.fixture
+def run(capsys, there):
+    """Runs the module and returns its result."""
+
+    def run(services, check=False, **options):
+        del there.changes[:]
+        with patch_module_args({"services": services, "_ansible_check_mode": check, **options}), pytest.raises(SystemExit) as ended:
+            ipvs_table.main()
+        output = capsys.readouterr().out
+        result = json.loads(output)
+        assert ended.value.code == (1 if result.get("failed") else 0)
+        assert "exception" not in result and "Traceback" not in output
+        return result
+
+    return run
+
+
+def web(*destinations, **more):
+    return {"address": VIP, "port": 80, "destinations": list(destinations), **more}
+
+
+def texts(result):
+    return [operation["text"] for operation in result["operations"]]
+
+
+def held(there):
+    """The kernel's table as far as names go."""
+    return {name: sorted(service.destinations) for name, service in there.services.items()}
+
+
+# What is declared, and what the kernel must hold then: number by number as in include/uapi/linux/ip_vs.h.
+KINDS = {
+    "tcp": (web({"address": ONE}), Service(INET, 6, VIP, 80), [Destination(INET, ONE, 80)]),
+    "udp": (
+        web({"address": ONE, "weight": 0}, protocol="udp", scheduler="rr"),
+        Service(INET, 17, VIP, 80, scheduler="rr"),
+        [Destination(INET, ONE, 80, weight=0)],
+    ),
+    "sctp": (web({"address": ONE}, protocol="sctp"), Service(INET, 132, VIP, 80), [Destination(INET, ONE, 80)]),
+    "ipv6": (
+        {"address": VIP6.upper(), "port": 443, "destinations": [{"address": ONE6, "weight": 2147483647}]},
+        Service(INET6, 6, VIP6, 443, netmask="128"),
+        [Destination(INET6, ONE6, 443, weight=2147483647)],
+    ),
+    "fwmark": (
+        {"firewall_mark": 4294967295, "destinations": [{"address": ONE}]},
+        Service(INET, 6, "", 0, mark=4294967295),
+        [Destination(INET, ONE, 0)],
+    ),
+    "fwmark over IPv6": (
+        {"firewall_mark": 5, "family": "ipv6", "destinations": [{"address": ONE6}]},
+        Service(INET6, 6, "", 0, mark=5, netmask="128"),
+        [Destination(INET6, ONE6, 0)],
+    ),
+    "nat to another port": (web({"address": ONE, "port": 8080, "forward": "nat"}), Service(INET, 6, VIP, 80),
+                            [Destination(INET, ONE, 8080, forward=0)]),
+    "local": (web({"address": ONE, "forward": "local"}), Service(INET, 6, VIP, 80), [Destination(INET, ONE, 80, forward=1)]),
+    "ipip": (web({"address": ONE, "forward": "tunnel"}), Service(INET, 6, VIP, 80), [Destination(INET, ONE, 80, forward=2)]),
+    "gue": (
+        web({"address": ONE, "forward": "tunnel", "tunnel": {"type": "gue", "port": 6080, "checksum": "remcsum"}}),
+        Service(INET, 6, VIP, 80),
+        [Destination(INET, ONE, 80, forward=2, tunnel=(1, 6080, 2))],
+    ),
+    "gre": (
+        web({"address": ONE, "forward": "tunnel", "tunnel": {"type": "gre", "checksum": "csum"}}),
+        Service(INET, 6, VIP, 80),
+        [Destination(INET, ONE, 80, forward=2, tunnel=(2, 0, 1))],
+    ),
+    "a tunnel into the other family": (web({"address": ONE6, "forward": "tunnel"}), Service(INET, 6, VIP, 80),
+                                       [Destination(INET6, ONE6, 80, forward=2)]),
+    "thresholds": (
+        web({"address": ONE, "upper_threshold": 100, "lower_threshold": 50}),
+        Service(INET, 6, VIP, 80),
+        [Destination(INET, ONE, 80, upper=100, lower=50)],
+    ),
+    "persistence": (
+        web(persistence={"timeout": 360, "netmask": "255.255.255.0"}),
+        Service(INET, 6, VIP, 80, flags=HASHED | 1, timeout=360, netmask="255.255.255.0"),
+        [],
+    ),
+    "persistence of an IPv6 network, every port": (
+        {"address": VIP6, "port": 0, "persistence": {"netmask": 64}, "destinations": [{"address": ONE6}]},
+        Service(INET6, 6, VIP6, 0, flags=HASHED | 1, timeout=300, netmask="64"),
+        [Destination(INET6, ONE6, 0)],
+    ),
+    "sip": (
+        web(protocol="udp", persistence={"timeout": 60, "engine": "sip"}),
+        Service(INET, 17, VIP, 80, flags=HASHED | 1, timeout=60, engine="sip"),
+        [],
+    ),
+    "one packet": (web(protocol="udp", one_packet=True), Service(INET, 17, VIP, 80, flags=HASHED | 4), []),
+    "mh-port": (web(scheduler="mh", scheduler_flags=["mh-port"]), Service(INET, 6, VIP, 80, scheduler="mh", flags=HASHED | 0x10), []),
+    "sh with both": (
+        web(scheduler="sh", scheduler_flags=["sh-port", "sh-fallback"]),
+        Service(INET, 6, VIP, 80, scheduler="sh", flags=HASHED | 0x18),
+        [],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_made_read_back_and_taken_over(there, run, kind):
+    declared, service, destinations = KINDS[kind]
+    service = Service(**{**vars(service), "destinations": {name_of(d): d for d in destinations}})
+    told = run([declared], check=True)
+    assert there.services == {} and there.changes == []
+    done = run([declared])
+    assert there.services == {name_of(service): service}
+    assert there.changes == [NEW_SERVICE] + [NEW_DEST] * len(destinations)
+    assert told["changed"] and done["changed"]
+    for what in ("operations", "before", "after", "diff", "foreign"):
+        assert told[what] == done[what], what
+    again = run([declared])
+    assert not again["changed"] and again["operations"] == [] and there.changes == []
+    assert again["before"] == again["after"] == done["after"]
+    # What was gathered can be declared.
+    assert not run(done["after"], state="overridden")["changed"]
+    assert there.open_sockets == 0
+
+
+def test_any_kind_turns_into_any_other_in_place(there, run):
+    same = [kind for kind in KINDS.values() if kind[1].protocol == 6 and kind[1].address == VIP]
+    assert len(same) > 9
+    for before in same:
+        for after in same:
+            run([before[0]], state="overridden")
+            run([after[0]])
+            service = Service(**{**vars(after[1]), "destinations": {name_of(d): d for d in after[2]}})
+            assert there.services == {WEB: service}, "a set replaces all that it leaves out"
+            assert not {NEW_SERVICE, DEL_SERVICE} & set(there.changes)
+            both = {name_of(d) for d in before[2]} & {name_of(d) for d in after[2]}
+            assert not both or not {NEW_DEST, DEL_DEST} & set(there.changes)
+
+
+def filled(there):
+    """The service, another port on its VIP, a foreign VIP and a firewall mark."""
+    service = there.service("tcp", VIP, 80, scheduler="rr")
+    there.destination(service, ONE, weight=5, connections=(3, 1, 0))
+    there.destination(service, TWO, connections=(4, 0, 0))
+    there.destination(there.service("tcp", VIP, 8080), ONE, connections=(7, 0, 0))
+    there.service("tcp", OTHER, 80)
+    there.services["fwmark 7"] = Service(INET, 6, "", 0, mark=7)
+    return service
+
+
+STATES = {
+    "merged": (
+        {WEB: [ONE, TWO, THREE], "tcp 198.51.100.100:8080": [ONE], "tcp 203.0.113.50:80": [], "fwmark 7": []},
+        [SET_SERVICE, NEW_DEST, SET_DEST],
+        ["fwmark 7", "tcp 198.51.100.100:8080", "tcp 203.0.113.50:80"],
+    ),
+    "replaced": (
+        {WEB: [ONE, THREE], "tcp 203.0.113.50:80": [], "fwmark 7": []},
+        [SET_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, DEL_SERVICE],
+        ["fwmark 7", "tcp 203.0.113.50:80"],
+    ),
+    "overridden": ({WEB: [ONE, THREE]}, [SET_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, DEL_SERVICE, DEL_SERVICE, DEL_SERVICE], []),
+    "deleted": (
+        {"tcp 198.51.100.100:8080": [ONE], "tcp 203.0.113.50:80": [], "fwmark 7": []},
+        [DEL_SERVICE],
+        ["fwmark 7", "tcp 198.51.100.100:8080", "tcp 203.0.113.50:80"],
+    ),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_states(there, run, state):
+    names, changes, foreign = STATES[state]
+    filled(there)
+    before = held(there)
+    declared = [web({"address": ONE, "weight": 10}, {"address": THREE})]
+    told = run(declared, state=state, check=True)
+    assert held(there) == before and there.changes == []
+    done = run(declared, state=state)
+    assert {name: [d.split(":")[0] for d in ds] for name, ds in held(there).items()} == names
+    assert there.changes == changes, "add before remove, destinations before services"
+    assert done["foreign"] == foreign
+    for what in ("operations", "before", "after", "diff", "foreign", "changed"):
+        assert told[what] == done[what], what
+    again = run(declared, state=state)
+    assert not again["changed"] and there.changes == []
+
+
+@pytest.mark.parametrize("state", ["merged", "replaced", "overridden"])
+def test_absent_removes_in_every_state(there, run, state):
+    filled(there)
+    result = run([web(state="absent"), {"firewall_mark": 8, "state": "absent"}], state=state)
+    assert result["operations"][-1]["action"] == "delete-service"
+    assert WEB not in there.services
+    assert ("tcp 203.0.113.50:80" in there.services) == (state != "overridden")
+    assert not run([web(state="absent")], state=state)["changed"]
+
+
+def test_nothing_declared_touches_nothing(there, run):
+    filled(there)
+    assert not run([])["changed"]
+    assert not run([], state="merged")["changed"]
+    assert not run([], state="deleted")["changed"]
+    assert len(run([], state="overridden")["operations"]) == 4
+    assert there.services == {}
+
+
+def test_every_operation_says_what_it_does_to_connections(there, run):
+    filled(there)
+    result = run([web({"address": ONE, "weight": 0}, {"address": THREE})])
+    assert texts(result) == [
+        "ipvsadm -E -t 198.51.100.100:80 -s wlc  # keeps connections",
+        "ipvsadm -a -t 198.51.100.100:80 -r 198.51.100.23:80 -g -w 1  # keeps connections",
+        "ipvsadm -e -t 198.51.100.100:80 -r 198.51.100.21:80 -g -w 0  # drains 3 active connections",
+        "ipvsadm -d -t 198.51.100.100:80 -r 198.51.100.22:80  # cuts 4 active connections",
+        "ipvsadm -D -t 198.51.100.100:8080  # cuts 7 active connections",
+    ]
+    assert [(op["effect"], op["connections"]) for op in result["operations"]] == [
+        ("keeps", 0), ("keeps", 0), ("drains", 3), ("cuts", 4), ("cuts", 7)
+    ]  # fmt: skip
+    assert result["operations"][3] == {
+        "action": "delete-destination",
+        "service": WEB,
+        "destination": TWO,
+        "command": "ipvsadm -d -t 198.51.100.100:80 -r 198.51.100.22:80",
+        "effect": "cuts",
+        "connections": 4,
+        "text": "ipvsadm -d -t 198.51.100.100:80 -r 198.51.100.22:80  # cuts 4 active connections",
+    }
+
+
+def test_diff_reads_like_ipvsadm(there, run, proc):
+    there.destination(there.service("tcp", VIP, 80, scheduler="rr"), "198.51.100.9", weight=5)
+    (proc / "conntrack").write_text("1\n")
+    declared = [web({"address": "198.51.100.10"}, {"address": "198.51.100.9"}, persistence=300), {"firewall_mark": 5}]
+    diff = run(declared, sysctls={"conntrack": 0}, _ansible_diff=True)["diff"]
+    assert diff["before"] == (
+        "net.ipv4.vs.conntrack = 1\n-A -t 198.51.100.100:80 -s rr\n-a -t 198.51.100.100:80 -r 198.51.100.9:80 -g -w 5\n"
+    )
+    assert diff["after"] == (
+        "net.ipv4.vs.conntrack = 0\n"
+        "-A -f 5 -s wlc\n"
+        "-A -t 198.51.100.100:80 -s wlc -p 300\n"
+        "-a -t 198.51.100.100:80 -r 198.51.100.9:80 -g -w 1\n"
+        "-a -t 198.51.100.100:80 -r 198.51.100.10:80 -g -w 1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("allow", "refused"),
+    [
+        (["add", "change"], ["-d -t 198.51.100.100:80 -r 198.51.100.22:80", "-D -t 198.51.100.100:8080"]),
+        (["add", "remove"], ["-E -t 198.51.100.100:80"]),
+        (["change", "remove"], ["-a -t 198.51.100.100:80 -r 198.51.100.23:80"]),
+    ],
+)
+@pytest.mark.parametrize("check", [True, False])
+def test_what_allow_does_not_name_is_refused(there, run, allow, refused, check):
+    filled(there)
+    result = run([web({"address": ONE, "weight": 5}, {"address": THREE})], allow=allow, check=check)
+    assert result["failed"] and not result.get("changed") and there.changes == []
+    assert "The plan holds %d operation" % len(refused) in result["msg"]
+    for command in refused:
+        assert "  - ipvsadm " + command in result["msg"]
+    assert result["msg"].count("  - ") == len(refused)
+
+
+def test_max_cut_connections(there, run):
+    filled(there)
+    declared = [web({"address": ONE, "weight": 0})]
+    for limit, check in ((10, False), (0, True), (0, False)):
+        result = run(declared, max_cut_connections=limit, check=check)
+        assert result["failed"] and there.changes == []
+        # 4 of the destination and 7 of the other port; the 3 that are drained live on.
+        assert "would cut 11 active connections, and max_cut_connections is %d" % limit in result["msg"]
+        assert "drain these first" in result["msg"]
+    assert run(declared, max_cut_connections=11)["changed"]
+
+
+def test_limits_do_not_hinder_a_plan_that_keeps_to_them(there, run):
+    filled(there)
+    assert run([web({"address": THREE})], state="merged", allow=["add", "change"], max_cut_connections=0)["changed"]
+    assert THREE + ":80" in there.services[WEB].destinations
+
+
+def test_weight_of_a_health_checked_destination_is_left_alone(there, run):
+    declared = [web({"address": ONE, "weight": 10, "health_checked": True}, {"address": TWO, "weight": 10})]
+    run(declared)
+    servers = there.services[WEB].destinations
+    assert (servers[ONE + ":80"].weight, servers[TWO + ":80"].weight) == (0, 10)
+    servers[ONE + ":80"].weight = servers[TWO + ":80"].weight = 7
+    result = run(declared)
+    assert there.changes == [SET_DEST] and result["operations"][0]["destination"] == TWO
+    # A change of anything else takes the weight along.
+    declared[0]["destinations"][0]["upper_threshold"] = 9
+    run(declared)
+    assert (there.services[WEB].destinations[ONE + ":80"].weight, there.services[WEB].destinations[ONE + ":80"].upper) == (7, 9)
+
+
+def test_someone_else_adds_the_same(there, run):
+    def other(fake):
+        fake.destination(fake.service("tcp", VIP, 80, scheduler="rr"), ONE, weight=9)
+
+    there.before_apply = [other]
+    result = run([web({"address": ONE}, {"address": TWO})])
+    assert not result.get("failed") and result["changed"]
+    # Of the first plan only TWO went through; the second one puts right what the other one made.
+    assert [op["action"] for op in result["operations"]] == ["add-destination", "set-service", "set-destination"]
+    service = there.services[WEB]
+    assert (service.scheduler, held(there)) == ("wlc", {WEB: [ONE + ":80", TWO + ":80"]})
+    assert service.destinations[ONE + ":80"].weight == 1
+
+
+def test_someone_else_removes_the_service(there, run):
+    filled(there)
+    there.before_apply = [lambda fake: fake.services.pop(WEB)]
+    result = run([web({"address": ONE}, {"address": TWO, "weight": 2})])
+    assert result["changed"] and held(there)[WEB] == [ONE + ":80", TWO + ":80"]
+    assert [op["action"] for op in result["operations"]] == ["delete-service", "add-service", "add-destination", "add-destination"]
+    assert "8080" in result["operations"][0]["service"], "the one that went through the first time"
+    assert not run([web({"address": ONE}, {"address": TWO, "weight": 2})])["changed"]
+
+
+@pytest.mark.parametrize("weight", [0, 5])
+def test_someone_else_removes_the_destination(there, run, weight):
+    # ENOENT is what the kernel says to both a set and a delete.
+    there.destination(there.service("tcp", VIP, 80), ONE, weight=weight)
+    there.before_apply = [lambda fake: fake.services[WEB].destinations.clear()]
+    result = run([web({"address": ONE})] if weight else [web()])
+    assert not result.get("failed")
+    assert held(there) == {WEB: [ONE + ":80"] if weight else []}
+
+
+def test_a_service_that_vanishes_between_the_dumps(there, run, monkeypatch):
+    there.destination(there.service("tcp", VIP, 80, scheduler="rr"), ONE)
+    dump = there.rows
+
+    def rows(command, found):
+        monkeypatch.setattr(there, "rows", dump)
+        out = dump(command, found)
+        assert command == GET_SERVICE
+        there.services.clear()
+        return out
+
+    monkeypatch.setattr(there, "rows", rows)
+    assert run([web()])["changed"]
+    assert held(there) == {WEB: []}
+
+
+def test_the_same_error_twice_is_an_error(there, run):
+    # Nobody changes anything: the kernel has no such scheduler, and says ENOENT as it does in a race.
+    there.schedulers.discard("ovf")
+    result = run([web({"address": ONE}, scheduler="ovf"), web(port=81)])
+    assert result["failed"] and result["changed"]
+    assert "Adding tcp 198.51.100.100:80 failed (ENOENT)" in result["msg"]
+    assert "modprobe ip_vs_SCHEDULER" in result["msg"]
+    assert "Adding destination 198.51.100.21 of tcp 198.51.100.100:80 failed (ESRCH)" in result["msg"]
+    assert result["applied"] == ["ipvsadm -A -t 198.51.100.100:81 -s wlc  # keeps connections"]
+    assert [line.split("  #")[0] for line in result["not_applied"]] == [
+        "ipvsadm -A -t 198.51.100.100:80 -s ovf",
+        "ipvsadm -a -t 198.51.100.100:80 -r 198.51.100.21:80 -g -w 1",
+    ]
+    assert there.changes.count(NEW_SERVICE) == 2, "the same request was not sent again"
+    there.schedulers.add("ovf")
+    result = run([web({"address": ONE}, scheduler="ovf"), web(port=81)])
+    assert [op["action"] for op in result["operations"]] == ["add-service", "add-destination"], "a second run finishes the job"
+    assert not run([web({"address": ONE}, scheduler="ovf"), web(port=81)])["changed"]
+
+
+def test_two_races_in_a_row_are_an_error(there, run):
+    def add(fake):
+        fake.service("tcp", VIP, 80)
+
+    def remove(fake):
+        fake.services.clear()
+
+    there.before_apply = [add, remove]
+    result = run([web(scheduler="rr")])
+    assert result["failed"] and not result["changed"]
+    assert "Changing tcp 198.51.100.100:80 failed (ESRCH): there is no such service; someone else is changing this table" in result["msg"]
+
+
+def test_an_error_that_is_no_race_is_not_tried_again(there, run):
+    # With a sync daemon the kernel refuses a destination of the other family.
+    there.daemons = [(1, "eth0", 7, {})]
+    declared = [web({"address": ONE}, {"address": ONE6, "forward": "tunnel"}, {"address": TWO})]
+    result = run(declared)
+    assert result["failed"] and result["changed"]
+    assert "Adding destination 2001:db8:100::21 of tcp 198.51.100.100:80 failed (EINVAL)" in result["msg"]
+    assert (len(result["applied"]), len(result["not_applied"])) == (3, 1)
+    assert there.changes == [NEW_SERVICE] + [NEW_DEST] * 3
+    there.daemons = []
+    assert [op["destination"] for op in run(declared)["operations"]] == [ONE6]
+
+
+def test_an_error_in_a_later_batch_is_told_of_the_right_object(there, run):
+    there.schedulers.discard("ovf")
+    ports = range(1, 1 + kernel.BATCH * 3)
+    bad = (50, kernel.BATCH, kernel.BATCH + 1, kernel.BATCH * 3)
+    result = run([web(port=port, scheduler="ovf" if port in bad else "rr") for port in ports])
+    assert result["failed"]
+    assert [int(line.split()[3].split(":")[1]) for line in result["not_applied"]] == list(bad)
+    assert len(result["applied"]) == len(there.services) == len(ports) - len(bad)
+
+
+def test_a_large_table_in_one_call(there, run):
+    declared = [web({"address": ONE}, {"address": TWO}, port=port) for port in range(1, 120)]
+    assert len(run(declared)["operations"]) == 357
+    assert not run(declared)["changed"]
+    assert list(run(declared[::-1])["after"]) == run(declared)["after"], "the order is the same for the same table"
+
+
+def test_no_ipvs(there, run):
+    there.no_ipvs = True
+    result = run([web()])
+    assert result["failed"] and "This kernel has no IPVS" in result["msg"] and "modprobe ip_vs" in result["msg"]
+
+
+def test_no_root(there, run):
+    there.not_root = True
+    result = run([web()])
+    assert result["failed"] and "root is needed: set `become: true`" in result["msg"]
+
+
+def test_no_netlink(run, monkeypatch):
+    def connect():
+        raise OSError("no such address family")
+
+    monkeypatch.setattr(kernel, "connect", connect)
+    result = run([web()])
+    assert result["failed"] and "IPVS is a part of Linux" in result["msg"]
+
+
+@pytest.mark.parametrize("trouble", ["interrupt_dump", "enobufs"])
+def test_a_dump_that_did_not_work_out_is_read_again(there, run, trouble):
+    filled(there)
+    setattr(there, trouble, 1)
+    assert not run([web({"address": ONE, "weight": 5}, {"address": TWO}, scheduler="rr")], state="merged")["changed"]
+    assert getattr(there, trouble) == 0
+
+
+@pytest.mark.parametrize("trouble", ["interrupt_dump", "enobufs"])
+def test_a_dump_that_never_works_out_ends(there, run, trouble):
+    setattr(there, trouble, 1000)
+    result = run([web()])
+    assert result["failed"] and "kept changing while it was read" in result["msg"] and there.changes == []
+    assert getattr(there, trouble) == 1000 - kernel.ATTEMPTS
+
+
+SERVER = {"address": ONE}
+ITEM = "services[0].destinations[0]"
+BAD = [
+    ("nonsense", ["services[0]"]),
+    ({}, ["services[0].address", "services[0].port"]),
+    (web(address="198.51.100.300"), ["services[0].address"]),
+    (web(address="live.example.com"), ["services[0].address"]),
+    (web(address="0.0.0.0"), ["services[0].address"]),
+    (web(address="239.1.1.1"), ["services[0].address"]),
+    (web(address="2001:db8::1%eth0"), ["services[0].address"]),
+    (web(address=["198.51.100.1"]), ["services[0].address"]),
+    (web(adress=VIP), ["services[0].adress"]),
+    (web(protocol="icmp"), ["services[0].protocol"]),
+    (web(port=65536), ["services[0].port"]),
+    (web(port=-1), ["services[0].port"]),
+    (web(port="http"), ["services[0].port"]),
+    (web(port=True), ["services[0].port"]),
+    (web(port=80.5), ["services[0].port"]),
+    (web(port=[80]), ["services[0].port"]),
+    (web(port=0), ["services[0].port"]),
+    (web(scheduler="fastest"), ["services[0].scheduler"]),
+    (web(scheduler_flags=["sh-port"]), ["services[0].scheduler_flags"]),
+    (web(scheduler="mh", scheduler_flags=["sh-port"]), ["services[0].scheduler_flags"]),
+    (web(scheduler="mh", scheduler_flags="mh-port"), ["services[0].scheduler_flags"]),
+    (web(scheduler="mh", scheduler_flags=[{}]), ["services[0].scheduler_flags"]),
+    (web(one_packet=True), ["services[0].one_packet"]),
+    (web(one_packet=True, protocol="sctp"), ["services[0].one_packet"]),
+    (web(one_packet="often", protocol="udp"), ["services[0].one_packet"]),
+    (web(state="gone"), ["services[0].state"]),
+    (web(persistence={"timeout": 0}), ["services[0].persistence.timeout"]),
+    (web(persistence={"timeout": 2678401}), ["services[0].persistence.timeout"]),
+    (web(persistence="long"), ["services[0].persistence.timeout"]),
+    (web(persistence={"seconds": 5}), ["services[0].persistence.seconds"]),
+    (web(persistence={"netmask": "255.0.255.0"}), ["services[0].persistence.netmask"]),
+    (web(persistence={"netmask": 33}), ["services[0].persistence.netmask"]),
+    (web(address=VIP6, persistence={"netmask": 129}), ["services[0].persistence.netmask"]),
+    (web(address=VIP6, persistence={"netmask": "255.255.255.0"}), ["services[0].persistence.netmask"]),
+    (web(persistence={"engine": "sip"}), ["services[0].persistence.engine"]),
+    (web(persistence={"engine": "ftp"}, protocol="udp"), ["services[0].persistence.engine"]),
+    (web(destinations=ONE), ["services[0].destinations"]),
+    (web(ONE), [ITEM]),
+    (web({}), [ITEM + ".address"]),
+    (web({"address": "x"}), [ITEM + ".address"]),
+    (web({"address": ONE6}), [ITEM + ".address"]),
+    (web({"address": ONE6, "forward": "nat"}), [ITEM + ".address"]),
+    (web({**SERVER, "host": "a"}), [ITEM + ".host"]),
+    (web(SERVER, {"address": TWO, "port": 99999}), ["services[0].destinations[1].port"]),
+    (web({**SERVER, "port": 81}), [ITEM + ".port"]),
+    (web({**SERVER, "port": 81, "forward": "tunnel"}), [ITEM + ".port"]),
+    ({"firewall_mark": 5, "destinations": [{**SERVER, "port": 80}]}, [ITEM + ".port"]),
+    (web({**SERVER, "forward": "dsr"}), [ITEM + ".forward"]),
+    (web({**SERVER, "weight": -1}), [ITEM + ".weight"]),
+    (web({**SERVER, "weight": 2147483648}), [ITEM + ".weight"]),
+    (web({**SERVER, "upper_threshold": 4294967296}), [ITEM + ".upper_threshold"]),
+    (web({**SERVER, "lower_threshold": 5}), [ITEM + ".lower_threshold"]),
+    (web({**SERVER, "upper_threshold": 4, "lower_threshold": 5}), [ITEM + ".lower_threshold"]),
+    (web({**SERVER, "tunnel": {"type": "gre"}}), [ITEM + ".tunnel"]),
+    (web({**SERVER, "forward": "tunnel", "tunnel": "gre"}), [ITEM + ".tunnel"]),
+    (web({**SERVER, "forward": "tunnel", "tunnel": {"type": "vxlan"}}), [ITEM + ".tunnel.type"]),
+    (web({**SERVER, "forward": "tunnel", "tunnel": {"type": "gue"}}), [ITEM + ".tunnel.port"]),
+    (web({**SERVER, "forward": "tunnel", "tunnel": {"port": 6080}}), [ITEM + ".tunnel.port"]),
+    (web({**SERVER, "forward": "tunnel", "tunnel": {"checksum": "csum"}}), [ITEM + ".tunnel.checksum"]),
+    (web({**SERVER, "forward": "tunnel", "tunnel": {"type": "gre", "checksum": "remcsum"}}), [ITEM + ".tunnel.checksum"]),
+    (web({**SERVER, "health_checked": "maybe"}), [ITEM + ".health_checked"]),
+    (web(SERVER, SERVER), ["services[0].destinations[1]"]),
+    ({"firewall_mark": 0}, ["services[0].firewall_mark"]),
+    ({"firewall_mark": 4294967296}, ["services[0].firewall_mark"]),
+    ({"firewall_mark": 5, "family": "ipx"}, ["services[0].family"]),
+    ({"firewall_mark": 5, "address": VIP, "port": 80, "protocol": "tcp"},
+     ["services[0].address", "services[0].port", "services[0].protocol"]),
+    ({"firewall_mark": 5, "family": "ipv6"}, []),
+]  # fmt: skip
+
+
+def paths(result):
+    return sorted(line.split(": ")[0] for line in result["problems"])
+
+
+@pytest.mark.parametrize(("declared", "where"), BAD, ids=[json.dumps(declared)[:60] for declared, _where in BAD])
+def test_a_wrong_value_is_named_by_its_path(there, run, declared, where):
+    result = run([declared], check=True)
+    if where:
+        assert result["failed"] and paths(result) == where
+        assert "%d error" % len(where) in result["msg"] and "nothing was changed" in result["msg"]
+        assert all(line in result["msg"] for line in result["problems"])
+    else:
+        assert not result.get("failed")
+
+
+def test_all_wrong_values_are_told_at_once(there, run):
+    declared = [item for item, where in BAD if where]
+    expected = sorted(where.replace("services[0]", "services[%d]" % n) for n, item in enumerate(declared) for where in
+                      next(paths for known, paths in BAD if known is item))  # fmt: skip
+    result = run(declared)
+    # Among so many some are the same service; that is one more error each, with the path of the item alone.
+    assert set(expected) <= set(paths(result))
+    assert all("declared already as" in line for line in result["problems"] if line.split(": ")[0] not in expected)
+    assert there.services == {} and there.changes == []
+
+
+def test_the_same_service_twice(there, run):
+    result = run([web(), {"firewall_mark": 5}, web(scheduler="rr"), {"firewall_mark": 5}, {"firewall_mark": 5, "family": "ipv6"}])
+    assert result["problems"] == [
+        "services[2]: tcp 198.51.100.100:80 is declared already as services[0]; remove one",
+        "services[3]: fwmark 5 is declared already as services[1]; remove one",
+    ]
+
+
+def test_values_as_text_are_taken(there, run):
+    # Jinja2 makes text of numbers.
+    assert run([web({"address": ONE, "weight": "7", "port": "80", "health_checked": "no"}, port="80", persistence="300")])["changed"]
+    assert there.services[WEB].timeout == 300 and there.services[WEB].destinations[ONE + ":80"].weight == 7
+
+
+@pytest.fixture
+def proc(monkeypatch, tmp_path):
+    """/proc/sys/net/ipv4/vs, with two settings in it."""
+    settings = tmp_path / "net" / "ipv4" / "vs"
+    settings.mkdir(parents=True)
+    for name in ("conntrack", "expire_nodest_conn"):
+        (settings / name).write_text("0\n")
+    monkeypatch.setattr(sysctl, "ROOT", str(tmp_path))
+    return settings
+
+
+def test_sysctls_are_in_force_before_the_table_changes(there, run, proc):
+    seen = []
+    there.before_apply = [lambda _fake: seen.append((proc / "expire_nodest_conn").read_text())]
+    settings = {"expire_nodest_conn": 1, "conntrack": False}
+    told = run([web()], sysctls=settings, check=True)
+    assert (proc / "expire_nodest_conn").read_text() == "0\n"
+    done = run([web()], sysctls=settings)
+    assert seen == ["1"]
+    assert told["sysctls"] == done["sysctls"] == {"expire_nodest_conn": {"before": "0", "after": "1"}}
+    again = run([web()], sysctls=settings)
+    assert not again["changed"] and again["sysctls"] == {}
+
+
+def test_a_sysctl_alone_is_a_change(there, run, proc):
+    assert run([], sysctls={"conntrack": 1})["changed"]
+    assert (proc / "conntrack").read_text() == "1"
+
+
+def test_an_unknown_sysctl_stops_all(there, run, proc):
+    result = run([web()], sysctls={"conntrack": 1, "contrack": 1, "no_such": 2})
+    assert result["failed"] and "no setting net/ipv4/vs/contrack, net/ipv4/vs/no_such" in result["msg"]
+    assert there.changes == [] and (proc / "conntrack").read_text() == "0\n"
+
+
+def test_limits_hold_before_sysctls_are_written(there, run, proc):
+    assert run([web()], allow=["change"], sysctls={"conntrack": 1})["failed"]
+    assert (proc / "conntrack").read_text() == "0\n"

@@ -1,0 +1,191 @@
+"""main() of lvs_preflight, with programs of our own in the place of ip and systemctl, and once with those of this machine."""
+
+import hashlib
+import json
+import os
+
+import pytest
+from ansible.module_utils.lvsdr import host
+from ansible.module_utils.testing import patch_module_args
+from ansible.modules import lvs_preflight
+
+LINKS = [
+    {
+        "ifname": "lo", "flags": ["LOOPBACK", "UP", "LOWER_UP"], "link_type": "loopback", "address": "00:00:00:00:00:00",
+        "addr_info": [{"family": "inet", "local": "127.0.0.1", "prefixlen": 8, "scope": "host"},
+                      {"family": "inet6", "local": "2001:db8::100", "prefixlen": 128, "scope": "global"}],
+    },
+    {
+        "ifname": "eth0", "flags": ["BROADCAST", "UP"], "link_type": "ether", "address": "02:00:00:00:00:21",
+        "addr_info": [{"family": "inet", "local": "192.0.2.21", "prefixlen": 24, "scope": "global"},
+                      {"family": "inet6", "local": "fe80::1", "prefixlen": 64, "scope": "link"}],
+    },
+    # A point-to-point link, which has an address of its own and neither MAC nor ARP.
+    {"ifname": "tun0", "flags": ["NOARP"], "link_type": "none", "addr_info": [{"local": "192.0.2.5", "prefixlen": 32, "scope": "global"}]},
+    # What older versions of ip print for a link of another kind than asked for.
+    {},
+]  # fmt: skip
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    """Puts a program on the PATH that prints a text."""
+    monkeypatch.setenv("PATH", "%s:%s" % (tmp_path, os.environ["PATH"]))
+
+    def program(name, prints="", status=0):
+        (tmp_path / (name + ".out")).write_text(prints)
+        (tmp_path / name).write_text("#!/bin/sh\ncat '%s'\nexit %d\n" % (tmp_path / (name + ".out"), status))
+        (tmp_path / name).chmod(0o755)
+        return str(tmp_path / name)
+
+    return program
+
+
+@pytest.fixture
+def run(capsys):
+    """Runs the module and returns its result."""
+
+    def run(**options):
+        with patch_module_args(options), pytest.raises(SystemExit) as ended:
+            lvs_preflight.main()
+        result = json.loads(capsys.readouterr().out)
+        assert ended.value.code == (1 if result.get("failed") else 0)
+        assert "exception" not in result and "Traceback" not in json.dumps(result)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def ready(monkeypatch, program):
+    """A host where nothing stands in the way; takes what is to be wrong."""
+    program("ip", json.dumps(LINKS))
+
+    def ready(user=0, systemd=True):
+        isdir = os.path.isdir
+        monkeypatch.setattr(lvs_preflight.os, "geteuid", lambda: user)
+        monkeypatch.setattr(
+            lvs_preflight.os.path, "isdir", lambda path: {"/run/systemd/system": systemd, "/sys/module/ip_vs": True}.get(path, isdir(path))
+        )
+
+    ready()
+    return ready
+
+
+def test_what_ip_says(ready, run):
+    """Without link-local addresses: nobody declares those."""
+    result = run()
+    assert result["changed"] is False and result["problems"] == []
+    assert result["interfaces"] == [
+        {
+            "name": "lo", "mac": "00:00:00:00:00:00", "type": "loopback", "arp": True, "up": True,
+            "addresses": ["127.0.0.1/8", "2001:db8::100/128"],
+        },
+        {"name": "eth0", "mac": "02:00:00:00:00:21", "type": "ether", "arp": True, "up": True, "addresses": ["192.0.2.21/24"]},
+        {"name": "tun0", "mac": "", "type": "none", "arp": False, "up": False, "addresses": ["192.0.2.5/32"]},
+    ]  # fmt: skip
+    assert result["commands"] == result["files"] == result["services"] == {}
+
+
+def test_check_mode_reads_too(ready, run):
+    assert run(_ansible_check_mode=True)["interfaces"]
+
+
+def test_programs_and_files(ready, run, program, tmp_path):
+    path = program("keepalived")
+    (tmp_path / "there.conf").write_bytes(b"x\xff\n")
+    files = [str(tmp_path / "there.conf"), str(tmp_path / "none.conf"), str(tmp_path), ""]
+    result = run(commands=["keepalived", "no-such-program", ""], files=files)
+    assert result["commands"] == {"keepalived": path, "no-such-program": None, "": None}
+    assert result["files"] == {files[0]: hashlib.sha256(b"x\xff\n").hexdigest(), files[1]: None, files[2]: None, "": None}
+
+
+def test_programs_outside_of_a_users_path(ready, run, monkeypatch):
+    path = host.find_command("modprobe") or host.find_command("sysctl")
+    if not path:
+        pytest.skip("this machine has neither modprobe nor sysctl")
+    monkeypatch.setattr(host.shutil, "which", lambda name, path=None: "/usr/sbin/" + name if path and "/usr/sbin" in path else None)
+    assert run(commands=["modprobe"])["commands"] == {"modprobe": "/usr/sbin/modprobe"}
+
+
+def test_services(ready, run, program):
+    """A service counts if it runs and comes back after a boot."""
+    blocks = [
+        "ActiveState=active\nUnitFileState=enabled",
+        "ActiveState=active\nUnitFileState=disabled",
+        "ActiveState=inactive\nUnitFileState=enabled",
+        "ActiveState=inactive\nUnitFileState=",
+    ]
+    program("systemctl", "\n\n".join(blocks) + "\n", status=0)
+    assert run(services=["a", "b", "c", "d"])["services"] == {"a": True, "b": False, "c": False, "d": False}
+    # systemctl that fails, as where systemd does not run, prints nothing for it.
+    program("systemctl", status=1)
+    assert not any(run(services=["a", "b"])["services"].values())
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        ({"user": 1000}, "tasks run as an ordinary user; set `become: true` or connect as root"),
+        ({"systemd": False}, "systemd does not run here; lvsdr starts its services with it"),
+    ],
+)
+def test_what_stands_in_the_way(ready, run, trouble, words):
+    ready(**trouble)
+    assert run()["problems"] == [words]
+
+
+def test_all_problems_at_once(ready, run):
+    ready(user=1000, systemd=False)
+    result = run(kernel_modules=["ip_vs", "ip_vs_none", "../x"])
+    assert len(result["problems"]) == 3
+    assert (
+        "the kernel (%s) has no module ip_vs_none, ../x; install a kernel image that ships IPVS" % os.uname().release in result["problems"]
+    )
+    assert not result.get("failed"), "the controller names the errors of all hosts at once"
+
+
+def test_no_ip(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = run()
+    assert result["failed"] and "ip can't be run (No such file or directory): install it on this host" in result["msg"]
+
+
+def test_an_ip_that_fails(run, program):
+    program("ip", 'Object "-j" is unknown\n', status=255)
+    result = run()
+    assert result["failed"] and '`ip -j address show` failed: Object "-j" is unknown' in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"commands": {"a": 1}}, "argument 'commands' is of type dict"),
+        ({"files": None}, "argument 'files' is of type NoneType"),
+        ({"services": {"a": 1}}, "argument 'services' is of type dict"),
+        ({"kernel_modules": {"a": 1}}, "argument 'kernel_modules' is of type dict"),
+        ({"vips": []}, "Unsupported parameters"),
+    ],
+)
+def test_wrong_arguments(ready, run, options, words):
+    result = run(**options)
+    assert result["failed"] and words in result["msg"]
+
+
+def test_strange_values(ready, run):
+    """They are not there, and that is all."""
+    result = run(commands=["../x", "a b"], files=["//", "x" * 5000], kernel_modules=["", "a b"])
+    assert set(result["commands"].values()) == {None}
+    assert set(result["files"].values()) == {None}
+
+
+def test_this_machine(run):
+    if not host.find_command("ip"):
+        pytest.skip("this machine has no iproute2")
+    result = run(commands=["ip"], services=["no-such-thing.service"])
+    assert result["commands"]["ip"] and result["services"] == {"no-such-thing.service": False}
+    (lo,) = [link for link in result["interfaces"] if link["name"] == "lo"]
+    assert lo["type"] == "loopback"
+    for link in result["interfaces"]:
+        assert set(link) == {"name", "mac", "type", "arp", "up", "addresses"}
+        assert all("/" in address for address in link["addresses"])

@@ -1,0 +1,260 @@
+"""keepalived.conf: one golden file, what follows from each setting, and that no value of an operator's breaks out of its place."""
+
+import re
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.lvsdr import keepalived, resolve
+from ansible.module_utils.lvsdr.errors import LvsError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inventories import GONE, VIP, VIP6, inventory, service
+
+GOLDEN = Path(__file__).parent.parent / "fixtures" / "keepalived.conf"
+SETTINGS = {"interface": "eth0", "priority": 150, "virtual_router_id": 51, "advertisement_interval": 1}
+BOTH = [VIP, VIP6]
+HTTP = {"type": "http", "path": "/healthz", "host": "live.example.com", "port": 8080, "status": 204, "interval": 3, "retries": 1}
+
+
+def render(*services, settings=SETTINGS, director="director1", **options):
+    made = inventory(**options)
+    return keepalived.render(resolve.resolve(list(services), made), director, made, settings)
+
+
+def representative():
+    """The text of a table with two families, both checks, an absent service, a drained server, a mark, persistence and every mode."""
+    return render(
+        service(addresses=BOTH, scheduler="mh", scheduler_flags=["mh-port", "mh-fallback"], health_check=HTTP),
+        service(name="ingest", ports=[1935], mode="nat", health_check={"type": "tcp", "timeout": 4}, persistence={"timeout": 60}),
+        service(name="old", ports=[81], state="absent"),
+        service(name="retired", ports=[80], addresses=["192.0.2.99"], state="absent"),
+        service(name="udp", ports=[5004], protocol="udp", one_packet=True, scheduler="rr"),
+        service(
+            name="rtsp", addresses=[*BOTH, "192.0.2.101"], ports=GONE, firewall_mark=5, mode="tunnel",
+            persistence={"timeout": 300, "netmask": "255.255.255.0", "engine": "sip"}, health_check={"port": 554},
+        ),
+        hosts={
+            "server1": {"real_server_weight": 10},
+            "server2": {"real_server_weight": 20, "real_server_state": "drained"},
+            "server3": {"ansible_host": "192.0.2.23", "real_server_address6": "2001:db8::23"},
+        },
+        groups={"web": ["server1", "server2", "server3"]},
+    )  # fmt: skip
+
+
+def test_the_golden_file():
+    assert representative() == GOLDEN.read_text()
+
+
+def test_the_same_model_gives_the_same_text():
+    """A file that differs is written anew and reloaded: the order of what is named in groups and lists is all that counts."""
+    assert representative() == representative()
+    made = inventory()
+    turned = {"groups": made["groups"], "hosts": dict(reversed(made["hosts"].items()))}
+    services = resolve.resolve([service(addresses=BOTH)], made)
+    assert keepalived.render(services, "director1", made, SETTINGS) == keepalived.render(services, "director1", turned, SETTINGS)
+
+
+def test_nothing_to_hold():
+    """Where all services are absent there is nothing to announce."""
+    text = render(service(state="absent"))
+    assert text.endswith("global_defs {\n    router_id director1\n}\n")
+
+
+def test_the_other_director():
+    text = render(service(), director="director2", settings={**SETTINGS, "priority": "100"})
+    assert "    router_id director2\n" in text and "    priority 100\n" in text
+    assert "    unicast_src_ip 192.0.2.12\n    unicast_peer {\n        192.0.2.11\n    }\n" in text
+
+
+def test_a_single_director_has_no_peers():
+    text = render(service(), groups={"directors": ["director1"]})
+    assert "unicast" not in text and "virtual_ipaddress {" in text
+
+
+def test_ipv6_alone():
+    """VRRP then speaks IPv6, and nothing is excluded."""
+    text = render(service(addresses=[VIP6]))
+    assert "unicast_src_ip 2001:db8::11\n" in text and "        2001:db8::12\n" in text
+    assert "    virtual_ipaddress {\n        2001:db8::100/128 dev eth0\n    }\n" in text
+    assert "excluded" not in text
+
+
+def test_a_vip_of_many_services_is_held_once():
+    text = render(service(), service(name="b", ports=[443]), service(name="c", ports=[554], addresses=["192.0.2.101"]))
+    assert re.findall(r"(\S+)/32 dev", text) == [VIP, "192.0.2.101"]
+
+
+def test_persistence_of_both_families():
+    text = render(service(addresses=BOTH, persistence={"timeout": 60, "netmask": 64}))
+    four, six = text.split("virtual_server ")[1:]
+    assert "persistence_timeout 60" in four and "granularity" not in four
+    assert "persistence_timeout 60\n    persistence_granularity 64\n" in six
+    assert "granularity" not in render(service(persistence={"timeout": 60, "netmask": "255.255.255.255"}))
+
+
+def test_ports_of_nat():
+    text = render(service(mode="nat"), hosts={"server1": {"real_server_port": 8080}})
+    assert "real_server 192.0.2.21 8080 {" in text and "real_server 192.0.2.22 80 {" in text
+
+
+def test_only_a_checked_server_has_a_checker():
+    """alpha takes a server for dead until its check has passed; the drained one stays at 0 whatever a check would say."""
+    text = render(service(health_check={}), hosts={"server1": {"real_server_state": "drained"}})
+    drained, active = text.split("real_server ")[1:]
+    assert "weight 0\n" in drained and "CHECK" not in drained and "inhibit" not in drained
+    assert "weight 1\n        inhibit_on_failure\n        TCP_CHECK {" in active
+    assert "    alpha\n    delay_loop 2\n" in text
+    assert "alpha" not in render(service()) and "CHECK" not in render(service())
+
+
+@pytest.mark.parametrize("name", ["priority", "virtual_router_id"])
+@pytest.mark.parametrize("value", [0, 256, -1, True, None, "", "high", "1.5", 1.5, "1\n}"])
+def test_settings_of_vrrp(name, value):
+    with pytest.raises(LvsError) as caught:
+        render(service(), settings={**SETTINGS, name: value})
+    assert "director_%s of director1: %r is not a whole number from 1 to " % (name, value) in str(caught.value)
+
+
+def test_the_largest_settings():
+    assert "virtual_router_id 255\n    priority 254\n" in render(
+        service(), settings={**SETTINGS, "priority": 254, "virtual_router_id": 255}
+    )
+    with pytest.raises(LvsError, match="255 is not a whole number from 1 to 254"):
+        render(service(), settings={**SETTINGS, "priority": 255})
+    with pytest.raises(LvsError, match="2 errors"):
+        render(service(), settings={**SETTINGS, "priority": 255, "virtual_router_id": 0})
+
+
+@pytest.mark.parametrize(
+    ("addresses", "hosts", "words"),
+    [
+        ([VIP], {"director2": {"ansible_host": "b.example.com"}}, "director1 and director2 have no IPv4 address to speak VRRP over"),
+        ([VIP], {"director1": {"ansible_host": "a.example.com"}}, "set ansible_host or real_server_address on both"),
+        ([VIP6], {"director2": {"real_server_address6": GONE}}, "set ansible_host or real_server_address6 on both"),
+    ],
+)  # fmt: skip
+def test_directors_that_can_not_speak(addresses, hosts, words):
+    with pytest.raises(LvsError) as caught:
+        render(service(addresses=addresses), hosts=hosts)
+    assert words in str(caught.value)
+
+
+# --- injection ----------------------------------------------------------------------------------------------------------------------
+
+# What keepalived would read as more than the value: blocks, quotes, comments, words and lines.
+EVIL = ["%s\n}\nscript evil", "%s {", "%s{", "%s }", "%s}", '%s"', "'%s", "%s#", "%s!", "%s\nevil 1", "%s\r\nevil 1", "%s evil"]
+
+# Each value an operator can give that reaches the file as text. name: (changes to the service, to server1) of a value.
+PLACES = {
+    "mode": lambda value: ({"mode": value}, {}),
+    "state": lambda value: ({"state": value}, {}),
+    "address": lambda value: ({"addresses": [value]}, {}),
+    "protocol": lambda value: ({"protocol": value}, {}),
+    "port": lambda value: ({"ports": [value]}, {}),
+    "firewall_mark": lambda value: ({"ports": GONE, "firewall_mark": value}, {}),
+    "address of a mark": lambda value: ({"ports": GONE, "firewall_mark": 5, "addresses": [value]}, {}),
+    "scheduler": lambda value: ({"scheduler": value}, {}),
+    "scheduler_flags": lambda value: ({"scheduler": "mh", "scheduler_flags": [value]}, {}),
+    "one_packet": lambda value: ({"protocol": "udp", "one_packet": value}, {}),
+    "persistence": lambda value: ({"persistence": value}, {}),
+    "persistence.timeout": lambda value: ({"persistence": {"timeout": value}}, {}),
+    "persistence.netmask": lambda value: ({"persistence": {"netmask": value}}, {}),
+    "persistence.engine": lambda value: ({"protocol": "udp", "persistence": {"engine": value}}, {}),
+    **{
+        "health_check." + field: lambda value, field=field: ({"health_check": {"type": "http", field: value}}, {})
+        for field in resolve.CHECK_FIELDS["http"]
+    },
+    **{
+        name: lambda value, name=name: ({"mode": "nat", "health_check": {}}, {name: value})
+        for name in ("ansible_host", "real_server_address", "real_server_weight", "real_server_state", "real_server_port")
+    },
+    "real_server_address6": lambda value: ({"addresses": [VIP6]}, {"real_server_address6": value}),
+}
+GOOD = {
+    "mode": "nat", "state": "present", "protocol": "udp", "scheduler": "mh", "scheduler_flags": "mh-port", "one_packet": "yes",
+    "persistence.netmask": "255.255.255.0", "persistence.engine": "sip", "health_check.type": "tcp", "health_check.path": "/x",
+    "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained",
+    "real_server_address6": "2001:db8::9", "address": VIP, "address of a mark": VIP,
+    "ansible_host": "192.0.2.9", "real_server_address": "192.0.2.9",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_value_breaks_out_of_its_place(place):
+    """It is refused before anything is rendered, with a message that shows it."""
+    good = GOOD.get(place, "7")
+    changes, variables = PLACES[place](good)
+    assert render(service(**changes), hosts={"server1": variables}), "the place itself is one"
+    for evil in EVIL:
+        changes, variables = PLACES[place](evil % good)
+        with pytest.raises(LvsError):
+            render(service(**changes), hosts={"server1": variables})
+
+
+def test_all_places_are_tried():
+    """An option that is added to the model belongs into PLACES, too."""
+    tried = {name.partition(".")[0] for name in PLACES} | {"real_servers", "stream", "name"}
+    assert set(resolve.SERVICE_FIELDS) - {"addresses", "ports", "health_check"} <= tried
+    assert set(resolve.HOST_VARIABLES) - {"director_interface"} <= tried
+
+
+def test_a_stream_and_a_group_are_not_in_the_file():
+    assert render(service(stream="/x")) == render(service()) == render(service(real_servers="all"), groups={"all": ["server1", "server2"]})
+
+
+def parse(text):
+    """The blocks as nested lists of words, as keepalived reads them; it fails where braces do not match or a word is no simple one."""
+    stack = [[]]
+    for line in text.split("\n"):
+        # Blanks as C knows them: Python's split() has more.
+        words = re.findall(r"[^ \t\v\f\r]+", re.split(r"[#!]", line)[0])
+        assert not re.search(r"[\"'\x00-\x08\x0b-\x1f]", line), line
+        if words == ["}"]:
+            stack.pop()
+        elif words and words[-1] == "{":
+            block = []
+            stack[-1].append((words[:-1], block))
+            stack.append(block)
+        elif words:
+            assert not {"{", "}"} & set("".join(words)), line
+            stack[-1].append(words)
+    assert len(stack) == 1
+    return stack[0]
+
+
+paths = st.one_of(st.just("/ok"), st.text(max_size=8).map("/".__add__)).filter(lambda path: not re.search(r"[\x00-\x1f]", path))
+hosts = st.one_of(st.just("a.example.com"), st.text(max_size=8))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    paths,
+    hosts,
+    st.integers(0, 2**31),
+    st.integers(1, 0xFFFFFFFF),
+    st.lists(st.sampled_from([*BOTH, "192.0.2.101"]), unique=True, min_size=1),
+)
+def test_what_is_rendered_has_the_shape_of_the_model(path, host, weight, mark, addresses):
+    check = {"type": "http", "path": path, "host": host, "port": 80}
+    declared = [
+        service(addresses=addresses, health_check=check),
+        service(name="mark", addresses=addresses, ports=GONE, firewall_mark=mark, health_check=check),
+    ]
+    try:
+        text = render(*declared, hosts={"server1": {"real_server_weight": weight}})
+    except LvsError:
+        return
+    blocks = parse(text)
+    assert [words[0] for words, _block in blocks[:2]] == ["global_defs", "vrrp_instance"]
+    servers = [words for words, _block in blocks[2:]]
+    families = {":" in address for address in addresses}
+    assert servers == [["virtual_server", address, "80"] for address in addresses] + [["virtual_server", "fwmark", str(mark)]] * len(
+        families
+    )
+    for _words, block in blocks[2:]:
+        real = [inner for words, inner in (item for item in block if isinstance(item, tuple)) if words[0] == "real_server"]
+        assert [inner[0] for inner in real] == [["weight", str(weight)], ["weight", "1"]]
+        (_name, checker) = real[1][2]
+        assert checker[0] == (["url"], [["path", path], ["status_code", "200"], ["virtualhost", host]])

@@ -1,0 +1,137 @@
+"""The filters as templates see them: each on a small inventory, and every error of ours as one of Ansible's, with its words."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from inventories import GONE, VIP, VIP6, facts, interface, inventory, service
+
+LIVE = service(addresses=[VIP, VIP6], scheduler="mh", stream="/live/index.m3u8")
+VRRP = {"interface": "eth0", "priority": 150, "virtual_router_id": 51, "advertisement_interval": 1}
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def filters():
+    """As Ansible loads them: from the file."""
+    spec = importlib.util.spec_from_file_location("lvs_filters", str(ROOT / "plugins" / "filter" / "lvs.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.FilterModule().filters()
+
+
+@pytest.fixture
+def services(filters):
+    return filters["lvs_resolve"]([LIVE, service(name="old", ports=[81], state="absent")], inventory())
+
+
+def hostvars(with_facts=True, **changes):
+    """As Ansible has them: many variables, of which a few are ours, and facts as preflight registers them."""
+    made = inventory(with_facts=with_facts)
+    out = {}
+    for name, variables in made["hosts"].items():
+        variables = dict(variables)
+        found = variables.pop("facts", None)
+        out[name] = {"inventory_hostname": name, "ansible_user": "root", **variables, **({"lvs_preflight": found} if found else {})}
+    for name, values in changes.items():
+        out[name].update(values)
+    return out
+
+
+def test_every_filter_that_is_used_is_there(filters):
+    files = [path for folder in ("playbooks", "roles", "molecule") for path in (ROOT / folder).rglob("*") if path.suffix in (".yml", ".j2")]
+    used = {name for path in files for name in re.findall(r"\|\s*(lvs_\w+)", path.read_text())}
+    assert used and used <= set(filters)
+
+
+def test_inventory(filters):
+    """Only what is ours is taken: the others may be templates that cannot be resolved here."""
+    groups = inventory()["groups"]
+    assert filters["lvs_inventory"](hostvars(), groups) == inventory(with_facts=True)
+    assert filters["lvs_inventory"](hostvars(with_facts=False), groups) == inventory()
+    assert filters["lvs_inventory"]({}, {}) == {"groups": {}, "hosts": {}}
+
+
+def test_inventory_without_usable_facts(filters):
+    """A host that preflight has not reached, or that it failed on, has none."""
+    groups = {"all": ["server1", "server2"]}
+    got = filters["lvs_inventory"](hostvars(server1={"lvs_preflight": {"failed": True}}, server2={"lvs_preflight": None}), groups)
+    assert not any("facts" in variables for variables in got["hosts"].values())
+
+
+@pytest.mark.parametrize(
+    ("declared", "members"),
+    [
+        ([service(), service(real_servers="web"), service(real_servers="more")], ["server1", "server2", "server3"]),
+        ([service(real_servers="none"), service(real_servers=GONE), service(real_servers=["web"]), "x", None], []),
+        (None, []),
+        ("web", []),
+        ({"real_servers": "web"}, []),
+    ],
+)
+def test_group_members(filters, declared, members):
+    """Whatever else is wrong with the declaration: preflight says that."""
+    assert filters["lvs_group_members"](declared, {"web": ["server1", "server2"], "more": ["server2", "server3"]}) == members
+
+
+def test_resolve_and_what_is_taken_from_it(filters, services):
+    assert [one["name"] for one in services] == ["live", "live", "old"]
+    assert filters["lvs_tables"](services) == [one["table"] for one in services]
+    assert filters["lvs_real_servers"](services) == ["server1", "server2"]
+    assert filters["lvs_vips"](services) == [VIP, VIP6]
+    assert filters["lvs_vips_of"](services, "server1") == [VIP, VIP6]
+    assert filters["lvs_vips_of"](services, "director1") == []
+    assert filters["lvs_kernel_modules"](services) == ["ip_vs", "ip_vs_mh", "ip_vs_wlc"]
+    assert [one["vip"] for one in filters["lvs_streams"](services)] == [VIP, VIP6]
+
+
+def test_preflight(filters):
+    assert filters["lvs_preflight"]([LIVE], inventory(with_facts=True)) == []
+    (line,) = filters["lvs_preflight"]([service(mode="snat")], inventory(with_facts=True))
+    assert line.startswith("virtual_services[0].mode: ")
+
+
+def test_facts(filters, services):
+    assert filters["lvs_macs"](inventory(with_facts=True), "directors") == {
+        "02:00:00:00:00:11": "director1",
+        "02:00:00:00:00:12": "director2",
+    }
+    assert filters["lvs_interface"](services, facts(11)) == "eth0"
+    assert filters["lvs_holds_vip"](services, facts(11)) is False
+    assert filters["lvs_holds_vip"](services, facts(11, interface("eth1", VIP + "/32"))) is True
+
+
+def test_parity(filters, services):
+    tables = {"director1": "-A -t 192.0.2.100:80 -s mh\n", "director2": "-A -t 192.0.2.100:80 -s wlc\n"}
+    assert filters["lvs_parity"](tables, services) == [
+        "only on director1: -A -t 192.0.2.100:80 -s mh",
+        "only on director2: -A -t 192.0.2.100:80 -s wlc",
+    ]
+
+
+def test_keepalived(filters, services):
+    text = filters["lvs_keepalived"](services, "director1", inventory(), VRRP)
+    assert text.startswith("# Managed by lvsdr") and "virtual_server 192.0.2.100 80 {" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("lvs_resolve", ([service(mode="DR"), service(ports=GONE)], inventory()),
+         "The inventory can't be used: 3 errors, and nothing was changed\n  - virtual_services[0].mode: unknown value 'DR'"),
+        ("lvs_resolve", (None, inventory()), "virtual_services: a list with at least one service is needed"),
+        ("lvs_interface", ([], {"interfaces": []}), "No interface of this director has a subnet that holds a VIP: set director_interface"),
+        ("lvs_keepalived", ([], "director1", inventory(), {**VRRP, "priority": 0}),
+         "director_priority of director1: 0 is not a whole number from 1 to 254"),
+    ],
+)  # fmt: skip
+def test_an_error_is_one_of_ansibles_with_our_words(filters, name, arguments, words):
+    with pytest.raises(AnsibleFilterError) as caught:
+        filters[name](*arguments)
+    assert words in caught.value.message
+    assert caught.value.__cause__ is None, "no traceback of ours behind it"

@@ -1,0 +1,614 @@
+"""From virtual_services and an inventory to services, and every error on the way with its path and the next step."""
+
+import pytest
+from ansible.module_utils.lvsdr import model, resolve
+from ansible.module_utils.lvsdr.errors import LvsError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inventories import GONE, VIP, VIP6, anything, facts, interface, inventory, scalars, service
+
+BOTH = [VIP, VIP6]
+
+
+def resolved(*services, **options):
+    return resolve.resolve(list(services), inventory(**options))
+
+
+def weights(service):
+    return {item["address"]: item["weight"] for item in service["table"]["destinations"]}
+
+
+def test_one_service():
+    assert resolved(service()) == [
+        {
+            "name": "live", "mode": "dr", "vips": [VIP], "family": 4, "health_check": None, "stream": None, "absent": False,
+            "hosts": ["server1", "server2"], "key": (4, "tcp", VIP, 80),
+            "table": {
+                "address": VIP, "protocol": "tcp", "port": 80,
+                "destinations": [
+                    {"address": "192.0.2.21", "forward": "dr", "weight": 1},
+                    {"address": "192.0.2.22", "forward": "dr", "weight": 1},
+                ],
+            },
+        }
+    ]  # fmt: skip
+
+
+def test_both_families_of_a_service():
+    four, six = resolved(service(addresses=BOTH, mode="nat", scheduler="mh", scheduler_flags=["mh-port"], protocol="udp"))
+    assert [(s["family"], s["vips"], s["key"]) for s in (four, six)] == [
+        (4, [VIP], (4, "udp", VIP, 80)),
+        (6, [VIP6], (6, "udp", VIP6, 80)),
+    ]
+    assert [item["address"] for item in six["table"]["destinations"]] == ["2001:db8::21", "2001:db8::22"]
+    for one in (four, six):
+        assert (one["table"]["scheduler"], one["table"]["scheduler_flags"]) == ("mh", ["mh-port"])
+        assert {item["forward"] for item in one["table"]["destinations"]} == {"nat"}
+
+
+def test_addresses_are_written_in_one_way():
+    (one,) = resolved(service(addresses=["2001:DB8:0::0100"]), hosts={"server1": {"real_server_address6": "2001:DB8:0::21"}})
+    assert (one["table"]["address"], one["vips"]) == (VIP6, [VIP6])
+    assert one["table"]["destinations"][0]["address"] == "2001:db8::21"
+
+
+def test_where_an_address_comes_from():
+    """real_server_address goes before ansible_host, and a family is taken from wherever it is."""
+    (one,) = resolved(service(), hosts={"server1": {"real_server_address": "198.51.100.1"}, "server2": {"ansible_host": "203.0.113.1"}})
+    assert list(weights(one)) == ["198.51.100.1", "203.0.113.1"]
+    host = {"ansible_host": "2001:db8::9", "real_server_address6": GONE}
+    (one,) = resolved(service(addresses=[VIP6]), hosts={"server1": host})
+    assert list(weights(one))[0] == "2001:db8::9"
+    assert resolve.host_address({"ansible_host": "server.example.com"}, 4) is None
+
+
+def test_weights_and_drained_servers():
+    hosts = {"server1": {"real_server_weight": "10"}, "server2": {"real_server_weight": 20, "real_server_state": "drained"}}
+    (one,) = resolved(service(), hosts=hosts)
+    assert weights(one) == {"192.0.2.21": 10, "192.0.2.22": 0}
+    (largest,) = resolved(service(), hosts={"server1": {"real_server_weight": model.MAX_WEIGHT}})
+    assert weights(largest)["192.0.2.21"] == model.MAX_WEIGHT
+
+
+def test_a_check_owns_the_weight_of_servers_that_have_one():
+    hosts = {"server1": {"real_server_state": "drained"}}
+    (one,) = resolved(service(health_check={"type": "tcp"}), hosts=hosts)
+    assert ["health_checked" in item for item in one["table"]["destinations"]] == [False, True]
+    (one,) = resolved(service())
+    assert not any("health_checked" in item for item in one["table"]["destinations"])
+
+
+def test_health_checks_and_their_defaults():
+    (one,) = resolved(service(health_check={}))
+    assert one["health_check"] == {"type": "tcp", "interval": 2, "timeout": 2, "retries": 2}
+    check = {"type": "http", "port": "8080", "path": "/h?a=1", "status": 204, "host": "a-1.example.com", "interval": 5, "retries": 0}
+    (one,) = resolved(service(health_check=check))
+    assert one["health_check"] == {**check, "port": 8080, "timeout": 2}
+    (one,) = resolved(service(health_check={"type": "http"}))
+    assert (one["health_check"]["path"], one["health_check"]["status"]) == ("/", 200)
+
+
+def test_only_nat_translates_ports():
+    (one,) = resolved(service(mode="nat"), hosts={"server1": {"real_server_port": 8080}})
+    assert [item.get("port") for item in one["table"]["destinations"]] == [8080, None]
+    assert model.read_services(resolve.tables([one]))[one["key"]].destinations.keys() == {("192.0.2.21", 8080), ("192.0.2.22", 80)}
+    (one,) = resolved(service(), hosts={"server1": {"real_server_port": 80}})
+    assert one["table"]["destinations"][0]["port"] == 80, "the service's own port is none to translate"
+
+
+def test_firewall_marks():
+    """One service of a family serves all its VIPs."""
+    four, six = resolved(service(ports=GONE, firewall_mark=5, addresses=[VIP, VIP6, "192.0.2.101"]))
+    assert (four["table"]["firewall_mark"], four["table"]["family"], four["vips"]) == (5, "ipv4", [VIP, "192.0.2.101"])
+    assert (six["key"], six["table"]["family"], six["vips"]) == ((6, "fwmark", "", 5), "ipv6", [VIP6])
+    assert not {"address", "port", "protocol"} & set(four["table"])
+    assert resolve.director_vips([four, six]) == [VIP, "192.0.2.101", VIP6]
+
+
+@pytest.mark.parametrize(
+    ("persistence", "four", "six"),
+    [
+        (300, (300, "255.255.255.255"), (300, "128")),
+        ({"timeout": 60}, (60, "255.255.255.255"), (60, "128")),
+        ({"timeout": 60, "netmask": "255.255.255.0"}, (60, "255.255.255.0"), (60, "128")),
+        ({"timeout": 60, "netmask": 64}, (60, "255.255.255.255"), (60, "64")),
+        (None, (0, "255.255.255.255"), (0, "128")),
+    ],
+)
+def test_persistence_of_both_families(persistence, four, six):
+    """A netmask belongs to one family, and clients of the other are taken one by one."""
+    table = model.read_services(resolve.tables(resolved(service(addresses=BOTH, persistence=persistence))))
+    assert [table[key].service[6:8] for key in ((4, "tcp", VIP, 80), (6, "tcp", VIP6, 80))] == [four, six]
+
+
+def test_port_0_with_persistence():
+    (one,) = resolved(service(ports=[0], persistence=60))
+    assert one["key"][3] == 0
+
+
+def test_an_absent_service_needs_no_servers():
+    (one,) = resolved(service(state="absent", real_servers="gone"))
+    assert (one["absent"], one["hosts"], one["table"]["destinations"], one["table"]["state"]) == (True, [], [], "absent")
+    assert resolve.director_vips([one]) == [] and resolve.vips_of_host([one], "server1") == []
+
+
+@pytest.mark.parametrize("mode", resolve.MODES)
+@pytest.mark.parametrize("scheduler", model.SCHEDULERS)
+def test_what_resolves_is_a_table(mode, scheduler):
+    """What resolve() lets through, ipvs_table takes."""
+    services = resolved(service(addresses=BOTH, mode=mode, scheduler=scheduler), service(name="mark", ports=GONE, firewall_mark=1))
+    assert list(model.read_services(resolve.tables(services))) == [one["key"] for one in services]
+
+
+# --- errors -------------------------------------------------------------------------------------------------------------------------
+
+SERVICE = "virtual_services[0]"
+UDP = {"protocol": "udp"}
+MARK = {"ports": GONE, "firewall_mark": 5}
+NUMBER = "is not a whole number"
+ADDRESS = "is not an IPv4 or IPv6 host address"
+
+# Changes to the service, changes to server1's variables, the path and the words of the only error.
+ERRORS = {
+    "unknown option": ({"port": 80}, {}, ".port", "no such option; these are: addresses, firewall_mark, health_check"),
+    "no name": ({"name": GONE}, {}, ".name", "a name is missing; messages and keepalived.conf use it"),
+    "empty name": ({"name": ""}, {}, ".name", "a name is missing"),
+    "name that is none": ({"name": 5}, {}, ".name", "a name is missing"),
+    "unknown mode": ({"mode": "DR"}, {}, ".mode", "unknown value 'DR'; one of dr, nat, tunnel is possible"),
+    "mode snat": ({"mode": "snat"}, {}, ".mode", "unknown value 'snat'; this version forwards by dr, nat or tunnel; snat needs another"),
+    "mode proxy": ({"mode": "proxy"}, {}, ".mode", "this version forwards by dr, nat or tunnel; proxy needs another program"),
+    "unknown scheduler": ({"scheduler": "maglev"}, {}, ".scheduler", "unknown value 'maglev'; one of rr, wrr, lc, wlc, "),
+    "unknown state": ({"state": "gone"}, {}, ".state", "unknown value 'gone'; one of present, absent is possible"),
+    "unknown protocol": ({"protocol": "TCP"}, {}, ".protocol", "unknown value 'TCP'; one of tcp, udp, sctp is possible"),
+    "no address": ({"addresses": GONE}, {}, ".addresses", "a list with at least one VIP is needed"),
+    "empty addresses": ({"addresses": []}, {}, ".addresses", "a list with at least one VIP is needed"),
+    "addresses that are no list": ({"addresses": VIP}, {}, ".addresses", "a list with at least one VIP is needed"),
+    "a name for an address": ({"addresses": [VIP, "vip.example.com"]}, {}, ".addresses[1]", "'vip.example.com' " + ADDRESS),
+    "network for an address": ({"addresses": [VIP + "/24"]}, {}, ".addresses[0]", f"'{VIP}/24' {ADDRESS}"),
+    "multicast VIP": ({"addresses": ["233.252.0.1"]}, {}, ".addresses[0]", ADDRESS),
+    "unspecified VIP": ({"addresses": ["::"]}, {}, ".addresses[0]", ADDRESS),
+    "VIP with a zone": ({"addresses": ["fe80::1%eth0"]}, {}, ".addresses[0]", ADDRESS),
+    "null VIP": ({"addresses": [None]}, {}, ".addresses[0]", "None " + ADDRESS),
+    "no port": ({"ports": GONE}, {}, ".ports", "a list with a port is needed"),
+    "ports that are no list": ({"ports": 80}, {}, ".ports", "a list with a port is needed"),
+    "several ports": (
+        {"ports": [80, 443]}, {}, ".ports",
+        "several ports need a firewall-mark service: mark their packets on the directors",
+    ),
+    "port with a firewall mark": ({"firewall_mark": 5}, {}, ".ports", "has none; the rule that sets mark 5 chooses them"),
+    "port that is none": ({"ports": ["http"]}, {}, ".ports[0]", "'http' " + NUMBER),
+    "port that is true": ({"ports": [True]}, {}, ".ports[0]", "True " + NUMBER),
+    "port that is half": ({"ports": [80.5]}, {}, ".ports[0]", "80.5 " + NUMBER),
+    "port too large": ({"ports": [65536]}, {}, ".ports[0]", "65536 is out of range; 0 to 65535 are possible"),
+    "negative port": ({"ports": ["-1"]}, {}, ".ports[0]", "-1 is out of range; 0 to 65535 are possible"),
+    "port 0 alone": (
+        {"ports": [0]}, {}, ".ports[0]",
+        "port 0 stands for every port and works only with persistence; add it, or name a port",
+    ),
+    "mark 0": ({**MARK, "firewall_mark": 0}, {}, ".firewall_mark", "0 is out of range; 1 to 4294967295 are possible"),
+    "mark that is none": ({**MARK, "firewall_mark": "five"}, {}, ".firewall_mark", "'five' " + NUMBER),
+    "flags that are no list": ({"scheduler_flags": "sh-port"}, {}, ".scheduler_flags", "a list is needed, and 'sh-port' is none"),
+    "flag of another scheduler": (
+        {"scheduler": "mh", "scheduler_flags": ["sh-port"]}, {}, ".scheduler_flags",
+        "'sh-port' is no flag of scheduler mh; it takes mh-fallback, mh-port",
+    ),
+    "flag where none is": ({"scheduler_flags": ["mh-port"]}, {}, ".scheduler_flags", "is no flag of scheduler wlc; it takes none"),
+    "one packet on TCP": (
+        {"one_packet": True}, {}, ".one_packet",
+        "one-packet scheduling is for UDP; on tcp it would tear connections apart",
+    ),
+    "one packet on SCTP": ({"one_packet": True, "protocol": "sctp"}, {}, ".one_packet", "is for UDP; on sctp it would"),
+    "one packet perhaps": ({"one_packet": "maybe", **UDP}, {}, ".one_packet", "'maybe' is neither true nor false"),
+    "persistence of no time": ({"persistence": 0}, {}, ".persistence.timeout", "0 is out of range; 1 to 2678400 seconds are possible"),
+    "persistence too long": ({"persistence": {"timeout": 2678401}}, {}, ".persistence.timeout", "1 to 2678400 seconds are possible"),
+    "persistence that is none": ({"persistence": "long"}, {}, ".persistence.timeout", "'long' " + NUMBER),
+    "persistence with more": ({"persistence": {"time": 5}}, {}, ".persistence.time", "no such option; these are: engine, netmask, timeout"),
+    "netmask with a hole": ({"persistence": {"netmask": "255.0.255.0"}}, {}, ".persistence.netmask", "'255.0.255.0' is not a netmask"),
+    "prefix too long": (
+        {"persistence": {"netmask": 129}, "addresses": [VIP6]}, {}, ".persistence.netmask",
+        "129 is not a prefix length from 1 to 128",
+    ),
+    "unknown engine": ({"persistence": {"engine": "rtsp"}}, {}, ".persistence.engine", "unknown value 'rtsp'; one of , sip is possible"),
+    "SIP over TCP": (
+        {"persistence": {"engine": "sip"}}, {}, ".persistence.engine",
+        "sip reads the Call-ID of UDP packets; this service is tcp",
+    ),
+    "stream that is none": ({"stream": "live/index.m3u8"}, {}, ".stream", "is no path of a stream; give one such as /live/index.m3u8"),
+    "stream with a blank": ({"stream": "/live now"}, {}, ".stream", "give one such as /live/index.m3u8"),
+    "no group": ({"real_servers": GONE}, {}, ".real_servers", "the name of an inventory group is needed"),
+    "list of hosts": ({"real_servers": ["server1"]}, {}, ".real_servers", "the name of an inventory group is needed"),
+    "unknown group": (
+        {"real_servers": "wep"}, {}, ".real_servers",
+        "there is no group 'wep' in the inventory; these are: directors, empty, web",
+    ),
+    "empty group": ({"real_servers": "empty"}, {}, ".real_servers", "group 'empty' is empty; put its hosts into the inventory"),
+    "check that is none": ({"health_check": "tcp"}, {}, ".health_check", "a dictionary such as {type: http, path: /healthz} is needed"),
+    "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "unknown value 'icmp'; one of tcp, http is possible"),
+    "check with more": (
+        {"health_check": {"path": "/"}}, {}, ".health_check.path",
+        "no such option; these are: interval, port, retries, timeout",
+    ),
+    "check of UDP": (
+        {"health_check": {}, **UDP}, {}, ".health_check.port",
+        "a tcp check needs a TCP port to connect to; the service is udp",
+    ),
+    "check of a mark": ({"health_check": {}, **MARK}, {}, ".health_check.port", "has no port of its own; name the one to check"),
+    "check without pause": ({"health_check": {"interval": 0}}, {}, ".health_check.interval", "1 to 3600 seconds are possible"),
+    "check without time": ({"health_check": {"timeout": 601}}, {}, ".health_check.timeout", "1 to 600 seconds are possible"),
+    "check for ever": ({"health_check": {"retries": 101}}, {}, ".health_check.retries", "0 to 100 are possible"),
+    "check of port 0": ({"health_check": {"port": 0}}, {}, ".health_check.port", "0 is out of range; 1 to 65535 are possible"),
+    "check of no path": (
+        {"health_check": {"type": "http", "path": "a b"}}, {}, ".health_check.path",
+        "it begins with / and has neither blanks",
+    ),
+    "check of no status": ({"health_check": {"type": "http", "status": 99}}, {}, ".health_check.status", "100 to 599 are possible"),
+    "check of no host": ({"health_check": {"type": "http", "host": "a b"}}, {}, ".health_check.host", "'a b' is no host name"),
+    "bad own address": ({}, {"real_server_address": "server1.example.com"}, "hosts[server1].real_server_address", ADDRESS),
+    "bad own IPv6 address": ({}, {"real_server_address6": "2001:db8::/64"}, "hosts[server1].real_server_address6", ADDRESS),
+    "no IPv4 address": (
+        {}, {"ansible_host": "server1.example.com"}, "hosts[server1]",
+        "no IPv4 address for service live; set real_server_address",
+    ),
+    "no IPv6 address": (
+        {"addresses": [VIP6]}, {"real_server_address6": GONE}, "hosts[server1]",
+        "no IPv6 address for service live; set real_server_address6",
+    ),
+    "weight that is none": ({}, {"real_server_weight": "heavy"}, "hosts[server1].real_server_weight", "'heavy' " + NUMBER),
+    "negative weight": (
+        {}, {"real_server_weight": -1}, "hosts[server1].real_server_weight",
+        "-1 is out of range; 0 to 2147483647 are possible",
+    ),
+    "weight too large": ({}, {"real_server_weight": 2147483648}, "hosts[server1].real_server_weight", "0 to 2147483647 are possible"),
+    "unknown host state": (
+        {}, {"real_server_state": "down"}, "hosts[server1].real_server_state",
+        "unknown value 'down'; one of active, drained",
+    ),
+    "port translation": (
+        {}, {"real_server_port": 8080}, "hosts[server1].real_server_port",
+        "8080 differs from the service's 80, and forwarding by dr does not rewrite ports; let the server listen on 80, or use nat",
+    ),
+    "port translation in a tunnel": (
+        {"mode": "tunnel"}, {"real_server_port": 8080}, "hosts[server1].real_server_port",
+        "forwarding by tunnel does not rewrite ports; let the server listen on 80, or use nat",
+    ),
+    "server port that is none": ({"mode": "nat"}, {"real_server_port": "web"}, "hosts[server1].real_server_port", "'web' " + NUMBER),
+    "server port too large": ({"mode": "nat"}, {"real_server_port": 65536}, "hosts[server1].real_server_port", "0 to 65535 are possible"),
+    "two servers, one address": (
+        {}, {"ansible_host": "192.0.2.22"}, "virtual_services[0] (real server server2)",
+        "destination 192.0.2.22:80 stands in this service twice; remove one",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "variables", "path", "words"), ERRORS.values(), ids=ERRORS)
+def test_an_error_names_its_place_and_the_next_step(changes, variables, path, words):
+    with pytest.raises(LvsError) as caught:
+        resolved(service(**changes), hosts={"server1": variables}, groups={"empty": []})
+    (line,) = caught.value.details["problems"]
+    path = SERVICE + path if path.startswith(".") else path
+    assert line.startswith(path + ": ") and words in line
+    assert str(caught.value) == "The inventory can't be used: 1 error, and nothing was changed\n  - " + line
+
+
+@pytest.mark.parametrize("value", [None, [], {}, "live", 5, {"live": {}}])
+def test_no_services(value):
+    with pytest.raises(LvsError, match=r"virtual_services: a list with at least one service is needed, for example in group_vars/all\.yml"):
+        resolve.resolve(value, inventory())
+
+
+@pytest.mark.parametrize("value", [None, "live", 5, []])
+def test_a_service_that_is_none(value):
+    with pytest.raises(LvsError) as caught:
+        resolved(service(), value)
+    assert caught.value.details["problems"] == ["virtual_services[1]: a dictionary is needed, and %r is none" % (value,)]
+
+
+@pytest.mark.parametrize(
+    ("second", "line"),
+    [
+        ({"ports": [81]}, "virtual_services[1].name: 'live' is the name of virtual_services[0] already"),
+        ({"name": "b"}, "virtual_services[1]: tcp 192.0.2.100:80 is declared by virtual_services[0] already; remove one"),
+        (
+            {"name": "b", "state": "absent"},
+            "virtual_services[1]: tcp 192.0.2.100:80 is declared by virtual_services[0] already; remove one",
+        ),
+    ],
+)
+def test_duplicates(second, line):
+    with pytest.raises(LvsError) as caught:
+        resolved(service(), service(**second))
+    assert caught.value.details["problems"] == [line]
+
+
+def test_duplicate_marks_and_addresses():
+    with pytest.raises(LvsError, match=r"virtual_services\[1\]: fwmark 5 is declared by virtual_services\[0\] already; remove one"):
+        resolved(service(**MARK), service(name="b", **MARK))
+    with pytest.raises(LvsError, match=r"tcp \[2001:db8::100\]:80 is declared by virtual_services\[0\] already"):
+        resolved(service(addresses=[VIP6, "2001:DB8::0100"]))
+    resolved(service(), service(name="b", protocol="udp"), service(name="c", ports=[81]), service(name="d", addresses=[VIP6]))
+
+
+def test_all_errors_come_in_one_message():
+    services = [
+        service(mode="direct", scheduler="fair", addresses=[VIP, "nowhere"], persistence={"timeout": 0}),
+        "live",
+        service(ports=[81], real_servers="wep", health_check={"type": "http", "path": "x", "status": "fine"}),
+        service(name="udp", ports=[0], one_packet=True),
+    ]
+    hosts = {"server1": {"real_server_weight": "ten", "real_server_port": 8080}, "server2": {"ansible_host": "server2.example.com"}}
+    with pytest.raises(LvsError) as caught:
+        resolved(*services, hosts=hosts)
+    paths = {line.partition(": ")[0] for line in caught.value.details["problems"]}
+    assert paths == {
+        "virtual_services[0].mode", "virtual_services[0].scheduler", "virtual_services[0].addresses[1]",
+        "virtual_services[0].persistence.timeout", "virtual_services[1]", "virtual_services[2].name", "virtual_services[2].real_servers",
+        "virtual_services[2].health_check.path", "virtual_services[2].health_check.status", "virtual_services[3].ports[0]",
+        "virtual_services[3].one_packet", "hosts[server1].real_server_weight", "hosts[server1].real_server_port", "hosts[server2]",
+    }  # fmt: skip
+    text = str(caught.value)
+    assert text.startswith("The inventory can't be used: %d errors, and nothing was changed\n" % len(caught.value.details["problems"]))
+    assert all("\n  - " + line in text for line in caught.value.details["problems"])
+    assert len(set(caught.value.details["problems"])) == len(caught.value.details["problems"]), "each is said once"
+
+
+# --- preflight ----------------------------------------------------------------------------------------------------------------------
+
+
+def preflight(*services, **options):
+    return resolve.preflight(list(services), inventory(with_facts=True, **options))
+
+
+OTHER = interface("eth0", "198.51.100.12/24", "2001:db8:5::12/64", mac="02:00:00:00:00:12")
+APART = {"director2": {"facts": {"interfaces": [OTHER]}, "ansible_host": "198.51.100.12", "real_server_address6": GONE}}
+
+# Changes to the service, to hosts and to groups, then the only error.
+PREFLIGHT = {
+    "no directors": ({}, {}, {"directors": GONE}, "inventory: there is no group 'directors'; name the hosts that run IPVS in it"),
+    "empty directors": ({}, {}, {"directors": []}, "inventory: group 'directors' is empty; name the hosts that run IPVS in it"),
+    "VIP in no subnet": (
+        {"addresses": ["198.51.100.7"]}, {}, {"directors": ["director1"]},
+        "virtual service live: VIP 198.51.100.7 is in no subnet of director director1 (192.0.2.0/24); "
+        "give the director an interface there, or choose a VIP from its subnets",
+    ),
+    "VIP of a family without subnet": (
+        {"addresses": [VIP6]}, {"director1": {"facts": {"interfaces": [interface("eth0", "192.0.2.11/24", "2001:db8::11/128")]}}},
+        {"directors": ["director1"], "web": []},
+        "virtual service live: VIP 2001:db8::100 is in no subnet of director director1 (it has none of IPv6); give the director",
+    ),
+    "VIP is a server's address": (
+        {"addresses": ["192.0.2.22"]}, {"server2": {"facts": GONE}}, {},
+        "virtual service live: VIP 192.0.2.22 is the own address of server2; a VIP belongs to no host",
+    ),
+    "VIP is a director's second address": (
+        {}, {"director1": {"facts": facts(11, interface("eth1", VIP + "/25"))}}, {},
+        "virtual service live: VIP 192.0.2.100 is the own address of director1; a VIP belongs to no host",
+    ),
+    "two hosts, one address": (
+        {}, {"director2": {"real_server_address": "192.0.2.11"}}, {},
+        "hosts[director2]: address 192.0.2.11 belongs to director1 as well; two hosts can't share one",
+    ),
+    "real server on another link": (
+        {}, {"server2": {"ansible_host": "198.51.100.22", "facts": GONE}}, {"directors": ["director1"]},
+        "virtual service live: director director1 has no interface in the subnet of real server server2 (198.51.100.22); "
+        "direct routing needs both on one link. Its subnets are 192.0.2.0/24",
+    ),
+    "VIP on a server's card": (
+        {}, {"server1": {"facts": facts(21, interface("eth1", VIP + "/32"))}}, {},
+        "virtual service live: real server server1 has VIP 192.0.2.100 on eth1, where it answers ARP for it and takes the service; "
+        "remove it there with `ip address del 192.0.2.100/32 dev eth1`",
+    ),
+    "host that is not ready": (
+        {}, {"server1": {"facts": {**facts(21), "problems": ["systemd does not run here; get one"]}}}, {},
+        "host server1: systemd does not run here; get one",
+    ),
+    "error of the declaration": (
+        {"mode": "DR"}, {}, {},
+        "virtual_services[0].mode: unknown value 'DR'; one of dr, nat, tunnel is possible",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "hosts", "groups", "line"), PREFLIGHT.values(), ids=PREFLIGHT)
+def test_preflight_names_what_is_wrong(changes, hosts, groups, line):
+    found = preflight(service(**changes), hosts=hosts, groups=groups)
+    found = [text for text in found if "'web' is empty" not in text]
+    assert len(found) == 1 and found[0].startswith(line)
+
+
+def test_preflight_on_a_vip_that_takes_its_subnet_on_lo():
+    """It then is an own address, too, as a VIP of keepalived's or ours never has a shorter prefix."""
+    found = preflight(service(), hosts={"server1": {"facts": facts(21, lo=[VIP + "/24"])}})
+    assert found == [
+        "virtual service live: VIP 192.0.2.100 is the own address of server1; a VIP belongs to no host",
+        "virtual service live: real server server1 has VIP 192.0.2.100 as /24 on lo, which makes the whole subnet local to it; "
+        "remove it with `ip address del 192.0.2.100/24 dev lo`",
+    ]
+
+
+def test_preflight_finds_everything_at_once():
+    found = preflight(
+        service(addresses=[VIP, "203.0.113.7"], scheduler="fair"),
+        hosts={**APART, "server1": {"real_server_port": 8080, "facts": facts(21, interface("eth1", VIP + "/32"))}},
+    )
+    assert len(found) == 8
+    for words in ("scheduler", "real_server_port", "has VIP 192.0.2.100 on eth1"):
+        assert sum(words in line for line in found) == 1
+    assert sum("in no subnet of director director1" in line for line in found) == 1
+    assert sum("in no subnet of director director2" in line for line in found) == 2
+    assert sum("director director2 has no interface in the subnet of real server" in line for line in found) == 2
+    assert sum("203.0.113.7" in line for line in found) == 2
+
+
+def test_preflight_of_a_good_inventory_is_silent():
+    """Also where the rollout was made already: VIPs on the active director and on lo of the real servers."""
+    both = service(addresses=BOTH)
+    assert preflight(both) == []
+    after = {
+        "director1": {"facts": facts(11, interface("eth1", VIP + "/32", VIP6 + "/128"))},
+        "server1": {"facts": facts(21, lo=[VIP + "/32", VIP6 + "/128"])},
+    }
+    assert preflight(both, hosts=after) == []
+
+
+def test_preflight_without_facts_says_nothing_about_links():
+    assert resolve.preflight([service(addresses=["203.0.113.7"])], inventory()) == []
+
+
+def test_only_direct_routing_needs_one_link():
+    hosts = {"server2": {"ansible_host": "198.51.100.22", "facts": GONE}}
+    assert preflight(service(mode="nat"), hosts=hosts) == preflight(service(mode="tunnel"), hosts=hosts) == []
+
+
+def test_an_absent_vip_may_be_anywhere():
+    assert preflight(service(addresses=["203.0.113.7"], state="absent")) == []
+
+
+def test_a_subnet_is_more_than_one_address():
+    """lo, a /32 and link-local addresses connect a host with nothing."""
+    lonely = [interface("lo", "203.0.113.1/24"), interface("eth0", "203.0.113.7/32"), interface("eth1", "169.254.1.1/16")]
+    for vip in ("203.0.113.7", "169.254.1.2"):
+        found = preflight(
+            service(addresses=[vip]), hosts={"director1": {"facts": {"interfaces": lonely}}}, groups={"directors": ["director1"]}
+        )
+        assert any("VIP %s is in no subnet of director director1 (it has none of IPv4)" % vip in line for line in found)
+
+
+# --- what others ask of the services ------------------------------------------------------------------------------------------------
+
+
+def test_streams():
+    services = resolved(
+        service(addresses=BOTH, stream="/live/index.m3u8"),
+        service(name="silent", ports=[81]),
+        service(name="gone", ports=[82], stream="/x", state="absent"),
+        service(name="mark", ports=GONE, firewall_mark=1, stream="/x"),
+        service(name="text", ports=["8080"], stream="/y"),
+    )
+    assert resolve.streams(services) == [
+        {"name": "live", "vip": VIP, "url": "http://192.0.2.100:80/live/index.m3u8"},
+        {"name": "live", "vip": VIP6, "url": "http://[2001:db8::100]:80/live/index.m3u8"},
+        {"name": "text", "vip": VIP, "url": "http://192.0.2.100:8080/y"},
+    ]
+
+
+def test_macs_are_those_of_a_groups_links():
+    made = inventory(with_facts=True, hosts={"director2": {"facts": GONE}})
+    assert resolve.macs(made, "directors") == {"02:00:00:00:00:11": "director1"}
+    assert resolve.macs(made, "web") == {"02:00:00:00:00:21": "server1", "02:00:00:00:00:22": "server2"}
+    assert resolve.macs(made, "none") == {}
+
+
+def test_interface_of():
+    two = {"interfaces": [interface("lo", "192.0.2.1/24"), interface("eth0", "192.0.2.100/32", "198.51.100.1/24"), OTHER,
+                          interface("eth1", "192.0.2.11/24")]}  # fmt: skip
+    assert resolve.interface_of(resolved(service()), two) == "eth1"
+    assert resolve.interface_of(resolved(service(addresses=["203.0.113.1", VIP6])), facts(11)) == "eth0"
+    for services in (resolved(service(addresses=["203.0.113.1"])), resolved(service(state="absent"))):
+        with pytest.raises(LvsError, match="No interface of this director has a subnet that holds a VIP: set director_interface"):
+            resolve.interface_of(services, two)
+
+
+@pytest.mark.parametrize(
+    ("have", "holds"),
+    [
+        (facts(11), False),
+        (facts(11, interface("eth1", VIP + "/32")), True),
+        (facts(11, interface("eth1", VIP6 + "/128")), True),
+        (facts(11, interface("eth1", "192.0.2.10/32")), False),
+        (facts(11, lo=[VIP + "/32"]), False),
+        ({}, False),
+    ],
+)
+def test_holds_vip(have, holds):
+    assert resolve.holds_vip(resolved(service(addresses=BOTH)), have) is holds
+
+
+def test_vips_of_a_host():
+    services = resolved(
+        service(addresses=BOTH),
+        service(name="a", ports=[81]),
+        service(name="b", addresses=["192.0.2.101"], mode="tunnel", real_servers="some"),
+        service(name="c", addresses=["192.0.2.102"], mode="nat"),
+        service(name="d", addresses=["192.0.2.103"], state="absent"),
+        groups={"some": ["server2"]},
+    )
+    assert resolve.vips_of_host(services, "server1") == [VIP, VIP6]
+    assert resolve.vips_of_host(services, "server2") == [VIP, VIP6, "192.0.2.101"]
+    assert resolve.vips_of_host(services, "server2", ("nat",)) == ["192.0.2.102"]
+    assert resolve.vips_of_host(services, "director1") == []
+    assert resolve.director_vips(services) == [VIP, VIP6, "192.0.2.101", "192.0.2.102"]
+    assert resolve.real_servers(services) == ["server1", "server2"]
+
+
+def test_kernel_modules():
+    services = resolved(service(scheduler="mh"), service(name="sip", protocol="udp", persistence={"engine": "sip"}))
+    assert resolve.kernel_modules(services) == ["ip_vs", "ip_vs_mh", "ip_vs_pe_sip", "ip_vs_wlc"]
+
+
+def test_parity():
+    services = resolved(service(addresses=BOTH), service(name="mark", ports=GONE, firewall_mark=5))
+    ours = "-A -t 192.0.2.100:80 -s wlc\n-a -t 192.0.2.100:80 -r 192.0.2.21:80 -g -w 1\n"
+    six = "-A -t [2001:db8::100]:80 -s wlc\n"
+    mark = "-A -f 5 -s wlc\n"
+    foreign = "-A -t 192.0.2.100:8080 -s rr\n-A -u 192.0.2.100:80 -s rr\n-A -f 6 -s rr\n"
+    assert resolve.parity({"director1": ours + six + mark, "director2": foreign + mark + six + ours}, services) == []
+    assert resolve.parity({"director1": ours}, services) == resolve.parity({}, services) == []
+    assert resolve.parity({"director2": ours + mark, "director1": six + ours.replace("-w 1", "-w 2")}, services) == [
+        "only on director1: -A -t [2001:db8::100]:80 -s wlc",
+        "only on director1: -a -t 192.0.2.100:80 -r 192.0.2.21:80 -g -w 2",
+        "only on director2: -A -f 5 -s wlc",
+        "only on director2: -a -t 192.0.2.100:80 -r 192.0.2.21:80 -g -w 1",
+    ]
+    third = resolve.parity({"director1": ours, "director2": ours, "director3": ""}, services)
+    assert [line.partition(":")[0] for line in third] == ["only on director1"] * 2
+
+
+# --- anything at all ----------------------------------------------------------------------------------------------------------------
+
+
+def mappings(*names):
+    return st.dictionaries(st.sampled_from(names), scalars)
+
+
+CHOICES = ("mode", "state", "protocol", "scheduler")
+mutations = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(resolve.SERVICE_FIELDS, anything),
+        **dict.fromkeys(CHOICES, scalars),
+        "ports": st.one_of(scalars, st.lists(scalars.filter(lambda value: value is not None), max_size=2)),
+        "firewall_mark": st.one_of(scalars, st.just(5)),
+        "persistence": st.one_of(scalars, st.lists(scalars), mappings("timeout", "netmask", "engine", "x")),
+        "health_check": st.one_of(scalars, mappings("x", *resolve.CHECK_FIELDS["http"])),
+    },
+)  # fmt: skip
+some_services = st.lists(st.one_of(mutations.map(lambda changes: service(**changes)), scalars), max_size=3)
+some_hosts = st.dictionaries(
+    st.sampled_from(["director1", "server1", "server2"]),
+    st.fixed_dictionaries(
+        {}, optional={**dict.fromkeys(resolve.HOST_VARIABLES, anything), "real_server_state": scalars}
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(some_services, some_hosts, st.booleans())
+def test_nothing_gives_another_error_than_ours(services, hosts, with_facts):
+    made = inventory(hosts, with_facts=with_facts)
+    found = resolve.preflight(services, made)
+    try:
+        got = resolve.resolve(services, made)
+    except LvsError as error:
+        assert error.details["problems"] and set(error.details["problems"]) <= set(found), "preflight names what resolve refuses"
+        return
+    assert set(model.read_services(resolve.tables(got))) == {one["key"] for one in got}
+    for function in (resolve.streams, resolve.director_vips, resolve.real_servers, resolve.kernel_modules):
+        function(got)
+
+
+@settings(deadline=None)
+@given(anything)
+def test_anything_for_virtual_services(value):
+    with pytest.raises(LvsError):
+        resolve.resolve(value, inventory())
