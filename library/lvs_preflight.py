@@ -102,6 +102,11 @@ def main():
         },
         supports_check_mode=True,
     )
+    try:
+        host.check_names(**module.params)
+        interfaces = host.interfaces()
+    except LvsError as error:
+        module.fail_json(msg=str(error), **error.details)
     problems = []
     if os.geteuid() != 0:
         problems.append("tasks run as an ordinary user; set `become: true` or connect as root")
@@ -112,10 +117,6 @@ def main():
         problems.append(
             "the kernel (%s) has no module %s; install a kernel image that ships IPVS" % (os.uname().release, ", ".join(missing))
         )
-    try:
-        interfaces = host.interfaces()
-    except LvsError as error:
-        module.fail_json(msg=str(error))
     module.exit_json(
         changed=False,
         interfaces=interfaces,

@@ -164,7 +164,9 @@ def unit(vips, sysctls, ip="/usr/sbin/ip", sysctl="/usr/sbin/sysctl"):
         "Type=oneshot",
         "RemainAfterExit=yes",
     ]
-    lines += ["ExecStart=%s -q -w %s=%s" % (sysctl, name, value) for name, value in sorted(sysctls.items())]
+    # A single interface may come later than this unit; without conf/all and conf/default no VIP may come at all.
+    optional = {name: name.split("/")[-2] not in ("all", "default") for name in sysctls}
+    lines += ["ExecStart=%s%s -q -w %s=%s" % ("-" * optional[name], sysctl, name, sysctls[name]) for name in sorted(sysctls)]
     lines += ["ExecStart=%s address replace %s dev lo%s" % (ip, full_prefix(vip), lifetime(vip)) for vip in vips]
     return "\n".join([*lines, "", "[Install]", "WantedBy=sysinit.target", ""])
 

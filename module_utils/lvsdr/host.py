@@ -10,7 +10,7 @@ import subprocess
 
 from . import sysctl
 from .arp import SETTINGS, sysctl_name
-from .errors import LvsError
+from .errors import LvsError, Problems
 
 
 def run(*command):
@@ -62,6 +62,16 @@ def arp_conf(links):
 def find_command(name):
     """Path of a program, also in the folders that a user's PATH leaves out; None where it is missing."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin")
+
+
+def check_names(**names):
+    """LvsError with every name that no program could take: ``check_names(services=[…])``."""
+    problems = Problems()
+    for option, values in names.items():
+        for index, value in enumerate(values):
+            if not value or value.startswith("-") or not value.isprintable():
+                problems.add("%s[%d]" % (option, index), "%r is no name" % value)
+    problems.raise_if_any("The host can't be read")
 
 
 def has_module(name):

@@ -5,9 +5,11 @@
 Source of the keywords: keepalived.conf(5) of keepalived 2.2.7.
 """
 
+import re
+
 from .errors import LvsError, Problems
-from .model import MAX_WEIGHT, default_netmask
-from .resolve import director_vips, host_address
+from .model import Reader
+from .resolve import LABEL_HINT, director_vips, host_address, is_label
 
 METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN"}
 NAME = "lvsdr"
@@ -16,15 +18,10 @@ NAME = "lvsdr"
 def render(services, director, inventory, settings):
     """The text of keepalived.conf.
 
-    settings: ``interface``, ``priority`` (1 to 254), ``virtual_router_id`` (1 to 255), ``advertisement_interval`` (seconds), and
+    settings: ``interface``, ``priority`` (1 to 254), ``virtual_router_id`` (1 to 255), ``advertisement_interval`` (1 to 40 seconds);
     ``authentication`` is left out on purpose (keepalived's own page says it protects nothing).
     """
-    problems = Problems()
-    for name, low, high in (("priority", 1, 254), ("virtual_router_id", 1, 255)):
-        value = settings.get(name)
-        if isinstance(value, bool) or not str(value).isdecimal() or not low <= int(value) <= high:
-            problems.add("director_%s of %s" % (name, director), "%r is not a whole number from %d to %d" % (value, low, high))
-    problems.raise_if_any("keepalived can't be configured")
+    settings = _read_settings(settings, director)
     lines = [
         "# Managed by lvsdr, made from virtual_services: changes made here go with the next rollout.",
         "global_defs {",
@@ -40,6 +37,22 @@ def render(services, director, inventory, settings):
         if not service["absent"]:
             lines += _virtual_server(service)
     return "\n".join(lines)
+
+
+def _read_settings(settings, director):
+    """The settings as numbers and a name that can stand in the file; LvsError with all that is wrong."""
+    problems = Problems()
+    values = Reader(problems, "director %s" % director, {"director_" + name: value for name, value in settings.items()})
+    interface = values.get("director_interface")
+    if not isinstance(interface, str) or not re.fullmatch("[A-Za-z0-9._@:+-]{1,15}", interface):
+        values.wrong("director_interface", "%r is no name of an interface" % (interface,))
+    if not is_label(director) or " " in director:
+        values.wrong("", "the host's name can't be keepalived's router_id; %s, and without blanks" % LABEL_HINT)
+    read = {"interface": interface}
+    for name, low, high in (("priority", 1, 254), ("virtual_router_id", 1, 255), ("advertisement_interval", 1, 40)):
+        read[name] = values.integer("director_" + name, None, low, high)
+    problems.raise_if_any("keepalived can't be configured")
+    return read
 
 
 def _instance(vips, director, inventory, settings):
@@ -60,9 +73,9 @@ def _instance(vips, director, inventory, settings):
         "vrrp_instance %s {" % NAME,
         "    state BACKUP",
         "    interface %s" % settings["interface"],
-        "    virtual_router_id %d" % int(settings["virtual_router_id"]),
-        "    priority %d" % int(settings["priority"]),
-        "    advert_int %s" % settings["advertisement_interval"],
+        "    virtual_router_id %d" % settings["virtual_router_id"],
+        "    priority %d" % settings["priority"],
+        "    advert_int %d" % settings["advertisement_interval"],
         "    garp_master_refresh 60",
     ]
     if peers:
@@ -79,12 +92,12 @@ def _instance(vips, director, inventory, settings):
 def _virtual_server(service):
     table, check = service["table"], service["health_check"]
     mark = table.get("firewall_mark")
-    name = "fwmark %s" % mark if mark is not None else "%s %s" % (table["address"], table["port"])
+    name = "fwmark %d" % mark if mark is not None else "%s %d" % (table["address"], table["port"])
     lines = ["# %s" % service["name"], "virtual_server %s {" % name]
     if mark is not None:
         lines.append("    ip_family %s" % ("inet6" if service["family"] == 6 else "inet"))
-    lines.append("    lvs_sched %s" % table.get("scheduler", "wlc"))
-    lines += ["    %s" % flag for flag in table.get("scheduler_flags") or []]
+    lines.append("    lvs_sched %s" % table["scheduler"])
+    lines += ["    %s" % flag for flag in table.get("scheduler_flags", [])]
     lines.append("    lvs_method %s" % METHODS[service["mode"]])
     # Without this line keepalived takes UDP.
     lines.append("    protocol %s" % table.get("protocol", "tcp").upper())
@@ -92,12 +105,10 @@ def _virtual_server(service):
         lines.append("    ops")
     persistence = table.get("persistence")
     if persistence:
-        persistence = persistence if isinstance(persistence, dict) else {"timeout": persistence}
-        lines.append("    persistence_timeout %s" % persistence.get("timeout", 300))
-        netmask = str(persistence.get("netmask") or default_netmask(service["family"]))
-        if netmask != default_netmask(service["family"]):
-            lines.append("    persistence_granularity %s" % netmask.lstrip("/"))
-        if persistence.get("engine"):
+        lines.append("    persistence_timeout %d" % persistence["timeout"])
+        if "netmask" in persistence:
+            lines.append("    persistence_granularity %s" % persistence["netmask"])
+        if "engine" in persistence:
             lines.append("    persistence_engine %s" % persistence["engine"])
     if check:
         # A server counts as down until a check has succeeded, and a failed one keeps its entry with weight 0.
@@ -110,8 +121,8 @@ def _virtual_server(service):
 def _real_server(service, destination, host, check):
     table = service["table"]
     port = destination.get("port", table.get("port", 0))
-    lines = ["    # %s" % host, "    real_server %s %s {" % (destination["address"], port)]
-    lines.append("        weight %d" % min(int(destination["weight"]), MAX_WEIGHT))
+    lines = ["    # %s" % host, "    real_server %s %d {" % (destination["address"], port)]
+    lines.append("        weight %d" % destination["weight"])
     if destination.get("health_checked"):
         lines.append("        inhibit_on_failure")
         lines += ["        " + line for line in _checker(check)]

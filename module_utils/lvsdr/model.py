@@ -10,6 +10,7 @@ Sources: include/uapi/linux/ip_vs.h, net/netfilter/ipvs/ip_vs_ctl.c, ipvsadm(8).
 """
 
 import ipaddress
+import re
 from collections import namedtuple
 
 from .errors import Problems
@@ -69,6 +70,14 @@ def parse_address(value):
     return address.version, str(address)
 
 
+def whole_number(value):
+    """The int that a value or its text stands for, or None. YAML gives both, and a template only text, at times with a line end."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    # Twenty digits hold every number of IPVS, and int() alone takes more than operators mean: 1_0, other scripts' digits.
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,20}", value.strip()) else None
+
+
 class Reader:
     """Takes values out of one declared dict; what is wrong goes to the problems, with the path, and a harmless value comes back."""
 
@@ -100,18 +109,19 @@ class Reader:
 
     def integer(self, field, default, low, high, unit=""):
         value = self.get(field, default)
-        if isinstance(value, bool) or not isinstance(value, (int, str)) or not str(value).strip().lstrip("-").isdecimal():
+        number = whole_number(value)
+        if number is None:
             self.wrong(field, "%r is not a whole number" % (value,))
             return default
-        if not low <= int(value) <= high:
-            self.wrong(field, "%s is out of range; %d to %d%s are possible" % (value, low, high, unit))
+        if not low <= number <= high:
+            self.wrong(field, "%d is out of range; %d to %d%s are possible" % (number, low, high, unit))
             return default
-        return int(value)
+        return number
 
     def choice(self, field, default, choices, hints=None):
         value = self.get(field, default)
-        if value not in choices:
-            hint = (hints or {}).get(value) or "one of %s is possible" % ", ".join(choices)
+        if not isinstance(value, str) or value not in choices:
+            hint = (hints or {}).get(str(value)) or "one of %s is possible" % ", ".join(choices)
             self.wrong(field, "unknown value %r; %s" % (value, hint))
             return default
         return value
@@ -141,14 +151,14 @@ class Reader:
 
 def read_netmask(reader, field, family, value):
     """The netmask of a persistent service, by which clients are taken together, as the kernel shows it."""
-    text = str(value).lstrip("/")
+    text = str(value).strip().lstrip("/")
     try:
         if family == 4:
             # A prefix length is taken as well as a dotted mask.
             return str(ipaddress.ip_network("0.0.0.0/" + text).netmask)
-        if not 1 <= int(text) <= 128:
+        if not 1 <= (whole_number(text) or 0) <= 128:
             raise ValueError
-        return str(int(text))
+        return str(whole_number(text))
     except ValueError:
         reader.wrong(field, "%r is not a %s" % (value, "netmask" if family == 4 else "prefix length from 1 to 128"))
         return default_netmask(family)
@@ -313,6 +323,24 @@ def read_services(data, name="services"):
 def service_as_dict(entry):
     """An Entry in the words of ipvs_table's options, defaults left out: what is gathered can be declared."""
     service = entry.service
+    out = service_options(service)
+    out["destinations"] = [destination_as_dict(entry.destinations[key], service) for key in sorted(entry.destinations, key=address_order)]
+    return out
+
+
+def wanted_as_dict(wanted):
+    """A Wanted in the words it was declared in, its destinations in their order, every value normalised."""
+    out = service_options(wanted.service)
+    if wanted.absent:
+        out["state"] = "absent"
+    out["destinations"] = [destination_as_dict(destination, wanted.service) for destination in wanted.destinations.values()]
+    for key, item in zip(wanted.destinations, out["destinations"]):
+        if key in wanted.checked:
+            item["health_checked"] = True
+    return out
+
+
+def service_options(service):
     out = {}
     if service.protocol == "fwmark":
         out["firewall_mark"] = service.port
@@ -332,7 +360,6 @@ def service_as_dict(entry):
             out["persistence"]["netmask"] = service.netmask
         if service.engine:
             out["persistence"]["engine"] = service.engine
-    out["destinations"] = [destination_as_dict(entry.destinations[key], service) for key in sorted(entry.destinations, key=address_order)]
     return out
 
 

@@ -77,7 +77,7 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
 
     unit_path = os.path.join(unit_folder, arp.UNIT_NAME)
     unit_before = _read_unit(unit_path) if persist else ""
-    unit_after = _unit_after(kept, former, unit_before) if persist else ""
+    unit_after = _unit_after(kept, record_after["former"]) if persist else ""
     known = list(dict.fromkeys(record["vips"] + kept))
     before = _state_text(conf, _vips_on_lo(addresses, known)) + unit_before
     changed = bool(operations) or unit_before != unit_after or record != record_after
@@ -122,7 +122,7 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
     }
 
 
-def _unit_after(kept, former, unit_before):
+def _unit_after(kept, former):
     if not kept:
         return ""
     # Settings that were right without us are not ours to keep; those we changed once are made again at each boot.

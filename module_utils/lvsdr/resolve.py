@@ -5,24 +5,24 @@
 An inventory is ``{"groups": {name: [host, …]}, "hosts": {host: {variable: value}}}`` with the variables in HOST_VARIABLES, and for the
 checks also ``facts`` (what lvs_preflight read from the host).
 
-A resolved service is a plain dict: ``name``, ``mode``, ``table`` (the service in the words of ipvs_table's options) and ``health_check``
-(a dict, or None), ``hosts`` (its real servers' names in the order of the destinations). keepalived.conf and the IPVS table are made
-from the same list.
+A resolved service is a plain dict: ``name``, ``mode``, ``table`` (the service in the words of ipvs_table's options, every value
+normalised) and ``health_check`` (a dict, or None), ``hosts`` (its real servers' names in the order of the destinations). keepalived.conf
+and the IPVS table are made from the same list, so that they can't differ.
 """
 
 import ipaddress
+import re
 
 from .errors import LvsError, Problems
 from .model import (
     MAX_WEIGHT,
-    PROTOCOLS,
-    SCHEDULERS,
     Reader,
     endpoint,
     parse_address,
     read_service,
     service_key,
     service_name,
+    wanted_as_dict,
 )  # fmt: skip
 from .render import service_option
 
@@ -44,8 +44,10 @@ CHECK_FIELDS = {
     "tcp": ("type", "port", "interval", "timeout", "retries"),
     "http": ("type", "port", "interval", "timeout", "retries", "path", "status", "host"),
 }
-# Parts of an inventory that a director needs, and the group names that are fixed.
+# The group of the directors has a fixed name.
 DIRECTORS = "directors"
+# In the place of an address that is missing, to read on with.
+STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 
 
 def resolve(virtual_services, inventory):
@@ -69,13 +71,15 @@ def _resolve(virtual_services, inventory, problems):
         name = item.get("name")
         if not isinstance(name, str) or not name:
             problems.add(path + ".name", "a name is missing; messages and keepalived.conf use it")
+        elif not is_label(name):
+            problems.add(path + ".name", "%r can't be written into keepalived.conf; %s" % (name, LABEL_HINT))
         elif name in names:
             problems.add(path + ".name", "%r is the name of %s already" % (name, names[name]))
         else:
             names[name] = path
         for service in _resolve_one(Reader(problems, path, item), inventory, problems):
             key = service["key"]
-            if key in keys:
+            if key is not None and key in keys:
                 problems.add(path, "%s is declared by %s already; remove one" % (service_name(key), keys[key]))
             keys[key] = path
             resolved.append(service)
@@ -87,11 +91,77 @@ def _resolve_one(reader, inventory, problems):
     mode = reader.choice("mode", "dr", MODES, MODE_HINTS)
     state = reader.choice("state", "present", ("present", "absent"))
     mark = reader.get("firewall_mark")
-    ports = reader.get("ports", [])
+    _check_ports(reader, mark)
+    check = read_health_check(reader)
+    stream = reader.get("stream")
+    if stream is not None and not is_path(stream):
+        reader.wrong("stream", "%r is no path of a stream; give one such as /live/index.m3u8" % (stream,))
+    hosts = _real_servers(reader, inventory) if state == "present" else []
+    vips = _vips(reader)
+    out = []
+    # Without a VIP there is nothing to resolve, but every other value is read all the same: all errors come at once.
+    for family, vip in _tables_of(vips, mark) or ((4, None), (6, None)):
+        table = {"firewall_mark": mark, "family": "ipv%d" % family} if mark is not None else {"address": vip or STAND_INS[family]}
+        for field in ("protocol", "scheduler", "scheduler_flags", "one_packet", "state"):
+            table[field] = reader.get(field)
+        if mark is None:
+            table["port"] = _port(reader)
+        table["persistence"] = _persistence_of(reader.get("persistence"), family, vips or list(STAND_INS.items()))
+        table["destinations"] = _destinations(reader, mode, family, hosts, inventory, check, problems if vip else Problems())
+        # What the table module would refuse is refused here, under the name the operator knows.
+        inner = Problems()
+        wanted = read_service(Reader(inner, reader.path, table))
+        for line in inner.found:
+            text_path, _, text_rest = line.partition(": ")
+            if mark is not None or table["port"] is not None or text_path != reader.path + ".port":
+                problems.add(_operators_path(text_path, reader.path, hosts), text_rest)
+        if vip is None:
+            continue
+        out.append(
+            {
+                "name": reader.get("name"), "mode": mode, "family": family, "health_check": check, "stream": stream,
+                "vips": [text for of, text in vips if of == family] if mark is not None else [vip],
+                # Of a table with errors only the checks of preflight read on, and they go by the order of the hosts.
+                "table": table if inner.found else wanted_as_dict(wanted),
+                "hosts": [host for host, _path in hosts], "absent": state == "absent",
+                "key": None if inner.found else service_key(wanted.service),
+            }
+        )  # fmt: skip
+    return out
+
+
+def _vips(reader):
+    """(family, text) of each VIP that is one, each once."""
     addresses = reader.get("addresses", [])
     if not isinstance(addresses, list) or not addresses:
         reader.wrong("addresses", "a list with at least one VIP is needed")
         addresses = []
+    out = []
+    for position, address in enumerate(addresses):
+        try:
+            vip = parse_address(address)
+        except ValueError:
+            reader.wrong("addresses[%d]" % position, "%r is not an IPv4 or IPv6 host address" % (address,))
+            continue
+        if vip in out:
+            reader.wrong("addresses[%d]" % position, "%s stands there twice; remove one" % vip[1])
+        else:
+            out.append(vip)
+    return out
+
+
+def _tables_of(vips, mark):
+    """The VIPs that get a service of their own: each, or with a firewall mark one of each family."""
+    if mark is None:
+        return vips
+    first = {}
+    for family, text in vips:
+        first.setdefault(family, (family, text))
+    return list(first.values())
+
+
+def _check_ports(reader, mark):
+    ports = reader.get("ports", [])
     if mark is not None:
         if ports:
             reader.wrong("ports", "a firewall-mark service has none; the rule that sets mark %s chooses them" % (mark,))
@@ -103,53 +173,13 @@ def _resolve_one(reader, inventory, problems):
             "several ports need a firewall-mark service: mark their packets on the directors and name the mark as firewall_mark, "
             "or declare one service for each port",
         )
-    if reader.get("protocol") is not None:
-        reader.choice("protocol", "tcp", PROTOCOLS)
-    reader.choice("scheduler", "wlc", SCHEDULERS)
-    check = read_health_check(reader)
-    stream = reader.get("stream")
-    if stream is not None and not is_path(stream):
-        reader.wrong("stream", "%r is no path of a stream; give one such as /live/index.m3u8" % (stream,))
-    hosts = _real_servers(reader, inventory) if state == "present" else []
-    out = []
-    families = set()
-    for position, address in enumerate(addresses):
-        where = "%s.addresses[%d]" % (reader.path, position)
-        try:
-            family, text = parse_address(address)
-        except ValueError:
-            problems.add(where, "%r is not an IPv4 or IPv6 host address" % (address,))
-            continue
-        if mark is not None:
-            if family in families:
-                continue  # one firewall-mark service of a family serves all VIPs of it
-            families.add(family)
-            table = {"firewall_mark": mark, "family": "ipv%d" % family}
-        else:
-            port = ports[0] if isinstance(ports, list) and ports else None
-            table = {"address": text, "protocol": reader.get("protocol", "tcp"), "port": port}
-        for field in ("scheduler", "scheduler_flags", "one_packet", "state"):
-            if reader.get(field) is not None:
-                table[field] = reader.get(field)
-        persistence = reader.get("persistence")
-        if persistence is not None:
-            table["persistence"] = _persistence_of(persistence, family, addresses)
-        table["destinations"] = _destinations(reader, mode, family, hosts, inventory, check, problems)
-        # What the table module would refuse is refused here, under the name the operator knows.
-        inner = Problems()
-        wanted = read_service(Reader(inner, reader.path, table))
-        for line in inner.found:
-            text_path, _, text_rest = line.partition(": ")
-            if not (table.get("port") is None and text_path.endswith(".port") and mark is None):
-                problems.add(_operators_path(text_path, reader.path, hosts), text_rest)
-        vips = [text] if mark is None else [str(a) for a in addresses if _family(a) == family]
-        out.append(
-            {
-                "name": reader.get("name"), "mode": mode, "vips": vips, "family": family, "table": table, "health_check": check,
-                "stream": stream, "hosts": [host for host, _path in hosts], "absent": state == "absent", "key": service_key(wanted.service),
-            }
-        )  # fmt: skip
-    return out
+    elif ports[0] is None:
+        reader.wrong("ports[0]", "a port is missing")
+
+
+def _port(reader):
+    ports = reader.get("ports")
+    return ports[0] if isinstance(ports, list) and ports else None
 
 
 def _family(address):
@@ -159,10 +189,10 @@ def _family(address):
         return None
 
 
-def _persistence_of(value, family, addresses):
+def _persistence_of(value, family, vips):
     """A netmask belongs to one family: where a service has both, a dotted one is IPv4's, and the other keeps single clients."""
-    both = len({_family(address) for address in addresses} - {None}) == 2
-    if both and isinstance(value, dict) and "netmask" in value and ("." in str(value["netmask"])) != (family == 4):
+    both = len({of for of, _text in vips}) == 2
+    if both and isinstance(value, dict) and value.get("netmask") is not None and ("." in str(value["netmask"])) != (family == 4):
         return {key: item for key, item in value.items() if key != "netmask"}
     return value
 
@@ -194,7 +224,22 @@ def _real_servers(reader, inventory):
         return []
     if not hosts:
         reader.wrong("real_servers", "group %r is empty; put its hosts into the inventory" % group)
-    return [(host, "hosts[%s]" % host) for host in hosts]
+    paths = [(host, "hosts[%s]" % host) for host in hosts]
+    for host, path in paths:
+        _check_host(Reader(reader.problems, path, inventory["hosts"].get(host, {})), host)
+    return paths
+
+
+def _check_host(values, host):
+    """What is wrong with a real server's variables, whatever the service."""
+    if not is_label(host):
+        values.wrong("", "%r can't be written into keepalived.conf; %s" % (host, LABEL_HINT))
+    for name in ("real_server_address", "real_server_address6"):
+        if values.get(name) is not None:
+            values.address(name)
+    values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
+    values.integer("real_server_port", 0, 0, 65535)
+    values.choice("real_server_state", "active", ("active", "drained"))
 
 
 def host_address(variables, family):
@@ -210,10 +255,8 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
     out = []
     for host, path in hosts:
         variables = inventory["hosts"].get(host, {})
-        for name in ("real_server_address", "real_server_address6"):
-            if variables.get(name) is not None and _family(variables[name]) is None:
-                problems.add("%s.%s" % (path, name), "%r is not an IPv4 or IPv6 host address" % (variables[name],))
-        values = Reader(problems, path, variables)
+        # Its errors are named already, by _check_host.
+        values = Reader(Problems(), path, variables)
         weight = values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
         state = values.choice("real_server_state", "active", ("active", "drained"))
         address = host_address(variables, family)
@@ -224,7 +267,7 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
                 % (host, family, reader.get("name"), "6" if family == 6 else ""),
             )
             # Something to go on with, so that all other errors are found as well.
-            address = "192.0.2.1" if family == 4 else "2001:db8::1"
+            address = STAND_INS[family]
         destination = {"address": address, "forward": mode, "weight": 0 if state == "drained" else weight}
         if variables.get("real_server_port") is not None:
             destination["port"] = variables["real_server_port"]
@@ -260,18 +303,29 @@ def read_health_check(reader):
     if kind == "http":
         check["path"] = inner.get("path", "/")
         if not is_path(check["path"]):
-            inner.wrong("path", "%r is no path; it begins with / and has neither blanks, quotes nor braces" % (check["path"],))
+            inner.wrong("path", "%r is no path; it begins with / and holds letters, digits and %s" % (check["path"], PATH_SIGNS))
         check["status"] = inner.integer("status", 200, 100, 599)
         if inner.get("host") is not None:
-            check["host"] = str(inner.get("host"))
-            if not check["host"].replace("-", "").replace(".", "").isalnum():
-                inner.wrong("host", "%r is no host name" % check["host"])
+            check["host"] = inner.get("host")
+            if not isinstance(check["host"], str) or not re.fullmatch("[A-Za-z0-9.-]+", check["host"]):
+                inner.wrong("host", "%r is no host name" % (check["host"],))
     return check
 
 
+PATH_SIGNS = "-._~%&()*+,;=:@/?"
+
+
 def is_path(value):
-    """Whether it is a URL path that keepalived.conf can carry as it stands."""
-    return isinstance(value, str) and value.startswith("/") and not any(character in value for character in " \"'{}#!\n")
+    """Whether it is the path of a URL (RFC 3986) that keepalived.conf can carry as it stands."""
+    return isinstance(value, str) and re.fullmatch("/[A-Za-z0-9%s]*" % re.escape(PATH_SIGNS), value) is not None
+
+
+LABEL_HINT = "a name is one line without quotes, braces, backslash, #, ! and $"
+
+
+def is_label(value):
+    """Whether a name can stand in keepalived.conf, in a comment or as a word."""
+    return value.isprintable() and not re.search(r"[\"'{}\\#!$]", value)
 
 
 def streams(services):
@@ -352,10 +406,10 @@ def kernel_modules(services):
     """Kernel modules the services need, sorted."""
     found = {"ip_vs"}
     for service in services:
-        found.add("ip_vs_" + service["table"].get("scheduler", "wlc"))
-        persistence = service["table"].get("persistence")
-        if isinstance(persistence, dict) and persistence.get("engine"):
-            found.add("ip_vs_pe_" + persistence["engine"])
+        found.add("ip_vs_" + service["table"]["scheduler"])
+        engine = service["table"].get("persistence", {}).get("engine")
+        if engine:
+            found.add("ip_vs_pe_" + engine)
     return sorted(found)
 
 
@@ -479,11 +533,17 @@ def parity(tables_by_director, services):
 
     Only declared services count: what nobody declared is left alone on each director.
     """
-    ours = {tuple(service_option(service["key"]).split()[:2]) for service in services}
+    ours = {service_option(service["key"]) for service in services}
     names = sorted(tables_by_director)
-    lines = {name: {line for line in tables_by_director[name].splitlines() if tuple(line.split()[1:3]) in ours} for name in names}
+    lines = {name: {line for line in tables_by_director[name].splitlines() if _service_of(line) in ours} for name in names}
     problems = []
     for other in names[1:]:
         problems += ["only on %s: %s" % (names[0], line) for line in sorted(lines[names[0]] - lines[other])]
         problems += ["only on %s: %s" % (other, line) for line in sorted(lines[other] - lines[names[0]])]
     return problems
+
+
+def _service_of(line):
+    """The service's option in a line of a table: ``-t 198.51.100.100:80``, ``-f 5 -6``."""
+    words = line.split()
+    return " ".join(words[1 : 4 if words[3:4] == ["-6"] else 3])

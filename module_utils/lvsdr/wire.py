@@ -29,13 +29,11 @@ FILTER = (
 )
 
 
-def choose_interface(vip, links):
+def choose_interface(vip, links, vips=()):
     """(link, own address) of the interface whose subnet holds the VIP; LvsError where this host has none."""
-    target = ipaddress.ip_address(vip)
     for link in links:
-        for text in link["addresses"]:
-            own = ipaddress.ip_interface(text)
-            if own.network.num_addresses > 1 and target in own.network and link["type"] == "ether":
+        for own in _own_addresses(link, vip, vips) if link["type"] == "ether" else ():
+            if ipaddress.ip_address(vip) in own.network:
                 return link, str(own.ip)
     raise LvsError(
         "This host has no interface in the subnet of %s" % vip,
@@ -43,15 +41,27 @@ def choose_interface(vip, links):
     )
 
 
-def named_interface(name, vip, links):
+def named_interface(name, vip, links, vips=()):
+    """(link, own address); without an address of the VIP's family the question is a probe, from 0.0.0.0 or ::."""
     for link in links:
         if link["name"] == name:
-            for text in link["addresses"]:
-                own = ipaddress.ip_interface(text)
-                if own.version == ipaddress.ip_address(vip).version:
-                    return link, str(own.ip)
+            if link["type"] != "ether":
+                raise LvsError("%s is no Ethernet interface" % name, "nobody answers ARP there; name the one that leads to the VIP's link")
+            for own in _own_addresses(link, vip, vips):
+                return link, str(own.ip)
             return link, "0.0.0.0" if "." in vip else "::"
     raise LvsError("There is no interface %s" % name, "this host has %s" % ", ".join(link["name"] for link in links))
+
+
+def _own_addresses(link, vip, vips):
+    """A link's addresses of the VIP's family that may be the sender of a question.
+
+    Never a VIP: a request that names it as its sender would tell the whole link that this host has it.
+    """
+    for text in link["addresses"]:
+        own = ipaddress.ip_interface(text)
+        if own.version == ipaddress.ip_address(vip).version and own.network.num_addresses > 1 and str(own.ip) not in (vip, *vips):
+            yield own
 
 
 def ask(vips, links, interface=None, timeout=2.0):
@@ -60,8 +70,9 @@ def ask(vips, links, interface=None, timeout=2.0):
     vips: (family, text) pairs. Requests go out in rounds, answers are collected until the time is over.
     """
     where = {}
-    for _family, vip in vips:
-        where[vip] = named_interface(interface, vip, links) if interface else choose_interface(vip, links)
+    asked = [vip for _family, vip in vips]
+    for vip in asked:
+        where[vip] = named_interface(interface, vip, links, asked) if interface else choose_interface(vip, links, asked)
     sockets = {}
     try:
         for link, _own in where.values():

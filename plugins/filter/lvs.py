@@ -64,7 +64,6 @@ class FilterModule:
             "lvs_resolve": resolve.resolve,
             "lvs_preflight": resolve.preflight,
             "lvs_tables": resolve.tables,
-            "lvs_real_servers": resolve.real_servers,
             "lvs_vips": resolve.director_vips,
             "lvs_vips_of": resolve.vips_of_host,
             "lvs_kernel_modules": resolve.kernel_modules,

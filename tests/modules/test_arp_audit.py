@@ -160,9 +160,20 @@ def test_a_named_interface_without_an_address_probes(links, run):
     assert links["eth0"].sent[0] == arp.neighbour_solicitation(raw(OWN), "::", VIP6)
 
 
+def test_a_vip_is_never_the_sender(links, run):
+    """On a director that holds them: a request from the VIP would tell every neighbour that it is here. Nor is any other /32."""
+    run(vips=[VIP, "192.0.2.31"], interface="eth1")
+    assert links["eth1"].sent[:2] == [arp.arp_request(raw(OWN), "0.0.0.0", VIP), arp.arp_request(raw(OWN), "0.0.0.0", "192.0.2.31")]
+    run(vips=[VIP], interface="eth1")
+    assert links["eth1"].sent[0] == arp.arp_request(raw(OWN), "192.0.2.31", VIP)
+    result = run(vips=["192.0.2.31"])
+    assert "no interface in the subnet of 192.0.2.31" in result["msg"]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"vips": [VIP], "interface": "tun0"}, "tun0 is no Ethernet interface: nobody answers ARP there"),
         ({}, "missing required arguments: vips"),
         ({"vips": []}, "There is no VIP to audit: name at least one in `vips`"),
         ({"vips": ["x", VIP, "192.0.2.0/24"]}, "The audit can't be made: 2 errors"),

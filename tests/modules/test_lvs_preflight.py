@@ -94,10 +94,10 @@ def test_check_mode_reads_too(ready, run):
 def test_programs_and_files(ready, run, program, tmp_path):
     path = program("keepalived")
     (tmp_path / "there.conf").write_bytes(b"x\xff\n")
-    files = [str(tmp_path / "there.conf"), str(tmp_path / "none.conf"), str(tmp_path), ""]
-    result = run(commands=["keepalived", "no-such-program", ""], files=files)
-    assert result["commands"] == {"keepalived": path, "no-such-program": None, "": None}
-    assert result["files"] == {files[0]: hashlib.sha256(b"x\xff\n").hexdigest(), files[1]: None, files[2]: None, "": None}
+    files = [str(tmp_path / "there.conf"), str(tmp_path / "none.conf"), str(tmp_path)]
+    result = run(commands=["keepalived", "no-such-program"], files=files)
+    assert result["commands"] == {"keepalived": path, "no-such-program": None}
+    assert result["files"] == {files[0]: hashlib.sha256(b"x\xff\n").hexdigest(), files[1]: None, files[2]: None}
 
 
 def test_programs_outside_of_a_users_path(ready, run, monkeypatch):
@@ -174,9 +174,17 @@ def test_wrong_arguments(ready, run, options, words):
 
 def test_strange_values(ready, run):
     """They are not there, and that is all."""
-    result = run(commands=["../x", "a b"], files=["//", "x" * 5000], kernel_modules=["", "a b"])
+    result = run(commands=["../x", "a b"], files=["//", "x" * 5000], kernel_modules=["a b"])
     assert set(result["commands"].values()) == {None}
     assert set(result["files"].values()) == {None}
+
+
+@pytest.mark.parametrize("option", ["commands", "files", "services", "kernel_modules"])
+@pytest.mark.parametrize("name", ["", "-x", "a\0b", "a\nb"])
+def test_names_that_are_none(ready, run, option, name):
+    """Neither an option of a program that is called with them, nor a traceback."""
+    result = run(**{option: ["fine", name]})
+    assert result["failed"] and result["msg"].endswith("  - %s[1]: %r is no name" % (option, name))
 
 
 def test_this_machine(run):

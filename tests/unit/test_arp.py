@@ -430,6 +430,15 @@ def test_what_is_not_purged_is_told_and_kept(host):
     assert host.converge(VIP)["stale"] == [] and VIP6 not in host.unit.read_text()
 
 
+def test_ipv6_alone_leaves_no_setting_behind(host):
+    """The unit must not set at boot what was given back, and there is nothing left to do afterwards."""
+    host.converge(VIP, VIP6)
+    host.converge(VIP6)
+    assert host.conf == conf(eth0=()) and host.recorded() == {"vips": [VIP6], "former": {}}
+    assert host.unit.read_text() == arp.unit([VIP6], {})
+    assert not host.converge(VIP6)["changed"]
+
+
 def test_without_a_unit(host):
     assert host.converge(VIP, persist=False)["changed"]
     assert host.log == SETS + ADDS[:1] and not host.unit.exists()
