@@ -67,7 +67,9 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
     want = arp.check_vips(vips, addresses)
     record = read_record(record_path)
     operations, stale = arp.plan(want, conf, addresses, record, purge)
-    kept = [text for _family, text in want] + ([] if purge else stale)
+    keep = [text for _family, text in want] + ([] if purge else stale)
+    # What is there keeps its place: a list in another order is no change.
+    kept = sorted(keep, key=lambda vip: record["vips"].index(vip) if vip in record["vips"] else len(record["vips"]))
     former = dict(record["former"])
     for operation in operations:
         if operation["action"] == "set":

@@ -1,0 +1,65 @@
+"""arp_audit on a real link: it hears everyone, and nobody learns anything wrong from it."""
+
+import pytest
+
+from links import VIP, VIP6
+
+
+@pytest.fixture
+def director(link):
+    director = link("director", 11)
+    for vip in (VIP, VIP6):
+        director.hold(vip, "eth0")
+    return director
+
+
+def audit(host, *vips, **options):
+    result = host.module("arp_audit", vips=list(vips) or [VIP, VIP6], timeout=0.5, **options)
+    assert "exception" not in result
+    return result
+
+
+def test_one_owner(router, director, server):
+    for strict in (False, True):
+        result = audit(router, strict=strict, owners={director.mac: "director1"})
+        assert result["clean"] and [one["macs"] for one in result["results"]] == [[director.mac]] * 2
+    assert result["results"][0]["text"] == "%s (director1) answers for %s" % (director.mac, VIP)
+
+
+def test_nobody(router, server):
+    result = audit(router, strict=True)
+    assert result["failed"] and "nobody answers for " + VIP in result["msg"]
+    assert [one["verdict"] for one in result["results"]] == ["nobody", "nobody"]
+
+
+def test_every_leak_is_named(link, router, director, server):
+    """The kernel of an asker keeps one answer; here all count."""
+    server.hold(VIP)
+    other = link("other", 22)
+    other.hold(VIP, "eth0")
+    other.hold(VIP6, "eth0")
+    four, six = audit(router, owners={director.mac: "director1"})["results"]
+    assert set(four["macs"]) == {director.mac, server.mac, other.mac} and four["verdict"] == "leak"
+    assert set(six["macs"]) == {director.mac, other.mac} and six["verdict"] == "leak"
+    assert server.mac in four["text"] and other.mac in four["text"]
+    result = audit(router, strict=True)
+    assert result["failed"] and "2 of 2 VIPs wrong" in result["msg"]
+
+
+def test_asking_from_a_host_that_holds_the_vip_poisons_nobody(router, director, server):
+    """A leaky server that asks must not name the VIP as its sender: the router keeps the director's MAC."""
+    server.hold(VIP, "eth0")
+    server.ip("address", "del", server.address + "/24", "dev", "eth0")
+    router.ip("neigh", "replace", VIP, "lladdr", director.mac, "dev", "eth0", "nud", "stale")
+    result = audit(server, VIP, interface="eth0")
+    assert [one["macs"] for one in result["results"]] == [[director.mac]]
+    assert router.neighbour(VIP) == director.mac
+
+
+def test_the_link_is_found_by_its_subnet(link, director):
+    host = link("host", 31)
+    host.ip("link", "add", "aside", "type", "veth", "peer", "name", "end")
+    host.ip("link", "set", "aside", "up")
+    host.ip("address", "add", "198.51.100.31/24", "dev", "aside")
+    assert audit(host, VIP)["results"][0]["interface"] == "eth0"
+    assert "no interface in the subnet of 203.0.113.1" in audit(host, "203.0.113.1")["msg"]

@@ -1,0 +1,128 @@
+"""real_server_vip on a real host: no answer ever leaves it, while a neighbour asks without pause."""
+
+import pytest
+
+from links import VIP, VIP6
+
+NAMES = ("arp_ignore", "arp_announce", "rp_filter")
+
+
+@pytest.fixture
+def hold(server, tmp_path):
+    """Runs the module on the server."""
+
+    def hold(*vips, host=server, **options):
+        record = str(tmp_path / (host.name + ".json"))
+        result = host.module("real_server_vip", vips=list(vips), persist=False, record_path=record, **options)
+        assert "exception" not in result
+        return result
+
+    return hold
+
+
+def conf(host):
+    return {(card, name): host.sysctl("net/ipv4/conf/%s/%s" % (card, name)) for card in ("all", "default", "lo", "eth0") for name in NAMES}
+
+
+def on_lo(host):
+    words = host.ip("-o", "address", "show", "dev", "lo", "scope", "global").split()
+    return [word for word in words if "/" in word]
+
+
+def test_from_kernel_defaults_and_back_without_an_answer(router, server, hold):
+    before = conf(server)
+    with router.asking(VIP) as heard:
+        added = hold(VIP, VIP6)
+        assert on_lo(server) == [VIP + "/32", VIP6 + "/128"]
+        assert router.resolve(VIP6, 0.5) is None
+        removed = hold()
+    assert added["changed"] and removed["changed"]
+    assert [step["action"] for step in added["operations"]] == ["set", "set", "add", "add"]
+    assert [step["action"] for step in removed["operations"]] == ["remove", "remove", "restore", "restore"]
+    assert heard["asked"] > 100 and heard["answers"] == {}
+    assert conf(server) == before and on_lo(server) == []
+
+
+def test_the_asker_hears_the_wrong_order(router, server):
+    """The test above can fail: address first, silence a moment later, and the answer is out."""
+    with router.asking(VIP) as heard:
+        server.hold(VIP)
+        server.conf(all_arp_ignore=1, all_arp_announce=2)
+    assert heard["answers"].keys() == {server.mac}
+
+
+def test_again_changes_nothing(server, hold):
+    hold(VIP, VIP6)
+    before = (conf(server), server.ip("address", "show"))
+    again = hold(VIP6, VIP)
+    assert (again["changed"], again["operations"]) == (False, [])
+    assert (conf(server), server.ip("address", "show")) == before
+
+
+def test_check_mode_tells_and_touches_nothing(server, hold, tmp_path):
+    before = (conf(server), server.ip("address", "show"))
+    foreseen = hold(VIP, VIP6, check=True)
+    assert (conf(server), server.ip("address", "show"), list(tmp_path.iterdir())) == (*before, [])
+    done = hold(VIP, VIP6)
+    assert foreseen == done
+    assert hold(check=True)["operations"] == hold()["operations"]
+
+
+def test_drift_is_set_right(router, server, hold):
+    hold(VIP)
+    server.conf(all_arp_ignore=0)
+    assert router.resolve(VIP) == server.mac
+    with router.asking(VIP):
+        again = hold(VIP, VIP6)
+    assert [step["text"] for step in again["operations"]] == [
+        "sysctl net/ipv4/conf/all/arp_ignore = 1 (was 0)",
+        "ip address add %s/128 dev lo" % VIP6,
+    ]
+    assert router.resolve(VIP) is None
+
+
+def test_a_card_that_overrides_all(router, server, hold):
+    """arp_ignore 3 of a card is the larger value and answers for a global address."""
+    server.conf(eth0_arp_ignore=3)
+    with router.asking(VIP) as heard:
+        hold(VIP)
+    assert heard["answers"] == {}
+    assert server.sysctl("net/ipv4/conf/eth0/arp_ignore") == "1"
+    hold()
+    assert server.sysctl("net/ipv4/conf/eth0/arp_ignore") == "3"
+
+
+def test_every_card_is_silent_also_one_that_comes_later(link, router, hold):
+    server = link("two-arms", 21, 22)
+    with router.asking(VIP) as heard:
+        hold(VIP, host=server)
+        server.ip("link", "add", "later", "type", "veth", "peer", "name", "port", "netns", "lvsdrt-switch")
+        router.run("ip", "-n", "lvsdrt-switch", "link", "set", "port", "master", "switch", "up")
+        server.ip("link", "set", "later", "up")
+        server.ip("address", "add", "192.0.2.23/24", "dev", "later")
+        # The new card answers for its own address: it hears the questions.
+        assert router.resolve("192.0.2.23")
+    assert heard["answers"] == {}
+
+
+def test_viewers_reach_the_vip_all_the_same(router, server, hold):
+    """Silent, but not deaf: a frame to the server's MAC, as the director makes it, is taken and answered from the VIP."""
+    hold(VIP)
+    assert not router.reaches(VIP)
+    router.ip("neigh", "replace", VIP, "lladdr", server.mac, "dev", "eth0")
+    assert router.reaches(VIP)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda server: server.hold(VIP, "eth0"), "192.0.2.100 is on eth0, where this host answers ARP for it"),
+        (lambda server: server.hold(VIP, length=24), "is on lo as /24, which takes its whole subnet; remove it with `ip address del"),
+    ],
+)
+def test_a_vip_in_the_wrong_place_is_named_and_nothing_done(server, hold, make, words):
+    make(server)
+    before = (conf(server), server.ip("address", "show"))
+    result = hold(VIP)
+    assert result["failed"] and words in result["msg"]
+    assert (conf(server), server.ip("address", "show")) == before
