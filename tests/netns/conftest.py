@@ -3,7 +3,6 @@
 import os
 
 import pytest
-
 from links import PREFIX, Host, remove_all, run
 
 

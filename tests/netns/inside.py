@@ -1,4 +1,4 @@
-"""What runs inside a namespace: ``inside.py module NAME`` takes a module's arguments as JSON on stdin; ``inside.py ask …`` asks without pause."""
+"""What runs inside a namespace: a module, whose arguments come as JSON on stdin, or an asker that does not pause."""
 
 import json
 import select

@@ -1,7 +1,6 @@
 """arp_audit on a real link: it hears everyone, and nobody learns anything wrong from it."""
 
 import pytest
-
 from links import VIP, VIP6
 
 

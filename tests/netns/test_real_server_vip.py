@@ -1,7 +1,6 @@
 """real_server_vip on a real host: no answer ever leaves it, while a neighbour asks without pause."""
 
 import pytest
-
 from links import VIP, VIP6
 
 NAMES = ("arp_ignore", "arp_announce", "rp_filter")

@@ -4,7 +4,6 @@ Two judges look at each row: the kernel of another host, which resolves the VIP 
 """
 
 import pytest
-
 from links import VIP, VIP6
 
 # What is done to a fresh host, in order, and whether it then answers for the VIP.
