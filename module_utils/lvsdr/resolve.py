@@ -285,7 +285,7 @@ def read_health_check(reader):
     if not isinstance(value, dict):
         reader.wrong("health_check", "a dictionary such as {type: http, path: /healthz} is needed")
         return None
-    inner = Reader(reader.problems, reader.path + ".health_check", value)
+    inner = reader.inner("health_check", value)
     kind = inner.choice("type", "tcp", CHECK_TYPES)
     inner.known(CHECK_FIELDS[kind])
     if reader.get("protocol", "tcp") != "tcp" and inner.get("port") is None:

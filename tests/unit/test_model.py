@@ -3,9 +3,12 @@
 Wrong values are in tests/modules/test_ipvs_table.py, where an operator meets them.
 """
 
+import ipaddress
+import socket
+
 import pytest
 from ansible.module_utils.lvsdr import model
-from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.errors import LvsError, Problems
 from ansible.module_utils.lvsdr.model import Destination, Service
 from fakes.tables import entries
 from hypothesis import given, settings
@@ -59,6 +62,77 @@ def test_all_that_can_be_said_of_a_destination():
     )  # fmt: skip
     assert wanted.destinations == {("2001:db8::21", 80): Destination(6, "2001:db8::21", 80, "tunnel", 0, 9, 9, ("gue", 6080, "csum"))}
     assert wanted.checked == {("2001:db8::21", 80)}
+
+
+@given(
+    st.one_of(st.ip_addresses().map(str), st.text(max_size=20), st.sampled_from(["::", "224.0.0.1", "fe80::1%lo", "010.0.0.1", "1.2.3"]))
+)
+def test_addresses_are_those_of_the_standard_library(text):
+    """Python's ipaddress is the judge; the text is the one that netlink's answers are written in."""
+    try:
+        expected = ipaddress.ip_address(text.strip())
+    except ValueError:
+        expected = None
+    if expected and (expected.is_multicast or expected.is_unspecified or "%" in text):
+        expected = None
+    if expected is None:
+        with pytest.raises(ValueError):
+            model.parse_address(text)
+        return
+    family, canonical = model.parse_address(text)
+    assert (family, ipaddress.ip_address(canonical)) == (expected.version, expected)
+    assert canonical == socket.inet_ntop(model.AF[family], expected.packed)
+
+
+@given(
+    st.one_of(st.integers(-2, 40), st.ip_addresses(v=4), st.integers(0, 32).map(lambda n: ipaddress.ip_network("0.0.0.0/%d" % n).netmask))
+)
+def test_netmasks_are_those_of_the_standard_library(value):
+    try:
+        expected = str(ipaddress.ip_network("0.0.0.0/%s" % value).netmask)
+    except ValueError:
+        with pytest.raises(ValueError):
+            model.ipv4_netmask(str(value))
+    else:
+        assert model.ipv4_netmask(str(value)) == expected
+
+
+usual = st.fixed_dictionaries(
+    {"address": st.sampled_from([ONE, " %s\n" % ONE, "2001:DB8::21", "server1", "", None, 5, "0.0.0.0", [ONE]])},
+    optional={
+        "port": st.sampled_from([80, "80", 8080, 0, -1, 65536, True, None, [], 80.0]),
+        "forward": st.sampled_from(["dr", "nat", "local", "tunnel", "DR", None, [], 5]),
+        "weight": st.sampled_from([0, 1, "7", -1, model.MAX_WEIGHT, model.MAX_WEIGHT + 1, True, None, 1.0, {}]),
+        "health_checked": st.sampled_from([True, False, "yes", None, 1, "perhaps"]),
+        "upper_threshold": st.just(5), "tunnel": st.just({}), "wieght": st.just(5),
+    },
+)  # fmt: skip
+HOME = [{"address": VIP, "port": 80}, {"address": VIP6, "port": 80}, {"firewall_mark": 5}, {"firewall_mark": 5, "family": "ipv6"}]
+
+
+@settings(max_examples=500)
+@given(usual, st.sampled_from(HOME))
+def test_the_short_way_reads_what_the_long_way_reads(item, home):
+    """Most destinations take a shorter way through the reader, for speed; what it takes, it takes as the long way does."""
+    service = read(**home).service
+    found = model._plain_destination(item, service)
+    slow = Problems()
+    expected = model.read_destination(model.Reader(slow, "destinations[0]", item), service)
+    if found is not None:
+        assert not slow.found and found == expected
+
+
+def test_what_is_usual_takes_the_short_way():
+    service = read(**HOME[0]).service
+    for item in ({"address": ONE}, {"address": ONE, "port": 80, "forward": "dr", "weight": 5, "health_checked": True}):
+        assert model._plain_destination(item, service)
+
+
+def test_a_family_of_its_own_needs_a_tunnel():
+    for home, address in ((HOME[0], "2001:db8::21"), (HOME[1], ONE), (HOME[2], "2001:db8::21"), (HOME[3], ONE)):
+        (line,) = problems({**home, "destinations": [{"address": address}]})
+        assert "only a tunnel joins the two" in line
+        read(**home, destinations=[{"address": address, "forward": "tunnel"}])
 
 
 @pytest.mark.parametrize(
