@@ -2,16 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The IPVS messages of generic netlink, as bytes: pure, no socket.
 
-Attributes are written with one struct call each and read in one pass without a class for an attribute: a table of 1,000 services with
-10 destinations is 11,000 messages, and that is what decides how long a call takes.
+A destination is written with one struct call, and read with one where the kernel laid it out as all kernels since 5.3 do: a table of
+1,000 services with 10 destinations is 11,000 messages, and that is what decides how long a call takes. Whatever is laid out otherwise is
+read attribute by attribute.
 
 Sources: include/uapi/linux/ip_vs.h, include/uapi/linux/netlink.h, net/netfilter/ipvs/ip_vs_ctl.c (ip_vs_genl_*).
 """
 
+import functools
 import socket
 import struct
 
-from .model import Destination, Service
+from .model import AF, CACHED, Destination, Service
 
 # include/uapi/linux/netlink.h, genetlink.h
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -28,6 +30,7 @@ NEW_DAEMON, DEL_DAEMON, GET_DAEMON, SET_CONFIG, GET_CONFIG, GET_INFO, ZERO, FLUS
 ATTR_SERVICE, ATTR_DEST, ATTR_DAEMON, ATTR_TIMEOUT_TCP, ATTR_TIMEOUT_TCP_FIN, ATTR_TIMEOUT_UDP = 1, 2, 3, 4, 5, 6
 STATS_FIELDS = ("conns", "inpkts", "outpkts", "inbytes", "outbytes", "cps", "inpps", "outpps", "inbps", "outbps")
 
+FAMILIES = {number: family for family, number in AF.items()}
 PROTOCOL_NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": 132}
 PROTOCOL_NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 FORWARD_NUMBERS = {"nat": 0, "local": 1, "tunnel": 2, "dr": 3}
@@ -72,23 +75,19 @@ def get_family_message(sequence):
     return message(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, text_attribute(CTRL_ATTR_FAMILY_NAME, FAMILY), NLM_F_REQUEST | NLM_F_ACK, sequence)
 
 
+@functools.lru_cache(CACHED)
 def pack_address(family, address):
     """16 bytes, as in union nf_inet_addr."""
-    if family == 6:
-        return socket.inet_pton(socket.AF_INET6, address)
-    return socket.inet_aton(address) + b"\0" * 12
+    return socket.inet_pton(AF[family], address).ljust(16, b"\0")
 
 
+@functools.lru_cache(CACHED)
 def unpack_address(family, data):
-    if family == 6:
-        return socket.inet_ntop(socket.AF_INET6, data[:16])
-    return socket.inet_ntoa(data[:4])
+    return socket.inet_ntop(AF[family], data[: 16 if family == 6 else 4])
 
 
-def _af(family):
-    return socket.AF_INET6 if family == 6 else socket.AF_INET
-
-
+# A destination's request names its service, and those of a service follow each other.
+@functools.lru_cache(16)
 def encode_service_key(key):
     """The IPVS_CMD_ATTR_SERVICE attribute that names a service and no more."""
     return nested(ATTR_SERVICE, _service_key_payload(key))
@@ -97,10 +96,10 @@ def encode_service_key(key):
 def _service_key_payload(key):
     family, protocol, address, port = key
     if protocol == "fwmark":
-        return _U16.pack(6, 1, _af(family)) + _U32.pack(8, 5, port)
+        return _U16.pack(6, 1, AF[family]) + _U32.pack(8, 5, port)
     return b"".join(
         (
-            _U16.pack(6, 1, _af(family)),
+            _U16.pack(6, 1, AF[family]),
             _U16.pack(6, 2, PROTOCOL_NUMBERS[protocol]),
             _ADDRESS.pack(20, 3, pack_address(family, address)),
             _U16.pack(6, 4, socket.htons(port)),
@@ -126,27 +125,33 @@ def encode_service(service):
     return nested(ATTR_SERVICE, b"".join(payload))
 
 
-def encode_destination(destination, key_only=False):
-    payload = [
-        _ADDRESS.pack(20, 1, pack_address(destination.family, destination.address)),
-        _U16.pack(6, 2, socket.htons(destination.port)),
-        _U16.pack(6, 11, _af(destination.family)),
-    ]
-    if not key_only:
-        payload += [
-            _U32.pack(8, 3, FORWARD_NUMBERS[destination.forward]),
-            _U32.pack(8, 4, destination.weight),
-            _U32.pack(8, 5, destination.upper),
-            _U32.pack(8, 6, destination.lower),
-        ]
-        if destination.tunnel:
-            kind, port, checksum = destination.tunnel
-            payload += [
-                _U8.pack(5, 13, TUNNEL_NUMBERS[kind]),
-                _U16.pack(6, 14, socket.htons(port)),
-                _U16.pack(6, 15, CHECKSUM_NUMBERS[checksum]),
-            ]
-    return nested(ATTR_DEST, b"".join(payload))
+# IPVS_CMD_ATTR_DEST: address, port and family name a destination; forwarding, weight and thresholds are what it is.
+_DESTINATION_KEY = struct.Struct("=HH HH16s HHH2x HHH2x")
+_DESTINATION = struct.Struct(_DESTINATION_KEY.format + " HHI HHI HHI HHI")
+
+
+def encode_destination_key(destination):
+    family, address, port = destination[:3]
+    return _DESTINATION_KEY.pack(
+        _DESTINATION_KEY.size, ATTR_DEST, 20, 1, pack_address(family, address), 6, 2, socket.htons(port), 6, 11, AF[family]
+    )
+
+
+def encode_destination(destination):
+    """The full attribute for NEW_DEST and SET_DEST."""
+    family, address, port, forward, weight, upper, lower, tunnel = destination
+    more = b""
+    if tunnel:
+        kind, tunnel_port, checksum = tunnel
+        more = _U8.pack(5, 13, TUNNEL_NUMBERS[kind]) + _U16.pack(6, 14, socket.htons(tunnel_port))
+        more += _U16.pack(6, 15, CHECKSUM_NUMBERS[checksum])
+    return (
+        _DESTINATION.pack(
+            _DESTINATION.size + len(more), ATTR_DEST, 20, 1, pack_address(family, address), 6, 2, socket.htons(port), 6, 11, AF[family],
+            8, 3, FORWARD_NUMBERS[forward], 8, 4, weight, 8, 5, upper, 8, 6, lower,
+        )
+        + more
+    )  # fmt: skip
 
 
 def messages(data):
@@ -185,9 +190,19 @@ def _u32(data, span):
     return _GET_U32(data, span[0])[0]
 
 
-def decode_stats(data, span64, span32):
+def decode_service_counters(data, offset, end):
+    return _decode_counters(data, attributes(data, offset, end)[ATTR_SERVICE])
+
+
+def decode_destination_counters(data, offset, end):
+    return _decode_counters(data, attributes(data, offset, end)[ATTR_DEST])
+
+
+def _decode_counters(data, span):
     """The counters of a service or destination: a dict of STATS_FIELDS; rates are per second."""
-    found = attributes(data, *(span64 or span32))
+    found = attributes(data, *span)
+    # Kernels before 4.1 have only those of 32 bits.
+    found = attributes(data, *(found.get(12) or found[10]))
     out = {}
     for index, name in enumerate(STATS_FIELDS, 1):
         if index in found:
@@ -196,11 +211,11 @@ def decode_stats(data, span64, span32):
     return out
 
 
-def decode_service(data, offset, end, stats=False):
-    """A Service from the attributes of one GET_SERVICE answer; with stats, (Service, counters)."""
+def decode_service(data, offset, end):
+    """A Service from the attributes of one GET_SERVICE answer."""
     outer = attributes(data, offset, end)
     found = attributes(data, *outer[ATTR_SERVICE])
-    family = 6 if _u16(data, found[1]) == socket.AF_INET6 else 4
+    family = FAMILIES.get(_u16(data, found[1]), 4)
     scheduler = _text(data, found[6]) if 6 in found else ""
     bits = _u32(data, found[7])
     flags = ["ops"] if bits & ONEPACKET else []
@@ -217,41 +232,47 @@ def decode_service(data, offset, end, stats=False):
     # Without the flag the kernel ignores the timeout it stores.
     persistence = _u32(data, found[8]) if bits & PERSISTENT else 0
     engine = _text(data, found[11]) if 11 in found else ""
-    service = Service(*key, scheduler, tuple(sorted(flags)), persistence, netmask, engine)
-    return (service, decode_stats(data, found.get(12), found.get(10))) if stats else service
+    return Service(*key, scheduler, tuple(sorted(flags)), persistence, netmask, engine)
 
 
-def decode_destination(data, offset, end, service_family, stats=False):
-    """(Destination, (active, inactive, persistent) connections[, counters]) from one GET_DEST answer."""
-    outer = attributes(data, offset, end)
-    found = attributes(data, *outer[ATTR_DEST])
-    family = service_family
-    if 11 in found:
-        family = 6 if _u16(data, found[11]) == socket.AF_INET6 else 4
-    forward = FORWARD_NAMES.get(_u32(data, found[3]) & FORWARD_MASK, "unknown")
+# What the kernel writes of a destination (ip_vs_genl_fill_dest), in its order: (bytes with the header, type, format of the value).
+_ROW = (
+    (20, 1, "16s"), (6, 2, "H2x"), (8, 3, "I"), (8, 4, "I"), (5, 13, "B3x"), (6, 14, "H2x"), (6, 15, "H2x"), (8, 5, "I"), (8, 6, "I"),
+    (8, 7, "I"), (8, 8, "I"), (8, 9, "I"), (6, 11, "H2x"),
+)  # fmt: skip
+_ROW_STRUCT = struct.Struct("=4x" + "".join("I" + value for _size, _kind, value in _ROW))
+# Headers and values take turns, so one slice tells whether the layout is this one.
+_ROW_HEADERS = tuple(_GET_U32(_NLA.pack(size, kind))[0] for size, kind, _value in _ROW)
+
+
+def decode_destination(data, offset, end, service_family):
+    """(Destination, (active, inactive, persistent) connections) from one GET_DEST answer."""
+    if end - offset >= _ROW_STRUCT.size:
+        row = _ROW_STRUCT.unpack_from(data, offset)
+        if row[::2] == _ROW_HEADERS:
+            address, port, forward, weight, kind, tunnel_port, checksum, upper, lower, active, inactive, persistent, af = row[1::2]
+            return _destination(af, address, port, forward, weight, upper, lower, kind, tunnel_port, checksum), (
+                active, inactive, persistent,
+            )  # fmt: skip
+    return _decode_destination(data, attributes(data, *attributes(data, offset, end)[ATTR_DEST]), service_family)
+
+
+def _decode_destination(data, found, service_family):
+    # Kernels before 3.18 name no family of its own, those before 5.3 no tunnel.
+    af = _u16(data, found[11]) if 11 in found else AF[service_family]
+    tunnel = (data[found[13][0]], _u16(data, found[14]), _u16(data, found[15])) if 13 in found else (0, 0, 0)
+    forward, weight, upper, lower, active, inactive, persistent = (_u32(data, found[kind]) for kind in range(3, 10))
+    address = data[found[1][0] : found[1][1]]
+    return _destination(af, address, _u16(data, found[2]), forward, weight, upper, lower, *tunnel), (active, inactive, persistent)
+
+
+def _destination(af, address, port, forward, weight, upper, lower, kind, tunnel_port, checksum):
+    family = FAMILIES.get(af, 4)
+    forward = FORWARD_NAMES.get(forward & FORWARD_MASK, "unknown")
     tunnel = ()
     if forward == "tunnel":
-        tunnel = ("ipip", 0, "none")
-        if 13 in found:
-            tunnel = (
-                TUNNEL_NAMES.get(data[found[13][0]], "unknown"),
-                socket.ntohs(_u16(data, found[14])),
-                CHECKSUM_NAMES.get(_u16(data, found[15]), "unknown"),
-            )
-    destination = Destination(
-        family,
-        unpack_address(family, data[found[1][0] : found[1][1]]),
-        socket.ntohs(_u16(data, found[2])),
-        forward,
-        _u32(data, found[4]),
-        _u32(data, found[5]),
-        _u32(data, found[6]),
-        tunnel,
-    )
-    connections = (_u32(data, found[7]), _u32(data, found[8]), _u32(data, found[9]))
-    if stats:
-        return destination, connections, decode_stats(data, found.get(12), found.get(10))
-    return destination, connections
+        tunnel = (TUNNEL_NAMES.get(kind, "unknown"), socket.ntohs(tunnel_port), CHECKSUM_NAMES.get(checksum, "unknown"))
+    return Destination(family, unpack_address(family, address), socket.ntohs(port), forward, weight, upper, lower, tunnel)
 
 
 def encode_timeouts(tcp, tcp_fin, udp):

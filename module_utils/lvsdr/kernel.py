@@ -18,7 +18,9 @@ from .model import Entry, destination_key, service_key, service_name
 
 NETLINK_GENERIC = 16
 SOL_NETLINK, NETLINK_CAP_ACK = 270, 10
-RECEIVE = 1 << 20
+BUFFER = 1 << 20
+# The kernel fills at most 32 KiB of a dump at a time.
+RECEIVE = 1 << 16
 # Requests of one send. An error comes back without being asked for, and each may take 1 KiB of the socket's receive buffer.
 BATCH = 100
 # A dump that the kernel had to interrupt is read again, this often.
@@ -53,7 +55,7 @@ def connect():
     """A generic netlink socket. Tests put the in-memory kernel in its place."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
     for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
-        sock.setsockopt(socket.SOL_SOCKET, option, RECEIVE)
+        sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
     sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
     sock.bind((0, 0))
     return sock
@@ -158,31 +160,27 @@ class Ipvs:
 
     def read(self):
         """The table: service key to Entry."""
-        table = {}
+        return self.read_with_counters(counters=False)[0]
+
+    def read_with_counters(self, counters=True):
+        """(table, {service key: (counters, {destination key: counters})}); see codec.STATS_FIELDS. Without counters, an empty dict."""
+        table, stats = {}, {}
         for row in self._dump(codec.GET_SERVICE):
             service = codec.decode_service(*row)
             key = service_key(service)
-            destinations, connections = {}, {}
+            destinations, connections, of_destinations = {}, {}, {}
             # A service that is gone by now answers with an empty list and no error.
             for data, start, end in self._dump(codec.GET_DEST, codec.encode_service_key(key)):
                 destination, counts = codec.decode_destination(data, start, end, service.family)
-                destinations[destination_key(destination)] = destination
-                connections[destination_key(destination)] = counts
+                name = destination_key(destination)
+                destinations[name] = destination
+                connections[name] = counts
+                if counters:
+                    of_destinations[name] = codec.decode_destination_counters(data, start, end)
             table[key] = Entry(service, destinations, connections)
-        return table
-
-    def read_stats(self):
-        """Counters: service key to (counters, {destination key: counters}); see codec.STATS_FIELDS."""
-        stats = {}
-        for row in self._dump(codec.GET_SERVICE):
-            service, counters = codec.decode_service(*row, stats=True)
-            key = service_key(service)
-            destinations = {}
-            for data, start, end in self._dump(codec.GET_DEST, codec.encode_service_key(key)):
-                destination, _counts, own = codec.decode_destination(data, start, end, service.family, stats=True)
-                destinations[destination_key(destination)] = own
-            stats[key] = (counters, destinations)
-        return stats
+            if counters:
+                stats[key] = (codec.decode_service_counters(*row), of_destinations)
+        return table, stats
 
     def apply(self, operations):
         """Sends the operations in order; a list of Failure comes back, empty where all went well.
@@ -223,9 +221,8 @@ class Ipvs:
     def encode(self, operation, flags, sequence):
         """The message of one plan.Operation."""
         if operation.destination is not None:
-            payload = codec.encode_service_key(service_key(operation.service)) + codec.encode_destination(
-                operation.destination, key_only=operation.verb == "delete-destination"
-            )
+            encode = codec.encode_destination_key if operation.verb == "delete-destination" else codec.encode_destination
+            payload = codec.encode_service_key(service_key(operation.service)) + encode(operation.destination)
         elif operation.verb == "delete-service":
             payload = codec.encode_service_key(service_key(operation.service))
         else:

@@ -87,8 +87,7 @@ def describe_kernel(counters=True):
     """All that ipvs_info returns."""
     ipvs = kernel.Ipvs()
     try:
-        table = ipvs.read()
-        stats = ipvs.read_stats() if counters else {}
+        table, stats = ipvs.read_with_counters(counters)
         result = {"timeouts": ipvs.timeouts(), "sync_daemons": ipvs.daemons(), "version": ipvs.info()}
     finally:
         ipvs.close()

@@ -53,7 +53,7 @@ GOLDEN = {
         codec.encode_destination(ONE),
         "4800 0200" + ADDRESS_OF_ONE + "0800 0300 00000000  0800 0400 0a000000  0800 0500 64000000  0800 0600 32000000",
     ),
-    "destination's key": (codec.encode_destination(ONE, key_only=True), "2800 0200" + ADDRESS_OF_ONE),
+    "destination's key": (codec.encode_destination_key(ONE), "2800 0200" + ADDRESS_OF_ONE),
     "tunnel": (
         codec.encode_destination(GUE),
         "6000 0200 1400 0100 20010db8 00000000 00000000 00000015  0600 0200 0050 0000  0600 0b00 0a00 0000"
@@ -87,11 +87,12 @@ DESTINATION_ANSWER = bytes.fromhex(
 
 @little
 def test_a_service_is_read():
-    service, counters = codec.decode_service(SERVICE_ANSWER, 0, len(SERVICE_ANSWER), stats=True)
+    service = codec.decode_service(SERVICE_ANSWER, 0, len(SERVICE_ANSWER))
+    counters = codec.decode_service_counters(SERVICE_ANSWER, 0, len(SERVICE_ANSWER))
     assert service == Service(4, "udp", "198.51.100.100", 5060, "sh", ("ops", "sh-fallback"), 300, "255.255.255.0", "sip")
     assert counters == {"conns": (1 << 56) + 9}, "the 64-bit counters are taken where there are any"
     small = SERVICE_ANSWER.replace(bytes.fromhex("14000cc0"), bytes.fromhex("140042c0"))
-    assert codec.decode_service(small, 0, len(small), stats=True)[1] == {"conns": 7, "inpkts": 8}
+    assert codec.decode_service_counters(small, 0, len(small)) == {"conns": 7, "inpkts": 8}
 
 
 @little
