@@ -514,13 +514,14 @@ def _check_vips_on_servers(service, path, inventory, problems):
         for interface in _facts(inventory, host).get("interfaces", []):
             for text in interface["addresses"]:
                 address, prefix = text.split("/")
-                if address in service["vips"] and interface["name"] != "lo":
+                # With a subnet's prefix on a card it is the host's own address, which is another error, and not to be removed.
+                if address in service["vips"] and interface["name"] != "lo" and int(prefix) in (32, 128):
                     problems.add(
                         path,
                         "real server %s has VIP %s on %s, where it answers ARP for it and takes the service; "
                         "remove it there with `ip address del %s dev %s`" % (host, address, interface["name"], text, interface["name"]),
                     )
-                elif address in service["vips"] and int(prefix) not in (32, 128):
+                elif address in service["vips"] and interface["name"] == "lo" and int(prefix) not in (32, 128):
                     problems.add(
                         path,
                         "real server %s has VIP %s as /%s on lo, which makes the whole subnet local to it; "

@@ -424,7 +424,7 @@ PREFLIGHT = {
         "virtual service live: VIP 2001:db8::100 is in no subnet of director director1 (it has none of IPv6); give the director",
     ),
     "VIP is a server's address": (
-        {"addresses": ["192.0.2.22"]}, {"server2": {"facts": GONE}}, {},
+        {"addresses": ["192.0.2.22"]}, {}, {},
         "virtual service live: VIP 192.0.2.22 is the own address of server2; a VIP belongs to no host",
     ),
     "VIP is a director's second address": (
@@ -450,7 +450,7 @@ PREFLIGHT = {
         "host server1: systemd does not run here; get one",
     ),
     "VIP of a mark is a server's address, written otherwise": (
-        {**MARK, "addresses": ["2001:DB8::22"]}, {"server2": {"facts": GONE}}, {},
+        {**MARK, "addresses": ["2001:DB8::22"]}, {}, {},
         "virtual service live: VIP 2001:db8::22 is the own address of server2; a VIP belongs to no host",
     ),
     "error of the declaration": (
