@@ -14,6 +14,15 @@ options:
     description: Return counters and rates as well.
     type: bool
     default: true
+  services:
+    description: Services in the words of M(ipvs_table)'s option of that name, to compare the table with. See RV(drift).
+    type: list
+    elements: dict
+  state:
+    description: What M(ipvs_table) would be told, V(replaced) to find what does not belong on a declared VIP, V(merged) to let it be.
+    type: str
+    choices: [merged, replaced, overridden, deleted]
+    default: replaced
 attributes:
   check_mode:
     description: Nothing is ever changed.
@@ -35,6 +44,14 @@ EXAMPLES = r"""
   until: ipvs.destinations['198.51.100.21'].active | default(0) == 0
   retries: 60
   delay: 10
+
+- name: Wait until the table is as declared, and say what is missing
+  ipvs_info:
+    services: "{{ services }}"
+  register: ipvs
+  until: ipvs.drift | length == 0
+  retries: 10
+  delay: 3
 """
 
 RETURN = r"""
@@ -59,6 +76,12 @@ destinations:
     active: {description: Active connections., type: int}
     inactive: {description: Inactive connections., type: int}
     weights: {description: Its weight in each service., type: dict}
+drift:
+  description: The operations that M(ipvs_table) would need, a line each as it returns them; none where the table is as declared.
+  returned: with O(services)
+  type: list
+  elements: str
+  sample: ["ipvsadm -E -t 198.51.100.100:80 -s mh  # keeps connections"]
 text:
   description: The table as C(ipvsadm -Sn) prints it.
   returned: always
@@ -85,9 +108,17 @@ from ..module_utils.lvsdr.errors import LvsError
 
 
 def main():
-    module = AnsibleModule(argument_spec={"counters": {"type": "bool", "default": True}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "counters": {"type": "bool", "default": True},
+            # Values are judged in module_utils/lvsdr/model.py, all at once and with the path to each.
+            "services": {"type": "list", "elements": "raw"},
+            "state": {"type": "str", "choices": ["merged", "replaced", "overridden", "deleted"], "default": "replaced"},
+        },
+        supports_check_mode=True,
+    )
     try:
-        result = table.describe_kernel(counters=module.params["counters"])
+        result = table.describe_kernel(module.params["counters"], module.params["services"], module.params["state"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     module.exit_json(changed=False, **result)

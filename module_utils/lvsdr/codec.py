@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The IPVS messages of generic netlink, as bytes: pure, no socket.
 
-A destination is written with one struct call, and read with one where the kernel laid it out as all kernels since 5.3 do: a table of
-1,000 services with 10 destinations is 11,000 messages, and that is what decides how long a call takes. Whatever is laid out otherwise is
-read attribute by attribute.
+A destination is written with one struct call, and all destinations of a datagram are read with one where the kernel laid them out as all
+kernels since 5.3 do: a table of 1,000 services with 10 destinations is 11,000 messages, and that is what decides how long a call takes.
+Whatever is laid out otherwise is read attribute by attribute.
 
 Sources: include/uapi/linux/ip_vs.h, include/uapi/linux/netlink.h, net/netfilter/ipvs/ip_vs_ctl.c (ip_vs_genl_*).
 """
@@ -12,12 +12,13 @@ Sources: include/uapi/linux/ip_vs.h, include/uapi/linux/netlink.h, net/netfilter
 import functools
 import socket
 import struct
+from socket import htons, ntohs
 
-from .model import AF, CACHED, Destination, Service
+from .model import AF, CACHED, SCHEDULER_FLAGS, Daemon, Destination, Service, Timeouts
 
 # include/uapi/linux/netlink.h, genetlink.h
 NLMSG_ERROR, NLMSG_DONE = 2, 3
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR = 0x1, 0x4, 0x300, 0x10
+NLM_F_REQUEST, NLM_F_MULTI, NLM_F_ACK, NLM_F_DUMP, NLM_F_DUMP_INTR = 0x1, 0x2, 0x4, 0x300, 0x10
 GENL_ID_CTRL, CTRL_CMD_GETFAMILY, CTRL_ATTR_FAMILY_ID, CTRL_ATTR_FAMILY_NAME = 16, 3, 1, 2
 FAMILY = "IPVS"
 VERSION = 1
@@ -35,12 +36,16 @@ PROTOCOL_NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp"
 PROTOCOL_NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 FORWARD_NUMBERS = {"nat": 0, "local": 1, "tunnel": 2, "dr": 3}
 FORWARD_NAMES = {0: "nat", 1: "local", 2: "tunnel", 3: "dr", 4: "bypass"}
-FORWARD_MASK = 7
+FORWARD_MASK, TUNNEL = 7, 2
 TUNNEL_NUMBERS = {"ipip": 0, "gue": 1, "gre": 2}
 TUNNEL_NAMES = {number: name for name, number in TUNNEL_NUMBERS.items()}
 # GUE and GRE share the flag bits (IP_VS_TUNNEL_ENCAP_FLAG_*).
 CHECKSUM_NUMBERS = {"none": 0, "csum": 1, "remcsum": 2}
 CHECKSUM_NAMES = {number: name for name, number in CHECKSUM_NUMBERS.items()}
+
+# IP_VS_STATE_*
+DAEMON_NUMBERS = {"master": 1, "backup": 2}
+DAEMON_NAMES = {number: name for name, number in DAEMON_NUMBERS.items()}
 
 # IP_VS_SVC_F_*. The kernel adds HASHED (2) to what it shows; it is masked away.
 PERSISTENT, ONEPACKET, SCHED1, SCHED2 = 0x1, 0x4, 0x8, 0x10
@@ -102,7 +107,7 @@ def _service_key_payload(key):
             _U16.pack(6, 1, AF[family]),
             _U16.pack(6, 2, PROTOCOL_NUMBERS[protocol]),
             _ADDRESS.pack(20, 3, pack_address(family, address)),
-            _U16.pack(6, 4, socket.htons(port)),
+            _U16.pack(6, 4, htons(port)),
         )
     )
 
@@ -133,7 +138,7 @@ _DESTINATION = struct.Struct(_DESTINATION_KEY.format + " HHI HHI HHI HHI")
 def encode_destination_key(destination):
     family, address, port = destination[:3]
     return _DESTINATION_KEY.pack(
-        _DESTINATION_KEY.size, ATTR_DEST, 20, 1, pack_address(family, address), 6, 2, socket.htons(port), 6, 11, AF[family]
+        _DESTINATION_KEY.size, ATTR_DEST, 20, 1, pack_address(family, address), 6, 2, htons(port), 6, 11, AF[family]
     )
 
 
@@ -143,11 +148,11 @@ def encode_destination(destination):
     more = b""
     if tunnel:
         kind, tunnel_port, checksum = tunnel
-        more = _U8.pack(5, 13, TUNNEL_NUMBERS[kind]) + _U16.pack(6, 14, socket.htons(tunnel_port))
+        more = _U8.pack(5, 13, TUNNEL_NUMBERS[kind]) + _U16.pack(6, 14, htons(tunnel_port))
         more += _U16.pack(6, 15, CHECKSUM_NUMBERS[checksum])
     return (
         _DESTINATION.pack(
-            _DESTINATION.size + len(more), ATTR_DEST, 20, 1, pack_address(family, address), 6, 2, socket.htons(port), 6, 11, AF[family],
+            _DESTINATION.size + len(more), ATTR_DEST, 20, 1, pack_address(family, address), 6, 2, htons(port), 6, 11, AF[family],
             8, 3, FORWARD_NUMBERS[forward], 8, 4, weight, 8, 5, upper, 8, 6, lower,
         )
         + more
@@ -211,28 +216,59 @@ def _decode_counters(data, span):
     return out
 
 
+# How the kernel begins a service that is no firewall mark (ip_vs_genl_fill_service): family, protocol, address, port, and the header of
+# the scheduler's name; and what follows a name where no persistence engine does: flags with their mask, timeout, netmask, counters.
+_SERVICE_START = struct.Struct("=IH2xIH2xI16sIH2xHH")
+_SERVICE_START_HEADERS = tuple(_GET_U32(_NLA.pack(size, kind))[0] for size, kind in ((6, 1), (6, 2), (20, 3), (6, 4)))
+_SERVICE_END = struct.Struct("=II4xIIII2xH")
+_STATS = 10
+_SERVICE_END_HEADERS = tuple(_GET_U32(_NLA.pack(size, kind))[0] for size, kind in ((12, 7), (8, 8), (8, 9)))
+
+
 def decode_service(data, offset, end):
     """A Service from the attributes of one GET_SERVICE answer."""
-    outer = attributes(data, offset, end)
-    found = attributes(data, *outer[ATTR_SERVICE])
+    if end - offset >= 4 + _SERVICE_START.size:
+        row = _SERVICE_START.unpack_from(data, offset + 4)
+        size = row[8]
+        name = offset + 4 + _SERVICE_START.size
+        after = name - 4 + ((size + 3) & ~3)
+        if row[:8:2] == _SERVICE_START_HEADERS and row[9] == 6 and after + _SERVICE_END.size <= end:
+            rest = _SERVICE_END.unpack_from(data, after)
+            if rest[:6:2] == _SERVICE_END_HEADERS and rest[6] & 0x3FFF == _STATS:
+                af, protocol, address, port = row[1:8:2]
+                protocol = PROTOCOL_NAMES.get(protocol, str(protocol))
+                key = (FAMILIES[af], protocol, unpack_address(FAMILIES[af], address), ntohs(port))
+                return _service(key, _text(data, (name, name - 4 + size)), *rest[1:6:2], "")
+    found = attributes(data, *attributes(data, offset, end)[ATTR_SERVICE])
     family = FAMILIES.get(_u16(data, found[1]), 4)
-    scheduler = _text(data, found[6]) if 6 in found else ""
-    bits = _u32(data, found[7])
-    flags = ["ops"] if bits & ONEPACKET else []
-    if scheduler in ("sh", "mh"):
-        flags += [scheduler + name for bit, name in ((SCHED1, "-fallback"), (SCHED2, "-port")) if bits & bit]
-    netmask = _u32(data, found[9])
-    netmask = socket.inet_ntoa(struct.pack("=I", netmask)) if family == 4 else str(netmask)
     if 5 in found:
         key = (family, "fwmark", "", _u32(data, found[5]))
     else:
         protocol = _u16(data, found[2])
         address = unpack_address(family, data[found[3][0] : found[3][1]])
-        key = (family, PROTOCOL_NAMES.get(protocol, str(protocol)), address, socket.ntohs(_u16(data, found[4])))
-    # Without the flag the kernel ignores the timeout it stores.
-    persistence = _u32(data, found[8]) if bits & PERSISTENT else 0
+        key = (family, PROTOCOL_NAMES.get(protocol, str(protocol)), address, ntohs(_u16(data, found[4])))
+    scheduler = _text(data, found[6]) if 6 in found else ""
     engine = _text(data, found[11]) if 11 in found else ""
-    return Service(*key, scheduler, tuple(sorted(flags)), persistence, netmask, engine)
+    return _service(key, scheduler, _u32(data, found[7]), _u32(data, found[8]), _u32(data, found[9]), engine)
+
+
+def _service(key, scheduler, bits, timeout, netmask, engine):
+    # Without the flag the kernel ignores the timeout it stores.
+    persistence = timeout if bits & PERSISTENT else 0
+    return Service(*key, scheduler, _service_flags(scheduler, bits), persistence, _netmask(key[0], netmask), engine)
+
+
+@functools.lru_cache(CACHED)
+def _service_flags(scheduler, bits):
+    flags = ["ops"] if bits & ONEPACKET else []
+    if scheduler in SCHEDULER_FLAGS:
+        flags += [scheduler + name for bit, name in ((SCHED1, "-fallback"), (SCHED2, "-port")) if bits & bit]
+    return tuple(sorted(flags))
+
+
+@functools.lru_cache(CACHED)
+def _netmask(family, netmask):
+    return socket.inet_ntoa(struct.pack("=I", netmask)) if family == 4 else str(netmask)
 
 
 # What the kernel writes of a destination (ip_vs_genl_fill_dest), in its order: (bytes with the header, type, format of the value).
@@ -240,70 +276,102 @@ _ROW = (
     (20, 1, "16s"), (6, 2, "H2x"), (8, 3, "I"), (8, 4, "I"), (5, 13, "B3x"), (6, 14, "H2x"), (6, 15, "H2x"), (8, 5, "I"), (8, 6, "I"),
     (8, 7, "I"), (8, 8, "I"), (8, 9, "I"), (6, 11, "H2x"),
 )  # fmt: skip
-_ROW_STRUCT = struct.Struct("=4x" + "".join("I" + value for _size, _kind, value in _ROW))
-# Headers and values take turns, so one slice tells whether the layout is this one.
+_ROW_FORMAT = "".join("4x" + value for _size, _kind, value in _ROW)
 _ROW_HEADERS = tuple(_GET_U32(_NLA.pack(size, kind))[0] for size, kind, _value in _ROW)
+_ROW_HEADERS_OF = struct.Struct("=" + "".join("I%dx" % (((size + 3) & ~3) - 4) for size, _kind, _value in _ROW)).unpack_from
+_ROW_SIZE = sum((size + 3) & ~3 for size, _kind, _value in _ROW)
+# In front of it: nlmsghdr (length, type, flags, sequence, sender), genlmsghdr and the header of the nest.
+_ROW_START = 24
+
+
+@functools.lru_cache(CACHED)
+def _row_struct(size):
+    """A whole GET_DEST message of this many bytes; its counters, which have no fixed length, are passed over."""
+    return struct.Struct("=IHHI12x%s%dx" % (_ROW_FORMAT, size - _ROW_START - _ROW_SIZE))
+
+
+def decode_destinations(data, sequence, family_id):
+    """All answers of one datagram of a GET_DEST dump at once, as decode_destination gives them; None where they are not laid out as
+    kernels since 5.3 do it, or where anything else is among them."""
+    size = _GET_U32(data)[0]
+    # A kernel has one layout. It is looked at in the first message, and that the others are of the same size and kind.
+    if size < _ROW_START + _ROW_SIZE or size % 4 or len(data) % size or _ROW_HEADERS_OF(data, _ROW_START) != _ROW_HEADERS:
+        return None
+    start = (size, family_id, NLM_F_MULTI, sequence)
+    out, new = [], tuple.__new__
+    for row in _row_struct(size).iter_unpack(data):
+        if row[:4] != start:
+            return None
+        address, port, forward, weight, kind, tunnel_port, checksum, upper, lower, active, inactive, persistent, af = row[4:]
+        forward &= FORWARD_MASK
+        tunnel = _tunnel(kind, tunnel_port, checksum) if forward == TUNNEL else ()
+        family = FAMILIES[af]
+        # A namedtuple's own constructor takes three times as long.
+        found = (family, unpack_address(family, address), ntohs(port), FORWARD_NAMES.get(forward, "unknown"), weight, upper, lower, tunnel)
+        out.append((new(Destination, found), (active, inactive, persistent)))
+    return out
 
 
 def decode_destination(data, offset, end, service_family):
     """(Destination, (active, inactive, persistent) connections) from one GET_DEST answer."""
-    if end - offset >= _ROW_STRUCT.size:
-        row = _ROW_STRUCT.unpack_from(data, offset)
-        if row[::2] == _ROW_HEADERS:
-            address, port, forward, weight, kind, tunnel_port, checksum, upper, lower, active, inactive, persistent, af = row[1::2]
-            return _destination(af, address, port, forward, weight, upper, lower, kind, tunnel_port, checksum), (
-                active, inactive, persistent,
-            )  # fmt: skip
-    return _decode_destination(data, attributes(data, *attributes(data, offset, end)[ATTR_DEST]), service_family)
-
-
-def _decode_destination(data, found, service_family):
+    found = attributes(data, *attributes(data, offset, end)[ATTR_DEST])
     # Kernels before 3.18 name no family of its own, those before 5.3 no tunnel.
     af = _u16(data, found[11]) if 11 in found else AF[service_family]
     tunnel = (data[found[13][0]], _u16(data, found[14]), _u16(data, found[15])) if 13 in found else (0, 0, 0)
     forward, weight, upper, lower, active, inactive, persistent = (_u32(data, found[kind]) for kind in range(3, 10))
-    address = data[found[1][0] : found[1][1]]
-    return _destination(af, address, _u16(data, found[2]), forward, weight, upper, lower, *tunnel), (active, inactive, persistent)
-
-
-def _destination(af, address, port, forward, weight, upper, lower, kind, tunnel_port, checksum):
-    family = FAMILIES.get(af, 4)
     forward = FORWARD_NAMES.get(forward & FORWARD_MASK, "unknown")
-    tunnel = ()
-    if forward == "tunnel":
-        tunnel = (TUNNEL_NAMES.get(kind, "unknown"), socket.ntohs(tunnel_port), CHECKSUM_NAMES.get(checksum, "unknown"))
-    return Destination(family, unpack_address(family, address), socket.ntohs(port), forward, weight, upper, lower, tunnel)
+    family = FAMILIES.get(af, 4)
+    address = unpack_address(family, data[found[1][0] : found[1][1]])
+    tunnel = _tunnel(*tunnel) if forward == "tunnel" else ()
+    destination = Destination(family, address, ntohs(_u16(data, found[2])), forward, weight, upper, lower, tunnel)
+    return destination, (active, inactive, persistent)
 
 
-def encode_timeouts(tcp, tcp_fin, udp):
-    """Payload of SET_CONFIG, in seconds; 0 keeps what is."""
-    return _U32.pack(8, 4, tcp) + _U32.pack(8, 5, tcp_fin) + _U32.pack(8, 6, udp)
+def _tunnel(kind, port, checksum):
+    return TUNNEL_NAMES.get(kind, "unknown"), ntohs(port), CHECKSUM_NAMES.get(checksum, "unknown")
+
+
+def encode_timeouts(timeouts):
+    """Payload of SET_CONFIG for a Timeouts."""
+    return _U32.pack(8, ATTR_TIMEOUT_TCP, timeouts.tcp) + _U32.pack(8, ATTR_TIMEOUT_TCP_FIN, timeouts.tcp_fin) + (
+        _U32.pack(8, ATTR_TIMEOUT_UDP, timeouts.udp)
+    )  # fmt: skip
 
 
 def decode_timeouts(data, offset, end):
     found = attributes(data, offset, end)
-    return {"tcp": _u32(data, found[4]), "tcp_fin": _u32(data, found[5]), "udp": _u32(data, found[6])}
+    return Timeouts(*(_u32(data, found[kind]) for kind in (ATTR_TIMEOUT_TCP, ATTR_TIMEOUT_TCP_FIN, ATTR_TIMEOUT_UDP)))
+
+
+def encode_daemon(daemon):
+    """The attribute for NEW_DAEMON, in which what is None is left to the kernel, and for DEL_DAEMON, which needs the state alone."""
+    payload = [
+        _U32.pack(8, 1, DAEMON_NUMBERS[daemon.state]), text_attribute(2, daemon.interface), _U32.pack(8, 3, daemon.id),
+    ]  # fmt: skip
+    if daemon.maxlen is not None:
+        payload.append(_U16.pack(6, 4, daemon.maxlen))
+    if daemon.group is not None:
+        kind, family = (6, socket.AF_INET6) if ":" in daemon.group else (5, socket.AF_INET)
+        payload.append(nested(kind, socket.inet_pton(family, daemon.group)))
+    if daemon.port is not None:
+        payload.append(_U16.pack(6, 7, daemon.port))
+    if daemon.ttl is not None:
+        payload.append(_U8.pack(5, 8, daemon.ttl))
+    return nested(ATTR_DAEMON, b"".join(payload))
 
 
 def decode_daemon(data, offset, end):
-    """One sync daemon from a GET_DAEMON answer."""
+    """The Daemon of a GET_DAEMON answer; kernels before 4.3 tell state, interface and id alone."""
     found = attributes(data, *attributes(data, offset, end)[ATTR_DAEMON])
-    out = {
-        "state": {1: "master", 2: "backup"}.get(_u32(data, found[1]), "unknown"),
-        "interface": _text(data, found[2]),
-        "id": _u32(data, found[3]),
-    }
-    if 4 in found:
-        out["maxlen"] = _u16(data, found[4])
-    if 5 in found:
-        out["group"] = socket.inet_ntoa(data[found[5][0] : found[5][0] + 4])
-    if 6 in found:
-        out["group"] = socket.inet_ntop(socket.AF_INET6, data[found[6][0] : found[6][0] + 16])
-    if 7 in found:
-        out["port"] = _u16(data, found[7])
-    if 8 in found:
-        out["ttl"] = data[found[8][0]]
-    return out
+    group = None
+    for kind, family, size in ((5, socket.AF_INET, 4), (6, socket.AF_INET6, 16)):
+        if kind in found:
+            group = socket.inet_ntop(family, data[found[kind][0] : found[kind][0] + size])
+    return Daemon(
+        DAEMON_NAMES.get(_u32(data, found[1]), "unknown"), _text(data, found[2]), _u32(data, found[3]),
+        _u16(data, found[4]) if 4 in found else None, group, _u16(data, found[7]) if 7 in found else None,
+        data[found[8][0]] if 8 in found else None,
+    )  # fmt: skip
 
 
 def decode_info(data, offset, end):

@@ -14,7 +14,8 @@ from collections import namedtuple
 
 from . import codec
 from .errors import LvsError
-from .model import Entry, destination_key, service_key, service_name
+from .model import Entry, destination_key, endpoint, service_key
+from .plan import object_name
 
 NETLINK_GENERIC = 16
 SOL_NETLINK, NETLINK_CAP_ACK = 270, 10
@@ -29,26 +30,64 @@ ATTEMPTS = 5
 # The kernel's answer to one request that failed.
 Failure = namedtuple("Failure", "index errno")
 
+SOMEONE_ELSE = "someone else is changing this table; run again"
+# What an errno means whatever was asked.
 MEANING = {
-    errno.EEXIST: ("it is there already", "someone else is changing this table; run again"),
-    errno.ESRCH: ("there is no such service", "someone else is changing this table; run again"),
-    errno.ENOENT: (
-        "the destination is not there, or the scheduler or persistence engine can't be loaded",
-        "see that the kernel module is installed (`modprobe ip_vs_SCHEDULER`), then run again",
-    ),
-    errno.ERANGE: ("a weight or threshold is out of range", "a lower threshold may not exceed the upper one"),
-    errno.EINVAL: ("the kernel takes no such combination", "see whether families, forwarding and tunnel fit together"),
     errno.EPERM: ("root is needed", "set `become: true`"),
     errno.ENOMEM: ("the kernel is out of memory", "free memory on this director"),
     errno.EPROTONOSUPPORT: ("the kernel was built without this protocol or tunnel", "choose another"),
     errno.EAFNOSUPPORT: ("the kernel was built without IPv6 for IPVS", "load ipv6, or leave IPv6 services out"),
     errno.EOPNOTSUPP: ("the kernel does not know this", "a newer kernel may"),
+    errno.EINVAL: ("the kernel takes no such combination", "see the values above, and `dmesg` on this director"),
+}
+# What it means to one kind of object (net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_sync.c).
+MEANING_FOR = {
+    "service": {
+        errno.EEXIST: ("it is there already", SOMEONE_ELSE),
+        errno.ESRCH: ("there is no such service", SOMEONE_ELSE),
+        errno.ENOENT: (
+            "scheduler {scheduler}{engine} can't be loaded",
+            "see that the kernel module is installed (`modprobe ip_vs_{scheduler}`), then run again",
+        ),
+        errno.EINVAL: ("the kernel takes no such combination", "see whether family, netmask and scheduler fit together"),
+    },
+    "destination": {
+        errno.EEXIST: ("it is there already", SOMEONE_ELSE),
+        errno.ESRCH: ("there is no such service", "see why the service is missing; " + SOMEONE_ELSE),
+        errno.ENOENT: ("it is not there", SOMEONE_ELSE),
+        errno.ERANGE: ("a weight or threshold is out of range", "a lower threshold may not exceed the upper one"),
+        errno.EINVAL: (
+            "the kernel takes no such combination",
+            "a destination of the other family needs a tunnel, and no sync daemon may run (`ipvsadm -Ln --daemon`)",
+        ),
+    },
+    "daemon": {
+        errno.EEXIST: ("one runs already", SOMEONE_ELSE),
+        errno.ESRCH: ("none runs", SOMEONE_ELSE),
+        errno.ENODEV: ("there is no interface {interface}", "name one of `ip link`, in state up"),
+        errno.EADDRNOTAVAIL: ("interface {interface} has no address of the group's family", "give it one, or choose another interface"),
+        errno.EINVAL: (
+            "the kernel takes no such daemon",
+            "no destination may be of another family than its service while one runs, and an IPv6 group must be link-local (ff02::/16)",
+        ),
+    },
+    "timeouts": {errno.EINVAL: ("a timeout is out of range", "1 to 2147483 seconds are possible")},
 }
 
 
-def explain(number):
-    """(what an errno means in IPVS, what to do about it)."""
-    return MEANING.get(number, (os.strerror(number), "see `dmesg` on this director"))
+def explain(number, operation=None):
+    """(what an errno means in IPVS, what to do about it), for one plan.Operation or in general."""
+    meaning, hint = MEANING.get(number, (os.strerror(number), "see `dmesg` on this director"))
+    if operation is None:
+        return meaning, hint
+    meaning, hint = MEANING_FOR.get(operation.verb.split("-")[1], {}).get(number, (meaning, hint))
+    service, setting = operation.service, operation.setting
+    words = {
+        "scheduler": service.scheduler if service else "",
+        "engine": " or persistence engine %s" % service.engine if service and service.engine else "",
+        "interface": getattr(setting, "interface", ""),
+    }
+    return meaning.format(**words), hint.format(**words)
 
 
 def connect():
@@ -110,26 +149,35 @@ class Ipvs:
                 if kind in (codec.NLMSG_DONE, codec.NLMSG_ERROR):
                     return
 
-    def _dump(self, command, payload=b""):
-        """(data, payload offset, end) of each answer to a dump; read again while the table changes under it."""
+    def _dump(self, command, payload, decode, whole=None):
+        """What decode makes of (data, payload offset, end) of each answer to a dump; read again while the table changes under it.
+
+        whole takes (data, sequence, family) of a datagram and returns what decode would make of all in it, or None.
+        """
         for _attempt in range(ATTEMPTS):
             sequence = self._next()
             self.socket.send(
                 codec.message(self.family, command, payload, codec.NLM_F_REQUEST | codec.NLM_F_ACK | codec.NLM_F_DUMP, sequence)
             )
-            rows, broken = [], False
+            rows, broken, done = [], False, False
             try:
-                for kind, flags, data, start, end in self._answers(sequence):
-                    broken = broken or flags & codec.NLM_F_DUMP_INTR
-                    if kind == codec.NLMSG_ERROR:
-                        number = -struct.unpack_from("=i", data, start)[0]
-                        if number:
-                            raise LvsError("Reading the IPVS table failed: %s" % explain(number)[0], explain(number)[1])
-                    elif kind != codec.NLMSG_DONE:
-                        rows.append((data, start + 4, end))
+                while not done:
+                    data = self.socket.recv(RECEIVE)
+                    found = whole(data, sequence, self.family) if whole else None
+                    if found is not None:
+                        rows += found
+                        continue
+                    for kind, flags, number, start, end in codec.messages(data):
+                        if number != sequence:
+                            continue  # left over from a request before
+                        broken = broken or flags & codec.NLM_F_DUMP_INTR
+                        if kind == codec.NLMSG_ERROR:
+                            self._refuse(data, start, "Reading the IPVS table")
+                        done = done or kind in (codec.NLMSG_ERROR, codec.NLMSG_DONE)
+                        if not done:
+                            rows.append(decode(data, start + 4, end))
             except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
+                self._reconnect(error)
                 broken = True
             if not broken:
                 return rows
@@ -137,13 +185,25 @@ class Ipvs:
             "The IPVS table kept changing while it was read", "something else rewrites it all the time; stop that, and run again"
         )
 
+    def _reconnect(self, error):
+        """After answers were lost, a new socket: the old one may still be in the middle of a dump. All other errors are raised."""
+        if error.errno != errno.ENOBUFS:
+            raise error
+        self.socket.close()
+        self.socket = connect()
+
+    def _refuse(self, data, start, what):
+        """LvsError where a message of the kind NLMSG_ERROR is one; with the number 0 it acknowledges."""
+        number = -struct.unpack_from("=i", data, start)[0]
+        if number:
+            raise LvsError("%s failed: %s" % (what, explain(number)[0]), explain(number)[1])
+
     def _get(self, command):
         sequence = self._next()
         self.socket.send(codec.message(self.family, command, b"", codec.NLM_F_REQUEST | codec.NLM_F_ACK, sequence))
         for kind, _flags, data, start, end in self._answers(sequence):
             if kind == codec.NLMSG_ERROR:
-                number = -struct.unpack_from("=i", data, start)[0]
-                raise LvsError("Asking IPVS failed: %s" % explain(number)[0], explain(number)[1])
+                self._refuse(data, start, "Asking IPVS")
             row = (data, start + 4, end)
             # The acknowledgement that follows is read with the next answers, where its sequence is skipped.
             return row
@@ -153,37 +213,52 @@ class Ipvs:
         return codec.decode_info(*self._get(codec.GET_INFO))
 
     def timeouts(self):
+        """The Timeouts of the table."""
         return codec.decode_timeouts(*self._get(codec.GET_CONFIG))
 
     def daemons(self):
-        return [codec.decode_daemon(*row) for row in self._dump(codec.GET_DAEMON)]
+        """The Daemon of each sync daemon that runs."""
+        return self._dump(codec.GET_DAEMON, b"", codec.decode_daemon)
 
     def read(self):
         """The table: service key to Entry."""
-        return self.read_with_counters(counters=False)[0]
-
-    def read_with_counters(self, counters=True):
-        """(table, {service key: (counters, {destination key: counters})}); see codec.STATS_FIELDS. Without counters, an empty dict."""
-        table, stats = {}, {}
-        for row in self._dump(codec.GET_SERVICE):
-            service = codec.decode_service(*row)
+        table = {}
+        for service in self._dump(codec.GET_SERVICE, b"", codec.decode_service):
             key = service_key(service)
-            destinations, connections, of_destinations = {}, {}, {}
+
+            def decode(data, start, end, family=service.family):
+                return codec.decode_destination(data, start, end, family)
+
+            destinations, connections = {}, {}
             # A service that is gone by now answers with an empty list and no error.
-            for data, start, end in self._dump(codec.GET_DEST, codec.encode_service_key(key)):
-                destination, counts = codec.decode_destination(data, start, end, service.family)
-                name = destination_key(destination)
+            for destination, counts in self._dump(codec.GET_DEST, codec.encode_service_key(key), decode, codec.decode_destinations):
+                name = destination[1:3]
                 destinations[name] = destination
                 connections[name] = counts
-                if counters:
-                    of_destinations[name] = codec.decode_destination_counters(data, start, end)
             table[key] = Entry(service, destinations, connections)
-            if counters:
-                stats[key] = (codec.decode_service_counters(*row), of_destinations)
+        return table
+
+    def read_with_counters(self):
+        """(table, {service key: (counters, {destination key: counters})}); see codec.STATS_FIELDS."""
+        table, stats = {}, {}
+
+        def decode_service(*row):
+            return codec.decode_service(*row), codec.decode_service_counters(*row)
+
+        for service, counters in self._dump(codec.GET_SERVICE, b"", decode_service):
+            key = service_key(service)
+
+            def decode(data, start, end, family=service.family):
+                return *codec.decode_destination(data, start, end, family), codec.decode_destination_counters(data, start, end)
+
+            rows = self._dump(codec.GET_DEST, codec.encode_service_key(key), decode)
+            names = [destination_key(row[0]) for row in rows]
+            table[key] = Entry(service, {n: row[0] for n, row in zip(names, rows)}, {n: row[1] for n, row in zip(names, rows)})
+            stats[key] = (counters, {n: row[2] for n, row in zip(names, rows)})
         return table, stats
 
     def apply(self, operations):
-        """Sends the operations in order; a list of Failure comes back, empty where all went well.
+        """Sends the operations in order; a list of Failure comes back, empty where all went well, or None where the answers were lost.
 
         The kernel works on a batch in order and goes on after an error, so what is not in the list was applied.
         """
@@ -191,15 +266,17 @@ class Ipvs:
         for begin in range(0, len(operations), BATCH):
             batch = operations[begin : begin + BATCH]
             first = self.sequence + 1
-            out = []
-            for operation in batch:
-                out.append(self.encode(operation, codec.NLM_F_REQUEST, self._next()))
+            out = [self.encode(operation, codec.NLM_F_REQUEST, self._next()) for operation in batch]
             # Errors come unasked; only the end of the batch needs an acknowledgement, and that is all it costs.
             out[-1] = self.encode(batch[-1], codec.NLM_F_REQUEST | codec.NLM_F_ACK, self.sequence)
             self.socket.send(b"".join(out))
             done = False
             while not done:
-                data = self.socket.recv(RECEIVE)
+                try:
+                    data = self.socket.recv(RECEIVE)
+                except OSError as error:
+                    self._reconnect(error)
+                    return None
                 for kind, _flags, number, start, _end in codec.messages(data):
                     if kind != codec.NLMSG_ERROR or number < first:
                         continue
@@ -216,24 +293,37 @@ class Ipvs:
         "add-destination": codec.NEW_DEST,
         "set-destination": codec.SET_DEST,
         "delete-destination": codec.DEL_DEST,
+        "set-timeouts": codec.SET_CONFIG,
+        "add-daemon": codec.NEW_DAEMON,
+        "delete-daemon": codec.DEL_DAEMON,
+        "zero-counters": codec.ZERO,
     }
 
     def encode(self, operation, flags, sequence):
         """The message of one plan.Operation."""
-        if operation.destination is not None:
-            encode = codec.encode_destination_key if operation.verb == "delete-destination" else codec.encode_destination
-            payload = codec.encode_service_key(service_key(operation.service)) + encode(operation.destination)
-        elif operation.verb == "delete-service":
-            payload = codec.encode_service_key(service_key(operation.service))
+        verb, service, destination, _effect, _connections, setting = operation
+        if destination is not None:
+            encode = codec.encode_destination_key if verb == "delete-destination" else codec.encode_destination
+            payload = codec.encode_service_key(service_key(service)) + encode(destination)
+        elif setting is not None:
+            payload = codec.encode_timeouts(setting) if verb == "set-timeouts" else codec.encode_daemon(setting)
+        elif service is None:
+            payload = b""  # the counters of all services
+        elif verb in ("delete-service", "zero-counters"):
+            payload = codec.encode_service_key(service_key(service))
         else:
-            payload = codec.encode_service(operation.service)
-        return codec.message(self.family, self.COMMANDS[operation.verb], payload, flags, sequence)
+            payload = codec.encode_service(service)
+        return codec.message(self.family, self.COMMANDS[verb], payload, flags, sequence)
+
+
+VERBS = {"add": "Adding", "set": "Changing", "delete": "Removing", "zero": "Zeroing"}
 
 
 def failure_sentence(operation, failure):
-    what = {"add": "Adding", "set": "Changing", "delete": "Removing"}[operation.verb.split("-")[0]]
-    name = service_name(service_key(operation.service))
+    """Operation, object, what the errno means there, and what to do."""
+    name = object_name(operation)
     if operation.destination is not None:
-        name = "destination %s of %s" % (operation.destination.address, name)
-    meaning, hint = explain(failure.errno)
+        name = "destination %s of %s" % (endpoint(*destination_key(operation.destination)), name)
+    meaning, hint = explain(failure.errno, operation)
+    what = VERBS[operation.verb.split("-")[0]]
     return "%s %s failed (%s): %s; %s" % (what, name, errno.errorcode.get(failure.errno, failure.errno), meaning, hint)

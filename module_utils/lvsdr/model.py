@@ -24,6 +24,10 @@ FORWARDS = ("dr", "nat", "tunnel", "local")
 TUNNELS = ("ipip", "gue", "gre")
 MAX_WEIGHT = 2147483647  # a u32 that the kernel takes for a signed number
 MAX_PERSISTENCE = 31 * 24 * 3600  # ipvsadm(8)'s own limit
+MAX_TIMEOUT = 2147483  # the kernel's INT_MAX / HZ, with the highest HZ there is
+DAEMON_STATES = ("master", "backup")
+# What a daemon gets that was started without a word about it (IP_VS_SYNC_GROUP, IP_VS_SYNC_PORT, start_sync_thread).
+DAEMON_DEFAULTS = {"group": "224.0.0.81", "port": 8848, "ttl": 1}
 
 # family 4 or 6; port is the firewall mark where protocol is "fwmark"; flags are scheduler flags and "ops", sorted;
 # persistence in seconds, 0 for none; netmask is dotted for IPv4 and a prefix length for IPv6, as text; engine "" or "sip".
@@ -34,6 +38,12 @@ Destination = namedtuple("Destination", "family address port forward weight uppe
 Entry = namedtuple("Entry", "service destinations connections")
 # One declared service: destinations as in Entry; checked holds the keys whose weight a health check owns.
 Wanted = namedtuple("Wanted", "service destinations checked absent")
+# Seconds after which an idle connection is forgotten, for the whole table. 0 in a wish keeps what is.
+Timeouts = namedtuple("Timeouts", "tcp tcp_fin udp")
+# A connection sync daemon. state is "master" or "backup"; None in a wish leaves a value to the kernel (maxlen follows the MTU).
+Daemon = namedtuple("Daemon", "state interface id maxlen group port ttl")
+# All that is declared: services as in read_services, a Timeouts or None, state to Daemon or None where the daemons are left alone.
+Declaration = namedtuple("Declaration", "services timeouts daemons")
 
 
 def service_key(service):
@@ -293,12 +303,18 @@ def read_service(reader):
     if engine and protocol not in ("udp", "fwmark"):
         reader.wrong("persistence.engine", "sip reads the Call-ID of UDP packets; this service is %s" % protocol)
     service = Service(family or 4, protocol, address or "", port, scheduler, flags, persistence, netmask, engine)
+    items = reader.list("destinations")
+    destinations, checked = _plain_destinations(items, service) or _read_destinations(reader, items, service)
+    return Wanted(service, destinations, checked, absent)
+
+
+def _read_destinations(reader, items, service):
     destinations, checked = {}, set()
-    for index, item in enumerate(reader.list("destinations")):
+    for index, item in enumerate(items):
         if not isinstance(item, dict):
             reader.wrong("destinations[%d]" % index, "a dictionary is needed, and %r is none" % (item,))
             continue
-        found = _plain_destination(item, service) or read_destination(reader.inner("destinations[%d]" % index, item), service)
+        found = read_destination(reader.inner("destinations[%d]" % index, item), service)
         if found is None:
             continue
         destination, health_checked = found
@@ -308,7 +324,7 @@ def read_service(reader):
         destinations[key] = destination
         if health_checked:
             checked.add(key)
-    return Wanted(service, destinations, checked, absent)
+    return destinations, checked
 
 
 def default_port(service):
@@ -317,34 +333,43 @@ def default_port(service):
 
 
 PLAIN_OPTIONS = {"address", "port", "forward", "weight", "health_checked"}
+PLAIN_FORWARDS = ("dr", "nat", "local")
 
 
-def _plain_destination(item, service):
-    """What read_destination gives for an item in which nothing is unusual or wrong, at a tenth of its cost; None for all others.
+def _plain_destinations(items, service):
+    """What _read_destinations gives where nothing is unusual or wrong in any item, at a tenth of its cost; None in all other cases.
 
     A table of 10,000 destinations is nearly all such items, and reading them would be half of a call.
     """
-    if not item.keys() <= PLAIN_OPTIONS:
-        return None
-    address, weight, forward = item.get("address"), item.get("weight", 1), item.get("forward", "dr")
-    port, checked = item.get("port", default_port(service)), item.get("health_checked", False)
-    if (
-        type(address) is not str
-        or type(weight) is not int
-        or type(forward) is not str
-        or type(port) is not int
-        or type(checked) is not bool
-    ):
-        return None
+    destinations, checked, new = {}, set(), tuple.__new__
+    own_family, usual = service.family, default_port(service)
     try:
-        family, address = _parse_address(address)
-    except ValueError:
+        for item in items:
+            get = item.get
+            weight, port, forward = get("weight", 1), get("port", usual), get("forward", "dr")
+            family, address = _parse_address(item["address"])
+            key = (address, port)
+            if (
+                not item.keys() <= PLAIN_OPTIONS
+                or family != own_family
+                or type(weight) is not int
+                or not 0 <= weight <= MAX_WEIGHT
+                or type(port) is not int
+                or (port != usual and (forward != "nat" or not 0 <= port <= 65535))
+                or forward not in PLAIN_FORWARDS
+                or key in destinations
+            ):
+                return None
+            if "health_checked" in item:
+                if type(item["health_checked"]) is not bool:
+                    return None
+                if item["health_checked"]:
+                    checked.add(key)
+            # A namedtuple's own constructor takes three times as long.
+            destinations[key] = new(Destination, (family, address, port, forward, weight, 0, 0, ()))
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    if family != service.family or forward not in ("dr", "nat", "local") or not 0 <= weight <= MAX_WEIGHT:
-        return None
-    if port != default_port(service) and (forward != "nat" or not 0 <= port <= 65535):
-        return None
-    return Destination(family, address, port, forward, weight, 0, 0, ()), checked
+    return destinations, checked
 
 
 def read_destination(reader, service):
@@ -374,27 +399,120 @@ def read_destination(reader, service):
     return Destination(family, address, port, forward, weight, upper, lower, tunnel), health_checked
 
 
-def read_services(data, name="services"):
+def read_services(data, problems=None):
     """The declared services (a list of dicts, see ipvs_table's options) as a dict of service key to Wanted.
 
-    Raises LvsError with every error at once, each with its path.
+    Every error goes to problems, with its path; without a list for them LvsError is raised with all at once.
     """
-    problems = Problems()
+    found = Problems() if problems is None else problems
     wanted = {}
     root = {}
     for index, item in enumerate(data or []):
-        path = "%s[%d]" % (name, index)
+        path = "services[%d]" % index
+        if not isinstance(item, dict):
+            found.add(path, "a dictionary is needed, and %r is none" % (item,))
+            continue
+        declared = read_service(Reader(found, path, item))
+        key = service_key(declared.service)
+        if (key[2] or key[1] == "fwmark") and key in wanted:
+            found.add(path, "%s is declared already as %s; remove one" % (service_name(key), root[key]))
+        wanted[key] = declared
+        root[key] = path
+    if problems is None:
+        found.raise_if_any(UNUSABLE)
+    return wanted
+
+
+UNUSABLE = "The declared table can't be used"
+
+
+def read_timeouts(data, problems):
+    """``{tcp, tcp_fin, udp}`` in seconds, each left out where it stays as it is; a Timeouts, or None where nothing is said."""
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        problems.add("timeouts", "a dictionary with tcp, tcp_fin or udp is needed, and %r is none" % (data,))
+        return None
+    reader = Reader(problems, "timeouts", data)
+    reader.known(Timeouts._fields)
+    return Timeouts(*(0 if reader.get(name) is None else reader.integer(name, 1, 1, MAX_TIMEOUT, " seconds") for name in Timeouts._fields))
+
+
+def read_daemons(data, problems):
+    """The sync daemons that are to run (a list of dicts, see ipvs_table's options): state to Daemon, or None where nothing is said."""
+    if data is None:
+        return None
+    if not isinstance(data, list):
+        problems.add("sync_daemons", "a list is needed, and %r is none" % (data,))
+        return None
+    out = {}
+    for index, item in enumerate(data):
+        path = "sync_daemons[%d]" % index
         if not isinstance(item, dict):
             problems.add(path, "a dictionary is needed, and %r is none" % (item,))
             continue
-        found = read_service(Reader(problems, path, item))
-        key = service_key(found.service)
-        if (key[2] or key[1] == "fwmark") and key in wanted:
-            problems.add(path, "%s is declared already as %s; remove one" % (service_name(key), root[key]))
-        wanted[key] = found
-        root[key] = path
-    problems.raise_if_any("The declared services can't be used")
-    return wanted
+        reader = Reader(problems, path, item)
+        reader.known(Daemon._fields)
+        if reader.get("state") is None:
+            reader.wrong("state", "is missing; master sends connections, backup takes them")
+        state = reader.choice("state", "master", DAEMON_STATES)
+        if state in out and reader.get("state") is not None:
+            reader.wrong("state", "a %s daemon is declared already, and a kernel runs one of each; remove one" % state)
+        out[state] = Daemon(state, *_read_daemon(reader, state))
+    return out
+
+
+def _read_daemon(reader, state):
+    interface = reader.get("interface")
+    if not isinstance(interface, str) or not re.fullmatch(INTERFACE, interface):
+        reader.wrong("interface", "%r is no name of an interface" % (interface,))
+    number = reader.integer("id", 0, 0, 255)
+    # A backup daemon's buffer is never smaller than this; the kernel would raise the value without a word.
+    maxlen = None if reader.get("maxlen") is None else reader.integer("maxlen", 1472, 1024 if state == "backup" else 1, 65487, " bytes")
+    group = reader.get("group")
+    if group is not None:
+        group = multicast_address(group)
+        if group is None:
+            reader.wrong("group", "%r is no multicast address; the kernel's own is 224.0.0.81" % (reader.get("group"),))
+    port = None if reader.get("port") is None else reader.integer("port", 8848, 1, 65535)
+    ttl = None if reader.get("ttl") is None else reader.integer("ttl", 1, 1, 255)
+    return interface, number, maxlen, group, port, ttl
+
+
+INTERFACE = r"[^\s/:]{1,15}"
+
+
+def multicast_address(value):
+    """The canonical text of a multicast group, or None where it is none."""
+    for family in AF.values():
+        try:
+            packed = socket.inet_pton(family, str(value).strip())
+        except OSError:
+            continue
+        if packed[0] == 0xFF if len(packed) == 16 else packed[0] >> 4 == 0xE:
+            return socket.inet_ntop(family, packed)
+    return None
+
+
+def read_declaration(services, timeouts, sync_daemons, problems):
+    """The Declaration of ipvs_table's options; worth something only if no problem was found."""
+    declared = Declaration(read_services(services, problems), read_timeouts(timeouts, problems), read_daemons(sync_daemons, problems))
+    # The sync protocol has one family for a connection (ip_vs_add_dest, start_sync_thread): the kernel refuses the two together.
+    if declared.daemons:
+        for wanted in declared.services.values():
+            for destination in wanted.destinations.values():
+                if destination.family != wanted.service.family and not wanted.absent:
+                    problems.add(
+                        "sync_daemons",
+                        "connections of %s to %s, which is of the other family, can't be synchronised; leave one of the two out"
+                        % (service_name(service_key(wanted.service)), destination.address),
+                    )
+    return declared
+
+
+def options_as_dict(named):
+    """A Timeouts or Daemon in the words of the options, without what is left to the kernel."""
+    return {name: value for name, value in named._asdict().items() if value is not None}
 
 
 def service_as_dict(entry):

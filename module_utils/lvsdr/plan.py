@@ -5,14 +5,16 @@
 from collections import namedtuple
 
 from .errors import LvsError
-from .model import Entry, destination_key, service_key, service_name, service_order
-from .render import destination_command, service_command
+from .model import DAEMON_DEFAULTS, DAEMON_STATES, Entry, destination_key, service_key, service_name, service_order
+from .render import daemon_command, destination_command, service_command, timeouts_command
 
 STATES = ("merged", "replaced", "overridden", "deleted")
+EFFECTS = ("keeps", "drains", "cuts")
 
-# verb: add-, set- or delete- with service or destination; destination is None for a service's own operations.
-# effect: "keeps", "drains" or "cuts"; connections: how many active ones it concerns.
-Operation = namedtuple("Operation", "verb service destination effect connections")
+# verb: add-, set- or delete- with service or destination, set-timeouts, add-daemon, delete-daemon, zero-counters.
+# service: None where the operation is about the whole table; destination: None where it is about no single one;
+# effect: one of EFFECTS; connections: how many active ones it concerns; setting: a Timeouts or Daemon.
+Operation = namedtuple("Operation", "verb service destination effect connections setting", defaults=(None,))
 
 # add before remove, and weights down before anything goes.
 ORDER = {
@@ -60,6 +62,47 @@ def plan(want, have, state="replaced"):
     return sorted(operations, key=order)
 
 
+def frame(operations, declared, timeouts, daemons, zero=False):
+    """The plan of a table with the settings around it: what a new destination may need first, and what needs the table last.
+
+    declared: a model.Declaration; timeouts, daemons: the Timeouts and the list of Daemon that are. zero: set the counters of the declared
+    services to 0, or where none is declared those of all.
+    """
+    first, last = [], []
+    if declared.timeouts is not None:
+        wanted = type(timeouts)(*(new or old for new, old in zip(declared.timeouts, timeouts)))
+        if wanted != timeouts:
+            first.append(_setting("set-timeouts", wanted))
+    if declared.daemons is not None:
+        running = {daemon.state: daemon for daemon in daemons}
+        for state in DAEMON_STATES:
+            wanted, current = declared.daemons.get(state), running.get(state)
+            if wanted and current and _fits(wanted, current):
+                continue
+            # The kernel can't change a daemon: it ends, and starts anew.
+            if current:
+                first.append(_setting("delete-daemon", current))
+            if wanted:
+                last.append(_setting("add-daemon", wanted))
+    if zero:
+        services = [wanted.service for wanted in declared.services.values() if not wanted.absent]
+        last += [Operation("zero-counters", service, None, "keeps", 0) for service in services or [None]]
+    return first + operations + last
+
+
+def _setting(verb, value):
+    return Operation(verb, None, None, "keeps", 0, value)
+
+
+def _fits(wanted, current):
+    """Whether a running daemon is the one that is wanted; an old kernel tells of some values nothing."""
+    for name, value in wanted._asdict().items():
+        value = DAEMON_DEFAULTS.get(name) if value is None else value
+        if value is not None and getattr(current, name) not in (None, value):
+            return False
+    return True
+
+
 def _add(wanted, destination_id, destination):
     # A health check raises the weight once the server has proven itself; until then no stream goes there.
     if destination_id in wanted.checked:
@@ -100,39 +143,47 @@ def _change(wanted, entry, prune):
 
 def command(operation):
     """The operation as the ipvsadm command that does the same."""
-    if operation.destination is not None:
-        option = {"add": "-a", "set": "-e", "delete": "-d"}[operation.verb.split("-")[0]]
-        return destination_command(option, operation.service, operation.destination)
-    option = {"add": "-A", "set": "-E", "delete": "-D"}[operation.verb.split("-")[0]]
-    return service_command(option, operation.service)
+    verb, service, destination, _effect, _connections, setting = operation
+    if destination is not None:
+        return destination_command({"add": "-a", "set": "-e", "delete": "-d"}[verb.split("-")[0]], service, destination)
+    if verb == "set-timeouts":
+        return timeouts_command(setting)
+    if setting is not None:
+        return daemon_command("--start-daemon" if verb == "add-daemon" else "--stop-daemon", setting)
+    if service is None:
+        return "-Z"
+    return service_command({"add": "-A", "set": "-E", "delete": "-D", "zero": "-Z"}[verb.split("-")[0]], service)
 
 
 def describe(operation):
     """One line for an operator: the command, and what it does to running connections."""
-    line = "ipvsadm %s  # %s" % (command(operation), operation.effect)
+    line = "ipvsadm %s  # %s " % (command(operation), operation.effect)
     if operation.effect == "keeps":
-        return line + " connections"
-    return line + " %d active connection%s" % (operation.connections, "s"[: operation.connections != 1])
+        return line + "connections"
+    return line + "%d active connection%s" % (operation.connections, "s"[: operation.connections != 1])
 
 
-def result_of(operation):
-    """The operation as a module returns it."""
-    out = {
-        "action": operation.verb,
-        "service": service_name(service_key(operation.service)),
-        "command": "ipvsadm " + command(operation),
-        "effect": operation.effect,
-        "connections": operation.connections,
-        "text": describe(operation),
-    }
-    if operation.destination is not None:
-        out["destination"] = operation.destination.address
+def object_name(operation):
+    """What an operation is about: a service, a sync daemon, or the whole table."""
+    if operation.service is not None:
+        return service_name(service_key(operation.service))
+    if operation.verb.endswith("daemon"):
+        return "sync daemon %s" % operation.setting.state
+    return "timeouts" if operation.setting is not None else "all counters"
+
+
+def effects(operations):
+    """What a plan does to running connections, in numbers: ``{"cuts": {"operations": 1, "connections": 4}, ...}`` for each effect."""
+    out = {effect: {"operations": 0, "connections": 0} for effect in EFFECTS}
+    for operation in operations:
+        out[operation.effect]["operations"] += 1
+        out[operation.effect]["connections"] += operation.connections
     return out
 
 
 def check_limits(operations, allow=("add", "change", "remove"), max_cut_connections=None):
     """Raises LvsError where the plan holds what the operator did not allow; nothing has been applied then."""
-    kinds = {"add": "add", "set": "change", "delete": "remove"}
+    kinds = {"add": "add", "set": "change", "delete": "remove", "zero": "change"}
     refused = [op for op in operations if kinds[op.verb.split("-")[0]] not in allow]
     if refused:
         raise LvsError(
@@ -154,8 +205,13 @@ def check_limits(operations, allow=("add", "change", "remove"), max_cut_connecti
 
 def applied(table, operations):
     """The table as it is after the operations: what check mode shows. Connections of what stays are kept."""
-    result = {key: Entry(entry.service, dict(entry.destinations), entry.connections) for key, entry in table.items()}
+    result = dict(table)
+    touched = {service_key(operation.service) for operation in operations if operation.verb in ORDER}
+    for key in touched & result.keys():
+        result[key] = result[key]._replace(destinations=dict(result[key].destinations))
     for operation in operations:
+        if operation.verb not in ORDER:
+            continue  # a setting, or counters
         key = service_key(operation.service)
         if operation.verb == "add-service":
             result[key] = Entry(operation.service, {}, {})
@@ -168,3 +224,15 @@ def applied(table, operations):
         else:
             result[key].destinations[destination_key(operation.destination)] = operation.destination
     return result
+
+
+def applied_settings(timeouts, daemons, operations):
+    """The Timeouts and daemons after the operations; None stays None."""
+    for operation in operations:
+        if operation.verb == "set-timeouts":
+            timeouts = operation.setting
+        elif operation.verb == "delete-daemon":
+            daemons = [daemon for daemon in daemons if daemon.state != operation.setting.state]
+        elif operation.verb == "add-daemon":
+            daemons = [*daemons, operation.setting]
+    return timeouts, daemons

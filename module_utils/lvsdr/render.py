@@ -2,16 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Tables as ``ipvsadm -Sn`` prints them and ``ipvsadm -R`` reads them (ipvsadm 1.31, print_service_entry). Pure.
 
-One thing more is written than ipvsadm prints: thresholds (``-x``, ``-y``), which it reads but leaves out when it saves.
+Two things more are written than ipvsadm prints: thresholds (``-x``, ``-y``), which it reads but leaves out when it saves, and ``--local``
+for forwarding to the director itself, for which it has no option and which it prints as ``-g``.
 """
+
+import functools
 
 from .model import address_order, default_netmask, endpoint, service_order
 
 PROTOCOL_OPTIONS = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
-FORWARD_OPTIONS = {"dr": "-g", "nat": "-m", "tunnel": "-i", "local": "-g"}
+FORWARD_OPTIONS = {"dr": "-g", "nat": "-m", "tunnel": "-i", "local": "--local"}
+# In the order of model.Daemon's fields after the state.
+DAEMON_OPTIONS = ("--mcast-interface", "--syncid", "--sync-maxlen", "--mcast-group", "--mcast-port", "--mcast-ttl")
 CHECKSUM_OPTIONS = {"none": "--tun-nocsum", "csum": "--tun-csum", "remcsum": "--tun-remcsum"}
 
 
+# The destinations of a service follow each other, and each names it.
+@functools.lru_cache(16)
 def service_option(key):
     family, protocol, address, port = key
     if protocol == "fwmark":
@@ -20,9 +27,9 @@ def service_option(key):
 
 
 def service_command(option, service):
-    """``-A -t 198.51.100.100:80 -s wlc`` and so on; with -D just the service's name."""
+    """``-A -t 198.51.100.100:80 -s wlc`` and so on; with -D and -Z just the service's name."""
     words = [option, service_option(service[:4])]
-    if option != "-D":
+    if option not in ("-D", "-Z"):
         words.append("-s " + service.scheduler)
         if service.persistence:
             words.append("-p %d" % service.persistence)
@@ -39,7 +46,7 @@ def service_command(option, service):
 
 
 def destination_command(option, service, destination):
-    words = [option, service_option(service[:4]), "-r " + endpoint(destination.address, destination.port)]
+    words = [option, service_option(service[:4]), "-r " + endpoint(*destination[1:3])]
     if option != "-d":
         words += [FORWARD_OPTIONS[destination.forward], "-w %d" % destination.weight]
         if destination.upper:
@@ -54,6 +61,28 @@ def destination_command(option, service, destination):
             if kind != "ipip":
                 words.append(CHECKSUM_OPTIONS[checksum])
     return " ".join(words)
+
+
+def timeouts_command(timeouts):
+    """``--set 900 120 300``; 0 keeps what is."""
+    return "--set %d %d %d" % timeouts
+
+
+def daemon_command(option, daemon):
+    """``--start-daemon master --mcast-interface eth0 --syncid 7`` and so on; --stop-daemon needs the state alone."""
+    words = [option, daemon.state]
+    if option == "--start-daemon":
+        for name, value in zip(DAEMON_OPTIONS, daemon[1:]):
+            if value is not None:
+                words.append("%s %s" % (name, value))
+    return " ".join(words)
+
+
+def render_settings(timeouts, daemons):
+    """A Timeouts (or None) and the daemons as text, a line each. ``ipvsadm -R`` takes these lines too."""
+    lines = [] if timeouts is None else [timeouts_command(timeouts)]
+    lines += [daemon_command("--start-daemon", daemon) for daemon in sorted(daemons, key=lambda daemon: daemon.state, reverse=True)]
+    return "".join(line + "\n" for line in lines)
 
 
 def render(table):

@@ -43,17 +43,25 @@ def write(name, value):
         raise LvsError("%s was set to %s and reads %s" % (name, value, kept), "the value is out of the kernel's range")
 
 
-def differing(prefix, wanted):
-    """{name: (now, wanted)} of the settings under prefix that are not as wanted. Names are checked before anything is written."""
-    out, unknown = {}, []
-    for name, value in sorted(wanted.items()):
+def exists(prefix):
+    """Whether the kernel has any setting under a prefix."""
+    return os.path.isdir(path_of(prefix))
+
+
+def differing(prefix, wanted, path, problems):
+    """{name: (now, wanted)} of the settings under prefix that are not as wanted.
+
+    What the kernel has no setting for, and a value that can be none, goes to problems with its path.
+    """
+    out = {}
+    for name, value in sorted((wanted or {}).items()):
         if isinstance(value, bool):
             value = int(value)
-        now = read(prefix + name)
+        now = None if "/" in str(name) else read(prefix + str(name))
         if now is None:
-            unknown.append(prefix + name)
+            problems.add("%s.%s" % (path, name), "this kernel has no setting %s%s; see that the name is right" % (prefix, name))
+        elif not isinstance(value, (int, str)) or not str(value).strip():
+            problems.add("%s.%s" % (path, name), "%r is neither a number nor text" % (value,))
         elif now.split() != str(value).split():
             out[name] = (now, str(value))
-    if unknown:
-        raise LvsError("This kernel has no setting %s" % ", ".join(unknown), "see that the names are right and their module is loaded")
     return out

@@ -1,17 +1,25 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Read, plan, apply, report: what ipvs_table does, with the kernel at the other end."""
+"""Read, plan, apply, report: what ipvs_table and ipvs_info do, with the kernel at the other end."""
 
 import errno
+import gc
+from collections import namedtuple
 
 from . import kernel, sysctl
-from .errors import LvsError
-from .model import address_order, read_services, service_as_dict, service_name, service_order
-from .plan import applied, check_limits, describe, plan, result_of
-from .render import render
+from .errors import LvsError, Problems
+from .model import (
+    UNUSABLE, Entry, address_order, options_as_dict, read_declaration, read_services, service_as_dict, service_key, service_name, service_order,
+)  # fmt: skip
+from .plan import applied, applied_settings, check_limits, describe, effects, frame, plan
+from .render import render, render_settings
 
 # What a request fails with when someone else changed the table between the plan and its application.
 RACES = (errno.EEXIST, errno.ESRCH, errno.ENOENT)
+SYSCTLS = "net/ipv4/vs/"
+
+# What one look at the kernel finds (timeouts and daemons None where nothing is declared of them), and the plan from there.
+Look = namedtuple("Look", "table timeouts daemons operations")
 
 
 def as_list(table):
@@ -19,78 +27,206 @@ def as_list(table):
     return [service_as_dict(table[key]) for key in sorted(table, key=service_order)]
 
 
-def converge(services, state="replaced", allow=("add", "change", "remove"), max_cut_connections=None, sysctls=None, check=False):
-    """Brings the table to what is declared; the module's result as a dict. LvsError with nothing, or with what was, done."""
-    want = read_services(services)
+def converge(
+    services=(), state="replaced", allow=("add", "change", "remove"), max_cut_connections=None, sysctls=None, timeouts=None,
+    sync_daemons=None, zero_counters=False, check=False, diff=False,
+):  # fmt: skip
+    """Brings the table to what is declared; the module's result as a dict. LvsError with nothing, or with what was, done.
+
+    before, after and diff hold what the plan concerns and no more: a table may have thousands of services.
+    """
+    # Ten thousands of tuples are made here and all stay until the end: looking for garbage among them is a fifth of the work.
+    gc.disable()
+    try:
+        return _converge(services, state, allow, max_cut_connections, sysctls, timeouts, sync_daemons, zero_counters, check, diff)
+    finally:
+        gc.enable()
+
+
+def _converge(services, state, allow, max_cut_connections, sysctls, timeouts, sync_daemons, zero_counters, check, diff):
+    problems = Problems()
+    declared = read_declaration(services, timeouts, sync_daemons, problems)
+    if problems.found:
+        # All errors come at once; but which settings there are can only be seen where ip_vs is loaded already.
+        if sysctl.exists(SYSCTLS):
+            sysctl.differing(SYSCTLS, sysctls, "sysctls", problems)
+        problems.raise_if_any(UNUSABLE)
     ipvs = kernel.Ipvs()
     try:
-        settings = sysctl.differing("net/ipv4/vs/", sysctls or {})
-        before = ipvs.read()
-        operations = plan(want, before, state)
-        check_limits(operations, allow, max_cut_connections)
-        done = operations
-        if check:
-            after = applied(before, operations)
-        else:
-            for name, (_now, value) in settings.items():
-                sysctl.write("net/ipv4/vs/" + name, value)
-            done = _apply(ipvs, want, operations, state, allow, max_cut_connections)
-            after = ipvs.read() if done else before
+        settings = sysctl.differing(SYSCTLS, sysctls, "sysctls", problems)
+        problems.raise_if_any(UNUSABLE)
+
+        def look():
+            table = ipvs.read()
+            now = None if declared.timeouts is None else ipvs.timeouts()
+            daemons = None if declared.daemons is None else ipvs.daemons()
+            operations = frame(plan(declared.services, table, state), declared, now, daemons, zero_counters)
+            check_limits(operations, allow, max_cut_connections)
+            return Look(table, now, daemons, operations)
+
+        first = last = look()
+        done = first.operations
+        if not check:
+            _write(settings)
+            done, last = _apply(ipvs, first, look)
     finally:
         ipvs.close()
-    return {
+    return _report(declared, first, last, done, settings, diff)
+
+
+def _report(declared, first, last, done, settings, diff):
+    """The module's result, from what was there and what was done. The kernel has said yes to each operation of the last plan."""
+    after = applied(last.table, last.operations)
+    concerned = {service_key(operation.service) for operation in done if operation.service is not None}
+    was, becomes = ({key: table[key] for key in concerned if key in table} for table in (first.table, after))
+    foreign = after.keys() - declared.services.keys()
+    result = {
         "changed": bool(done or settings),
-        "before": as_list(before),
-        "after": as_list(after),
-        "foreign": sorted(service_name(key) for key in after if key not in want),
-        "operations": [result_of(operation) for operation in done],
+        "before": as_list(was),
+        "after": as_list(becomes),
+        "foreign": [service_name(key) for key in sorted(foreign, key=service_order)],
+        "operations": [describe(operation) for operation in done],
+        "effects": effects(done),
         "sysctls": {name: {"before": now, "after": value} for name, (now, value) in settings.items()},
-        "diff": {
-            "before": _settings_text(settings, 0) + render(before),
-            "after": _settings_text(settings, 1) + render(after),
+    }
+    new_timeouts, new_daemons = applied_settings(last.timeouts, last.daemons, last.operations)
+    if first.timeouts is not None:
+        result["timeouts"] = {"before": options_as_dict(first.timeouts), "after": options_as_dict(new_timeouts)}
+    if first.daemons is not None:
+        result["sync_daemons"] = {
+            "before": [options_as_dict(daemon) for daemon in first.daemons],
+            "after": [options_as_dict(daemon) for daemon in new_daemons],
+        }
+    if diff:
+        result["diff"] = {
+            "before": _settings_text(settings, 0) + render_settings(first.timeouts, first.daemons or ()) + render(was),
+            "after": _settings_text(settings, 1) + render_settings(new_timeouts, new_daemons or ()) + render(becomes),
             "before_header": "ipvsadm -Sn",
             "after_header": "ipvsadm -Sn",
-        },
-    }
+        }
+    return result
 
 
 def _settings_text(settings, index):
     return "".join("net.ipv4.vs.%s = %s\n" % (name, pair[index]) for name, pair in sorted(settings.items()))
 
 
-def _apply(ipvs, want, operations, state, allow, max_cut_connections):
-    """Applies the plan; where someone else changed the table meanwhile, plans again, once. What was done comes back."""
-    done = []
-    for attempt in (1, 2):
+def _write(settings):
+    """The sysctls, each read back; where one fails, LvsError says which are in force already."""
+    written = []
+    for name, (_now, value) in settings.items():
+        try:
+            sysctl.write(SYSCTLS + name, value)
+        except LvsError as error:
+            left = [other for other in settings if other not in written]
+            error.details.update(applied=["sysctl " + n for n in written], not_applied=["sysctl " + n for n in left], changed=bool(written))
+            raise
+        written.append(name)
+
+
+def _apply(ipvs, now, look):
+    """Applies the plan of a look; where someone else changed the table meanwhile, looks and plans again, once.
+
+    What was done comes back, and the look whose plan went through.
+    """
+    done, again = [], False
+    while True:
+        operations = now.operations
         failures = ipvs.apply(operations)
-        failed = {failure.index for failure in failures}
-        done += [operation for index, operation in enumerate(operations) if index not in failed]
-        if not failures:
-            break
-        if attempt == 1 and all(failure.errno in RACES for failure in failures):
-            again = plan(want, ipvs.read(), state)
+        if failures == []:
+            return done + operations, now
+        lost = failures is None
+        failed = [operations[failure.index] for failure in failures or ()]
+        if not lost:
+            done += _without(operations, failed)
+        if not again and (lost or all(failure.errno in RACES for failure in failures)):
+            again = True
+            try:
+                now = look()
+            except LvsError as error:
+                error.details.update(_account(done, failed))
+                raise
+            if lost:
+                # Nobody knows the kernel's answers, but what it did is not planned any more.
+                done += _without(operations, now.operations)
             # The same request again would fail the same way: then it is no race but the kernel's answer.
-            if not set(again) & {operations[index] for index in failed}:
-                check_limits(again, allow, max_cut_connections)
-                operations = again
+            if lost or not set(failed).intersection(op for op in now.operations if op.verb != "zero-counters"):
                 continue
+        if lost:
+            raise LvsError("The kernel's answers were lost, twice", "see what else burdens this director, and run again", **_account(done, []))
         raise LvsError(
-            "\n".join(kernel.failure_sentence(operations[failure.index], failure) for failure in failures),
-            applied=[describe(operation) for operation in done],
-            not_applied=[describe(operations[index]) for index in sorted(failed)],
-            changed=bool(done),
+            "\n".join(kernel.failure_sentence(operation, failure) for operation, failure in zip(failed, failures)), **_account(done, failed)
         )
-    return done
 
 
-def describe_kernel(counters=True):
-    """All that ipvs_info returns."""
+def _without(operations, others):
+    others = set(others)
+    return [operation for operation in operations if operation not in others]
+
+
+def _account(done, failed):
+    """What an error half-way says of the rest."""
+    return {
+        "applied": [describe(operation) for operation in done],
+        "not_applied": [describe(operation) for operation in failed],
+        "changed": bool(done),
+    }
+
+
+def gather():
+    """The table, timeouts and sync daemons as they are, in the words of ipvs_table's options."""
     ipvs = kernel.Ipvs()
     try:
-        table, stats = ipvs.read_with_counters(counters)
-        result = {"timeouts": ipvs.timeouts(), "sync_daemons": ipvs.daemons(), "version": ipvs.info()}
+        return {
+            "services": as_list(ipvs.read()),
+            "timeouts": options_as_dict(ipvs.timeouts()),
+            "sync_daemons": [options_as_dict(daemon) for daemon in ipvs.daemons()],
+        }
     finally:
         ipvs.close()
+
+
+def rendered(services, timeouts, sync_daemons):
+    """What is declared as text for ``ipvsadm -R``. A checked destination has its declared weight there: it is the whole wish."""
+    problems = Problems()
+    declared = read_declaration(services, timeouts, sync_daemons, problems)
+    for index, wanted in enumerate(declared.services.values()):
+        for place, destination in enumerate(wanted.destinations.values()):
+            if destination.forward == "local":
+                problems.add(
+                    "services[%d].destinations[%d].forward" % (index, place),
+                    "ipvsadm has no option for local; dr to an address of the director itself does the same",
+                )
+    problems.raise_if_any(UNUSABLE)
+    table = {key: Entry(one.service, one.destinations, {}) for key, one in declared.services.items() if not one.absent}
+    return render(table) + render_settings(declared.timeouts, (declared.daemons or {}).values())
+
+
+def parsed(text):
+    """What ipvsadm printed, in the words of the options, and as an inventory."""
+    # A module compiles what it imports at every call, and no other state needs these.
+    from . import adopt, parse
+
+    found = parse.parse(text)
+    inventory, notes = adopt.inventory(found["services"])
+    return {"parsed": found, "inventory": inventory, "not_in_inventory": notes}
+
+
+def describe_kernel(counters=True, declared=None, state="replaced"):
+    """All that ipvs_info returns. declared: services in the words of ipvs_table's options, to compare with."""
+    want = None if declared is None else read_services(declared)
+    ipvs = kernel.Ipvs()
+    try:
+        table, stats = ipvs.read_with_counters() if counters else (ipvs.read(), {})
+        result = {
+            "timeouts": options_as_dict(ipvs.timeouts()),
+            "sync_daemons": [options_as_dict(daemon) for daemon in ipvs.daemons()],
+            "version": ipvs.info(),
+        }
+    finally:
+        ipvs.close()
+    if want is not None:
+        result["drift"] = [describe(operation) for operation in plan(want, table, state)]
     services, totals = [], {}
     for key in sorted(table, key=service_order):
         entry = table[key]

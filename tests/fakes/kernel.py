@@ -23,7 +23,7 @@ INET, INET6 = 2, 10
 
 (NEW_SERVICE, SET_SERVICE, DEL_SERVICE, GET_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, GET_DEST, NEW_DAEMON, DEL_DAEMON, GET_DAEMON,
  SET_CONFIG, GET_CONFIG, SET_INFO, GET_INFO, ZERO, FLUSH) = range(1, 18)  # fmt: skip
-CHANGES = (NEW_SERVICE, SET_SERVICE, DEL_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, FLUSH)
+CHANGES = (NEW_SERVICE, SET_SERVICE, DEL_SERVICE, NEW_DEST, SET_DEST, DEL_DEST, NEW_DAEMON, DEL_DAEMON, SET_CONFIG, ZERO, FLUSH)
 A_SERVICE, A_DEST, A_DAEMON, A_TCP, A_TCP_FIN, A_UDP = range(1, 7)
 (S_AF, S_PROTOCOL, S_ADDR, S_PORT, S_FWMARK, S_SCHED, S_FLAGS, S_TIMEOUT, S_NETMASK, S_STATS, S_PE, S_STATS64) = range(1, 13)
 (D_ADDR, D_PORT, D_FWD, D_WEIGHT, D_UPPER, D_LOWER, D_ACTIVE, D_INACTIVE, D_PERSISTENT, D_STATS, D_AF, D_STATS64, D_TUN_TYPE, D_TUN_PORT,
@@ -153,6 +153,10 @@ class Kernel:
         # How many dumps to come are interrupted; how many reads of one find the receive buffer overrun.
         self.interrupt_dump = 0
         self.enobufs = 0
+        # How many answers to changes get lost because of that, together with all that wait behind them.
+        self.lost_answers = 0
+        # Name to whether it has an address.
+        self.interfaces = {"eth0": True, "eth1": True, "bare0": False}
         # Called with the kernel, one for each send that changes the table: someone else was faster.
         self.before_apply = []
         self.rows_per_datagram = 8
@@ -231,6 +235,21 @@ class Kernel:
         if command == FLUSH:
             self.services.clear()
             return
+        if command in (NEW_DAEMON, DEL_DAEMON):
+            need(found, A_DAEMON)
+            self.change_daemon(command, split(found[A_DAEMON]))
+            return
+        if command == SET_CONFIG:
+            wanted = [number(found, kind, "=I", 0) for kind in (A_TCP, A_TCP_FIN, A_UDP)]
+            # With the highest HZ there is.
+            if any(value > 0x7FFFFFFF // 1000 for value in wanted):
+                raise Refused(errno.EINVAL)
+            self.timeouts = [new or old for new, old in zip(wanted, self.timeouts)]
+            return
+        if command == ZERO and A_SERVICE not in found:
+            for service in self.services.values():
+                self.zero(service)
+            return
         need(found, A_SERVICE)
         asked, there = self.parse_service(found[A_SERVICE], command in (NEW_SERVICE, SET_SERVICE))
         if command == NEW_SERVICE:
@@ -245,6 +264,9 @@ class Kernel:
             self.check_service(asked)
             asked.stats, asked.destinations = there.stats, there.destinations
             self.services[name_of(asked)] = asked
+            return
+        if command == ZERO:
+            self.zero(there)
             return
         if command == DEL_SERVICE:
             del self.services[name_of(asked)]
@@ -262,6 +284,38 @@ class Kernel:
         if current:
             asked.connections, asked.stats = current.connections, current.stats
         there.destinations[name_of(asked)] = asked
+
+    def zero(self, service):
+        for thing in (service, *service.destinations.values()):
+            thing.stats = (0,) * 10
+
+    def change_daemon(self, command, found):
+        need(found, M_STATE, M_IFN, M_ID)
+        state = number(found, M_STATE, "=I")
+        running = [daemon for daemon in self.daemons if daemon[0] == state]
+        if command == DEL_DAEMON:
+            if not running:
+                raise Refused(errno.ESRCH)
+            self.daemons.remove(running[0])
+            return
+        if any(d.family != service.family for service in self.services.values() for d in service.destinations.values()):
+            raise Refused(errno.EINVAL)
+        if running:
+            raise Refused(errno.EEXIST)
+        interface = string(found[M_IFN])
+        if interface not in self.interfaces:
+            raise Refused(errno.ENODEV)
+        if not self.interfaces[interface]:
+            raise Refused(errno.EADDRNOTAVAIL)
+        longest = number(found, M_MAXLEN, "=H", 0) or 1472
+        more = {M_MAXLEN: struct.pack("=H", max(longest, 1024) if state == 2 else longest)}
+        if M_GROUP6 in found:
+            more[M_GROUP6] = found[M_GROUP6]
+        else:
+            more[M_GROUP] = found.get(M_GROUP, bytes([224, 0, 0, 81]))
+        more[M_PORT] = struct.pack("=H", number(found, M_PORT, "=H", 0) or 8848)
+        more[M_TTL] = struct.pack("=B", number(found, M_TTL, "=B", 0) or 1)
+        self.daemons.append((state, interface, number(found, M_ID, "=I"), more))
 
     def rows(self, command, found):
         """(command of the answer, payload) of each row of a dump."""
@@ -281,9 +335,6 @@ class Kernel:
         """(command, payload) of the answer to a request that is no dump, or None."""
         if command in CHANGES:
             self.change(command, found)
-        elif command == SET_CONFIG:
-            for index, kind in enumerate((A_TCP, A_TCP_FIN, A_UDP)):
-                self.timeouts[index] = number(found, kind, "=I", 0) or self.timeouts[index]
         elif command == GET_CONFIG:
             return SET_CONFIG, b"".join(map(u32, (A_TCP, A_TCP_FIN, A_UDP), self.timeouts))
         elif command == GET_INFO:
@@ -398,6 +449,10 @@ class Socket:
     def recv(self, size):
         assert self.queue, "the kernel has nothing to say: this would wait forever"
         in_dump = struct.unpack_from("=H", self.queue[0], 6)[0] & F_MULTI
+        if not in_dump and self.kernel.lost_answers and self.kernel.changes:
+            self.kernel.lost_answers -= 1
+            self.queue.clear()
+            raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
         if in_dump and self.kernel.enobufs:
             self.kernel.enobufs -= 1
             raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))

@@ -41,9 +41,10 @@ def there(monkeypatch):
 def run(capsys, there):
     """Runs the module and returns its result."""
 
-    def run(services, check=False, **options):
+    def run(services=(), check=False, **options):
         del there.changes[:]
-        with patch_module_args({"services": services, "_ansible_check_mode": check, **options}), pytest.raises(SystemExit) as ended:
+        options.setdefault("_ansible_diff", True)
+        with patch_module_args({"services": list(services), "_ansible_check_mode": check, **options}), pytest.raises(SystemExit) as ended:
             ipvs_table.main()
         output = capsys.readouterr().out
         result = json.loads(output)
@@ -58,8 +59,9 @@ def web(*destinations, **more):
     return {"address": VIP, "port": 80, "destinations": list(destinations), **more}
 
 
-def texts(result):
-    return [operation["text"] for operation in result["operations"]]
+def actions(result):
+    """The commands' options, such as -A or --set."""
+    return [line.split()[1] for line in result["operations"]]
 
 
 def held(there):
@@ -151,9 +153,13 @@ def test_every_kind_is_made_read_back_and_taken_over(there, run, kind):
         assert told[what] == done[what], what
     again = run([declared])
     assert not again["changed"] and again["operations"] == [] and there.changes == []
-    assert again["before"] == again["after"] == done["after"]
+    assert again["before"] == again["after"] == []
+    assert again["diff"]["before"] == again["diff"]["after"] == ""
     # What was gathered can be declared.
     assert not run(done["after"], state="overridden")["changed"]
+    gathered = run(state="gathered")["gathered"]
+    assert gathered["services"] == done["after"]
+    assert not run(**gathered, state="overridden")["changed"] and there.changes == []
     assert there.open_sockets == 0
 
 
@@ -224,7 +230,7 @@ def test_states(there, run, state):
 def test_absent_removes_in_every_state(there, run, state):
     filled(there)
     result = run([web(state="absent"), {"firewall_mark": 8, "state": "absent"}], state=state)
-    assert result["operations"][-1]["action"] == "delete-service"
+    assert actions(result)[-1] == "-D"
     assert WEB not in there.services
     assert ("tcp 203.0.113.50:80" in there.services) == (state != "overridden")
     assert not run([web(state="absent")], state=state)["changed"]
@@ -242,24 +248,17 @@ def test_nothing_declared_touches_nothing(there, run):
 def test_every_operation_says_what_it_does_to_connections(there, run):
     filled(there)
     result = run([web({"address": ONE, "weight": 0}, {"address": THREE})])
-    assert texts(result) == [
+    assert result["operations"] == [
         "ipvsadm -E -t 198.51.100.100:80 -s wlc  # keeps connections",
         "ipvsadm -a -t 198.51.100.100:80 -r 198.51.100.23:80 -g -w 1  # keeps connections",
         "ipvsadm -e -t 198.51.100.100:80 -r 198.51.100.21:80 -g -w 0  # drains 3 active connections",
         "ipvsadm -d -t 198.51.100.100:80 -r 198.51.100.22:80  # cuts 4 active connections",
         "ipvsadm -D -t 198.51.100.100:8080  # cuts 7 active connections",
     ]
-    assert [(op["effect"], op["connections"]) for op in result["operations"]] == [
-        ("keeps", 0), ("keeps", 0), ("drains", 3), ("cuts", 4), ("cuts", 7)
-    ]  # fmt: skip
-    assert result["operations"][3] == {
-        "action": "delete-destination",
-        "service": WEB,
-        "destination": TWO,
-        "command": "ipvsadm -d -t 198.51.100.100:80 -r 198.51.100.22:80",
-        "effect": "cuts",
-        "connections": 4,
-        "text": "ipvsadm -d -t 198.51.100.100:80 -r 198.51.100.22:80  # cuts 4 active connections",
+    assert result["effects"] == {
+        "keeps": {"operations": 2, "connections": 0},
+        "drains": {"operations": 1, "connections": 3},
+        "cuts": {"operations": 2, "connections": 11},
     }
 
 
@@ -324,7 +323,7 @@ def test_weight_of_a_health_checked_destination_is_left_alone(there, run):
     assert (servers[ONE + ":80"].weight, servers[TWO + ":80"].weight) == (0, 10)
     servers[ONE + ":80"].weight = servers[TWO + ":80"].weight = 7
     result = run(declared)
-    assert there.changes == [SET_DEST] and result["operations"][0]["destination"] == TWO
+    assert there.changes == [SET_DEST] and TWO in result["operations"][0]
     # A change of anything else takes the weight along.
     declared[0]["destinations"][0]["upper_threshold"] = 9
     run(declared)
@@ -339,7 +338,7 @@ def test_someone_else_adds_the_same(there, run):
     result = run([web({"address": ONE}, {"address": TWO})])
     assert not result.get("failed") and result["changed"]
     # Of the first plan only TWO went through; the second one puts right what the other one made.
-    assert [op["action"] for op in result["operations"]] == ["add-destination", "set-service", "set-destination"]
+    assert actions(result) == ["-a", "-E", "-e"]
     service = there.services[WEB]
     assert (service.scheduler, held(there)) == ("wlc", {WEB: [ONE + ":80", TWO + ":80"]})
     assert service.destinations[ONE + ":80"].weight == 1
@@ -350,8 +349,8 @@ def test_someone_else_removes_the_service(there, run):
     there.before_apply = [lambda fake: fake.services.pop(WEB)]
     result = run([web({"address": ONE}, {"address": TWO, "weight": 2})])
     assert result["changed"] and held(there)[WEB] == [ONE + ":80", TWO + ":80"]
-    assert [op["action"] for op in result["operations"]] == ["delete-service", "add-service", "add-destination", "add-destination"]
-    assert "8080" in result["operations"][0]["service"], "the one that went through the first time"
+    assert actions(result) == ["-D", "-A", "-a", "-a"]
+    assert "8080" in result["operations"][0], "the one that went through the first time"
     assert not run([web({"address": ONE}, {"address": TWO, "weight": 2})])["changed"]
 
 
@@ -387,8 +386,8 @@ def test_the_same_error_twice_is_an_error(there, run):
     result = run([web({"address": ONE}, scheduler="ovf"), web(port=81)])
     assert result["failed"] and result["changed"]
     assert "Adding tcp 198.51.100.100:80 failed (ENOENT)" in result["msg"]
-    assert "modprobe ip_vs_SCHEDULER" in result["msg"]
-    assert "Adding destination 198.51.100.21 of tcp 198.51.100.100:80 failed (ESRCH)" in result["msg"]
+    assert "scheduler ovf can't be loaded" in result["msg"] and "modprobe ip_vs_ovf" in result["msg"]
+    assert "Adding destination 198.51.100.21:80 of tcp 198.51.100.100:80 failed (ESRCH)" in result["msg"]
     assert result["applied"] == ["ipvsadm -A -t 198.51.100.100:81 -s wlc  # keeps connections"]
     assert [line.split("  #")[0] for line in result["not_applied"]] == [
         "ipvsadm -A -t 198.51.100.100:80 -s ovf",
@@ -397,7 +396,7 @@ def test_the_same_error_twice_is_an_error(there, run):
     assert there.changes.count(NEW_SERVICE) == 2, "the same request was not sent again"
     there.schedulers.add("ovf")
     result = run([web({"address": ONE}, scheduler="ovf"), web(port=81)])
-    assert [op["action"] for op in result["operations"]] == ["add-service", "add-destination"], "a second run finishes the job"
+    assert actions(result) == ["-A", "-a"], "a second run finishes the job"
     assert not run([web({"address": ONE}, scheduler="ovf"), web(port=81)])["changed"]
 
 
@@ -420,11 +419,12 @@ def test_an_error_that_is_no_race_is_not_tried_again(there, run):
     declared = [web({"address": ONE}, {"address": ONE6, "forward": "tunnel"}, {"address": TWO})]
     result = run(declared)
     assert result["failed"] and result["changed"]
-    assert "Adding destination 2001:db8:100::21 of tcp 198.51.100.100:80 failed (EINVAL)" in result["msg"]
+    assert "Adding destination [2001:db8:100::21]:80 of tcp 198.51.100.100:80 failed (EINVAL)" in result["msg"]
     assert (len(result["applied"]), len(result["not_applied"])) == (3, 1)
     assert there.changes == [NEW_SERVICE] + [NEW_DEST] * 3
     there.daemons = []
-    assert [op["destination"] for op in run(declared)["operations"]] == [ONE6]
+    (line,) = run(declared)["operations"]
+    assert ONE6 in line
 
 
 def test_an_error_in_a_later_batch_is_told_of_the_right_object(there, run):
@@ -441,7 +441,8 @@ def test_a_large_table_in_one_call(there, run):
     declared = [web({"address": ONE}, {"address": TWO}, port=port) for port in range(1, 120)]
     assert len(run(declared)["operations"]) == 357
     assert not run(declared)["changed"]
-    assert list(run(declared[::-1])["after"]) == run(declared)["after"], "the order is the same for the same table"
+    gathered = [run(state="gathered")["gathered"], run(declared[::-1]) and run(state="gathered")["gathered"]]
+    assert gathered[0] == gathered[1] and len(gathered[0]["services"]) == 119, "the order is the same for the same table"
 
 
 def test_no_ipvs(there, run):
@@ -625,8 +626,11 @@ def test_a_sysctl_alone_is_a_change(there, run, proc):
 
 
 def test_an_unknown_sysctl_stops_all(there, run, proc):
-    result = run([web()], sysctls={"conntrack": 1, "contrack": 1, "no_such": 2})
-    assert result["failed"] and "no setting net/ipv4/vs/contrack, net/ipv4/vs/no_such" in result["msg"]
+    # Together with what is wrong elsewhere.
+    result = run([web(port=0)], sysctls={"conntrack": 1, "contrack": 1, "no_such": [2]}, timeouts={"tcp": 0})
+    assert result["failed"] and paths(result) == ["services[0].port", "sysctls.contrack", "sysctls.no_such", "timeouts.tcp"]
+    result = run([web()], sysctls={"conntrack": 1, "contrack": 1})
+    assert result["failed"] and paths(result) == ["sysctls.contrack"]
     assert there.changes == [] and (proc / "conntrack").read_text() == "0\n"
 
 

@@ -60,7 +60,7 @@ GOLDEN = {
         "0800 0300 02000000  0800 0400 01000000  0800 0500 00000000  0800 0600 00000000"
         "0500 0d00 01 000000  0600 0e00 17c0 0000  0600 0f00 0200 0000",
     ),
-    "timeouts": (codec.encode_timeouts(900, 120, 300), "0800 0400 84030000  0800 0500 78000000  0800 0600 2c010000"),
+    "timeouts": (codec.encode_timeouts(model.Timeouts(900, 120, 300)), "0800 0400 84030000  0800 0500 78000000  0800 0600 2c010000"),
 }
 
 
@@ -205,7 +205,7 @@ def test_a_truncated_answer_has_whole_messages_first(service, data):
 
 
 def test_other_answers():
-    timeouts = codec.encode_timeouts(1, 2, 3)
-    assert codec.decode_timeouts(timeouts, 0, len(timeouts)) == {"tcp": 1, "tcp_fin": 2, "udp": 3}
+    timeouts = codec.encode_timeouts(model.Timeouts(1, 2, 3))
+    assert codec.decode_timeouts(timeouts, 0, len(timeouts)) == (1, 2, 3)
     info = struct.pack("=HHIHHI", 8, 1, 0x010203, 8, 2, 4096)
     assert codec.decode_info(info, 0, len(info)) == {"version": "1.2.3", "connection_table_size": 4096}

@@ -3,7 +3,9 @@
 import pytest
 from ansible.module_utils.lvsdr import kernel, plan
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.model import Destination, Entry, Service, Wanted, destination_key, service_key
+from ansible.module_utils.lvsdr.model import (
+    Daemon, Declaration, Destination, Entry, Service, Timeouts, Wanted, destination_key, service_key,
+)  # fmt: skip
 from ansible.module_utils.lvsdr.plan import Operation
 from fakes.kernel import Kernel
 from fakes.tables import tables, wanted
@@ -207,21 +209,87 @@ def test_services_come_in_the_order_of_their_numbers():
     assert verbs(plan.plan(declared, {})) == ["add-service", "add-destination"] * 6, "a service comes with its destinations"
 
 
-def test_what_a_module_returns():
+def test_a_line_for_an_operator():
     (operation,) = plan.plan(want(ONE._replace(weight=0)), have(ONE, active=1))
     assert plan.describe(operation) == "ipvsadm -e -t 198.51.100.100:80 -r 192.0.2.21:80 -g -w 0  # drains 1 active connection"
-    assert plan.result_of(operation) == {
-        "action": "set-destination",
-        "service": "tcp 198.51.100.100:80",
-        "destination": "192.0.2.21",
-        "command": "ipvsadm -e -t 198.51.100.100:80 -r 192.0.2.21:80 -g -w 0",
-        "effect": "drains",
-        "connections": 1,
-        "text": plan.describe(operation),
-    }
     (operation,) = plan.plan(want(absent=True), have())
-    assert plan.result_of(operation)["text"] == "ipvsadm -D -t 198.51.100.100:80  # keeps connections"
-    assert "destination" not in plan.result_of(operation)
+    assert plan.describe(operation) == "ipvsadm -D -t 198.51.100.100:80  # keeps connections"
+
+
+def test_effects_in_numbers():
+    operations = plan.plan(want(ONE._replace(weight=0), TWO._replace(address="192.0.2.23")), have(ONE, TWO, active=7))
+    assert plan.effects(operations) == {
+        "keeps": {"operations": 1, "connections": 0},
+        "drains": {"operations": 1, "connections": 7},
+        "cuts": {"operations": 1, "connections": 7},
+    }
+    assert plan.effects([])["cuts"] == {"operations": 0, "connections": 0}
+
+
+RUNNING = Daemon("master", "eth0", 7, 1472, "224.0.0.81", 8848, 1)
+DEFAULT = Daemon("master", "eth0", 7, None, None, None, None)
+NOW = Timeouts(900, 120, 300)
+
+
+def framed(timeouts=None, daemons=None, running=(), services=(), zero=False):
+    declared = Declaration(dict(services), timeouts, daemons)
+    return plan.frame(plan.plan(declared.services, {}), declared, NOW, list(running), zero)
+
+
+def test_timeouts_change_only_where_they_differ():
+    assert framed(Timeouts(900, 0, 0)) == framed(Timeouts(0, 0, 0)) == framed() == []
+    (operation,) = framed(Timeouts(0, 60, 0))
+    assert (operation.verb, operation.setting) == ("set-timeouts", Timeouts(900, 60, 300))
+    assert plan.describe(operation) == "ipvsadm --set 900 60 300  # keeps connections"
+
+
+def test_daemons_are_left_alone_where_nothing_is_said_of_them():
+    assert framed(running=[RUNNING]) == []
+    assert verbs(framed(daemons={}, running=[RUNNING])) == ["delete-daemon"]
+
+
+def test_what_is_not_said_of_a_daemon_is_the_kernels():
+    assert framed(daemons={"master": DEFAULT}, running=[RUNNING]) == []
+    # The longest message follows the interface's MTU.
+    assert framed(daemons={"master": DEFAULT}, running=[RUNNING._replace(maxlen=8972)]) == []
+    assert framed(daemons={"master": DEFAULT}, running=[RUNNING._replace(maxlen=None, group=None, port=None, ttl=None)]) == []
+    for other in ({"id": 8}, {"interface": "eth1"}, {"group": "224.0.0.82"}, {"port": 8849}, {"ttl": 2}):
+        operations = framed(daemons={"master": DEFAULT}, running=[RUNNING._replace(**other)])
+        assert verbs(operations) == ["delete-daemon", "add-daemon"], other
+    assert verbs(framed(daemons={"master": DEFAULT._replace(maxlen=1400)}, running=[RUNNING])) == ["delete-daemon", "add-daemon"]
+
+
+def test_settings_stand_around_the_table():
+    backup = RUNNING._replace(state="backup")
+    operations = framed(Timeouts(1, 1, 1), {"backup": DEFAULT._replace(state="backup")}, [RUNNING], want(ONE), zero=True)
+    assert verbs(operations) == ["set-timeouts", "delete-daemon", "add-service", "add-destination", "add-daemon", "zero-counters"]
+    assert [plan.object_name(op) for op in operations] == [
+        "timeouts", "sync daemon master", "tcp 198.51.100.100:80", "tcp 198.51.100.100:80", "sync daemon backup", "tcp 198.51.100.100:80",
+    ]  # fmt: skip
+    assert {op.effect for op in operations} == {"keeps"}
+    assert plan.command(operations[4]) == "--start-daemon backup --mcast-interface eth0 --syncid 7"
+    assert plan.command(operations[1]) == "--stop-daemon master"
+    assert plan.command(operations[5]) == "-Z -t 198.51.100.100:80"
+    assert plan.applied({}, operations).keys() == want(ONE).keys()
+    assert plan.applied_settings(NOW, [RUNNING], operations) == (Timeouts(1, 1, 1), [backup._replace(
+        maxlen=None, group=None, port=None, ttl=None)])  # fmt: skip
+    assert plan.applied_settings(None, None, operations[2:4]) == (None, None)
+
+
+def test_zero_without_services_is_for_all():
+    (operation,) = framed(zero=True)
+    assert (operation.service, plan.command(operation), plan.object_name(operation)) == (None, "-Z", "all counters")
+    # What goes has no counters any more.
+    assert framed(services=want(absent=True), zero=True)[0].service is None
+
+
+def test_settings_are_changes_too():
+    with pytest.raises(LvsError, match="holds 1 operation that `allow` does not name\n  - ipvsadm --set 1 1 1"):
+        plan.check_limits(framed(Timeouts(1, 1, 1)), ("add", "remove"))
+    with pytest.raises(LvsError, match="--stop-daemon master"):
+        plan.check_limits(framed(daemons={}, running=[RUNNING]), ("add", "change"))
+    with pytest.raises(LvsError, match="-Z"):
+        plan.check_limits(framed(zero=True), ("add", "remove"))
 
 
 def test_limits():

@@ -2,7 +2,7 @@
 
 import pytest
 from ansible.module_utils.lvsdr import render
-from ansible.module_utils.lvsdr.model import Destination, Entry, Service, destination_key, service_key
+from ansible.module_utils.lvsdr.model import Daemon, Destination, Entry, Service, Timeouts, destination_key, service_key
 
 WEB = Service(4, "tcp", "198.51.100.100", 80, "wlc", (), 0, "255.255.255.255", "")
 WEB6 = WEB._replace(family=6, address="2001:db8:100::100", netmask="128")
@@ -38,6 +38,7 @@ def test_services(service, line):
     assert render.service_command("-A", service) == line
     name = " ".join(line.split()[1:4] if " -6 " in line else line.split()[1:3])
     assert render.service_command("-D", service) == "-D " + name
+    assert render.service_command("-Z", service) == "-Z " + name
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_services(service, line):
     [
         (WEB, ONE, "-a -t 198.51.100.100:80 -r 192.0.2.21:80 -g -w 1"),
         (WEB, ONE._replace(forward="nat", port=8080, weight=0), "-a -t 198.51.100.100:80 -r 192.0.2.21:8080 -m -w 0"),
-        (WEB, ONE._replace(forward="local", weight=2147483647), "-a -t 198.51.100.100:80 -r 192.0.2.21:80 -g -w 2147483647"),
+        (WEB, ONE._replace(forward="local", weight=2147483647), "-a -t 198.51.100.100:80 -r 192.0.2.21:80 --local -w 2147483647"),
         (WEB, ONE._replace(upper=100, lower=50), "-a -t 198.51.100.100:80 -r 192.0.2.21:80 -g -w 1 -x 100 -y 50"),
         (WEB, ONE._replace(upper=100), "-a -t 198.51.100.100:80 -r 192.0.2.21:80 -g -w 1 -x 100"),
         (MARK, ONE._replace(port=0), "-a -f 4294967295 -r 192.0.2.21:0 -g -w 1"),
@@ -95,3 +96,15 @@ def test_the_whole_table_is_sorted_by_number():
 
 def test_an_empty_table_is_no_text():
     assert render.render({}) == ""
+
+
+def test_settings():
+    master = Daemon("master", "eth0", 7, 1400, "ff02::81", 8849, 3)
+    backup = Daemon("backup", "eth1", 0, None, None, None, None)
+    assert render.render_settings(Timeouts(900, 0, 300), [backup, master]).splitlines() == [
+        "--set 900 0 300",
+        "--start-daemon master --mcast-interface eth0 --syncid 7 --sync-maxlen 1400 --mcast-group ff02::81 --mcast-port 8849 --mcast-ttl 3",
+        "--start-daemon backup --mcast-interface eth1 --syncid 0",
+    ]
+    assert render.render_settings(None, []) == ""
+    assert render.daemon_command("--stop-daemon", master) == "--stop-daemon master"

@@ -2,7 +2,7 @@
 
 import pytest
 from ansible.module_utils.lvsdr import sysctl
-from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.errors import LvsError, Problems
 
 
 @pytest.fixture(autouse=True)
@@ -52,16 +52,32 @@ def test_what_cannot_be_written_is_said():
         sysctl.write("net/ipv4/vs", 1)
 
 
+def differing(wanted):
+    """(what differs, the problems) of settings under net/ipv4/vs."""
+    problems = Problems()
+    return sysctl.differing("net/ipv4/vs/", wanted, "sysctls", problems), problems.found
+
+
 def test_differing():
     wanted = {"sync_threshold": "3 50", "sync_ports": 2, "conntrack": True}
-    assert sysctl.differing("net/ipv4/vs/", wanted) == {"conntrack": ("0", "1"), "sync_ports": ("1", "2")}
-    assert sysctl.differing("net/ipv4/vs/", {"conntrack": False, "sync_ports": "1", "sync_threshold": " 3  50 "}) == {}
-    assert sysctl.differing("net/ipv4/vs/", {}) == {}
+    assert differing(wanted) == ({"conntrack": ("0", "1"), "sync_ports": ("1", "2")}, [])
+    assert differing({"conntrack": False, "sync_ports": "1", "sync_threshold": " 3  50 "}) == ({}, [])
+    assert differing({}) == differing(None) == ({}, [])
     # Twice the same number is another setting than the number.
-    assert sysctl.differing("net/ipv4/vs/", {"sync_threshold": "3"}) == {"sync_threshold": ("3\t50", "3")}
+    assert differing({"sync_threshold": "3"}) == ({"sync_threshold": ("3\t50", "3")}, [])
 
 
-def test_all_unknown_names_are_told_at_once_and_nothing_is_written(proc):
-    with pytest.raises(LvsError, match="no setting net/ipv4/vs/a, net/ipv4/vs/b: see that"):
-        sysctl.differing("net/ipv4/vs/", {"b": 1, "conntrack": 1, "a": 1})
+def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(proc):
+    found, problems = differing({"b": 1, "conntrack": 1, "../ipv4/x": 1, "sync_ports": [1], "sync_threshold": " "})
+    assert found == {"conntrack": ("0", "1")}
+    assert problems == [
+        "sysctls.../ipv4/x: this kernel has no setting net/ipv4/vs/../ipv4/x; see that the name is right",
+        "sysctls.b: this kernel has no setting net/ipv4/vs/b; see that the name is right",
+        "sysctls.sync_ports: [1] is neither a number nor text",
+        "sysctls.sync_threshold: ' ' is neither a number nor text",
+    ]
     assert (proc / "conntrack").read_text() == "0\n"
+
+
+def test_exists():
+    assert sysctl.exists("net/ipv4/vs/") and not sysctl.exists("net/ipv4/none/")

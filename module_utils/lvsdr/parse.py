@@ -1,0 +1,192 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From what ``ipvsadm -Sn`` prints, or a script of ipvsadm commands that builds a table, to the words of ipvs_table's options. Pure.
+
+The other way round is render.py. Options are those of ipvsadm 1.31 (ipvsadm(8)); popt takes a value as the next word, after ``=`` or, with
+a short option, without a blank.
+"""
+
+import re
+
+from .errors import Problems
+from .model import options_as_dict, read_daemons, read_services, read_timeouts, wanted_as_dict
+from .render import CHECKSUM_OPTIONS, DAEMON_OPTIONS, FORWARD_OPTIONS, PROTOCOL_OPTIONS
+
+# What a line begins with: its kind, or None for a command that leaves nothing in the table.
+COMMANDS = {
+    "-A": "service", "--add-service": "service", "-a": "destination", "--add-server": "destination", "--set": "timeouts",
+    "--start-daemon": "daemon", "-C": None, "--clear": None,
+}  # fmt: skip
+LONG = {
+    "--tcp-service": "-t", "--udp-service": "-u", "--fwmark-service": "-f", "--ipv6": "-6", "--scheduler": "-s", "--sched-flags": "-b",
+    "--persistent": "-p", "--netmask": "-M", "--real-server": "-r", "--gatewaying": "-g", "--ipip": "-i", "--masquerading": "-m",
+    "--weight": "-w", "--u-threshold": "-x", "--l-threshold": "-y", "--ops": "-o",
+}  # fmt: skip
+NAMED = {**{option: protocol for protocol, option in PROTOCOL_OPTIONS.items()}, "-f": "fwmark"}
+FORWARDS = {option: forward for forward, option in FORWARD_OPTIONS.items()}
+CHECKSUMS = {option: checksum for checksum, option in CHECKSUM_OPTIONS.items()}
+# Options without a value. That of -p may be left out.
+BARE = {"-6", "-o", *FORWARDS, *CHECKSUMS}
+OPTIONS = {
+    "service": {*NAMED, "-6", "-s", "-b", "-p", "-M", "-o", "--pe"},
+    "destination": {*NAMED, "-6", "-r", "-w", "-x", "-y", *FORWARDS, "--tun-type", "--tun-port", *CHECKSUMS},
+    "daemon": set(DAEMON_OPTIONS),
+    "timeouts": set(),
+}
+DAEMON_FIELDS = dict(zip(DAEMON_OPTIONS, ("interface", "id", "maxlen", "group", "port", "ttl")))
+
+
+def parse(text):
+    """``{"services": [...]}``, with ``timeouts`` and ``sync_daemons`` where the text sets them; LvsError with every line that is wrong."""
+    problems = Problems()
+    # Key of a service, as written, to (line, what it says), and what stands in each line, to name it in errors.
+    services, where = {}, {}
+    timeouts, daemons = None, []
+    for number, line in enumerate(str(text).splitlines(), 1):
+        words = line.split("#")[0].split()
+        if words and re.fullmatch(r"(\S*/)?ipvsadm", words[0]):
+            words = words[1:]
+        if not words:
+            continue
+        path = "line %d" % number
+        kind = COMMANDS.get(words[0], "")
+        if kind == "":
+            problems.add(path, "%s adds nothing to a table; -A, -a, --set and --start-daemon do" % words[0])
+        elif kind is not None:
+            options, plain = _options(words[1:], kind, path, problems)
+            if kind == "timeouts":
+                timeouts = _timeouts(plain, path, problems)
+            elif kind == "daemon":
+                daemons.append({"state": plain[0] if plain else None, **{DAEMON_FIELDS[name]: value for name, value in options.items()}})
+                where["sync_daemons[%d]" % (len(daemons) - 1)] = path
+            else:
+                _entry(kind, options, plain, path, services, where, problems)
+    inner = Problems()
+    wanted = read_services(list(services.values()), inner)
+    timeouts, daemons = read_timeouts(timeouts, inner), read_daemons(daemons, inner)
+    unread = {found.partition(": ")[0] for found in problems.found}
+    for found in inner.found:
+        place, _, rest = found.partition(": ")
+        item = re.match(r"(services\[\d+\]\.destinations\[\d+\]|services\[\d+\]|sync_daemons\[\d+\])?", place).group()
+        # Of a line that could not be read, that is enough.
+        if where.get(item) not in unread:
+            problems.add(where.get(item, "--set"), "%s: %s" % (place[len(item) :].lstrip("."), rest) if place != item else rest)
+    problems.found.sort(key=lambda found: int((re.match(r"line (\d+)", found) or [0, 0])[1]))
+    problems.raise_if_any("The text is no table of ipvsadm's")
+    out = {"services": [wanted_as_dict(one) for one in wanted.values()]}
+    if timeouts is not None:
+        out["timeouts"] = {name: value for name, value in options_as_dict(timeouts).items() if value}
+    if daemons:
+        out["sync_daemons"] = [options_as_dict(daemon) for daemon in daemons.values()]
+    return out
+
+
+def _options(words, kind, path, problems):
+    """({option: value, True for one without}, the words that are no option's)."""
+    options, plain, words = {}, [], list(words)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            plain.append(word)
+            continue
+        option, glued, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
+        option = LONG.get(option, option)
+        if option not in OPTIONS[kind]:
+            problems.add(path, "option %s does not belong there" % word)
+            continue
+        if option in BARE:
+            value = True
+        elif not glued:
+            follows = bool(words) and not words[0].startswith("-")
+            if follows:
+                value = words.pop(0)
+            elif option == "-p":
+                value = "300"
+            else:
+                problems.add(path, "option %s has no value" % word)
+                continue
+        if option in options:
+            problems.add(path, "option %s stands there twice" % word)
+        options[option] = value
+    return options, plain
+
+
+def _timeouts(words, path, problems):
+    if len(words) != 3:
+        problems.add(path, "--set takes three numbers: tcp, tcpfin and udp")
+        return None
+    # Zero keeps what is.
+    return {name: value for name, value in zip(("tcp", "tcp_fin", "udp"), words) if value != "0"}
+
+
+def _entry(kind, options, plain, path, services, where, problems):
+    """Adds a service or destination to services: the words of its service's name to a dict of options."""
+    named = [option for option in options if option in NAMED]
+    if len(named) != 1 or plain:
+        problems.add(path, "%s can't be read; a line names one service, and nothing but options follows" % " ".join(plain or ["it"]))
+        return
+    key = (named[0], options[named[0]], "-6" in options)
+    if kind == "service":
+        index = len(services)
+        if key in services:
+            problems.add(path, "the service is added a second time")
+            return
+        services[key] = _service(named[0], options, path, problems)
+        where["services[%d]" % index] = path
+    elif key not in services:
+        problems.add(path, "there is no service %s %s before this line; add it with -A" % key[:2])
+    else:
+        service, index = services[key], list(services).index(key)
+        where["services[%d].destinations[%d]" % (index, len(service["destinations"]))] = path
+        service["destinations"].append(_destination(service, options, path, problems))
+
+
+def _split(endpoint, path, problems):
+    """(address, port or None) of ``198.51.100.100:80`` or ``[2001:db8::1]:80``."""
+    found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::(\d+))?", endpoint) or re.fullmatch(r"([0-9.]+)(?::(\d+))?", endpoint)
+    if not found:
+        problems.add(path, "%s is no address and port; `ipvsadm -Sn` prints them as numbers" % endpoint)
+        return endpoint, None
+    return found.groups()
+
+
+def _service(option, options, path, problems):
+    out = {"destinations": []}
+    if option == "-f":
+        out["firewall_mark"] = options["-f"]
+        if "-6" in options:
+            out["family"] = "ipv6"
+    else:
+        address, port = _split(options[option], path, problems)
+        out.update(address=address, port=port or "0", protocol=NAMED[option])
+    if "-s" in options:
+        out["scheduler"] = options["-s"]
+    if "-b" in options:
+        out["scheduler_flags"] = options["-b"].split(",")
+    if "-o" in options:
+        out["one_packet"] = True
+    if "-p" in options:
+        out["persistence"] = {"timeout": options["-p"]}
+        for name, word in (("netmask", "-M"), ("engine", "--pe")):
+            if word in options:
+                out["persistence"][name] = options[word]
+    return out
+
+
+def _destination(service, options, path, problems):
+    address, port = _split(options.get("-r", ""), path, problems)
+    forwards = [FORWARDS[option] for option in FORWARDS if option in options]
+    if len(forwards) > 1:
+        problems.add(path, "more than one forwarding method: %s" % ", ".join(forwards))
+    out = {"address": address, "forward": forwards[0] if forwards else "dr"}
+    # Only NAT has a port of its own; for the others ipvsadm takes the service's, whatever is written.
+    if out["forward"] == "nat" and port is not None:
+        out["port"] = port
+    for name, word in (("weight", "-w"), ("upper_threshold", "-x"), ("lower_threshold", "-y")):
+        if word in options:
+            out[name] = options[word]
+    tunnel = {name: options[word] for name, word in (("type", "--tun-type"), ("port", "--tun-port")) if word in options}
+    tunnel.update({"checksum": CHECKSUMS[word] for word in CHECKSUMS if word in options})
+    if tunnel:
+        out["tunnel"] = tunnel
+    return out
