@@ -55,7 +55,7 @@ def parse(text):
         elif kind is not None:
             options, plain = _options(words[1:], kind, path, problems)
             if kind == "timeouts":
-                timeouts = _timeouts(plain, path, problems)
+                timeouts, where["timeouts"] = _timeouts(plain, path, problems), path
             elif kind == "daemon":
                 daemons.append({"state": plain[0] if plain else None, **{DAEMON_FIELDS[name]: value for name, value in options.items()}})
                 where["sync_daemons[%d]" % (len(daemons) - 1)] = path
@@ -67,10 +67,10 @@ def parse(text):
     unread = {found.partition(": ")[0] for found in problems.found}
     for found in inner.found:
         place, _, rest = found.partition(": ")
-        item = re.match(r"(services\[\d+\]\.destinations\[\d+\]|services\[\d+\]|sync_daemons\[\d+\])?", place).group()
+        item = re.match(r"(services\[\d+\]\.destinations\[\d+\]|services\[\d+\]|sync_daemons\[\d+\]|timeouts)", place).group()
         # Of a line that could not be read, that is enough.
-        if where.get(item) not in unread:
-            problems.add(where.get(item, "--set"), "%s: %s" % (place[len(item) :].lstrip("."), rest) if place != item else rest)
+        if where[item] not in unread:
+            problems.add(where[item], "%s: %s" % (place[len(item) :].lstrip("."), rest) if place != item else rest)
     problems.found.sort(key=lambda found: int((re.match(r"line (\d+)", found) or [0, 0])[1]))
     problems.raise_if_any("The text is no table of ipvsadm's")
     out = {"services": [wanted_as_dict(one) for one in wanted.values()]}
@@ -97,11 +97,11 @@ def _options(words, kind, path, problems):
         if option in BARE:
             value = True
         elif not glued:
-            follows = bool(words) and not words[0].startswith("-")
-            if follows:
-                value = words.pop(0)
-            elif option == "-p":
+            # popt's rules: whatever follows is the value, but the one that may be left out begins with no dash.
+            if option == "-p" and (not words or words[0].startswith("-")):
                 value = "300"
+            elif words:
+                value = words.pop(0)
             else:
                 problems.add(path, "option %s has no value" % word)
                 continue
@@ -153,7 +153,9 @@ def _split(endpoint, path, problems):
 def _service(option, options, path, problems):
     out = {"destinations": []}
     if option == "-f":
-        out["firewall_mark"] = options["-f"]
+        # ipvsadm prints it as a signed number.
+        negative = re.fullmatch(r"-(\d{1,10})", options["-f"])
+        out["firewall_mark"] = str((1 << 32) - int(negative[1])) if negative else options["-f"]
         if "-6" in options:
             out["family"] = "ipv6"
     else:

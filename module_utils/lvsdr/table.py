@@ -149,8 +149,9 @@ def _apply(ipvs, now, look):
             if lost:
                 # Nobody knows the kernel's answers, but what it did is not planned any more.
                 done += _without(operations, now.operations)
-            # The same request again would fail the same way: then it is no race but the kernel's answer.
-            if lost or not set(failed).intersection(op for op in now.operations if op.verb != "zero-counters"):
+            # Where all that is left failed just now, it would fail the same way: that is no race but the kernel's answer.
+            left = {operation for operation in now.operations if operation.verb != "zero-counters"}
+            if lost or not left or left - set(failed):
                 continue
         if lost:
             raise LvsError("The kernel's answers were lost, twice", "see what else burdens this director, and run again", **_account(done, []))

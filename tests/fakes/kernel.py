@@ -349,8 +349,8 @@ def pack_stats(stats):
         attribute(kind, struct.pack("=Q", value) if kind in (4, 5) else struct.pack("=I", value & 0xFFFFFFFF))
         for kind, value in enumerate(stats, 1)
     )
-    # Where a u64 must lie on a multiple of 8 there is a pad attribute in front.
-    return small, b"".join(attribute(11, b"") + attribute(kind, struct.pack("=Q", value)) for kind, value in enumerate(stats, 1))
+    # Machines on which a u64 must lie on a multiple of 8 have a pad attribute in front; x86 and ARM have none.
+    return small, b"".join(attribute(kind, struct.pack("=Q", value)) for kind, value in enumerate(stats, 1))
 
 
 def pack_service(service):

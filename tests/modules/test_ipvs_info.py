@@ -206,3 +206,29 @@ def test_what_stands_in_the_way_is_said(there, run, trouble, words):
     setattr(there, trouble, True)
     result = run()
     assert result["failed"] and words in result["msg"]
+
+
+def test_drift(full, run):
+    declared = [
+        {"address": VIP, "port": 80, "scheduler": "mh", "scheduler_flags": ["mh-port"],
+         "persistence": {"timeout": 300, "netmask": "255.255.255.0"},
+         "destinations": [{"address": ONE, "weight": 10}, {"address": TWO, "weight": 0, "upper_threshold": 9, "lower_threshold": 8}]},
+    ]  # fmt: skip
+    assert run(services=declared, counters=False)["drift"] == []
+    # A health check may have the weight where it is.
+    declared[0]["destinations"][1].update(weight=7, health_checked=True)
+    assert run(services=declared)["drift"] == []
+    declared[0].update(scheduler="sh", scheduler_flags=[])
+    declared[0]["destinations"].pop(0)
+    assert run(services=declared)["drift"] == [
+        "ipvsadm -E -t 198.51.100.100:80 -s sh -p 300 -M 255.255.255.0  # keeps connections",
+        "ipvsadm -d -t 198.51.100.100:80 -r 198.51.100.9:80  # cuts 3 active connections",
+    ]
+    assert len(run(services=declared, state="merged")["drift"]) == 1
+    assert "drift" not in run()
+    assert len(run(services=[], state="overridden")["drift"]) == 3
+
+
+def test_what_is_declared_wrongly_is_named(full, run):
+    result = run(services=[{"address": VIP, "port": 80, "scheduler": "fast"}])
+    assert result["failed"] and result["problems"][0].startswith("services[0].scheduler: ")

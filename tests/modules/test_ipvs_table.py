@@ -637,3 +637,192 @@ def test_an_unknown_sysctl_stops_all(there, run, proc):
 def test_limits_hold_before_sysctls_are_written(there, run, proc):
     assert run([web()], allow=["change"], sysctls={"conntrack": 1})["failed"]
     assert (proc / "conntrack").read_text() == "0\n"
+
+
+def test_timeouts(there, run):
+    told = run(timeouts={"tcp": 3600, "udp": "60"}, check=True)
+    assert there.timeouts == [900, 120, 300] and there.changes == []
+    done = run(timeouts={"tcp": 3600, "udp": "60"})
+    assert there.timeouts == [3600, 120, 60]
+    assert told == {**done, "invocation": told["invocation"]}
+    assert done["operations"] == ["ipvsadm --set 3600 120 60  # keeps connections"]
+    assert done["timeouts"] == {
+        "before": {"tcp": 900, "tcp_fin": 120, "udp": 300},
+        "after": {"tcp": 3600, "tcp_fin": 120, "udp": 60},
+    }
+    assert (done["diff"]["before"], done["diff"]["after"]) == ("--set 900 120 300\n", "--set 3600 120 60\n")
+    assert not run(timeouts={"tcp": 3600})["changed"] and there.changes == []
+    assert not run(timeouts={})["changed"] and "timeouts" not in run()
+
+
+MASTER = {"state": "master", "interface": "eth0", "id": 7}
+BACKUP = {"state": "backup", "interface": "eth1", "id": 7, "maxlen": 2048, "group": "ff02::81", "port": 8849, "ttl": 5}
+
+
+def test_sync_daemons(there, run):
+    told = run(sync_daemons=[MASTER, BACKUP], check=True)
+    assert there.daemons == []
+    done = run(sync_daemons=[MASTER, BACKUP])
+    assert told["operations"] == done["operations"]
+    assert [daemon[:3] for daemon in there.daemons] == [(1, "eth0", 7), (2, "eth1", 7)]
+    again = run(sync_daemons=[BACKUP, MASTER])
+    assert not again["changed"] and again["diff"]["before"] == again["diff"]["after"]
+    gathered = run(state="gathered")["gathered"]["sync_daemons"]
+    assert gathered == [{**MASTER, "maxlen": 1472, "group": "224.0.0.81", "port": 8848, "ttl": 1}, BACKUP]
+    assert not run(sync_daemons=gathered)["changed"]
+    # Nothing is said of them, and nothing happens to them.
+    assert not run()["changed"]
+    changed = run(sync_daemons=[{**MASTER, "id": 8}])
+    assert actions(changed) == ["--stop-daemon", "--stop-daemon", "--start-daemon"]
+    assert [daemon[:3] for daemon in there.daemons] == [(1, "eth0", 8)]
+    run(sync_daemons=[])
+    assert there.daemons == []
+
+
+@pytest.mark.parametrize(
+    ("daemon", "words"),
+    [
+        ({**MASTER, "interface": "eth9"}, "Adding sync daemon master failed (ENODEV): there is no interface eth9; name one of"),
+        ({**MASTER, "interface": "bare0"}, "(EADDRNOTAVAIL): interface bare0 has no address of the group's family; give it one"),
+    ],
+)
+def test_a_daemon_that_the_kernel_refuses(there, run, daemon, words):
+    result = run([web()], sync_daemons=[daemon])
+    assert result["failed"] and words in result["msg"]
+    assert (len(result["applied"]), len(result["not_applied"])) == (1, 1)
+
+
+def test_a_daemon_that_someone_else_started(there, run):
+    there.before_apply = [lambda fake: fake.daemons.append((1, "eth1", 9, {}))]
+    result = run(sync_daemons=[MASTER])
+    assert actions(result) == ["--stop-daemon", "--start-daemon"] and [daemon[:3] for daemon in there.daemons] == [(1, "eth0", 7)]
+    assert result["sync_daemons"]["after"] == [MASTER]
+
+
+def test_zero_counters(there, run):
+    service = filled(there)
+    service.stats = service.destinations[ONE + ":80"].stats = there.services["fwmark 7"].stats = (5,) * 10
+    declared = [web({"address": ONE, "weight": 5}, {"address": TWO}, scheduler="rr")]
+    assert run(declared, state="merged", zero_counters=True, check=True)["changed"] and there.changes == []
+    assert run(declared, state="merged", zero_counters=True)["operations"] == ["ipvsadm -Z -t 198.51.100.100:80  # keeps connections"]
+    assert service.stats == service.destinations[ONE + ":80"].stats == (0,) * 10
+    assert there.services["fwmark 7"].stats == (5,) * 10, "nobody asked for that"
+    assert run(zero_counters=True)["operations"] == ["ipvsadm -Z  # keeps connections"]
+    assert there.services["fwmark 7"].stats == (0,) * 10
+
+
+BAD_SETTINGS = [
+    ({"timeouts": 5}, ["timeouts"]),
+    ({"timeouts": {"tcp": 0, "tcp_fin": 2147484, "udp": "x", "icmp": 1}}, ["timeouts.icmp", "timeouts.tcp", "timeouts.tcp_fin", "timeouts.udp"]),
+    ({"sync_daemons": MASTER}, ["sync_daemons"]),
+    ({"sync_daemons": ["master"]}, ["sync_daemons[0]"]),
+    ({"sync_daemons": [MASTER, MASTER]}, ["sync_daemons[1].state"]),
+    ({"sync_daemons": [{}]}, ["sync_daemons[0].interface", "sync_daemons[0].state"]),
+    ({"sync_daemons": [{**MASTER, "interface": "a name too long for it"}]}, ["sync_daemons[0].interface"]),
+    ({"sync_daemons": [{**MASTER, "id": 256, "maxlen": 0, "port": 0, "ttl": 256}]}, [
+        "sync_daemons[0].id", "sync_daemons[0].maxlen", "sync_daemons[0].port", "sync_daemons[0].ttl"]),
+    ({"sync_daemons": [{**BACKUP, "maxlen": 1023}]}, ["sync_daemons[0].maxlen"]),
+    ({"sync_daemons": [{**MASTER, "group": "198.51.100.1"}]}, ["sync_daemons[0].group"]),
+    ({"sync_daemons": [{**MASTER, "syncid": 5}]}, ["sync_daemons[0].syncid"]),
+    # The kernel has either.
+    ({"sync_daemons": [MASTER], "services": [web({"address": ONE6, "forward": "tunnel"})]}, ["sync_daemons"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "where"), BAD_SETTINGS, ids=[json.dumps(options)[:60] for options, _where in BAD_SETTINGS])
+def test_a_wrong_setting_is_named_by_its_path(there, run, options, where):
+    result = run(**options)
+    assert result["failed"] and paths(result) == where and there.changes == []
+
+
+def test_answers_that_are_lost(there, run):
+    filled(there)
+    declared = [web({"address": ONE}, {"address": THREE})]
+    there.lost_answers = 1
+    result = run(declared)
+    assert result["changed"] and [d.split(":")[0] for d in held(there)[WEB]] == [ONE, THREE]
+    assert sorted(actions(result)) == ["-D", "-E", "-a", "-d", "-e"], "what was done is known from the table"
+    assert not run(declared)["changed"] and there.open_sockets == 0
+
+
+def test_answers_that_are_lost_twice(there, run):
+    there.lost_answers = 2
+    there.before_apply = [lambda fake: None, lambda fake: None]
+    result = run([web()], zero_counters=True)
+    assert result["failed"] and "answers were lost, twice: see what else burdens this director" in result["msg"]
+    assert result["changed"] and result["applied"] == ["ipvsadm -A -t 198.51.100.100:80 -s wlc  # keeps connections"]
+
+
+def test_a_race_that_leads_beyond_the_limits_says_what_was_done(there, run):
+    def other(fake):
+        fake.destination(fake.service("tcp", VIP, 80, scheduler="rr"), TWO, connections=(9, 0, 0))
+
+    there.before_apply = [other]
+    result = run([web({"address": ONE})], max_cut_connections=0)
+    assert result["failed"] and "would cut 9 active connections" in result["msg"]
+    assert result["changed"] and len(result["applied"]) == 1 and ONE in result["applied"][0]
+
+
+def test_the_result_after_a_race_is_what_the_kernel_holds(there, run):
+    def other(fake):
+        fake.destination(fake.service("tcp", VIP, 80, scheduler="rr"), THREE)
+
+    there.before_apply = [other]
+    result = run([web({"address": ONE})], state="merged")
+    assert result["after"] == run(state="gathered")["gathered"]["services"]
+    assert [item["address"] for item in result["after"][0]["destinations"]] == [ONE, THREE]
+
+
+def test_before_and_after_hold_what_the_plan_concerns(there, run):
+    filled(there)
+    result = run([web(port=8080)], state="merged")
+    assert not result["changed"]
+    result = run([web(port=8080, scheduler="rr")], state="merged")
+    assert [service["port"] for service in result["before"]] == [service["port"] for service in result["after"]] == [8080]
+    assert result["diff"]["before"].count("-A ") == 1
+    # And what was there can be declared again.
+    run(result["before"], state="merged")
+    assert there.services["tcp 198.51.100.100:8080"].scheduler == "wlc"
+    assert run(state="gathered", services=[web()])["gathered"]["services"], "what is declared plays no role there"
+
+
+def test_without_diff_mode_no_text_is_made(there, run):
+    assert "diff" not in run([web()], _ansible_diff=False)
+
+
+TEXT = """\
+-A -t 198.51.100.100:80 -s mh -p 300 -M 255.255.255.0 -b mh-port
+-a -t 198.51.100.100:80 -r 198.51.100.21:80 -g -w 5
+--set 900 0 0
+--start-daemon master --mcast-interface eth0 --syncid 7
+"""
+
+
+def test_parsed_and_rendered_need_no_kernel(run, monkeypatch):
+    monkeypatch.setattr(kernel, "connect", None)
+    found = run(state="parsed", running_config=TEXT)
+    assert found["parsed"]["services"][0]["destinations"] == [{"address": ONE, "forward": "dr", "weight": 5}]
+    assert run(state="rendered", **found["parsed"])["rendered"] == TEXT
+    assert found["inventory"]["all"]["vars"]["virtual_services"][0]["addresses"] == [VIP]
+    assert found["not_in_inventory"] == [] and not found["changed"]
+
+
+def test_what_can_not_be_rendered_or_parsed(run):
+    result = run([web({"address": ONE, "forward": "local"}), web(port=0)], state="rendered")
+    assert result["failed"] and paths(result) == ["services[0].destinations[0].forward", "services[1].port"]
+    result = run(state="parsed", running_config="-A -t x\n-B")
+    assert result["failed"] and paths(result) == ["line 1", "line 2"]
+    assert "running_config" in run(state="parsed")["msg"]
+
+
+def test_absent_services_are_not_rendered_and_checked_ones_have_their_weight(run):
+    declared = [web({"address": ONE, "weight": 7, "health_checked": True}), web(port=81, state="absent")]
+    assert run(declared, state="rendered")["rendered"] == (
+        "-A -t 198.51.100.100:80 -s wlc\n-a -t 198.51.100.100:80 -r 198.51.100.21:80 -g -w 7\n"
+    )
+
+
+def test_a_change_to_local_is_seen_in_the_diff(there, run):
+    run([web({"address": ONE})])
+    diff = run([web({"address": ONE, "forward": "local"})])["diff"]
+    assert "-g" in diff["before"] and "--local" in diff["after"]

@@ -1,0 +1,184 @@
+"""From ipvsadm's text to the options, back again, and on to an inventory. tests/kernel does it with ipvsadm itself."""
+
+import pytest
+from ansible.module_utils.lvsdr import adopt, model, render, resolve
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.model import Daemon, Entry, Timeouts
+from ansible.module_utils.lvsdr.parse import parse
+from fakes.tables import tables
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+some = settings(max_examples=200, deadline=None)
+
+
+def plain(table):
+    return {key: Entry(entry.service, entry.destinations, {}) for key, entry in table.items()}
+
+
+@some
+@given(tables())
+def test_rendered_and_parsed_is_the_same_table(table):
+    wanted = model.read_services(parse(render.render(table))["services"])
+    assert {key: Entry(one.service, one.destinations, {}) for key, one in wanted.items()} == plain(table)
+
+
+DAEMONS = st.builds(
+    Daemon,
+    st.just("master"),
+    st.sampled_from(["eth0", "bond0.100", "a-b_c"]),
+    st.integers(0, 255),
+    st.sampled_from([None, 1024, 65487]),
+    st.sampled_from([None, "224.0.0.81", "ff02::81"]),
+    st.sampled_from([None, 1, 65535]),
+    st.sampled_from([None, 1, 255]),
+)
+
+
+@some
+@given(st.lists(DAEMONS, max_size=1), DAEMONS, st.tuples(*[st.sampled_from([0, 1, model.MAX_TIMEOUT])] * 3))
+def test_settings_are_the_same_too(masters, other, timeouts):
+    daemons = [*masters, other._replace(state="backup")]
+    found = parse(render.render_settings(Timeouts(*timeouts), daemons))
+    assert found["sync_daemons"] == [model.options_as_dict(daemon) for daemon in daemons]
+    assert found["timeouts"] == {name: value for name, value in zip(Timeouts._fields, timeouts) if value}
+
+
+def test_a_script_is_read_as_well():
+    found = parse("""
+        # the web
+        /sbin/ipvsadm -C
+        ipvsadm --add-service --tcp-service 198.51.100.100:80 --scheduler=wrr --persistent -M 255.255.255.0  # sticky
+        ipvsadm -a -t 198.51.100.100:80 -r 192.0.2.21 -w5
+        ipvsadm --add-server -t 198.51.100.100:80 --real-server 192.0.2.22:8080 --ipip
+        ipvsadm -a -t 198.51.100.100:80 -m -r 192.0.2.23:8080 --weight=7 -x 9 -y 8
+        ipvsadm --set 3600 0 0
+    """)
+    assert found == {
+        "services": [
+            {
+                "address": "198.51.100.100",
+                "protocol": "tcp",
+                "port": 80,
+                "scheduler": "wrr",
+                "persistence": {"timeout": 300, "netmask": "255.255.255.0"},
+                "destinations": [
+                    {"address": "192.0.2.21", "forward": "dr", "weight": 5},
+                    # ipvsadm takes the service's port for all but NAT.
+                    {"address": "192.0.2.22", "forward": "tunnel", "weight": 1},
+                    {"address": "192.0.2.23", "port": 8080, "forward": "nat", "weight": 7, "upper_threshold": 9, "lower_threshold": 8},
+                ],
+            }
+        ],
+        "timeouts": {"tcp": 3600},
+    }
+
+
+def test_ipvsadm_prints_a_large_mark_as_a_negative_number():
+    assert parse("-A -f -1 -6 -s fo")["services"][0]["firewall_mark"] == 4294967295
+
+
+def test_nothing_is_an_empty_table():
+    assert parse("") == parse("\n\n# nothing\n-C\n") == {"services": []}
+
+
+BAD = {
+    "-A -t www.example.com:http": "line 1: www.example.com:http is no address and port; `ipvsadm -Sn` prints them as numbers",
+    "-A -t 198.51.100.100": "line 1: port: port 0 stands for every port and works only with persistence; add it, or name a port",
+    "-A -t 198.51.100.300:80": "line 1: address: '198.51.100.300' is not an IPv4 or IPv6 host address",
+    "-A -t 198.51.100.100:80 -s fast": "line 1: scheduler: unknown value 'fast'; one of %s is possible" % ", ".join(model.SCHEDULERS),
+    "-A -t 198.51.100.100:80 -w 5": "line 1: option -w does not belong there",
+    "-A -t 198.51.100.100:80 -s rr -s wrr": "line 1: option -s stands there twice",
+    "-A -t": "line 1: option -t has no value",
+    "-A -s rr": "line 1: it can't be read; a line names one service, and nothing but options follows",
+    "-A -t 198.51.100.100:80 80": "line 1: 80 can't be read; a line names one service, and nothing but options follows",
+    "-a -t 198.51.100.100:80 -r 192.0.2.1": "line 1: there is no service -t 198.51.100.100:80 before this line; add it with -A",
+    "-D -t 198.51.100.100:80": "line 1: -D adds nothing to a table; -A, -a, --set and --start-daemon do",
+    "TCP  198.51.100.100:80 wlc": "line 1: TCP adds nothing to a table; -A, -a, --set and --start-daemon do",
+    "--set 1 2": "line 1: --set takes three numbers: tcp, tcpfin and udp",
+    "--set 1 2 x": "line 1: udp: 'x' is not a whole number",
+    "--start-daemon both --mcast-interface eth0": "line 1: state: unknown value 'both'; one of master, backup is possible",
+    "-A -f 5\n-A -f 5": "line 2: the service is added a second time",
+    "-A -f 5\n-a -f 5 -r 192.0.2.1 -w -1": "line 2: weight: -1 is out of range; 0 to 2147483647 are possible",
+    "-A -f 5\n-a -f 5 -r 192.0.2.1 -w": "line 2: option -w has no value",
+    "-A -f 5\n-a -f 5 -r 192.0.2.1:0 -g -i": "line 2: more than one forwarding method: dr, tunnel",
+    "-A -f 5\n-a -f 5 -r 192.0.2.1:0\n-a -f 5 -r 192.0.2.1:0": (
+        "line 3: destination 192.0.2.1:0 stands in this service twice; remove one"
+    ),
+    "-A -f 5\n\n-a -f 5 -r 192.0.2.1:0 -w 9999999999": "line 3: weight: 9999999999 is out of range; 0 to 2147483647 are possible",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_a_wrong_line_is_named(text):
+    with pytest.raises(LvsError) as caught:
+        parse(text)
+    assert BAD[text] in caught.value.details["problems"]
+
+
+def test_all_wrong_lines_are_named_in_their_order():
+    with pytest.raises(LvsError) as caught:
+        parse("\n".join(BAD))
+    numbers = [int(line.split()[1].rstrip(":")) for line in caught.value.details["problems"] if line.startswith("line ")]
+    assert numbers == sorted(numbers) and len(set(numbers)) > 15
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(sorted({word for text in BAD for word in text.split()})), max_size=9).map(" ".join))
+def test_no_text_gives_another_error_than_ours(text):
+    try:
+        parse(text)
+    except LvsError as error:
+        assert error.details["problems"]
+
+
+def as_inventory(found):
+    """An inventory of adopt's as resolve takes it."""
+    return {"groups": {name: list(group["hosts"]) for name, group in found["all"]["children"].items()}, "hosts": found["all"]["hosts"]}
+
+
+@some
+@given(tables())
+def test_an_inventory_makes_the_same_table(table):
+    services = [model.service_as_dict(entry) for entry in table.values()]
+    found, notes = adopt.inventory(services)
+    declared = found["all"]["vars"]["virtual_services"]
+    # Whatever is not in the inventory is in the notes.
+    left_out = {note.split(" is left out")[0] for note in notes}
+    assert len(declared) + len(notes) == len(services) and len(left_out) == len(notes)
+    if declared:
+        made = model.read_services(resolve.tables(resolve.resolve(declared, as_inventory(found))))
+        expected = model.read_services([s for s in services if name_of(s) not in left_out])
+        assert made == expected
+
+
+def name_of(service):
+    (wanted,) = model.read_services([service]).values()
+    return model.service_name(model.service_key(wanted.service))
+
+
+def test_why_a_service_is_left_out():
+    one, two = {"address": "192.0.2.21", "weight": 5}, {"address": "192.0.2.22"}
+    services = [
+        {"address": "198.51.100.100", "port": 80, "destinations": [one, two]},
+        {"address": "198.51.100.100", "port": 443, "destinations": [one, two]},
+        {"firewall_mark": 5, "destinations": [one]},
+        {"address": "198.51.100.100", "port": 1},
+        {"address": "198.51.100.100", "port": 2, "destinations": [{**one, "weight": 6}]},
+        {"address": "198.51.100.100", "port": 3, "destinations": [one, {**two, "forward": "nat"}]},
+        {"address": "198.51.100.100", "port": 4, "destinations": [{**one, "upper_threshold": 5}]},
+        {"address": "198.51.100.100", "port": 5, "destinations": [{**one, "forward": "tunnel", "tunnel": {"type": "gre"}}]},
+        {"address": "198.51.100.100", "port": 6, "destinations": [{**one, "forward": "local"}]},
+    ]
+    found, notes = adopt.inventory(services)
+    assert [service["ports"] for service in found["all"]["vars"]["virtual_services"]] == [[80], [443]]
+    assert list(found["all"]["children"]) == ["directors", "servers_of_tcp_198_51_100_100_80"], "equal sets of servers are one group"
+    assert [note.split(": ", 1)[1].split("; ")[0].split(", ")[0] for note in notes] == [
+        "the table does not tell its VIPs",
+        "it has no destinations",
+        "real server 192.0.2.21 has another weight or port in a service before",
+        "an inventory has one mode for a service",
+        "thresholds can be declared with ipvs_table alone",
+        "tunnels other than IPIP of the service's own family can be declared with ipvs_table alone",
+        "an inventory has one mode for a service",
+    ]
