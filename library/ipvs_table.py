@@ -144,7 +144,8 @@ options:
         type: int
   sync_daemons:
     description:
-      - The connection sync daemons that are to run, at most one of each O(sync_daemons[].state); others are stopped. An empty list stops both.
+      - The connection sync daemons that are to run, at most one of each O(sync_daemons[].state); others are stopped. An empty list stops
+        both.
       - They are left alone unless this is given. On lvsdr's directors they are keepalived's.
       - A daemon that differs is stopped and started again; connections go on meanwhile.
     type: list
@@ -156,7 +157,7 @@ options:
         choices: [master, backup]
         required: true
       interface:
-        description: Interface on which they are sent or awaited. It needs an address of the group's family.
+        description: Interface on which they are sent or awaited. It has to be up, with an address of the group's family.
         type: str
         required: true
       id:
@@ -167,7 +168,7 @@ options:
         description: Longest message in bytes, from 1024 for a backup and 1 for a master to 65487. Fits the interface's MTU unless said.
         type: int
       group:
-        description: Multicast group, IPv4 or (link-local) IPv6. The kernel's own is 224.0.0.81.
+        description: Multicast group, IPv4 or IPv6. The kernel's own is 224.0.0.81.
         type: str
       port:
         description: UDP port, 8848 unless said.
@@ -188,7 +189,8 @@ options:
       - V(deleted) removes the named services.
       - V(gathered) only reads, and returns the table in RV(gathered) in the words of these options.
       - V(rendered) touches no kernel and returns the declared services, timeouts and daemons in RV(rendered) as text for C(ipvsadm -R).
-      - V(parsed) touches no kernel and returns what O(running_config) says in RV(parsed) in the words of these options, and as an inventory.
+      - V(parsed) touches no kernel and returns what O(running_config) says, in RV(parsed) in the words of these options, and as an
+        inventory in RV(inventory).
     type: str
     choices: [merged, replaced, overridden, deleted, gathered, rendered, parsed]
     default: replaced

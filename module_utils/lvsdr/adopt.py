@@ -4,8 +4,7 @@
 
 import re
 
-from .model import read_services, service_key, service_name, service_options
-from .resolve import DIRECTORS
+from .model import DIRECTORS, read_services, service_key, service_name, service_options
 
 
 def inventory(services):

@@ -8,7 +8,7 @@ Source of the keywords: keepalived.conf(5) of keepalived 2.2.7.
 import re
 
 from .errors import LvsError, Problems
-from .model import Reader
+from .model import Reader, read_timeouts
 from .resolve import LABEL_HINT, director_vips, host_address, is_label
 
 METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN"}
@@ -18,7 +18,8 @@ NAME = "lvsdr"
 def render(services, director, inventory, settings):
     """The text of keepalived.conf.
 
-    settings: ``interface``, ``priority`` (1 to 254), ``virtual_router_id`` (1 to 255), ``advertisement_interval`` (1 to 40 seconds);
+    settings: ``interface``, ``priority`` (1 to 254), ``virtual_router_id`` (1 to 255), ``advertisement_interval`` (1 to 40 seconds),
+    ``timeouts`` (as ipvs_table's option of that name; may be left out);
     ``authentication`` is left out on purpose (keepalived's own page says it protects nothing).
     """
     settings = _read_settings(settings, director)
@@ -30,6 +31,10 @@ def render(services, director, inventory, settings):
     vips = director_vips(services)
     if vips:
         lines.append("    lvs_sync_daemon %s %s" % (settings["interface"], NAME))
+    # ipvs_table sets them now, and keepalived at boot.
+    timeouts = [(word, value) for word, value in zip(("tcp", "tcpfin", "udp"), settings["timeouts"] or ()) if value]
+    if timeouts:
+        lines.append("    lvs_timeouts " + " ".join("%s %d" % pair for pair in timeouts))
     lines += ["}", ""]
     if vips:
         lines += _instance(vips, director, inventory, settings)
@@ -51,6 +56,7 @@ def _read_settings(settings, director):
     read = {"interface": interface}
     for name, low, high in (("priority", 1, 254), ("virtual_router_id", 1, 255), ("advertisement_interval", 1, 40)):
         read[name] = values.integer("director_" + name, None, low, high)
+    read["timeouts"] = read_timeouts(settings.get("timeouts"), problems, "director %s.director_timeouts" % director)
     problems.raise_if_any("keepalived can't be configured")
     return read
 

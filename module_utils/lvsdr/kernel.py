@@ -65,11 +65,12 @@ MEANING_FOR = {
         errno.EEXIST: ("one runs already", SOMEONE_ELSE),
         errno.ESRCH: ("none runs", SOMEONE_ELSE),
         errno.ENODEV: ("there is no interface {interface}", "name one of `ip link`, in state up"),
-        errno.EADDRNOTAVAIL: ("interface {interface} has no address of the group's family", "give it one, or choose another interface"),
-        errno.EINVAL: (
-            "the kernel takes no such daemon",
-            "no destination may be of another family than its service while one runs, and an IPv6 group must be link-local (ff02::/16)",
+        errno.ENETUNREACH: ("interface {interface} is down, or has no address of the group's family", "set it up, or choose another"),
+        errno.EADDRNOTAVAIL: (
+            "interface {interface} has no address of the group's scope",
+            "with only a link-local IPv6 address, choose a link-local group (ff02::/16)",
         ),
+        errno.EINVAL: ("the kernel takes no such daemon", "no destination may be of another family than its service while one runs"),
     },
     "timeouts": {errno.EINVAL: ("a timeout is out of range", "1 to 2147483 seconds are possible")},
 }

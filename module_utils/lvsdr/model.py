@@ -22,6 +22,8 @@ SCHEDULER_FLAGS = {"sh": ("sh-fallback", "sh-port"), "mh": ("mh-fallback", "mh-p
 PROTOCOLS = ("tcp", "udp", "sctp")
 FORWARDS = ("dr", "nat", "tunnel", "local")
 TUNNELS = ("ipip", "gue", "gre")
+# The inventory group of the directors has a fixed name.
+DIRECTORS = "directors"
 MAX_WEIGHT = 2147483647  # a u32 that the kernel takes for a signed number
 MAX_PERSISTENCE = 31 * 24 * 3600  # ipvsadm(8)'s own limit
 MAX_TIMEOUT = 2147483  # the kernel's INT_MAX / HZ, with the highest HZ there is
@@ -426,14 +428,14 @@ def read_services(data, problems=None):
 UNUSABLE = "The declared table can't be used"
 
 
-def read_timeouts(data, problems):
+def read_timeouts(data, problems, path="timeouts"):
     """``{tcp, tcp_fin, udp}`` in seconds, each left out where it stays as it is; a Timeouts, or None where nothing is said."""
     if data is None:
         return None
     if not isinstance(data, dict):
-        problems.add("timeouts", "a dictionary with tcp, tcp_fin or udp is needed, and %r is none" % (data,))
+        problems.add(path, "a dictionary with tcp, tcp_fin or udp is needed, and %r is none" % (data,))
         return None
-    reader = Reader(problems, "timeouts", data)
+    reader = Reader(problems, path, data)
     reader.known(Timeouts._fields)
     return Timeouts(*(0 if reader.get(name) is None else reader.integer(name, 1, 1, MAX_TIMEOUT, " seconds") for name in Timeouts._fields))
 

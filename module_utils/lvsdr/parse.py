@@ -188,7 +188,11 @@ def _destination(service, options, path, problems):
         if word in options:
             out[name] = options[word]
     tunnel = {name: options[word] for name, word in (("type", "--tun-type"), ("port", "--tun-port")) if word in options}
-    tunnel.update({"checksum": CHECKSUMS[word] for word in CHECKSUMS if word in options})
+    checksums = [CHECKSUMS[word] for word in CHECKSUMS if word in options]
+    if len(checksums) > 1:
+        problems.add(path, "more than one checksum: %s" % ", ".join(checksums))
+    if checksums:
+        tunnel["checksum"] = checksums[0]
     if tunnel:
         out["tunnel"] = tunnel
     return out

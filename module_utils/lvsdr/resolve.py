@@ -15,6 +15,7 @@ import re
 
 from .errors import LvsError, Problems
 from .model import (
+    DIRECTORS,
     MAX_WEIGHT,
     Reader,
     endpoint,
@@ -44,8 +45,6 @@ CHECK_FIELDS = {
     "tcp": ("type", "port", "interval", "timeout", "retries"),
     "http": ("type", "port", "interval", "timeout", "retries", "path", "status", "host"),
 }
-# The group of the directors has a fixed name.
-DIRECTORS = "directors"
 # In the place of an address that is missing, to read on with.
 STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 

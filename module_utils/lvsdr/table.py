@@ -9,7 +9,16 @@ from collections import namedtuple
 from . import kernel, sysctl
 from .errors import LvsError, Problems
 from .model import (
-    UNUSABLE, Entry, address_order, options_as_dict, read_declaration, read_services, service_as_dict, service_key, service_name, service_order,
+    UNUSABLE,
+    Entry,
+    address_order,
+    options_as_dict,
+    read_declaration,
+    read_services,
+    service_as_dict,
+    service_key,
+    service_name,
+    service_order,
 )  # fmt: skip
 from .plan import applied, applied_settings, check_limits, describe, effects, frame, plan
 from .render import render, render_settings
@@ -154,7 +163,9 @@ def _apply(ipvs, now, look):
             if lost or not left or left - set(failed):
                 continue
         if lost:
-            raise LvsError("The kernel's answers were lost, twice", "see what else burdens this director, and run again", **_account(done, []))
+            raise LvsError(
+                "The kernel's answers were lost, twice", "see what else burdens this director, and run again", **_account(done, [])
+            )
         raise LvsError(
             "\n".join(kernel.failure_sentence(operation, failure) for operation, failure in zip(failed, failures)), **_account(done, failed)
         )

@@ -155,8 +155,8 @@ class Kernel:
         self.enobufs = 0
         # How many answers to changes get lost because of that, together with all that wait behind them.
         self.lost_answers = 0
-        # Name to whether it has an address.
-        self.interfaces = {"eth0": True, "eth1": True, "bare0": False}
+        # Name to whether it is up.
+        self.interfaces = {"eth0": True, "eth1": True, "down0": False}
         # Called with the kernel, one for each send that changes the table: someone else was faster.
         self.before_apply = []
         self.rows_per_datagram = 8
@@ -306,7 +306,7 @@ class Kernel:
         if interface not in self.interfaces:
             raise Refused(errno.ENODEV)
         if not self.interfaces[interface]:
-            raise Refused(errno.EADDRNOTAVAIL)
+            raise Refused(errno.ENETUNREACH)
         longest = number(found, M_MAXLEN, "=H", 0) or 1472
         more = {M_MAXLEN: struct.pack("=H", max(longest, 1024) if state == 2 else longest)}
         if M_GROUP6 in found:

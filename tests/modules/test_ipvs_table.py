@@ -683,7 +683,7 @@ def test_sync_daemons(there, run):
     ("daemon", "words"),
     [
         ({**MASTER, "interface": "eth9"}, "Adding sync daemon master failed (ENODEV): there is no interface eth9; name one of"),
-        ({**MASTER, "interface": "bare0"}, "(EADDRNOTAVAIL): interface bare0 has no address of the group's family; give it one"),
+        ({**MASTER, "interface": "down0"}, "(ENETUNREACH): interface down0 is down, or has no address of the group's family; set it up"),
     ],
 )
 def test_a_daemon_that_the_kernel_refuses(there, run, daemon, words):
@@ -713,7 +713,8 @@ def test_zero_counters(there, run):
 
 BAD_SETTINGS = [
     ({"timeouts": 5}, ["timeouts"]),
-    ({"timeouts": {"tcp": 0, "tcp_fin": 2147484, "udp": "x", "icmp": 1}}, ["timeouts.icmp", "timeouts.tcp", "timeouts.tcp_fin", "timeouts.udp"]),
+    ({"timeouts": {"tcp": 0, "tcp_fin": 2147484, "udp": "x", "icmp": 1}}, [
+        "timeouts.icmp", "timeouts.tcp", "timeouts.tcp_fin", "timeouts.udp"]),
     ({"sync_daemons": MASTER}, ["sync_daemons"]),
     ({"sync_daemons": ["master"]}, ["sync_daemons[0]"]),
     ({"sync_daemons": [MASTER, MASTER]}, ["sync_daemons[1].state"]),

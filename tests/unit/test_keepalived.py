@@ -47,6 +47,19 @@ def test_the_golden_file():
     assert representative() == GOLDEN.read_text()
 
 
+def test_timeouts():
+    text = render(service(), settings={**SETTINGS, "timeouts": {"tcp": 3600, "udp": "60"}})
+    assert "    lvs_timeouts tcp 3600 udp 60\n" in text
+    assert "lvs_timeouts" not in render(service(), settings={**SETTINGS, "timeouts": {}})
+    with pytest.raises(LvsError) as caught:
+        render(service(), settings={**SETTINGS, "timeouts": {"tcp": 0, "fin": 1}, "priority": 0})
+    assert [line.split(": ")[0] for line in caught.value.details["problems"]] == [
+        "director director1.director_priority",
+        "director director1.director_timeouts.fin",
+        "director director1.director_timeouts.tcp",
+    ]
+
+
 def test_the_same_model_gives_the_same_text():
     """A file that differs is written anew and reloaded: the order of what is named in groups and lists is all that counts."""
     assert representative() == representative()

@@ -101,6 +101,7 @@ BAD = {
     "-A -f 5\n-A -f 5": "line 2: the service is added a second time",
     "-A -f 5\n-a -f 5 -r 192.0.2.1 -w -1": "line 2: weight: -1 is out of range; 0 to 2147483647 are possible",
     "-A -f 5\n-a -f 5 -r 192.0.2.1 -w": "line 2: option -w has no value",
+    "-A -f 5\n-a -f 5 -r 192.0.2.1:0 -i --tun-csum --tun-nocsum": "line 2: more than one checksum: none, csum",
     "-A -f 5\n-a -f 5 -r 192.0.2.1:0 -g -i": "line 2: more than one forwarding method: dr, tunnel",
     "-A -f 5\n-a -f 5 -r 192.0.2.1:0\n-a -f 5 -r 192.0.2.1:0": (
         "line 3: destination 192.0.2.1:0 stands in this service twice; remove one"

@@ -4,7 +4,15 @@ import pytest
 from ansible.module_utils.lvsdr import kernel, plan
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.model import (
-    Daemon, Declaration, Destination, Entry, Service, Timeouts, Wanted, destination_key, service_key,
+    Daemon,
+    Declaration,
+    Destination,
+    Entry,
+    Service,
+    Timeouts,
+    Wanted,
+    destination_key,
+    service_key,
 )  # fmt: skip
 from ansible.module_utils.lvsdr.plan import Operation
 from fakes.kernel import Kernel
