@@ -3,6 +3,7 @@
 """Read, plan, apply, report: what ipvs_table and ipvs_info do, with the kernel at the other end."""
 
 import errno
+import functools
 import gc
 from collections import namedtuple
 
@@ -36,6 +37,21 @@ def as_list(table):
     return [service_as_dict(table[key]) for key in sorted(table, key=service_order)]
 
 
+def _uncollected(function):
+    """Tens of thousands of tuples are made here and all stay until the end: looking for garbage among them is a fifth of the work."""
+
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        gc.disable()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            gc.enable()
+
+    return wrapper
+
+
+@_uncollected
 def converge(
     services=(), state="replaced", allow=("add", "change", "remove"), max_cut_connections=None, sysctls=None, timeouts=None,
     sync_daemons=None, zero_counters=False, check=False, diff=False,
@@ -44,15 +60,6 @@ def converge(
 
     before, after and diff hold what the plan concerns and no more: a table may have thousands of services.
     """
-    # Ten thousands of tuples are made here and all stay until the end: looking for garbage among them is a fifth of the work.
-    gc.disable()
-    try:
-        return _converge(services, state, allow, max_cut_connections, sysctls, timeouts, sync_daemons, zero_counters, check, diff)
-    finally:
-        gc.enable()
-
-
-def _converge(services, state, allow, max_cut_connections, sysctls, timeouts, sync_daemons, zero_counters, check, diff):
     problems = Problems()
     declared = read_declaration(services, timeouts, sync_daemons, problems)
     if problems.found:
@@ -76,8 +83,13 @@ def _converge(services, state, allow, max_cut_connections, sysctls, timeouts, sy
         first = last = look()
         done = first.operations
         if not check:
-            _write(settings)
-            done, last = _apply(ipvs, first, look)
+            written = _write(settings)
+            try:
+                done, last = _apply(ipvs, first, look)
+            except LvsError as error:
+                error.details["applied"] = written + error.details["applied"]
+                error.details["changed"] = bool(error.details["applied"])
+                raise
     finally:
         ipvs.close()
     return _report(declared, first, last, done, settings, diff)
@@ -121,16 +133,15 @@ def _settings_text(settings, index):
 
 
 def _write(settings):
-    """The sysctls, each read back; where one fails, LvsError says which are in force already."""
-    written = []
-    for name, (_now, value) in settings.items():
+    """The sysctls, each read back, as lines; where one fails, LvsError says which are in force already."""
+    lines = ["sysctl net.ipv4.vs.%s=%s" % (name, value) for name, (_now, value) in settings.items()]
+    for index, (name, (_now, value)) in enumerate(settings.items()):
         try:
             sysctl.write(SYSCTLS + name, value)
         except LvsError as error:
-            left = [other for other in settings if other not in written]
-            error.details.update(applied=["sysctl " + n for n in written], not_applied=["sysctl " + n for n in left], changed=bool(written))
+            error.details.update(applied=lines[:index], not_applied=lines[index:], changed=index > 0)
             raise
-        written.append(name)
+    return lines
 
 
 def _apply(ipvs, now, look):

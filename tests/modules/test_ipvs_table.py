@@ -827,3 +827,16 @@ def test_a_change_to_local_is_seen_in_the_diff(there, run):
     run([web({"address": ONE})])
     diff = run([web({"address": ONE, "forward": "local"})])["diff"]
     assert "-g" in diff["before"] and "--local" in diff["after"]
+
+
+def test_an_error_tells_of_the_sysctls_too(there, run, proc, monkeypatch):
+    there.schedulers.discard("ovf")
+    result = run([web(scheduler="ovf")], sysctls={"conntrack": 1})
+    assert result["failed"] and result["changed"] and result["applied"] == ["sysctl net.ipv4.vs.conntrack=1"]
+    # The second is refused, by the same error as in a container.
+    write = sysctl.write
+    monkeypatch.setattr(sysctl, "write", lambda name, value: write("nothing/there" if "nodest" in name else name, value))
+    result = run([web()], sysctls={"conntrack": 0, "expire_nodest_conn": 1})
+    assert result["failed"] and result["changed"] and there.changes == []
+    assert result["applied"] == ["sysctl net.ipv4.vs.conntrack=0"]
+    assert result["not_applied"] == ["sysctl net.ipv4.vs.expire_nodest_conn=1"]
