@@ -644,7 +644,9 @@ def test_timeouts(there, run):
     assert there.timeouts == [900, 120, 300] and there.changes == []
     done = run(timeouts={"tcp": 3600, "udp": "60"})
     assert there.timeouts == [3600, 120, 60]
-    assert told == {**done, "invocation": told["invocation"]}
+    for result in (told, done):
+        result.pop("invocation", None)
+    assert told == done
     assert done["operations"] == ["ipvsadm --set 3600 120 60  # keeps connections"]
     assert done["timeouts"] == {
         "before": {"tcp": 900, "tcp_fin": 120, "udp": 300},
