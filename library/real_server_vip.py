@@ -11,7 +11,9 @@ description:
   - In direct routing a real server owns the VIP too, and must never tell the link so. This module makes the ARP settings first, reads them
     back from the kernel for every interface, and only then adds the VIP to C(lo). On removal it is the other way round.
   - The kernel takes the larger of C(conf/all) and the interface's own value; what counts here is that effective value.
-  - A systemd unit makes the same at boot, before any interface is up. A host that holds no IPv4 VIP any more gets its former settings back.
+  - A systemd unit makes the same at boot, before any interface is up, and a file in C(/etc/sysctl.d) that is applied after all others keeps
+    C(sysctl --system) from undoing it. A host that holds no IPv4 VIP any more gets its former settings back.
+  - Settings in files of others that would undo the fix are named in RV(conflicts).
 options:
   vips:
     description: The VIPs, IPv4 and IPv6, with or without C(/32) and C(/128). An empty list removes all that an earlier run added.
@@ -23,7 +25,7 @@ options:
     type: bool
     default: true
   persist:
-    description: Install the systemd unit C(lvsdr-vip.service), so that the VIPs come back after a reboot.
+    description: Install the systemd unit C(lvsdr-vip.service) and C(/etc/sysctl.d/zz-lvsdr.conf), so that VIPs and silence last.
     type: bool
     default: true
   record_path:
@@ -77,8 +79,18 @@ stale:
   returned: always
   type: list
   elements: str
+conflicts:
+  description:
+    - A sentence for each line of another file of settings that would undo the fix, with path and line.
+    - Those that the module can't override (in C(/etc/sysctl.conf), which C(sysctl --system) applies last) are warnings as well.
+  returned: always
+  type: list
+  elements: str
+  sample:
+    - "/etc/sysctl.d/50-hardening.conf:3 sets net/ipv4/conf/all/rp_filter = 1, which would let this host answer for its VIPs or drop
+      their packets; /etc/sysctl.d/zz-lvsdr.conf is applied later and overrides it"
 before:
-  description: Settings, VIPs and unit before, in lines.
+  description: Settings, VIPs, unit and file before, in lines.
   returned: always
   type: list
   elements: str
@@ -117,6 +129,9 @@ def main():
         module.fail_json(msg=str(error), **error.details)
     except OSError as error:
         module.fail_json(msg="Holding the VIPs failed: %s; the module needs root" % error)
+    for sentence in result["conflicts"]:
+        if "remove the line" in sentence:
+            module.warn(sentence)
     module.exit_json(**result)
 
 

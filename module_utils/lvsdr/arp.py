@@ -12,6 +12,8 @@ A third one, rp_filter, must not be strict (1): packets for the VIP arrive where
 an address on lo is not a target of neighbour discovery on another interface.
 """
 
+import fnmatch
+import re
 import socket
 import struct
 
@@ -59,6 +61,80 @@ def needed_sysctls(conf):
             if not good(setting, max(target, conf[name][setting])):
                 out[sysctl_name(name, setting)] = target
     return out
+
+
+def lasting_sysctls(conf, former, entries):
+    """{name: value} of what every boot, and every `sysctl --system`, has to set again while an IPv4 VIP is held.
+
+    Silence that the host has now may be nobody's but this hour's, so conf/all always is among them. former: as in a record; entries: what
+    other files set (sysctl_entries).
+    """
+    out = {sysctl_name("all", setting): conf["all"][setting] for setting in ("arp_ignore", "arp_announce")}
+    for name in former:
+        out[name] = WANTED[name.rsplit("/", 1)[1]]
+    fixed = _with(conf, out)
+    for _place, name, value in entries:
+        out.update(needed_sysctls(_with(fixed, {name: value})))
+    for name, value in out.items():
+        setting = name.rsplit("/", 1)[1]
+        out[name] = value if good(setting, value) else WANTED[setting]
+    return out
+
+
+def conflicts(conf, lasting, entries, beyond):
+    """A sentence for each setting of another file that would undo the fix. beyond: the file that is applied after all others.
+
+    conf: as it is once the fix is made. lasting: what our own file sets, after all files but that one.
+    """
+    out = []
+    fixed = _with(conf, lasting)
+    for (path, number), name, value in entries:
+        if not needed_sysctls(_with(fixed, {name: value})):
+            continue
+        what = "%s:%d sets %s = %d, which would let this host answer for its VIPs or drop their packets" % (path, number, name, value)
+        if path == beyond:
+            out.append(what + "; `sysctl --system` applies that file last, so remove the line")
+        else:
+            out.append(what + "; %s is applied later and overrides it" % SYSCTL_FILE)
+    return out
+
+
+def _with(conf, sysctls):
+    """conf after these settings; a name's interface may be a pattern (systemd's sysctl.d(5))."""
+    conf = {name: dict(values) for name, values in conf.items()}
+    for name, value in sysctls.items():
+        pattern, setting = name.split("/")[-2:]
+        for interface in fnmatch.filter(conf, pattern):
+            conf[interface][setting] = value
+    return conf
+
+
+def sysctl_entries(path, text):
+    """``[((path, line number), name with slashes, value)]`` of the settings of this problem in a file as of sysctl.d(5)."""
+    out = []
+    for number, line in enumerate(text.splitlines(), 1):
+        name, equals, value = line.partition("=")
+        name, value = name.strip().lstrip("-").strip(), value.strip()
+        if not equals or name.startswith(("#", ";")) or not re.fullmatch("[0-9]+", value):
+            continue
+        if "/" not in name or "." in name and name.index(".") < name.index("/"):
+            # With dots first, a slash stands for the dot in an interface's name.
+            name = name.translate(str.maketrans("./", "/."))
+        if name.startswith("net/ipv4/conf/") and name.count("/") == 4 and name.rsplit("/", 1)[1] in SETTINGS:
+            out.append(((path, number), name, int(value)))
+    return out
+
+
+# Sorts behind everything that others may have, digits first.
+SYSCTL_FILE = "/etc/sysctl.d/zz-lvsdr.conf"
+
+
+def sysctl_file(sysctls):
+    """The text of our own file, so that `sysctl --system` does not undo what the unit did at boot."""
+    lines = ["# Managed by lvsdr (real_server_vip): a host that holds VIPs of direct routing must not answer ARP for them."]
+    # A single interface may be missing; the dash says that this is no error.
+    optional = {name: name.split("/")[-2] not in ("all", "default") for name in sysctls}
+    return "\n".join(lines + ["%s%s = %d" % ("-" * optional[name], name, sysctls[name]) for name in sorted(sysctls)]) + "\n"
 
 
 def check_vips(vips, addresses):

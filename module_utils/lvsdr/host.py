@@ -59,6 +59,30 @@ def arp_conf(links):
     return out
 
 
+# In the order in which one shadows a file of the same name in the next (sysctl.d(5)); the last is procps' own, applied after all.
+SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+SYSCTL_CONF = "/etc/sysctl.conf"
+
+
+def sysctl_files(own):
+    """[(path, text)] of the files of settings, in the order in which `sysctl --system` applies them, without our own."""
+    found = {}
+    for folder in SYSCTL_FOLDERS:
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            if name.endswith(".conf"):
+                found.setdefault(name, os.path.join(folder, name))
+    # Debian links the one to the other.
+    paths = [found[name] for name in sorted(found) if os.path.realpath(found[name]) not in (os.path.realpath(SYSCTL_CONF), own)]
+    out = []
+    for path in [*paths, SYSCTL_CONF]:
+        try:
+            with open(path, errors="replace") as f:
+                out.append((path, f.read()))
+        except OSError:
+            continue  # gone meanwhile, or a link to nowhere: then nobody applies it
+    return out
+
+
 def find_command(name):
     """Path of a program, also in the folders that a user's PATH leaves out; None where it is missing."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin")

@@ -33,7 +33,7 @@ def write_atomically(path, text):
     os.rename(path + ".new", path)
 
 
-def _read_unit(path):
+def _read_text(path):
     try:
         with open(path) as f:
             return f.read()
@@ -61,7 +61,7 @@ def _vips_on_lo(addresses, vips):
     return [vip for vip in vips if vip in there]
 
 
-def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNIT_FOLDER, check=False):
+def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNIT_FOLDER, sysctl_path=arp.SYSCTL_FILE, check=False):
     """The module's result as a dict; LvsError where a setting is refused or a VIP can't be used."""
     conf, addresses = _read()
     want = arp.check_vips(vips, addresses)
@@ -77,12 +77,22 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
     restored = any(operation["action"] == "restore" for operation in operations)
     record_after = {"vips": kept, "former": {} if restored else former}
 
+    # The files that make it last: path to (text before, text after).
+    files, conflicts = {}, []
     unit_path = os.path.join(unit_folder, arp.UNIT_NAME)
-    unit_before = _read_unit(unit_path) if persist else ""
-    unit_after = _unit_after(kept, record_after["former"]) if persist else ""
+    if persist:
+        expected = _expected_conf(conf, operations)
+        lasting, conflicts = {}, []
+        if any(":" not in vip for vip in kept):
+            entries = [entry for path, text in host.sysctl_files(sysctl_path) for entry in arp.sysctl_entries(path, text)]
+            lasting = arp.lasting_sysctls(expected, record_after["former"], entries)
+            conflicts = arp.conflicts(expected, lasting, entries, host.SYSCTL_CONF)
+        files[sysctl_path] = (_read_text(sysctl_path), arp.sysctl_file(lasting) if lasting else "")
+        files[unit_path] = (_read_text(unit_path), _unit(kept, lasting) if kept else "")
     known = list(dict.fromkeys(record["vips"] + kept))
-    before = _state_text(conf, _vips_on_lo(addresses, known)) + unit_before
-    changed = bool(operations) or unit_before != unit_after or record != record_after
+    before = _state_text(conf, _vips_on_lo(addresses, known)) + "".join(old for old, _new in files.values())
+    stale_files = {path: new for path, (old, new) in files.items() if old != new}
+    changed = bool(operations or stale_files) or record != record_after
 
     if changed and not check:
         # The record goes first: whatever happens next, a later run knows what was there.
@@ -90,8 +100,10 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
             write_atomically(record_path, json.dumps({"vips": sorted(set(record["vips"]) | set(kept)), "former": former}, indent=1) + "\n")
         done = []
         try:
-            if persist and unit_after and unit_before != unit_after:
-                write_atomically(unit_path, unit_after)
+            for path, text in stale_files.items():
+                if text:
+                    write_atomically(path, text)
+            if stale_files.get(unit_path):
                 host.run("systemctl", "daemon-reload")
                 host.run("systemctl", "enable", arp.UNIT_NAME)
             _apply(operations, done)
@@ -101,50 +113,56 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
                 "not_applied": [arp.describe(op) for op in operations[len(done) :]],
             }
             raise
-        if persist and not unit_after and unit_before:
+        if stale_files.get(unit_path) == "":
             host.run("systemctl", "disable", arp.UNIT_NAME)
-            os.unlink(unit_path)
+        for path, text in stale_files.items():
+            if not text:
+                os.unlink(path)
+        if stale_files.get(unit_path) == "":
             host.run("systemctl", "daemon-reload")
         if record_after["vips"] or record_after["former"]:
             write_atomically(record_path, json.dumps(record_after, indent=1) + "\n")
         elif os.path.exists(record_path):
             os.unlink(record_path)
         conf, addresses = _read()
-    after = before if not changed else _state_text(conf, _vips_on_lo(addresses, known)) + unit_after
+    texts = "".join(new for _old, new in files.values())
+    after = before if not changed else _state_text(conf, _vips_on_lo(addresses, known)) + texts
     if check and changed:
-        after = _expected(conf, operations, _vips_on_lo(addresses, known)) + unit_after
+        after = _expected(conf, operations, _vips_on_lo(addresses, known)) + texts
     return {
         "changed": changed,
         "operations": [dict(operation, text=arp.describe(operation)) for operation in operations],
         "stale": [] if purge else stale,
         "vips": kept,
+        "conflicts": conflicts,
         "diff": {"before": before, "after": after},
         "before": before.splitlines(),
         "after": after.splitlines(),
     }
 
 
-def _unit_after(kept, former):
-    if not kept:
-        return ""
-    # Settings that were right without us are not ours to keep; those we changed once are made again at each boot.
-    sysctls = {name: arp.WANTED[name.rsplit("/", 1)[1]] for name in former}
+def _unit(kept, sysctls):
     return arp.unit(kept, sysctls, ip=host.find_command("ip") or "/usr/sbin/ip", sysctl=host.find_command("sysctl") or "/usr/sbin/sysctl")
 
 
-def _expected(conf, operations, on_lo):
+def _expected_conf(conf, operations):
     conf = {name: dict(values) for name, values in conf.items()}
-    on_lo = list(on_lo)
     for operation in operations:
         if "sysctl" in operation:
             interface, setting = operation["sysctl"].split("/")[-2:]
             if interface in conf:
                 conf[interface][setting] = int(operation["value"])
-        elif operation["action"] == "add":
+    return conf
+
+
+def _expected(conf, operations, on_lo):
+    on_lo = list(on_lo)
+    for operation in operations:
+        if operation["action"] == "add":
             on_lo.append(operation["vip"])
-        else:
+        elif operation["action"] == "remove":
             on_lo.remove(operation["vip"])
-    return _state_text(conf, on_lo)
+    return _state_text(_expected_conf(conf, operations), on_lo)
 
 
 def _apply(operations, done):

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 import struct
 from pathlib import Path
 
@@ -297,8 +298,13 @@ class Host:
     def __init__(self, monkeypatch, folder):
         self.conf, self.addresses, self.log, self.broken = conf(eth0=()), list(OWN), [], ()
         self.record, self.unit, self.folder = folder / "lib" / "record.json", folder / arp.UNIT_NAME, folder
+        self.others = folder / "sysctl.d"
+        self.others.mkdir()
+        self.file = self.others / "zz-lvsdr.conf"
         for name in ("interfaces", "arp_conf", "run"):
             monkeypatch.setattr(real_server.host, name, getattr(self, name))
+        monkeypatch.setattr(real_server.host, "SYSCTL_FOLDERS", (str(self.others),))
+        monkeypatch.setattr(real_server.host, "SYSCTL_CONF", str(folder / "sysctl.conf"))
         monkeypatch.setattr(real_server.host, "find_command", {"ip": "/usr/sbin/ip", "sysctl": "/usr/sbin/sysctl"}.get)
         monkeypatch.setattr(real_server.sysctl, "write", self.write)
         monkeypatch.setattr(real_server.sysctl, "read", self.read)
@@ -333,7 +339,8 @@ class Host:
 
     def converge(self, *vips, **options):
         self.log.clear()
-        return real_server.converge(list(vips), record_path=str(self.record), unit_folder=str(self.folder), **options)
+        options = {"record_path": str(self.record), "unit_folder": str(self.folder), "sysctl_path": str(self.file), **options}
+        return real_server.converge(list(vips), **options)
 
     def recorded(self):
         return json.loads(self.record.read_text())
@@ -352,12 +359,14 @@ ADDS = ["ip address add 192.0.2.100/32 dev lo", "ip address add 2001:db8::100/12
 def test_from_nothing_and_back(host):
     before = (host.conf, sorted(host.addresses))
     expected = host.converge(VIP, VIP6, check=True)
-    assert (host.log, host.record.exists(), host.unit.exists()) == ([], False, False)
+    assert (host.log, host.record.exists(), host.unit.exists(), host.file.exists()) == ([], False, False, False)
     result = host.converge(VIP, VIP6)
     assert host.log == SYSTEMCTL + SETS + ADDS
     assert result == expected and result["changed"] and result["vips"] == [VIP, VIP6]
     assert host.recorded() == {"vips": [VIP, VIP6], "former": {ALL + "arp_ignore": "0", ALL + "arp_announce": "0"}}
     assert host.unit.read_text() == arp.unit([VIP, VIP6], {ALL + "arp_ignore": 1, ALL + "arp_announce": 2})
+    assert host.file.read_text().splitlines()[1:] == [ALL + "arp_announce = 2", ALL + "arp_ignore = 1"]
+    assert result["conflicts"] == []
 
     again = host.converge(VIP, VIP6)
     assert (again["changed"], again["operations"], host.log) == (False, [], [])
@@ -368,7 +377,8 @@ def test_from_nothing_and_back(host):
     assert host.log[:2] == ["ip address del 192.0.2.100/32 dev lo", "ip address del 2001:db8::100/128 dev lo"]
     assert host.log[2:] == ["arp_announce=0", "arp_ignore=0", "systemctl disable lvsdr-vip.service", "systemctl daemon-reload"]
     assert result == expected and result["changed"]
-    assert (host.conf, sorted(host.addresses), host.record.exists(), host.unit.exists()) == (*before, False, False)
+    assert (host.conf, sorted(host.addresses)) == before
+    assert not any(path.exists() for path in (host.record, host.unit, host.file))
     assert not host.converge()["changed"]
 
 
@@ -435,13 +445,83 @@ def test_ipv6_alone_leaves_no_setting_behind(host):
     host.converge(VIP, VIP6)
     host.converge(VIP6)
     assert host.conf == conf(eth0=()) and host.recorded() == {"vips": [VIP6], "former": {}}
-    assert host.unit.read_text() == arp.unit([VIP6], {})
+    assert host.unit.read_text() == arp.unit([VIP6], {}) and not host.file.exists()
     assert not host.converge(VIP6)["changed"]
 
 
 def test_without_a_unit(host):
     assert host.converge(VIP, persist=False)["changed"]
-    assert host.log == SETS + ADDS[:1] and not host.unit.exists()
+    assert host.log == SETS + ADDS[:1] and not host.unit.exists() and not host.file.exists()
+
+
+def test_silence_of_somebody_elses_lasts_too(host):
+    """Nothing had to be set on the running host; without this, the next boot would hold the VIP and answer for it."""
+    host.conf = conf(all={"arp_ignore": 2, "arp_announce": 0}, eth0={"arp_announce": 2})
+    result = host.converge(VIP)
+    assert [op["action"] for op in result["operations"]] == ["set", "add"], "a card that comes later has no arp_announce"
+    for text in (host.unit.read_text(), host.file.read_text()):
+        assert re.search(r"all/arp_ignore ?= ?2\b", text) and re.search(r"all/arp_announce ?= ?2\b", text)
+
+
+def other(host, name, text):
+    (host.others / name).write_text(text)
+
+
+def test_files_of_others_that_would_undo_it_are_named_and_overridden(host):
+    other(
+        host,
+        "50-hardening.conf",
+        "# hardening\nnet.ipv4.conf.all.rp_filter=1\n-net.ipv4.conf.default.rp_filter = 1\nnet.ipv4.ip_forward=0\n",
+    )
+    other(host, "99-old.conf", "net.ipv4.conf.all.arp_ignore = 0\nnet/ipv4/conf/eth0/arp_ignore=3\nnet.ipv4.conf.*.arp_announce = 1\n")
+    other(host, "20-fine.conf", "net.ipv4.conf.all.arp_ignore = 1\nnet.ipv4.conf.eth0.arp_ignore = 0\nnet.ipv4.conf.lo.arp_ignore = 1\n")
+    other(host, "readme.txt", "net.ipv4.conf.all.arp_ignore = 0\n")
+    result = host.converge(VIP)
+    folder = str(host.others)
+    assert [line.split(", which")[0] for line in result["conflicts"]] == [
+        folder + "/50-hardening.conf:2 sets net/ipv4/conf/all/rp_filter = 1",
+        folder + "/99-old.conf:1 sets net/ipv4/conf/all/arp_ignore = 0",
+        folder + "/99-old.conf:2 sets net/ipv4/conf/eth0/arp_ignore = 3",
+        folder + "/99-old.conf:3 sets net/ipv4/conf/*/arp_announce = 1",
+    ], "with conf/all at 2, the value for later interfaces does no harm"
+    assert all("is applied later and overrides it" in line for line in result["conflicts"])
+    # What `sysctl --system` does, file after file.
+    running = host.conf
+    for path, text in [*real_server.host.sysctl_files(str(host.file)), (host.file, host.file.read_text())]:
+        for _place, name, value in arp.sysctl_entries(path, text):
+            running = arp._with(running, {name: value})
+    assert arp.needed_sysctls(running) == {}
+    assert not host.converge(VIP)["changed"]
+    assert host.converge(VIP)["conflicts"] == result["conflicts"]
+
+
+def test_what_is_applied_last_of_all_can_only_be_reported(host):
+    (host.folder / "sysctl.conf").write_text("net.ipv4.conf.all.arp_announce=0\n")
+    (host.others / "99-sysctl.conf").symlink_to(host.folder / "sysctl.conf")
+    (line,) = host.converge(VIP)["conflicts"]
+    assert line == (
+        "%s/sysctl.conf:1 sets net/ipv4/conf/all/arp_announce = 0, which would let this host answer for its VIPs or drop their packets; "
+        "`sysctl --system` applies that file last, so remove the line" % host.folder
+    )
+
+
+def test_a_file_in_front_shadows_one_of_the_same_name(host, monkeypatch):
+    behind = host.folder / "usr"
+    behind.mkdir()
+    monkeypatch.setattr(real_server.host, "SYSCTL_FOLDERS", (str(host.others), str(behind), str(host.folder / "none")))
+    (behind / "50-a.conf").write_text("net.ipv4.conf.all.arp_ignore=0\n")
+    (behind / "10-b.conf").write_text("net.ipv4.conf.all.arp_ignore=0\n")
+    other(host, "50-a.conf", "")
+    (host.others / "60-gone.conf").symlink_to("/nowhere")
+    assert [path for path, _text in real_server.host.sysctl_files("")] == [str(behind / "10-b.conf"), str(host.others / "50-a.conf")]
+
+
+def test_entries_of_a_file():
+    text = "net.ipv4.conf.eth0/100.arp_ignore = 1\n; c\n -net/ipv4/conf/eth0.100/rp_filter=2\nnet.ipv4.conf.all.arp_ignore\nnet.ipv4.conf.all.forwarding=1\n"
+    assert arp.sysctl_entries("f", text) == [
+        (("f", 1), "net/ipv4/conf/eth0.100/arp_ignore", 1),
+        (("f", 3), "net/ipv4/conf/eth0.100/rp_filter", 2),
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"vips": 1, "former": {}}', '{"vips": []}', "null"])
