@@ -10,6 +10,7 @@ short_description: Find every host that answers ARP for a VIP
 description:
   - Sends ARP requests (neighbour solicitations for IPv6) for VIPs and returns B(every) MAC that answered, not just the first.
   - A healthy VIP has one owner, the active director. A second answer is a leak, and that host takes the service away from the director.
+  - It also listens for ARP requests that name a VIP as their sender without coming from its owner. They poison the neighbours' caches.
   - A host does not hear itself. Run this on a host that does not hold the VIP, or on two that do.
 options:
   vips:
@@ -24,6 +25,14 @@ options:
     description: Seconds in which answers are collected. Requests go out three times within it.
     type: float
     default: 2.0
+  watch:
+    description: Seconds to listen on after that for requests that name a VIP as their sender. A quiet host sends one only now and then.
+    type: float
+    default: 0.0
+  names:
+    description: MAC addresses of further hosts, each with its name, for the messages.
+    type: dict
+    default: {}
   owners:
     description: MAC addresses that may answer, each with the name of its host. Anybody else is a leak. If empty, any single owner will do.
     type: dict
@@ -64,6 +73,7 @@ results:
     vip: {description: The VIP., type: str}
     interface: {description: Where it was asked for., type: str}
     macs: {description: Every MAC that answered., type: list, elements: str}
+    claims: {description: Every MAC that named the VIP as the sender of a request of its own., type: list, elements: str}
     verdict: {description: "C(one owner), C(leak) or C(nobody).", type: str}
     text: {description: The verdict in a sentence., type: str}
 clean:
@@ -84,6 +94,8 @@ def main():
             "vips": {"type": "list", "elements": "str", "required": True},
             "interface": {"type": "str"},
             "timeout": {"type": "float", "default": 2.0},
+            "watch": {"type": "float", "default": 0.0},
+            "names": {"type": "dict", "default": {}},
             "owners": {"type": "dict", "default": {}},
             "strict": {"type": "bool", "default": False},
         },
@@ -92,15 +104,17 @@ def main():
     try:
         if not 0.1 <= module.params["timeout"] <= 300:
             raise LvsError("timeout: %s is out of range" % module.params["timeout"], "0.1 to 300 seconds are possible")
+        if not 0 <= module.params["watch"] <= 86400:
+            raise LvsError("watch: %s is out of range" % module.params["watch"], "0 to 86400 seconds are possible")
         vips = arp.check_audit(module.params["vips"])
-        answers = wire.ask(vips, host.interfaces(), module.params["interface"], module.params["timeout"])
+        answers = wire.ask(vips, host.interfaces(), module.params["interface"], module.params["timeout"], module.params["watch"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     results = []
     for _family, vip in vips:
-        interface, macs = answers[vip]
-        verdict, text = arp.verdict(vip, macs, module.params["owners"])
-        results.append({"vip": vip, "interface": interface, "macs": macs, "verdict": verdict, "text": text})
+        interface, macs, claims = answers[vip]
+        verdict, text = arp.verdict(vip, macs, module.params["owners"], claims, module.params["names"])
+        results.append({"vip": vip, "interface": interface, "macs": macs, "claims": claims, "verdict": verdict, "text": text})
     wrong = [result["text"] for result in results if result["verdict"] != "one owner"]
     if wrong and module.params["strict"]:
         module.fail_json(msg="The audit found %d of %d VIPs wrong: %s" % (len(wrong), len(results), "; ".join(wrong)), results=results)

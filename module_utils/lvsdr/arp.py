@@ -308,23 +308,46 @@ def answer(frame):
     return None
 
 
-def verdict(vip, macs, owners):
+def claim(frame):
+    """(address, mac) where a frame is an ARP request that names an address as its sender, as in RFC 826's merging; otherwise None.
+
+    Whoever hears it may note the MAC for the address: this is how a host with arp_announce below 2 poisons its neighbours' caches.
+    """
+    if len(frame) >= 42 and struct.unpack_from("!H", frame, 12)[0] == ETH_P_ARP and frame[20:22] == b"\x00\x01":
+        sender = socket.inet_ntoa(frame[28:32])
+        # A probe (RFC 5227) has no sender.
+        return None if sender == "0.0.0.0" else (sender, mac_text(frame[22:28]))
+    return None
+
+
+def verdict(vip, macs, owners, claims=(), names=None):
     """(verdict, sentence): ``one owner``, ``leak`` or ``nobody``.
 
-    macs: all that answered. owners: {mac: name} of the hosts that may; empty where anybody may, as long as it is one.
+    macs: all that answered. owners: {mac: name} of the hosts that may; empty where anybody may, as long as it is one. claims: all that
+    named the VIP as the sender of a request of their own. names: {mac: name} of further hosts that are known.
     """
-    names = ["%s (%s)" % (mac, owners[mac]) if mac in owners else mac for mac in macs]
-    if not macs:
-        return "nobody", "nobody answers for %s; see that keepalived runs on a director and holds it" % vip
+    known = {**(names or {}), **owners}
+
+    def listed(found, joint=" and "):
+        return joint.join("%s (%s)" % (mac, known[mac]) if mac in known else mac for mac in found)
+
     strangers = [mac for mac in macs if owners and mac not in owners]
     if strangers:
         return "leak", "%s answers for %s and is no director: that host takes the service; deploy it with real_server_vip" % (
-            " and ".join(strangers),
+            listed(strangers),
             vip,
         )
     if len(macs) > 1:
-        return "leak", "%d hosts answer for %s: %s; only the active director may" % (len(macs), vip, ", ".join(names))
-    return "one owner", "%s answers for %s" % (names[0], vip)
+        return "leak", "%d hosts answer for %s: %s; only the active director may" % (len(macs), vip, listed(macs, ", "))
+    poisoners = [mac for mac in claims if mac not in (owners or macs)]
+    if poisoners:
+        return "leak", (
+            "%s names %s as the sender of its ARP requests (arp_announce below 2), which poisons its neighbours' caches; "
+            "deploy it with real_server_vip" % (listed(poisoners), vip)
+        )
+    if not macs:
+        return "nobody", "nobody answers for %s; see that keepalived runs on a director and holds it" % vip
+    return "one owner", "%s answers for %s" % (listed(macs), vip)
 
 
 def check_audit(vips):

@@ -64,8 +64,9 @@ def _own_addresses(link, vip, vips):
             yield own
 
 
-def ask(vips, links, interface=None, timeout=2.0):
-    """``{vip: (interface, [mac, …])}`` with every MAC that answered within timeout seconds, in the order of the answers.
+def ask(vips, links, interface=None, timeout=2.0, watch=0.0):
+    """``{vip: (interface, [mac, …], [mac, …])}``: every MAC that answered within timeout seconds, in the order of the answers, and every
+    one that named the VIP as the sender of a request of its own, in watch seconds more as well.
 
     vips: (family, text) pairs. Requests go out in rounds, answers are collected until the time is over.
     """
@@ -78,14 +79,15 @@ def ask(vips, links, interface=None, timeout=2.0):
         for link, _own in where.values():
             if link["name"] not in sockets:
                 sockets[link["name"]] = _open(link["name"])
-        found = {vip: [] for vip in where}
+        found, claims = {vip: [] for vip in where}, {vip: [] for vip in where}
         begin = time.monotonic()
         for number in range(ROUNDS):
             for vip, (link, own) in where.items():
                 mac = bytes.fromhex(link["mac"].replace(":", ""))
                 frame = arp.neighbour_solicitation(mac, own, vip) if ":" in vip else arp.arp_request(mac, own, vip)
                 sockets[link["name"]].send(frame)
-            _collect(sockets, where, found, begin + timeout * (number + 1) / ROUNDS)
+            _collect(sockets, where, found, claims, begin + timeout * (number + 1) / ROUNDS)
+        _collect(sockets, where, found, claims, begin + timeout + watch)
     except PermissionError:
         raise LvsError("Asking on the link needs root", "set `become: true`")
     except OSError as error:
@@ -93,7 +95,7 @@ def ask(vips, links, interface=None, timeout=2.0):
     finally:
         for sock in sockets.values():
             sock.close()
-    return {vip: (where[vip][0]["name"], macs) for vip, macs in found.items()}
+    return {vip: (where[vip][0]["name"], macs, claims[vip]) for vip, macs in found.items()}
 
 
 def _open(name):
@@ -107,7 +109,7 @@ def _open(name):
     return sock
 
 
-def _collect(sockets, where, found, deadline):
+def _collect(sockets, where, found, claims, deadline):
     names = {sock: name for name, sock in sockets.items()}
     while True:
         left = deadline - time.monotonic()
@@ -119,14 +121,11 @@ def _collect(sockets, where, found, deadline):
                 frame = sock.recv(2048)
             except BlockingIOError:
                 continue
-            said = arp.answer(frame)
-            if said is None:
-                continue
-            address, mac = said
-            if (
-                address in found
-                and where[address][0]["name"] == names[sock]
-                and mac != where[address][0]["mac"]
-                and mac not in found[address]
-            ):
-                found[address].append(mac)
+            for said, heard in ((arp.answer(frame), found), (arp.claim(frame), claims)):
+                address, mac = said or (None, None)
+                if address not in heard or mac in heard[address]:
+                    continue
+                link = where[address][0]
+                # What this host says itself comes back on its own socket.
+                if link["name"] == names[sock] and mac != link["mac"]:
+                    heard[address].append(mac)

@@ -1,5 +1,8 @@
 """arp_audit on a real link: it hears everyone, and nobody learns anything wrong from it."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from links import VIP, VIP6
 
@@ -62,3 +65,34 @@ def test_the_link_is_found_by_its_subnet(link, director):
     host.ip("address", "add", "198.51.100.31/24", "dev", "aside")
     assert audit(host, VIP)["results"][0]["interface"] == "eth0"
     assert "no interface in the subnet of 203.0.113.1" in audit(host, "203.0.113.1")["msg"]
+
+
+@pytest.mark.parametrize(("announce", "verdict"), [(0, "leak"), (1, "leak"), (2, "one owner")])
+def test_a_server_that_names_the_vip_as_its_sender_is_heard(router, director, server, announce, verdict):
+    """It answers for nobody; what it says by itself is enough to poison its neighbours."""
+    server.conf(all_arp_ignore=1, all_arp_announce=announce)
+    server.hold(VIP)
+    with ThreadPoolExecutor() as pool:
+        heard = pool.submit(audit, router, VIP, watch=4, owners={director.mac: "director1"}, names={server.mac: "streaming1"})
+        for _ in range(12):
+            server.ip("neigh", "flush", "dev", "eth0")
+            server.python(
+                "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('%s', 0)); s.sendto(b'x', ('192.0.2.1', 9))"
+                % VIP
+            )
+            time.sleep(0.3)
+        (result,) = heard.result()["results"]
+    assert result["verdict"] == verdict and result["macs"] == [director.mac]
+    assert result["claims"] == ([] if verdict == "one owner" else [server.mac])
+    assert ("(streaming1) names %s as the sender" % VIP in result["text"]) == (verdict == "leak")
+
+
+def test_a_hundred_vips_at_once(link, router, director):
+    vips = ["192.0.2.%d" % n for n in range(100, 200)]
+    for vip in vips[1:]:
+        director.hold(vip, "eth0")
+    begin = time.monotonic()
+    result = router.module("arp_audit", vips=vips, owners={director.mac: "director1"})
+    # Two seconds are the time in which answers are awaited.
+    assert result["clean"] and len(result["results"]) == 100
+    assert time.monotonic() - begin < 60, "generous: the figure is the benchmark's business"

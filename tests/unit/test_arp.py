@@ -517,10 +517,16 @@ def test_a_file_in_front_shadows_one_of_the_same_name(host, monkeypatch):
 
 
 def test_entries_of_a_file():
-    text = "net.ipv4.conf.eth0/100.arp_ignore = 1\n; c\n -net/ipv4/conf/eth0.100/rp_filter=2\nnet.ipv4.conf.all.arp_ignore\nnet.ipv4.conf.all.forwarding=1\n"
+    text = """
+        net.ipv4.conf.eth0/100.arp_ignore = 1
+        ; comment
+        -net/ipv4/conf/eth0.100/rp_filter=2
+        net.ipv4.conf.all.arp_ignore
+        net.ipv4.conf.all.forwarding=1
+    """
     assert arp.sysctl_entries("f", text) == [
-        (("f", 1), "net/ipv4/conf/eth0.100/arp_ignore", 1),
-        (("f", 3), "net/ipv4/conf/eth0.100/rp_filter", 2),
+        (("f", 2), "net/ipv4/conf/eth0.100/arp_ignore", 1),
+        (("f", 4), "net/ipv4/conf/eth0.100/rp_filter", 2),
     ]
 
 
@@ -677,6 +683,36 @@ OWNERS = {A: "director1", B: "director2"}
 def test_verdicts(macs, owners, verdict, text):
     got, sentence = arp.verdict(VIP, macs, owners)
     assert got == verdict and sentence.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("macs", "owners", "claims", "verdict", "text"),
+    [
+        ([A], OWNERS, [A], "one owner", "%s (director1) answers for" % A),
+        ([A], OWNERS, [B], "one owner", "%s (director1) answers for" % A),
+        ([A], OWNERS, [A, C], "leak", "%s (streaming1) names %s as the sender of its ARP requests" % (C, VIP)),
+        ([], OWNERS, [C], "leak", "%s (streaming1) names" % C),
+        ([A], {}, [A], "one owner", A),
+        ([A], {}, [C], "leak", "%s (streaming1) names" % C),
+        ([C], OWNERS, [C], "leak", "%s (streaming1) answers for" % C),
+    ],
+)
+def test_verdicts_on_who_claims_to_be_the_vip(macs, owners, claims, verdict, text):
+    got, sentence = arp.verdict(VIP, macs, owners, claims, {C: "streaming1"})
+    assert got == verdict and sentence.startswith(text)
+
+
+def test_who_claims_an_address():
+    assert arp.claim(arp.arp_request(OTHER, VIP, "192.0.2.1")) == (VIP, "02:00:00:00:00:22")
+    assert arp.claim(arp.arp_request(OTHER, VIP, VIP)) == (VIP, "02:00:00:00:00:22"), "gratuitous"
+    for frame in (arp.arp_request(OTHER, "0.0.0.0", VIP), reply(), advertisement(), arp.arp_request(OTHER, VIP, VIP)[:41], b""):
+        assert arp.claim(frame) is None
+
+
+@given(st.one_of(st.binary(max_size=200), cut, headed))
+def test_any_bytes_are_a_claim_or_none(frame):
+    said = arp.claim(frame)
+    assert said is None or ipaddress.ip_address(said[0]).version == 4
 
 
 def test_what_can_be_audited():
