@@ -65,6 +65,7 @@ interfaces:
     arp: {description: Whether it speaks ARP., type: bool}
     up: {description: Whether it is up., type: bool}
     addresses: {description: Addresses with prefix lengths., type: list, elements: str}
+    scopes: {description: The scope of each address., type: dict}
 commands:
   description: Path of each program looked for, or null.
   returned: always

@@ -16,10 +16,19 @@ description:
   - Settings in files of others that would undo the fix are named in RV(conflicts).
 options:
   vips:
-    description: The VIPs, IPv4 and IPv6, with or without C(/32) and C(/128). An empty list removes all that an earlier run added.
+    description:
+      - The VIPs, IPv4 and IPv6, with or without C(/32) and C(/128). An empty list removes all that an earlier run added.
+      - Needed with O(state=present). With O(state=gathered), whatever looks like a VIP on this host unless named.
     type: list
     elements: str
-    required: true
+  state:
+    description:
+      - V(present) holds the VIPs, and no others that earlier runs added.
+      - V(gathered) touches nothing and says in RV(gathered) which fix of the ARP problem the host has, whoever made it, why it does or does
+        not work, and what this module would change.
+    type: str
+    choices: [present, gathered]
+    default: present
   purge:
     description: Remove VIPs that an earlier run added and that are not named now. Without it they are returned as RV(stale).
     type: bool
@@ -52,6 +61,15 @@ EXAMPLES = r"""
   real_server_vip:
     vips: [198.51.100.100, "2001:db8:100::100"]
 
+- name: Judge a home-made fix
+  real_server_vip:
+    state: gathered
+  register: found
+
+- name: Say what it is
+  ansible.builtin.debug:
+    msg: "{{ found.gathered.vips | map(attribute='text') }}"
+
 - name: Take all VIPs off this host
   real_server_vip:
     vips: []
@@ -79,6 +97,24 @@ stale:
   returned: always
   type: list
   elements: str
+gathered:
+  description: The host as it is.
+  returned: with O(state=gathered)
+  type: dict
+  contains:
+    vips:
+      description: For each VIP its recipe, whether it C(works) (null where it is not there), C(why), and C(text), all of it in a sentence.
+      type: list
+      elements: dict
+      sample:
+        - vip: 198.51.100.100
+          recipe: only conf.lo.arp_ignore=1
+          works: false
+          why: "questions arrive on a network card, and the kernel takes the larger of conf.all and that card's own value; lo's plays
+            no role: eth0 answers for the VIP"
+    operations: {description: "What O(state=present) would do for the same VIPs, in lines.", type: list, elements: str}
+    problems: {description: What has to be put right by hand before that., type: list, elements: str}
+    conflicts: {description: As in RV(conflicts)., type: list, elements: str}
 conflicts:
   description:
     - A sentence for each line of another file of settings that would undo the fix, with path and line.
@@ -110,14 +146,18 @@ from ..module_utils.lvsdr.errors import LvsError
 def main():
     module = AnsibleModule(
         argument_spec={
-            "vips": {"type": "list", "elements": "str", "required": True},
+            "vips": {"type": "list", "elements": "str"},
+            "state": {"type": "str", "choices": ["present", "gathered"], "default": "present"},
             "purge": {"type": "bool", "default": True},
             "persist": {"type": "bool", "default": True},
             "record_path": {"type": "path", "default": real_server.RECORD},
         },
+        required_if=[("state", "present", ("vips",))],
         supports_check_mode=True,
     )
     try:
+        if module.params["state"] == "gathered":
+            module.exit_json(changed=False, gathered=real_server.gather(module.params["vips"]))
         result = real_server.converge(
             module.params["vips"],
             purge=module.params["purge"],

@@ -25,11 +25,17 @@ def run(*command):
 
 
 def interfaces():
-    """``[{"name", "mac", "type", "arp", "up", "addresses": ["a/p"]}]``; type is the kernel's link type, such as ether or loopback."""
+    """``[{"name", "mac", "type", "arp", "up", "addresses": ["a/p"], "scopes": {"a/p": scope}}]``; type is the kernel's link type, such as
+    ether or loopback. Link-local addresses are left out."""
     out = []
     for link in json.loads(run("ip", "-j", "address", "show") or "[]"):
         if "ifname" not in link:
             continue
+        scopes = {
+            "%s/%d" % (info["local"], info["prefixlen"]): info.get("scope", "global")
+            for info in link.get("addr_info", [])
+            if info.get("scope") != "link" and "local" in info
+        }
         out.append(
             {
                 "name": link["ifname"],
@@ -37,19 +43,16 @@ def interfaces():
                 "type": link.get("link_type", ""),
                 "arp": "NOARP" not in link.get("flags", []),
                 "up": "UP" in link.get("flags", []),
-                "addresses": [
-                    "%s/%d" % (info["local"], info["prefixlen"])
-                    for info in link.get("addr_info", [])
-                    if info.get("scope") != "link" and "local" in info
-                ],
+                "addresses": list(scopes),
+                "scopes": scopes,
             }
         )
     return out
 
 
-def arp_conf(links):
+def arp_conf(links, also=()):
     """``{"all": {setting: int}, "default": {…}, "eth0": {…}}``, with every interface that speaks ARP."""
-    names = ["all", "default"] + [link["name"] for link in links if link["type"] != "loopback" and link["arp"]]
+    names = ["all", "default", *also] + [link["name"] for link in links if link["type"] != "loopback" and link["arp"]]
     out = {}
     for name in names:
         values = {setting: sysctl.read(sysctl_name(name, setting)) for setting in SETTINGS}

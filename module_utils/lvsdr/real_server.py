@@ -5,7 +5,7 @@
 import json
 import os
 
-from . import arp, host, sysctl
+from . import arp, host, recipes, sysctl
 from .errors import LvsError
 
 UNIT_FOLDER = "/etc/systemd/system"
@@ -51,8 +51,7 @@ def _read(links=None):
     addresses = []
     for link in links:
         for text in link["addresses"]:
-            address, _, length = text.partition("/")
-            addresses.append((link["name"], address, int(length)))
+            addresses.append((link["name"], *_split(text)))
     return host.arp_conf(links), addresses
 
 
@@ -139,6 +138,40 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
         "before": before.splitlines(),
         "after": after.splitlines(),
     }
+
+
+def gather(vips, sysctl_path=arp.SYSCTL_FILE):
+    """What is on the host, whoever made it: for each VIP (all that look like one unless named) the recipe, whether it works, and why.
+
+    ``operations`` is what holding these VIPs would need, in lines; ``conflicts`` as in converge.
+    """
+    links = host.interfaces()
+    scoped = [
+        (link["name"], *_split(text), link["scopes"][text]) for link in links for text in link["addresses"]
+    ]  # fmt: skip
+    conf, addresses = _read(links)
+    wanted = [text for _family, text in arp.check_audit(vips)] if vips else recipes.find_vips(scoped)
+    with_lo = host.arp_conf(links, also=("lo",))
+    found = [recipes.recognise(vip, with_lo, scoped) for vip in wanted]
+    result = {"vips": found, "operations": [], "conflicts": [], "problems": []}
+    try:
+        want = arp.check_vips(wanted, addresses)
+    except LvsError as error:
+        # In the wrong place: what is to be done by hand comes first.
+        result["problems"] = error.details["problems"]
+        return result
+    operations, _stale = arp.plan(want, conf, addresses, {"vips": [], "former": {}}, False)
+    result["operations"] = [arp.describe(operation) for operation in operations]
+    entries = [entry for path, text in host.sysctl_files(sysctl_path) for entry in arp.sysctl_entries(path, text)]
+    expected = _expected_conf(conf, operations)
+    if any(family == 4 for family, _text in want):
+        result["conflicts"] = arp.conflicts(expected, arp.lasting_sysctls(expected, (), entries), entries, host.SYSCTL_CONF)
+    return result
+
+
+def _split(text):
+    address, _, length = text.partition("/")
+    return address, int(length)
 
 
 def _unit(kept, sysctls):

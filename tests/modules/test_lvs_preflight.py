@@ -79,10 +79,12 @@ def test_what_ip_says(ready, run):
     assert result["interfaces"] == [
         {
             "name": "lo", "mac": "00:00:00:00:00:00", "type": "loopback", "arp": True, "up": True,
-            "addresses": ["127.0.0.1/8", "2001:db8::100/128"],
+            "addresses": ["127.0.0.1/8", "2001:db8::100/128"], "scopes": {"127.0.0.1/8": "host", "2001:db8::100/128": "global"},
         },
-        {"name": "eth0", "mac": "02:00:00:00:00:21", "type": "ether", "arp": True, "up": True, "addresses": ["192.0.2.21/24"]},
-        {"name": "tun0", "mac": "", "type": "none", "arp": False, "up": False, "addresses": ["192.0.2.5/32"]},
+        {"name": "eth0", "mac": "02:00:00:00:00:21", "type": "ether", "arp": True, "up": True, "addresses": ["192.0.2.21/24"],
+         "scopes": {"192.0.2.21/24": "global"}},
+        {"name": "tun0", "mac": "", "type": "none", "arp": False, "up": False, "addresses": ["192.0.2.5/32"],
+         "scopes": {"192.0.2.5/32": "global"}},
     ]  # fmt: skip
     assert result["commands"] == result["files"] == result["services"] == {}
 
@@ -195,5 +197,5 @@ def test_this_machine(run):
     (lo,) = [link for link in result["interfaces"] if link["name"] == "lo"]
     assert lo["type"] == "loopback"
     for link in result["interfaces"]:
-        assert set(link) == {"name", "mac", "type", "arp", "up", "addresses"}
+        assert set(link) == {"name", "mac", "type", "arp", "up", "addresses", "scopes"}
         assert all("/" in address for address in link["addresses"])

@@ -1,6 +1,7 @@
 """Which settings keep a real server silent for its VIP: every row of docs/arp-problem.md, as the wire shows it.
 
-Two judges look at each row: the kernel of another host, which resolves the VIP as for any packet, and arp_audit.
+Two judges look at each row: the kernel of another host, which resolves the VIP as for any packet, and arp_audit. What real_server_vip
+says of the host (state gathered) has to agree with them, and after it has done its work both hear nothing.
 """
 
 import pytest
@@ -26,12 +27,31 @@ ROWS = {
 
 
 @pytest.mark.parametrize(("make", "answers"), ROWS.values(), ids=ROWS)
-def test_who_answers(router, server, make, answers):
+def test_who_answers(router, server, tmp_path, make, answers):
     make(server)
     vip = VIP6 if server.ip("address", "show", "to", VIP6) else VIP
     assert router.resolve(vip) == (server.mac if answers else None)
     (result,) = router.module("arp_audit", vips=[vip], timeout=0.4)["results"]
     assert result["macs"] == ([server.mac] if answers else [])
+    # The linter knows nothing of this row but what the host shows.
+    gathered = server.module("real_server_vip", state="gathered")["gathered"]
+    (said,) = gathered["vips"]
+    assert said["vip"] == vip and vip in said["text"]
+    if answers:
+        assert said["works"] is False and ("answers for" in said["why"]), said
+    else:
+        # Silent when asked; that its own requests are clean is another matter, and the linter's next.
+        assert said["works"] or "stays silent when asked" in said["why"], said
+    fixed = server.module("real_server_vip", vips=[vip], persist=False, record_path=str(tmp_path / "record"))
+    if server.ip("address", "show", "dev", "eth0", "to", vip):
+        assert fixed["failed"] and gathered["problems"] == fixed["problems"]
+        server.ip("address", "del", vip, "dev", "eth0")
+        assert not server.module("real_server_vip", vips=[vip], persist=False, record_path=str(tmp_path / "record")).get("failed")
+    else:
+        assert gathered["operations"] == [step["text"] for step in fixed["operations"]]
+    assert router.resolve(vip, 0.5) is None
+    (said,) = server.module("real_server_vip", state="gathered")["gathered"]["vips"]
+    assert said["works"] is True, said
 
 
 @pytest.mark.parametrize(("announce", "poisoned"), [(0, True), (1, True), (2, False)])
@@ -48,6 +68,8 @@ def test_what_the_server_itself_announces(link, router, server, announce, poison
     )
     assert server.resolve(router.address) == router.mac, "the server's question was answered"
     assert router.neighbour(VIP) == (server.mac if poisoned else director.mac)
+    (said,) = server.module("real_server_vip", state="gathered")["gathered"]["vips"]
+    assert said["works"] is not poisoned and ("poisons the neighbours' caches" in said["why"]) == poisoned
 
 
 @pytest.mark.parametrize(("length", "reached"), [(32, True), (24, False)])
@@ -55,6 +77,8 @@ def test_a_vip_with_the_subnets_prefix_cuts_the_server_off(router, server, lengt
     server.conf(all_arp_ignore=1, all_arp_announce=2)
     server.hold(VIP, length=length)
     assert router.reaches(server.address) is reached
+    (said,) = server.module("real_server_vip", state="gathered")["gathered"]["vips"]
+    assert said["works"] is reached and (said["recipe"] == "VIP as /24 on lo") is not reached
 
 
 @pytest.mark.parametrize(
@@ -69,3 +93,6 @@ def test_strict_filtering_drops_what_comes_in_on_another_arm(link, router, every
     server.hold(VIP)
     router.ip("neigh", "replace", VIP, "lladdr", server.macs[0], "dev", "eth0")
     assert router.reaches(VIP) is reached
+    (said,) = server.module("real_server_vip", state="gathered")["gathered"]["vips"]
+    # Where conf/all is strict, so is eth1: nothing was sent there.
+    assert said["works"] is (reached and everywhere != 1) and ("strict rp_filter" in said["recipe"]) is not said["works"]

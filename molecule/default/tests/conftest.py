@@ -38,7 +38,7 @@ def ansible():
         environment.pop("ANSIBLE_FORCE_COLOR", None)
         done = subprocess.run(
             ["ansible", "-i", "inventories/lab", host, "-m", module, "-a", json.dumps(arguments)],
-            capture_output=True, text=True, env=environment, cwd=PROJECT,
+            capture_output=True, text=True, env=environment, cwd=PROJECT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert "=> {" in done.stdout, done.stdout + done.stderr
         result = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("=> {") + 3 :])[0]
