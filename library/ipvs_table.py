@@ -11,6 +11,8 @@ description:
   - Brings the virtual services and destinations of the kernel's IPVS table (Linux Virtual Server) to what is declared, over netlink and
     without ipvsadm.
   - What would change is computed first. Every operation says whether it keeps, drains or cuts running connections, in check mode as well.
+  - Running connections are the active ones of TCP and SCTP. The kernel counts every UDP flow as inactive, so of UDP services and firewall
+    marks the inactive ones count as well.
   - Services are changed in place and never deleted and added again, so running connections stay.
   - Where someone else changes the table between the plan and its application, it is read and planned again, once.
 options:
@@ -204,7 +206,7 @@ options:
     choices: [add, change, remove]
     default: [add, change, remove]
   max_cut_connections:
-    description: Refuse a plan that would cut more active connections than this. No limit unless said.
+    description: Refuse a plan that would cut more running connections than this, 0 or more. No limit unless said.
     type: int
   sysctls:
     description:

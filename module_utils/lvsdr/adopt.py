@@ -75,7 +75,7 @@ def _conflict(wanted, hosts):
 
 def _host_name(address):
     # An address as it is would be read as a range or a port by inventory plugins.
-    return "server-" + re.sub("[.:]", "-", address)
+    return "server-" + address.replace(".", "-").replace(":", "_")
 
 
 def _virtual_service(wanted):

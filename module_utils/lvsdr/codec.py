@@ -14,7 +14,7 @@ import socket
 import struct
 from socket import htons, ntohs
 
-from .model import AF, CACHED, SCHEDULER_FLAGS, Daemon, Destination, Service, Timeouts
+from .model import AF, CACHED, SCHEDULER_FLAGS, Daemon, Destination, Service, Timeouts, default_netmask
 
 # include/uapi/linux/netlink.h, genetlink.h
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -184,7 +184,7 @@ def attributes(data, offset, end):
 
 
 def _text(data, span):
-    return data[span[0] : span[1]].rstrip(b"\0").decode()
+    return data[span[0] : span[1]].rstrip(b"\0").decode(errors="replace")
 
 
 def _u16(data, span):
@@ -253,9 +253,11 @@ def decode_service(data, offset, end):
 
 
 def _service(key, scheduler, bits, timeout, netmask, engine):
-    # Without the flag the kernel ignores the timeout it stores.
-    persistence = timeout if bits & PERSISTENT else 0
-    return Service(*key, scheduler, _service_flags(scheduler, bits), persistence, _netmask(key[0], netmask), engine)
+    # Without the flag the kernel ignores the timeout and the netmask that it stores.
+    flags = _service_flags(scheduler, bits)
+    if not bits & PERSISTENT:
+        return Service(*key, scheduler, flags, 0, default_netmask(key[0]), engine)
+    return Service(*key, scheduler, flags, timeout, _netmask(key[0], netmask), engine)
 
 
 @functools.lru_cache(CACHED)

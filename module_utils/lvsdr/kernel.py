@@ -72,6 +72,7 @@ MEANING_FOR = {
         ),
         errno.EINVAL: ("the kernel takes no such daemon", "no destination may be of another family than its service while one runs"),
     },
+    "counters": {errno.ESRCH: ("there is no such service", "see why the service is missing; " + SOMEONE_ELSE)},
     "timeouts": {errno.EINVAL: ("a timeout is out of range", "1 to 2147483 seconds are possible")},
 }
 
@@ -99,6 +100,10 @@ def connect():
     sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
     sock.bind((0, 0))
     return sock
+
+
+def _broken(error):
+    return LvsError("Talking to the kernel failed (%s)" % error.strerror, "see `dmesg` on this director, and run again")
 
 
 class Ipvs:
@@ -142,7 +147,10 @@ class Ipvs:
     def _answers(self, sequence):
         """(type, flags, data, payload offset, end) of all that answers one request, until its acknowledgement or end."""
         while True:
-            data = self.socket.recv(RECEIVE)
+            try:
+                data = self.socket.recv(RECEIVE)
+            except OSError as error:
+                raise _broken(error)
             for kind, flags, number, start, end in codec.messages(data):
                 if number != sequence:
                     continue  # left over from a dump that was given up
@@ -178,7 +186,9 @@ class Ipvs:
                         if not done:
                             rows.append(decode(data, start + 4, end))
             except OSError as error:
-                self._reconnect(error)
+                if error.errno != errno.ENOBUFS:
+                    raise _broken(error)
+                self._reconnect()
                 broken = True
             if not broken:
                 return rows
@@ -186,10 +196,8 @@ class Ipvs:
             "The IPVS table kept changing while it was read", "something else rewrites it all the time; stop that, and run again"
         )
 
-    def _reconnect(self, error):
-        """After answers were lost, a new socket: the old one may still be in the middle of a dump. All other errors are raised."""
-        if error.errno != errno.ENOBUFS:
-            raise error
+    def _reconnect(self):
+        """After answers were lost, a new socket: the old one may still be in the middle of a dump."""
         self.socket.close()
         self.socket = connect()
 
@@ -270,13 +278,16 @@ class Ipvs:
             out = [self.encode(operation, codec.NLM_F_REQUEST, self._next()) for operation in batch]
             # Errors come unasked; only the end of the batch needs an acknowledgement, and that is all it costs.
             out[-1] = self.encode(batch[-1], codec.NLM_F_REQUEST | codec.NLM_F_ACK, self.sequence)
-            self.socket.send(b"".join(out))
             done = False
             while not done:
                 try:
+                    if out:
+                        self.socket.send(b"".join(out))
+                        out = None
                     data = self.socket.recv(RECEIVE)
-                except OSError as error:
-                    self._reconnect(error)
+                except OSError:
+                    # Most likely ENOBUFS; whatever it was, part of the batch may have been done.
+                    self._reconnect()
                     return None
                 for kind, _flags, number, start, _end in codec.messages(data):
                     if kind != codec.NLMSG_ERROR or number < first:

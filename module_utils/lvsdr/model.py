@@ -279,11 +279,11 @@ DESTINATION_OPTIONS = (
 )  # fmt: skip
 
 
-def read_service(reader):
-    """The Wanted of one declared service; worth something only if no problem was found."""
+def read_service(reader, deleting=False):
+    """The Wanted of one declared service; worth something only if no problem was found. deleting: it is named to be removed."""
     reader.known(SERVICE_OPTIONS)
     mark = reader.get("firewall_mark")
-    absent = reader.choice("state", "present", ("present", "absent")) == "absent"
+    absent = reader.choice("state", "present", ("present", "absent")) == "absent" or deleting
     if mark is not None:
         for field in ("address", "port", "protocol"):
             if reader.get(field) is not None:
@@ -297,6 +297,8 @@ def read_service(reader):
         if reader.get("port") is None:
             reader.wrong("port", "a port is missing; 0 stands for every port and needs persistence")
         port = reader.integer("port", 1, 0, 65535)
+        if reader.get("family") is not None and reader.get("family") != "ipv%d" % (family or 4):
+            reader.wrong("family", "%r is not the address's; only a firewall-mark service needs it" % (reader.get("family"),))
     scheduler = reader.choice("scheduler", "wlc", SCHEDULERS)
     flags = read_flags(reader, scheduler, protocol)
     persistence, netmask, engine = read_persistence(reader, family or 4)
@@ -401,8 +403,8 @@ def read_destination(reader, service):
     return Destination(family, address, port, forward, weight, upper, lower, tunnel), health_checked
 
 
-def read_services(data, problems=None):
-    """The declared services (a list of dicts, see ipvs_table's options) as a dict of service key to Wanted.
+def read_services(data, problems=None, deleting=False):
+    """The declared services (a list of dicts, see ipvs_table's options) as a dict of service key to Wanted; all absent with deleting.
 
     Every error goes to problems, with its path; without a list for them LvsError is raised with all at once.
     """
@@ -414,7 +416,7 @@ def read_services(data, problems=None):
         if not isinstance(item, dict):
             found.add(path, "a dictionary is needed, and %r is none" % (item,))
             continue
-        declared = read_service(Reader(found, path, item))
+        declared = read_service(Reader(found, path, item), deleting)
         key = service_key(declared.service)
         if (key[2] or key[1] == "fwmark") and key in wanted:
             found.add(path, "%s is declared already as %s; remove one" % (service_name(key), root[key]))
@@ -470,7 +472,8 @@ def _read_daemon(reader, state):
         reader.wrong("interface", "%r is no name of an interface" % (interface,))
     number = reader.integer("id", 0, 0, 255)
     # A backup daemon's buffer is never smaller than this; the kernel would raise the value without a word.
-    maxlen = None if reader.get("maxlen") is None else reader.integer("maxlen", 1472, 1024 if state == "backup" else 1, 65487, " bytes")
+    low, high = 1024 if state == "backup" else 1, 65487 if ":" in str(reader.get("group")) else 65507
+    maxlen = None if reader.get("maxlen") is None else reader.integer("maxlen", 1472, low, high, " bytes")
     group = reader.get("group")
     if group is not None:
         group = multicast_address(group)
@@ -481,7 +484,7 @@ def _read_daemon(reader, state):
     return interface, number, maxlen, group, port, ttl
 
 
-INTERFACE = r"[^\s/:]{1,15}"
+INTERFACE = "[!-.0-9;-~]{1,15}"  # what the kernel takes (dev_valid_name), in ASCII
 
 
 def multicast_address(value):
@@ -489,16 +492,18 @@ def multicast_address(value):
     for family in AF.values():
         try:
             packed = socket.inet_pton(family, str(value).strip())
-        except OSError:
+        except (OSError, ValueError):
             continue
         if packed[0] == 0xFF if len(packed) == 16 else packed[0] >> 4 == 0xE:
             return socket.inet_ntop(family, packed)
     return None
 
 
-def read_declaration(services, timeouts, sync_daemons, problems):
+def read_declaration(services, timeouts, sync_daemons, problems, deleting=False):
     """The Declaration of ipvs_table's options; worth something only if no problem was found."""
-    declared = Declaration(read_services(services, problems), read_timeouts(timeouts, problems), read_daemons(sync_daemons, problems))
+    declared = Declaration(
+        read_services(services, problems, deleting), read_timeouts(timeouts, problems), read_daemons(sync_daemons, problems)
+    )
     # The sync protocol has one family for a connection (ip_vs_add_dest, start_sync_thread): the kernel refuses the two together.
     if declared.daemons:
         for wanted in declared.services.values():

@@ -52,11 +52,18 @@ def parse(text):
         kind = COMMANDS.get(words[0], "")
         if kind == "":
             problems.add(path, "%s adds nothing to a table; -A, -a, --set and --start-daemon do" % words[0])
-        elif kind is not None:
+        elif kind is None:
+            # What stands before it is gone.
+            services.clear()
+            if words[1:]:
+                problems.add(path, "%s takes nothing more" % words[0])
+        else:
             options, plain = _options(words[1:], kind, path, problems)
             if kind == "timeouts":
-                timeouts, where["timeouts"] = _timeouts(plain, path, problems), path
+                timeouts, where["timeouts"] = {**(timeouts or {}), **_timeouts(plain, path, problems)}, path
             elif kind == "daemon":
+                if len(plain) != 1:
+                    problems.add(path, "--start-daemon takes one word, master or backup")
                 daemons.append({"state": plain[0] if plain else None, **{DAEMON_FIELDS[name]: value for name, value in options.items()}})
                 where["sync_daemons[%d]" % (len(daemons) - 1)] = path
             else:
@@ -96,6 +103,10 @@ def _options(words, kind, path, problems):
             continue
         if option in BARE:
             value = True
+            if glued and not word.startswith("--"):
+                words.insert(0, "-" + glued)
+            elif glued:
+                problems.add(path, "option %s takes no value" % word.partition("=")[0])
         elif not glued:
             # popt's rules: whatever follows is the value, but the one that may be left out begins with no dash.
             if option == "-p" and (not words or words[0].startswith("-")):
@@ -114,7 +125,7 @@ def _options(words, kind, path, problems):
 def _timeouts(words, path, problems):
     if len(words) != 3:
         problems.add(path, "--set takes three numbers: tcp, tcpfin and udp")
-        return None
+        return {}
     # Zero keeps what is.
     return {name: value for name, value in zip(("tcp", "tcp_fin", "udp"), words) if value != "0"}
 
@@ -169,9 +180,11 @@ def _service(option, options, path, problems):
         out["one_packet"] = True
     if "-p" in options:
         out["persistence"] = {"timeout": options["-p"]}
-        for name, word in (("netmask", "-M"), ("engine", "--pe")):
-            if word in options:
-                out["persistence"][name] = options[word]
+    for name, word in (("netmask", "-M"), ("engine", "--pe")):
+        if word in options and "-p" in options:
+            out["persistence"][name] = options[word]
+        elif word in options:
+            problems.add(path, "option %s needs -p" % word)
     return out
 
 

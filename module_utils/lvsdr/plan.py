@@ -66,7 +66,7 @@ def frame(operations, declared, timeouts, daemons, zero=False):
     """The plan of a table with the settings around it: what a new destination may need first, and what needs the table last.
 
     declared: a model.Declaration; timeouts, daemons: the Timeouts and the list of Daemon that are. zero: set the counters of the declared
-    services to 0, or where none is declared those of all.
+    services that stay to 0, or where none is declared those of all.
     """
     first, last = [], []
     if declared.timeouts is not None:
@@ -85,8 +85,8 @@ def frame(operations, declared, timeouts, daemons, zero=False):
             if wanted:
                 last.append(_setting("add-daemon", wanted))
     if zero:
-        services = [wanted.service for wanted in declared.services.values() if not wanted.absent]
-        last += [Operation("zero-counters", service, None, "keeps", 0) for service in services or [None]]
+        services = [wanted.service for wanted in declared.services.values() if not wanted.absent] if declared.services else [None]
+        last += [Operation("zero-counters", service, None, "keeps", 0) for service in services]
     return first + operations + last
 
 
@@ -110,8 +110,17 @@ def _add(wanted, destination_id, destination):
     return Operation("add-destination", wanted.service, destination, "keeps", 0)
 
 
+def live(service, counts):
+    """How many of a destination's (active, inactive, persistent) connections are running ones.
+
+    The kernel counts what is no TCP or SCTP connection in the state ESTABLISHED as inactive: every UDP flow, whatever passes
+    (ip_vs_proto_udp.c). Behind a firewall mark may be either, so there all count, closing ones too.
+    """
+    return counts[0] if service.protocol in ("tcp", "sctp") else counts[0] + counts[1]
+
+
 def _delete_service(entry):
-    active = sum(counts[0] for counts in entry.connections.values())
+    active = sum(live(entry.service, counts) for counts in entry.connections.values())
     return Operation("delete-service", entry.service, None, "cuts" if active else "keeps", active)
 
 
@@ -128,7 +137,7 @@ def _change(wanted, entry, prune):
         if destination_id in wanted.checked:
             destination = destination._replace(weight=current.weight)
         if destination != current:
-            active = entry.connections.get(destination_id, (0, 0, 0))[0]
+            active = live(entry.service, entry.connections.get(destination_id, (0, 0, 0)))
             drains = destination.weight == 0 and current.weight > 0
             operations.append(
                 Operation("set-destination", wanted.service, destination, "drains" if drains else "keeps", active if drains else 0)
@@ -136,7 +145,7 @@ def _change(wanted, entry, prune):
     if prune:
         for destination_id, current in entry.destinations.items():
             if destination_id not in wanted.destinations:
-                active = entry.connections.get(destination_id, (0, 0, 0))[0]
+                active = live(entry.service, entry.connections.get(destination_id, (0, 0, 0)))
                 operations.append(Operation("delete-destination", wanted.service, current, "cuts" if active else "keeps", active))
     return operations
 
@@ -181,8 +190,16 @@ def effects(operations):
     return out
 
 
-def check_limits(operations, allow=("add", "change", "remove"), max_cut_connections=None):
-    """Raises LvsError where the plan holds what the operator did not allow; nothing has been applied then."""
+def identity(operation):
+    """What makes two operations of two plans the same: the numbers of connections move on in between."""
+    return operation._replace(effect=None, connections=None)
+
+
+def check_limits(operations, allow=("add", "change", "remove"), max_cut_connections=None, done=()):
+    """Raises LvsError where the plan holds what the operator did not allow; nothing of it has been applied then.
+
+    done: operations of a plan before, whose cuts count too.
+    """
     kinds = {"add": "add", "set": "change", "delete": "remove", "zero": "change"}
     refused = [op for op in operations if kinds[op.verb.split("-")[0]] not in allow]
     if refused:
@@ -193,7 +210,7 @@ def check_limits(operations, allow=("add", "change", "remove"), max_cut_connecti
         )
     if max_cut_connections is not None:
         # A destination of a service that goes as well is counted with the service.
-        cut = [op for op in operations if op.effect == "cuts"]
+        cut = [op for op in [*done, *operations] if op.effect == "cuts"]
         total = sum(op.connections for op in cut)
         if total > max_cut_connections:
             raise LvsError(

@@ -48,7 +48,8 @@ def service_command(option, service):
 def destination_command(option, service, destination):
     words = [option, service_option(service[:4]), "-r " + endpoint(*destination[1:3])]
     if option != "-d":
-        words += [FORWARD_OPTIONS[destination.forward], "-w %d" % destination.weight]
+        # What lvsdr does not know (bypass, a flag of a newer kernel) is shown all the same.
+        words += [FORWARD_OPTIONS.get(destination.forward, "--" + destination.forward), "-w %d" % destination.weight]
         if destination.upper:
             words.append("-x %d" % destination.upper)
         if destination.lower:
@@ -59,7 +60,7 @@ def destination_command(option, service, destination):
             if kind == "gue":
                 words.append("--tun-port %d" % port)
             if kind != "ipip":
-                words.append(CHECKSUM_OPTIONS[checksum])
+                words.append(CHECKSUM_OPTIONS.get(checksum, "--tun-" + checksum))
     return " ".join(words)
 
 

@@ -3,6 +3,7 @@
 """Kernel settings under /proc/sys: written, and read back, because the kernel drops some bad values in silence."""
 
 import os
+import re
 
 from .errors import LvsError
 
@@ -57,7 +58,7 @@ def differing(prefix, wanted, path, problems):
     for name, value in sorted((wanted or {}).items()):
         if isinstance(value, bool):
             value = int(value)
-        now = None if "/" in str(name) else read(prefix + str(name))
+        now = read(prefix + name) if re.fullmatch("[a-z0-9_]{1,64}", str(name)) else None
         if now is None:
             problems.add("%s.%s" % (path, name), "this kernel has no setting %s%s; see that the name is right" % (prefix, name))
         elif not isinstance(value, (int, str)) or not str(value).strip():

@@ -21,7 +21,7 @@ from .model import (
     service_name,
     service_order,
 )  # fmt: skip
-from .plan import applied, applied_settings, check_limits, describe, effects, frame, plan
+from .plan import applied, applied_settings, check_limits, describe, effects, frame, identity, plan
 from .render import render, render_settings
 
 # What a request fails with when someone else changed the table between the plan and its application.
@@ -61,7 +61,9 @@ def converge(
     before, after and diff hold what the plan concerns and no more: a table may have thousands of services.
     """
     problems = Problems()
-    declared = read_declaration(services, timeouts, sync_daemons, problems)
+    declared = read_declaration(services, timeouts, sync_daemons, problems, deleting=state == "deleted")
+    if max_cut_connections is not None and max_cut_connections < 0:
+        problems.add("max_cut_connections", "%d is out of range; 0 refuses every cut" % max_cut_connections)
     if problems.found:
         # All errors come at once; but which settings there are can only be seen where ip_vs is loaded already.
         if sysctl.exists(SYSCTLS):
@@ -76,16 +78,18 @@ def converge(
             table = ipvs.read()
             now = None if declared.timeouts is None else ipvs.timeouts()
             daemons = None if declared.daemons is None else ipvs.daemons()
-            operations = frame(plan(declared.services, table, state), declared, now, daemons, zero_counters)
-            check_limits(operations, allow, max_cut_connections)
-            return Look(table, now, daemons, operations)
+            return Look(table, now, daemons, frame(plan(declared.services, table, state), declared, now, daemons, zero_counters))
+
+        def limit(operations, done=()):
+            check_limits(operations, allow, max_cut_connections, done)
 
         first = last = look()
         done = first.operations
+        limit(done)
         if not check:
-            written = _write(settings)
+            written = _write(settings, done)
             try:
-                done, last = _apply(ipvs, first, look)
+                done, last = _apply(ipvs, first, look, limit)
             except LvsError as error:
                 error.details["applied"] = written + error.details["applied"]
                 error.details["changed"] = bool(error.details["applied"])
@@ -132,59 +136,60 @@ def _settings_text(settings, index):
     return "".join("net.ipv4.vs.%s = %s\n" % (name, pair[index]) for name, pair in sorted(settings.items()))
 
 
-def _write(settings):
-    """The sysctls, each read back, as lines; where one fails, LvsError says which are in force already."""
+def _write(settings, operations):
+    """The sysctls, each read back, as lines; where one fails, LvsError says which are in force already, and what has not begun."""
     lines = ["sysctl net.ipv4.vs.%s=%s" % (name, value) for name, (_now, value) in settings.items()]
-    for index, (name, (_now, value)) in enumerate(settings.items()):
+    for index, (name, (now, value)) in enumerate(settings.items()):
         try:
             sysctl.write(SYSCTLS + name, value)
         except LvsError as error:
-            error.details.update(applied=lines[:index], not_applied=lines[index:], changed=index > 0)
+            changed = index > 0 or sysctl.read(SYSCTLS + name) != now
+            left = lines[index:] + [describe(operation) for operation in operations]
+            error.details.update(applied=lines[:index], not_applied=left, changed=changed)
             raise
     return lines
 
 
-def _apply(ipvs, now, look):
+def _apply(ipvs, now, look, limit):
     """Applies the plan of a look; where someone else changed the table meanwhile, looks and plans again, once.
 
-    What was done comes back, and the look whose plan went through.
+    What was done comes back, and the look whose plan went through. limit(operations, done) raises LvsError where a plan goes too far.
     """
-    done, again = [], False
-    while True:
+    done = []
+    for again in (False, True):
         operations = now.operations
         failures = ipvs.apply(operations)
         if failures == []:
             return done + operations, now
-        lost = failures is None
-        failed = [operations[failure.index] for failure in failures or ()]
-        if not lost:
+        if failures is None:
+            # Nobody knows the kernel's answers, but what it did is not planned any more.
+            now = look()
+            done += _without(operations, now.operations)
+            failed, why = now.operations, "The kernel's answers were lost, twice: see what else burdens this director, and run again"
+            hopeless = again
+        else:
+            failed = [operations[failure.index] for failure in failures]
             done += _without(operations, failed)
-        if not again and (lost or all(failure.errno in RACES for failure in failures)):
-            again = True
-            try:
+            why = "\n".join(kernel.failure_sentence(operation, failure) for operation, failure in zip(failed, failures))
+            hopeless = again or any(failure.errno not in RACES for failure in failures)
+            if not hopeless:
                 now = look()
-            except LvsError as error:
-                error.details.update(_account(done, failed))
-                raise
-            if lost:
-                # Nobody knows the kernel's answers, but what it did is not planned any more.
-                done += _without(operations, now.operations)
-            # Where all that is left failed just now, it would fail the same way: that is no race but the kernel's answer.
-            left = {operation for operation in now.operations if operation.verb != "zero-counters"}
-            if lost or not left or left - set(failed):
-                continue
-        if lost:
-            raise LvsError(
-                "The kernel's answers were lost, twice", "see what else burdens this director, and run again", **_account(done, [])
-            )
-        raise LvsError(
-            "\n".join(kernel.failure_sentence(operation, failure) for operation, failure in zip(failed, failures)), **_account(done, failed)
-        )
+                # Where all that is left failed just now, it would fail the same way: that is no race but the kernel's answer.
+                left = [operation for operation in now.operations if operation.verb != "zero-counters"]
+                hopeless = bool(left) and not _without(left, failed)
+        if hopeless:
+            raise LvsError(why, **_account(done, failed))
+        try:
+            limit(now.operations, done)
+        except LvsError as error:
+            error.details.update(_account(done, now.operations))
+            raise
+    return done, now  # not reached: the second time either went through or raised
 
 
 def _without(operations, others):
-    others = set(others)
-    return [operation for operation in operations if operation not in others]
+    others = {identity(operation) for operation in others}
+    return [operation for operation in operations if identity(operation) not in others]
 
 
 def _account(done, failed):
@@ -213,13 +218,14 @@ def rendered(services, timeouts, sync_daemons):
     """What is declared as text for ``ipvsadm -R``. A checked destination has its declared weight there: it is the whole wish."""
     problems = Problems()
     declared = read_declaration(services, timeouts, sync_daemons, problems)
-    for index, wanted in enumerate(declared.services.values()):
-        for place, destination in enumerate(wanted.destinations.values()):
-            if destination.forward == "local":
-                problems.add(
-                    "services[%d].destinations[%d].forward" % (index, place),
-                    "ipvsadm has no option for local; dr to an address of the director itself does the same",
-                )
+    for index, service in enumerate(services or []):
+        if isinstance(service, dict) and service.get("state") != "absent" and isinstance(service.get("destinations"), list):
+            for place, destination in enumerate(service["destinations"]):
+                if isinstance(destination, dict) and destination.get("forward") == "local":
+                    problems.add(
+                        "services[%d].destinations[%d].forward" % (index, place),
+                        "ipvsadm has no option for local; dr to an address of the director itself does the same",
+                    )
     problems.raise_if_any(UNUSABLE)
     table = {key: Entry(one.service, one.destinations, {}) for key, one in declared.services.items() if not one.absent}
     return render(table) + render_settings(declared.timeouts, (declared.daemons or {}).values())

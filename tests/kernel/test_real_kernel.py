@@ -259,6 +259,8 @@ def test_counters_are_zeroed():
         table.converge(declared)
         for number in (1, 2):
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", (VIP[4], 8000 + number))
+        # A flow of UDP is none of the kernel's active connections, and all the same one that is cut.
+        assert table.converge(declared, state="deleted", check=True)["effects"]["cuts"] == {"operations": 2, "connections": 2}
         # The kernel brings what it shows up to date every two seconds.
         await_counters([1, 1])
         table.converge(declared[:1], state="merged", zero_counters=True)

@@ -1,9 +1,11 @@
 """main() of ipvs_table against the in-memory kernel: what it says, and what the kernel then holds."""
 
+import errno
 import json
 
 import pytest
 from ansible.module_utils.lvsdr import kernel, sysctl
+from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import ipvs_table
 from fakes.kernel import (
@@ -20,6 +22,7 @@ from fakes.kernel import (
     Destination,
     Kernel,
     Service,
+    Socket,
     name_of,
 )
 
@@ -495,6 +498,8 @@ BAD = [
     (web(address=["198.51.100.1"]), ["services[0].address"]),
     (web(adress=VIP), ["services[0].adress"]),
     (web(protocol="icmp"), ["services[0].protocol"]),
+    (web(family="ipv6"), ["services[0].family"]),
+    (web(family="any"), ["services[0].family"]),
     (web(port=65536), ["services[0].port"]),
     (web(port=-1), ["services[0].port"]),
     (web(port="http"), ["services[0].port"]),
@@ -726,6 +731,9 @@ BAD_SETTINGS = [
         "sync_daemons[0].id", "sync_daemons[0].maxlen", "sync_daemons[0].port", "sync_daemons[0].ttl"]),
     ({"sync_daemons": [{**BACKUP, "maxlen": 1023}]}, ["sync_daemons[0].maxlen"]),
     ({"sync_daemons": [{**MASTER, "group": "198.51.100.1"}]}, ["sync_daemons[0].group"]),
+    ({"sync_daemons": [{**MASTER, "group": "224.0.0.81\0", "interface": "\u00e9th0"}]}, [
+        "sync_daemons[0].group", "sync_daemons[0].interface"]),
+    ({"sync_daemons": [{**MASTER, "group": "ff02::81", "maxlen": 65507}]}, ["sync_daemons[0].maxlen"]),
     ({"sync_daemons": [{**MASTER, "syncid": 5}]}, ["sync_daemons[0].syncid"]),
     # The kernel has either.
     ({"sync_daemons": [MASTER], "services": [web({"address": ONE6, "forward": "tunnel"})]}, ["sync_daemons"]),
@@ -841,4 +849,136 @@ def test_an_error_tells_of_the_sysctls_too(there, run, proc, monkeypatch):
     result = run([web()], sysctls={"conntrack": 0, "expire_nodest_conn": 1})
     assert result["failed"] and result["changed"] and there.changes == []
     assert result["applied"] == ["sysctl net.ipv4.vs.conntrack=0"]
-    assert result["not_applied"] == ["sysctl net.ipv4.vs.expire_nodest_conn=1"]
+    assert result["not_applied"] == [
+        "sysctl net.ipv4.vs.expire_nodest_conn=1",
+        "ipvsadm -A -t 198.51.100.100:80 -s wlc  # keeps connections",
+    ]
+
+
+def test_a_sysctl_that_the_kernel_changes_to_something_else_is_a_change(there, run, proc, monkeypatch):
+    def stubborn(name, value):
+        (proc / "conntrack").write_text("5\n")
+        raise LvsError("was set to %s and reads 5" % value)
+
+    monkeypatch.setattr(sysctl, "write", stubborn)
+    result = run(sysctls={"conntrack": 9})
+    assert result["failed"] and result["changed"] and result["not_applied"] == ["sysctl net.ipv4.vs.conntrack=9"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a" * 300, "a\0b", "conntrack/"])
+def test_a_name_that_is_no_setting(there, run, proc, name):
+    result = run([web(port="x")], sysctls={name: 1})
+    assert result["failed"] and paths(result) == sorted(["services[0].port", "sysctls." + name])
+
+
+def test_zero_counters_leaves_alone_what_goes_and_what_was_not_named(there, run):
+    filled(there).stats = (5,) * 10
+    there.services["tcp 203.0.113.50:80"].stats = (5,) * 10
+    for state in ("deleted", "deleted"):
+        assert not run([web()], state=state, zero_counters=True).get("failed")
+    assert not run([web(state="absent")], state="merged", zero_counters=True)["changed"]
+    assert there.services["tcp 203.0.113.50:80"].stats == (5,) * 10
+
+
+def test_udp_flows_count_although_the_kernel_calls_them_inactive(there, run):
+    there.destination(there.service("udp", VIP, 53), ONE, connections=(0, 50, 0))
+    there.destination(there.service("tcp", VIP, 53), ONE, connections=(0, 50, 0))
+    declared = [web(protocol="udp", port=53, state="absent"), web(port=53, state="absent")]
+    assert run(declared, max_cut_connections=49)["failed"] and there.changes == []
+    assert run(declared)["effects"]["cuts"] == {"operations": 1, "connections": 50}
+
+
+def test_lost_answers_while_connections_come_and_go(there, run):
+    service = there.service("tcp", VIP, 80)
+    for number in range(150):
+        there.destination(service, "192.0.2.%d" % (number + 1), connections=(3, 0, 0))
+
+    def fewer(fake):
+        for destination in service.destinations.values():
+            destination.connections = (2, 0, 0)
+
+    there.lost_answers, there.before_apply = 1, [lambda fake: None, fewer]
+    result = run([web()])
+    assert len(result["operations"]) == len(set(result["operations"])) == 150 and service.destinations == {}
+    assert result["effects"]["cuts"]["operations"] == 150
+
+
+def test_lost_answers_and_then_a_plan_that_goes_too_far(there, run, monkeypatch):
+    apply = kernel.Ipvs.apply
+
+    def and_then(self, operations):
+        failures = apply(self, operations)
+        there.destination(there.services[WEB], TWO, connections=(9, 0, 0))
+        return failures
+
+    monkeypatch.setattr(kernel.Ipvs, "apply", and_then)
+    there.lost_answers = 1
+    result = run([web({"address": ONE})], max_cut_connections=0)
+    assert result["failed"] and result["changed"] and len(result["applied"]) == 2
+    assert result["not_applied"] == ["ipvsadm -d -t 198.51.100.100:80 -r 198.51.100.22:80  # cuts 9 active connections"]
+
+
+def test_answers_that_are_lost_twice_are_accounted_for(there, run):
+    there.lost_answers = 2
+    result = run([web(port=port) for port in range(1, 252)])
+    assert result["failed"] and len(result["applied"]) == len(there.services) == 200
+    assert len(result["not_applied"]) == 51
+
+
+def test_what_is_cut_before_and_after_a_race_counts_together(there, run):
+    there.destination(there.service("tcp", VIP, 80), ONE, connections=(5, 0, 0))
+
+    def other(fake):
+        fake.destination(fake.services[WEB], TWO, connections=(0, 0, 0))
+        fake.destination(fake.services[WEB], THREE, connections=(5, 0, 0))
+
+    there.before_apply = [other]
+    result = run([web({"address": TWO})], max_cut_connections=5)
+    assert result["failed"] and "would cut 10 active connections" in result["msg"]
+    assert THREE + ":80" in there.services[WEB].destinations
+
+
+@pytest.mark.parametrize("call", ["send", "recv"])
+@pytest.mark.parametrize("number", [errno.ENOBUFS, errno.ENOMEM])
+def test_a_socket_that_fails_in_the_middle(there, run, monkeypatch, call, number):
+    original, armed = getattr(Socket, call), [True]
+
+    def broken(self, data):
+        # The second batch.
+        if armed and len(there.changes) >= kernel.BATCH:
+            armed.clear()
+            raise OSError(number, "it fails")
+        return original(self, data)
+
+    monkeypatch.setattr(Socket, call, broken)
+    result = run([web(port=port) for port in range(1, 152)])
+    assert not result.get("failed") and len(result["operations"]) == len(there.services) == 151 and not armed
+
+
+def test_a_socket_that_fails_at_a_question(there, run, monkeypatch):
+    def broken(self, size):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Socket, "recv", broken)
+    result = run([web()])
+    assert result["failed"] and "Talking to the kernel failed (Input/output error)" in result["msg"]
+
+
+def test_what_others_made_that_lvsdr_has_no_word_for(there, run):
+    service = there.service("tcp", VIP, 80, timeout=60, netmask="255.255.255.0")
+    there.destination(service, ONE, forward=4)
+    there.destination(service, TWO, forward=2, tunnel=(2, 0, 3))
+    assert not run([web()], state="merged")["changed"], "a netmask without persistence means nothing"
+    result = run([web()])
+    assert "--bypass" in result["diff"]["before"] and "--tun-unknown" in result["diff"]["before"]
+
+
+def test_a_service_is_named_for_removal_by_its_key_alone(there, run):
+    there.service("tcp", VIP, 0, timeout=60, flags=1)
+    assert run([{"address": VIP, "port": 0}], state="deleted")["changed"] and there.services == {}
+
+
+@pytest.mark.parametrize("limit", [-1, -100])
+def test_a_limit_below_zero(there, run, limit):
+    result = run([], max_cut_connections=limit)
+    assert result["failed"] and paths(result) == ["max_cut_connections"]

@@ -78,6 +78,17 @@ def test_ipvsadm_prints_a_large_mark_as_a_negative_number():
     assert parse("-A -f -1 -6 -s fo")["services"][0]["firewall_mark"] == 4294967295
 
 
+def test_what_is_cleared_and_set_again_is_as_after_the_script():
+    assert [s["port"] for s in parse("-A -t 198.51.100.1:1\n-C\n-A -t 198.51.100.1:2")["services"]] == [2]
+    assert parse("--set 1 2 3\n--set 0 0 7\n--set 0 0 0")["timeouts"] == {"tcp": 1, "tcp_fin": 2, "udp": 7}
+
+
+def test_letters_that_stand_together():
+    (service,) = parse("-A -u 198.51.100.1:1 -op 60\n-a -u 198.51.100.1:1 -r 192.0.2.1 -mw5")["services"]
+    assert service["one_packet"] and service["persistence"] == {"timeout": 60}
+    assert service["destinations"] == [{"address": "192.0.2.1", "forward": "nat", "weight": 5}]
+
+
 def test_nothing_is_an_empty_table():
     assert parse("") == parse("\n\n# nothing\n-C\n") == {"services": []}
 
@@ -95,6 +106,10 @@ BAD = {
     "-a -t 198.51.100.100:80 -r 192.0.2.1": "line 1: there is no service -t 198.51.100.100:80 before this line; add it with -A",
     "-D -t 198.51.100.100:80": "line 1: -D adds nothing to a table; -A, -a, --set and --start-daemon do",
     "TCP  198.51.100.100:80 wlc": "line 1: TCP adds nothing to a table; -A, -a, --set and --start-daemon do",
+    "-A -t 198.51.100.1:1 -M 255.255.255.0": "line 1: option -M needs -p",
+    "-A -f 5 --ipv6=yes": "line 1: option --ipv6 takes no value",
+    "-C now": "line 1: -C takes nothing more",
+    "--start-daemon master backup --mcast-interface eth0": "line 1: --start-daemon takes one word, master or backup",
     "--set 1 2": "line 1: --set takes three numbers: tcp, tcpfin and udp",
     "--set 1 2 x": "line 1: udp: 'x' is not a whole number",
     "--start-daemon both --mcast-interface eth0": "line 1: state: unknown value 'both'; one of master, backup is possible",
