@@ -338,14 +338,20 @@ def streams(services):
     return out
 
 
-def macs(inventory, group):
-    """``{mac: host}`` of a group's interfaces, as their facts tell."""
+def macs(inventory, group=None):
+    """``{mac: host}`` of the interfaces of a group, or of all hosts, as their facts tell."""
     return {
         interface["mac"]: host
-        for host in inventory["groups"].get(group, [])
+        for host in (inventory["hosts"] if group is None else inventory["groups"].get(group, []))
         for interface in _facts(inventory, host).get("interfaces", [])
         if interface["type"] == "ether"
     }
+
+
+def vips_near(services, inventory, host):
+    """The VIPs in whose subnet a host has an interface: those that it can ask for."""
+    networks = _networks(inventory, host) or []
+    return [vip for vip in director_vips(services) if _inside(vip, networks)]
 
 
 def interface_of(services, facts):

@@ -13,7 +13,7 @@ _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "mod
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
-from ansible.module_utils.lvsdr import keepalived, resolve
+from ansible.module_utils.lvsdr import fleet, keepalived, resolve
 from ansible.module_utils.lvsdr.errors import LvsError
 
 
@@ -56,6 +56,19 @@ def group_members(virtual_services, groups):
     return found
 
 
+def audit(hostvars, hosts, services, lvs_inventory):
+    """The table of a fleet's audit (module_utils/lvsdr/fleet.py), from what the hosts registered as lvs_audit and lvs_gathered."""
+    found = {}
+    for host in hosts:
+        variables = hostvars[host]
+        found[host] = {
+            "audit": (variables.get("lvs_audit") or {}).get("results"),
+            "gathered": (variables.get("lvs_gathered") or {}).get("gathered"),
+        }
+    owners = resolve.macs(lvs_inventory, resolve.DIRECTORS)
+    return fleet.audit(resolve.director_vips(services), owners, resolve.macs(lvs_inventory), found)
+
+
 class FilterModule:
     def filters(self):
         functions = {
@@ -72,6 +85,8 @@ class FilterModule:
             "lvs_interface": resolve.interface_of,
             "lvs_holds_vip": resolve.holds_vip,
             "lvs_parity": resolve.parity,
+            "lvs_vips_near": resolve.vips_near,
+            "lvs_audit": audit,
             "lvs_keepalived": keepalived.render,
         }
         return {name: _readable(function) for name, function in functions.items()}
