@@ -124,7 +124,7 @@ conflicts:
   elements: str
   sample:
     - "/etc/sysctl.d/50-hardening.conf:3 sets net/ipv4/conf/all/rp_filter = 1, which would let this host answer for its VIPs or drop
-      their packets; /etc/sysctl.d/zz-lvsdr.conf is applied later and overrides it"
+      their packets; real_server_vip's /etc/sysctl.d/zz-lvsdr.conf is applied later and overrides it"
 before:
   description: Settings, VIPs, unit and file before, in lines.
   returned: always

@@ -95,7 +95,7 @@ def conflicts(conf, lasting, entries, beyond):
         if path == beyond:
             out.append(what + "; `sysctl --system` applies that file last, so remove the line")
         else:
-            out.append(what + "; %s is applied later and overrides it" % SYSCTL_FILE)
+            out.append(what + "; real_server_vip's %s is applied later and overrides it" % SYSCTL_FILE)
     return out
 
 
