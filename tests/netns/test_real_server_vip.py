@@ -1,5 +1,7 @@
 """real_server_vip on a real host: no answer ever leaves it, while a neighbour asks without pause."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from links import VIP, VIP6
 
@@ -40,6 +42,17 @@ def test_from_kernel_defaults_and_back_without_an_answer(router, server, hold):
     assert [step["action"] for step in removed["operations"]] == ["remove", "remove", "restore", "restore"]
     assert heard["asked"] > 100 and heard["answers"] == {}
     assert conf(server) == before and on_lo(server) == []
+
+
+def test_fifty_servers_take_the_vip_and_give_it_back_without_an_answer(link, router, hold):
+    """Whatever the order in which the kernel serves them: fifty at once, and a sender that does not pause."""
+    servers = [link("s%d" % number, number) for number in range(21, 71)]
+    with router.asking(VIP) as heard, ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(lambda server: hold(VIP, host=server), servers))
+        held = [VIP + "/32" in server.ip("address", "show", "dev", "lo") for server in servers]
+        removed = list(pool.map(lambda server: hold(host=server), servers))
+    assert all(held) and all(result["changed"] for result in added + removed)
+    assert heard["asked"] > 1000 and heard["answers"] == {}
 
 
 def test_the_asker_hears_the_wrong_order(router, server):
