@@ -512,6 +512,24 @@ def _check_neighbours(service, path, directors, inventory, problems):
                     "director %s has no interface in the subnet of real server %s (%s); direct routing needs both on one link. "
                     "Its subnets are %s" % (director, host, destination["address"], _list_networks(networks, service["family"])),
                 )
+            _check_link("director %s" % director, _facts(inventory, director), destination["address"], path, problems)
+        _check_link("real server %s" % host, _facts(inventory, host), destination["address"], path, problems)
+
+
+def _check_link(name, facts, address, path, problems):
+    """A frame is sent to a MAC that ARP found: a tunnel, a point-to-point link or a card without ARP has none to offer."""
+    links = [
+        interface
+        for interface in facts.get("interfaces", [])
+        if interface["name"] != "lo" and any(_inside(address, [ipaddress.ip_interface(text).network]) for text in interface["addresses"])
+    ]
+    if links and not any(link["type"] == "ether" and link["arp"] for link in links):
+        problems.add(
+            path,
+            "%s is on the link of real server %s with %s, which %s; direct routing rewrites a MAC and can't work there: "
+            "use mode tunnel or nat, or give both an Ethernet link"
+            % (name, address, links[0]["name"], "is no Ethernet" if links[0]["type"] != "ether" else "speaks no ARP"),
+        )
 
 
 def _check_vips_on_servers(service, path, inventory, problems):

@@ -661,3 +661,24 @@ def test_nothing_gives_another_error_than_ours(services, hosts, with_facts):
 def test_anything_for_virtual_services(value):
     with pytest.raises(LvsError):
         resolve.resolve(value, inventory())
+
+
+NO_MAC = {"tunnel": ({"kind": "none"}, "is no Ethernet"), "NOARP": ({"arp": False}, "speaks no ARP")}
+
+
+@pytest.mark.parametrize("host", ["director2", "server1"])
+@pytest.mark.parametrize("kind", NO_MAC)
+def test_a_link_without_macs(host, kind):
+    """Direct routing has nothing to rewrite there; a tunnel of IPVS's own does not mind."""
+    options, words = NO_MAC[kind]
+    number = {"director2": 12, "server1": 21}[host]
+    made = facts(number)
+    made["interfaces"][1].update(type=options.get("kind", "ether"), arp=options.get("arp", True))
+    found = resolve.preflight([service()], inventory({host: {"facts": made}}, with_facts=True))
+    name = ("director " if host == "director2" else "real server ") + host
+    assert found and all(line.startswith("virtual service live: %s is on the link of real server 192.0.2.2" % name) for line in found)
+    assert all("with eth0, which " + words in line for line in found)
+    assert resolve.preflight([service(mode="tunnel")], inventory({host: {"facts": made}}, with_facts=True)) == []
+    # A second, ordinary card in the same subnet will do.
+    made["interfaces"].append({**made["interfaces"][1], "name": "eth1", "type": "ether", "arp": True})
+    assert resolve.preflight([service()], inventory({host: {"facts": made}}, with_facts=True)) == []
