@@ -80,12 +80,7 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
     files, conflicts = {}, []
     unit_path = os.path.join(unit_folder, arp.UNIT_NAME)
     if persist:
-        expected = _expected_conf(conf, operations)
-        lasting, conflicts = {}, []
-        if any(":" not in vip for vip in kept):
-            entries = [entry for path, text in host.sysctl_files(sysctl_path) for entry in arp.sysctl_entries(path, text)]
-            lasting = arp.lasting_sysctls(expected, record_after["former"], entries)
-            conflicts = arp.conflicts(expected, lasting, entries, host.SYSCTL_CONF)
+        lasting, conflicts = _lasting(kept, _expected_conf(conf, operations), record_after["former"], sysctl_path)
         files[sysctl_path] = (_read_text(sysctl_path), arp.sysctl_file(lasting) if lasting else "")
         files[unit_path] = (_read_text(unit_path), _unit(kept, lasting) if kept else "")
     known = list(dict.fromkeys(record["vips"] + kept))
@@ -146,9 +141,7 @@ def gather(vips, sysctl_path=arp.SYSCTL_FILE):
     ``operations`` is what holding these VIPs would need, in lines; ``conflicts`` as in converge.
     """
     links = host.interfaces()
-    scoped = [
-        (link["name"], *_split(text), link["scopes"][text]) for link in links for text in link["addresses"]
-    ]  # fmt: skip
+    scoped = [(link["name"], *_split(text), link["scopes"][text]) for link in links for text in link["addresses"]]
     conf, addresses = _read(links)
     wanted = [text for _family, text in arp.check_audit(vips)] if vips else recipes.find_vips(scoped)
     with_lo = host.arp_conf(links, also=("lo",))
@@ -162,11 +155,17 @@ def gather(vips, sysctl_path=arp.SYSCTL_FILE):
         return result
     operations, _stale = arp.plan(want, conf, addresses, {"vips": [], "former": {}}, False)
     result["operations"] = [arp.describe(operation) for operation in operations]
-    entries = [entry for path, text in host.sysctl_files(sysctl_path) for entry in arp.sysctl_entries(path, text)]
-    expected = _expected_conf(conf, operations)
-    if any(family == 4 for family, _text in want):
-        result["conflicts"] = arp.conflicts(expected, arp.lasting_sysctls(expected, (), entries), entries, host.SYSCTL_CONF)
+    result["conflicts"] = _lasting(wanted, _expected_conf(conf, operations), (), sysctl_path)[1]
     return result
+
+
+def _lasting(vips, conf, former, sysctl_path):
+    """(settings that have to last, conflicts) for these VIPs, with conf as it is once the fix is made; IPv6 needs none."""
+    if all(":" in vip for vip in vips):
+        return {}, []
+    entries = [entry for path, text in host.sysctl_files(sysctl_path) for entry in arp.sysctl_entries(path, text)]
+    lasting = arp.lasting_sysctls(conf, former, entries)
+    return lasting, arp.conflicts(conf, lasting, entries, host.SYSCTL_CONF)
 
 
 def _split(text):

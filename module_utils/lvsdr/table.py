@@ -91,7 +91,7 @@ def converge(
             try:
                 done, last = _apply(ipvs, first, look, limit)
             except LvsError as error:
-                error.details["applied"] = written + error.details["applied"]
+                error.details["applied"] = written + error.details.get("applied", [])
                 error.details["changed"] = bool(error.details["applied"])
                 raise
     finally:
@@ -155,15 +155,23 @@ def _apply(ipvs, now, look, limit):
 
     What was done comes back, and the look whose plan went through. limit(operations, done) raises LvsError where a plan goes too far.
     """
-    done = []
-    for again in (False, True):
+    done, again = [], False
+
+    def look_again():
+        try:
+            return look()
+        except LvsError as error:
+            error.details.update(_account(done, []))
+            raise
+
+    while True:
         operations = now.operations
         failures = ipvs.apply(operations)
         if failures == []:
             return done + operations, now
         if failures is None:
             # Nobody knows the kernel's answers, but what it did is not planned any more.
-            now = look()
+            now = look_again()
             done += _without(operations, now.operations)
             failed, why = now.operations, "The kernel's answers were lost, twice: see what else burdens this director, and run again"
             hopeless = again
@@ -173,7 +181,7 @@ def _apply(ipvs, now, look, limit):
             why = "\n".join(kernel.failure_sentence(operation, failure) for operation, failure in zip(failed, failures))
             hopeless = again or any(failure.errno not in RACES for failure in failures)
             if not hopeless:
-                now = look()
+                now = look_again()
                 # Where all that is left failed just now, it would fail the same way: that is no race but the kernel's answer.
                 left = [operation for operation in now.operations if operation.verb != "zero-counters"]
                 hopeless = bool(left) and not _without(left, failed)
@@ -184,7 +192,7 @@ def _apply(ipvs, now, look, limit):
         except LvsError as error:
             error.details.update(_account(done, now.operations))
             raise
-    return done, now  # not reached: the second time either went through or raised
+        again = True
 
 
 def _without(operations, others):

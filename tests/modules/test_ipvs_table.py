@@ -982,3 +982,18 @@ def test_a_service_is_named_for_removal_by_its_key_alone(there, run):
 def test_a_limit_below_zero(there, run, limit):
     result = run([], max_cut_connections=limit)
     assert result["failed"] and paths(result) == ["max_cut_connections"]
+
+
+def test_a_second_look_that_fails_says_what_was_done(there, run, monkeypatch):
+    there.before_apply = [lambda fake: fake.service("tcp", VIP, 80)]
+    read, calls = kernel.Ipvs.read, []
+
+    def once(self):
+        calls.append(1)
+        if len(calls) == 2:
+            raise LvsError("Talking to the kernel failed")
+        return read(self)
+
+    monkeypatch.setattr(kernel.Ipvs, "read", once)
+    result = run([web(), web(port=81)])
+    assert result["failed"] and result["changed"] and result["applied"] == ["ipvsadm -A -t 198.51.100.100:81 -s wlc  # keeps connections"]
