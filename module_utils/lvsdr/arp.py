@@ -132,9 +132,13 @@ SYSCTL_FILE = "/etc/sysctl.d/zz-lvsdr.conf"
 def sysctl_file(sysctls):
     """The text of our own file, so that `sysctl --system` does not undo what the unit did at boot."""
     lines = ["# Managed by lvsdr (real_server_vip): a host that holds VIPs of direct routing must not answer ARP for them."]
-    # A single interface may be missing; the dash says that this is no error.
-    optional = {name: name.split("/")[-2] not in ("all", "default") for name in sysctls}
-    return "\n".join(lines + ["%s%s = %d" % ("-" * optional[name], name, sysctls[name]) for name in sorted(sysctls)]) + "\n"
+    return "\n".join(lines + ["%s%s = %d" % (_dash(name), name, sysctls[name]) for name in sorted(sysctls)]) + "\n"
+
+
+def _dash(name):
+    """What says, to systemd and in sysctl.d alike, that a setting may fail: a single interface may be missing or come later. Without
+    conf/all and conf/default no VIP may come at all."""
+    return "" if name.split("/")[-2] in ("all", "default") else "-"
 
 
 def check_vips(vips, addresses):
@@ -240,9 +244,7 @@ def unit(vips, sysctls, ip="/usr/sbin/ip", sysctl="/usr/sbin/sysctl"):
         "Type=oneshot",
         "RemainAfterExit=yes",
     ]
-    # A single interface may come later than this unit; without conf/all and conf/default no VIP may come at all.
-    optional = {name: name.split("/")[-2] not in ("all", "default") for name in sysctls}
-    lines += ["ExecStart=%s%s -q -w %s=%s" % ("-" * optional[name], sysctl, name, sysctls[name]) for name in sorted(sysctls)]
+    lines += ["ExecStart=%s%s -q -w %s=%s" % (_dash(name), sysctl, name, sysctls[name]) for name in sorted(sysctls)]
     lines += ["ExecStart=%s address replace %s dev lo%s" % (ip, full_prefix(vip), lifetime(vip)) for vip in vips]
     return "\n".join([*lines, "", "[Install]", "WantedBy=sysinit.target", ""])
 

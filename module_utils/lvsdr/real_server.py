@@ -46,8 +46,8 @@ def _state_text(conf, on_lo):
     return "\n".join(lines + [arp.full_prefix(vip) + " dev lo" for vip in on_lo]) + "\n"
 
 
-def _read(links=None):
-    links = links or host.interfaces()
+def _read():
+    links = host.interfaces()
     addresses = []
     for link in links:
         for text in link["addresses"]:
@@ -142,9 +142,11 @@ def gather(vips, sysctl_path=arp.SYSCTL_FILE):
     """
     links = host.interfaces()
     scoped = [(link["name"], *_split(text), link["scopes"][text]) for link in links for text in link["addresses"]]
-    conf, addresses = _read(links)
-    wanted = [text for _family, text in arp.check_audit(vips)] if vips else recipes.find_vips(scoped)
     with_lo = host.arp_conf(links, also=("lo",))
+    addresses = [item[:3] for item in scoped]
+    # For the plan lo plays no role, whatever its settings are.
+    conf = {name: values for name, values in with_lo.items() if name != "lo"}
+    wanted = [text for _family, text in arp.check_audit(vips)] if vips else recipes.find_vips(scoped)
     found = [recipes.recognise(vip, with_lo, scoped) for vip in wanted]
     result = {"vips": found, "operations": [], "conflicts": [], "problems": []}
     try:

@@ -6,18 +6,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-import ansible.module_utils  # noqa: E402 (the order is Ansible's own: plugin loading before module building)
+# The order is Ansible's own: plugin loading before module building.
+import ansible.module_utils
 
 ansible.module_utils.__path__.append(str(ROOT / "module_utils"))
 
-from ansible.plugins.loader import init_plugin_loader, module_utils_loader  # noqa: E402
+from ansible.plugins.loader import init_plugin_loader, module_utils_loader
 
 init_plugin_loader()
 module_utils_loader.add_directory(str(ROOT / "module_utils"))
 
-from ansible.executor.module_common import modify_module  # noqa: E402
-from ansible.parsing.dataloader import DataLoader  # noqa: E402
-from ansible.template import Templar  # noqa: E402
+from ansible.executor.module_common import modify_module
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 
 # What the controller adds to a task's arguments (ansible.plugins.action, _update_module_args).
 INTERNAL = {

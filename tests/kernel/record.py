@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "module_utils"))
 
-from lvsdr import codec, kernel  # noqa: E402 (the path comes first)
+from lvsdr import codec, kernel
 
 ETH_P_ALL, SO_RCVBUFFORCE = 3, 33
 LINES = """
