@@ -12,7 +12,9 @@ description:
     back from the kernel for every interface, and only then adds the VIP to C(lo). On removal it is the other way round.
   - The kernel takes the larger of C(conf/all) and the interface's own value; what counts here is that effective value.
   - A systemd unit makes the same at boot, before any interface is up, and a file in C(/etc/sysctl.d) that is applied after all others keeps
-    C(sysctl --system) from undoing it. A host that holds no IPv4 VIP any more gets its former settings back.
+    C(sysctl --system) from undoing it. A host that holds no VIP any more gets its former settings back.
+  - IPv6 needs no setting to be silent, but C(net/ipv6/conf/lo/keep_addr_on_down=1), or the VIP is gone when something takes C(lo) down,
+    as ifupdown's C(ifdown -a) does.
   - Settings in files of others that would undo the fix are named in RV(conflicts).
 options:
   vips:
@@ -33,6 +35,17 @@ options:
     description: Remove VIPs that an earlier run added and that are not named now. Without it they are returned as RV(stale).
     type: bool
     default: true
+  misplaced:
+    description:
+      - What becomes of a VIP that is on a network card, where the host answers ARP for it, or on C(lo) with a shorter prefix than C(/32)
+        and C(/128), which cuts the host off from its subnet.
+      - V(refuse) fails, changes nothing and names the command that takes it away.
+      - V(move) holds it on C(lo) as it should be, and then takes it from the wrong place. On a card only a C(/32) or C(/128) beside an
+        address of the host's own is moved; an address with its subnet's prefix, or the only one, is the host's own and refused.
+        A network manager's file that names it is among the RV(conflicts).
+    type: str
+    choices: [refuse, move]
+    default: refuse
   persist:
     description: Install the systemd unit C(lvsdr-vip.service) and C(/etc/sysctl.d/zz-lvsdr.conf), so that VIPs and silence last.
     type: bool
@@ -50,7 +63,7 @@ attributes:
     support: full
 notes:
   - Needs root and iproute2; the unit needs systemd.
-  - Sources are ip-sysctl.rst of the kernel (arp_ignore, arp_announce, rp_filter) and RFC 826.
+  - Sources are ip-sysctl.rst of the kernel (arp_ignore, arp_announce, rp_filter, keep_addr_on_down) and RFC 826.
 seealso:
   - module: arp_audit
 author: the lvsdr authors
@@ -86,6 +99,7 @@ operations:
     sysctl: {description: The setting., type: str, sample: net/ipv4/conf/all/arp_ignore}
     value: {description: Its new value., type: str}
     vip: {description: The VIP., type: str}
+    place: {description: "The wrong place that it is taken from.", type: str, sample: 198.51.100.100/32 dev eth0}
     text: {description: The same in one line., type: str}
 vips:
   description: The VIPs that this module keeps on the host now.
@@ -149,19 +163,22 @@ def main():
             "vips": {"type": "list", "elements": "str"},
             "state": {"type": "str", "choices": ["present", "gathered"], "default": "present"},
             "purge": {"type": "bool", "default": True},
+            "misplaced": {"type": "str", "choices": ["refuse", "move"], "default": "refuse"},
             "persist": {"type": "bool", "default": True},
             "record_path": {"type": "path", "default": real_server.RECORD},
         },
         required_if=[("state", "present", ("vips",))],
         supports_check_mode=True,
     )
+    move = module.params["misplaced"] == "move"
     try:
         if module.params["state"] == "gathered":
-            module.exit_json(changed=False, gathered=real_server.gather(module.params["vips"]))
+            module.exit_json(changed=False, gathered=real_server.gather(module.params["vips"], move))
         result = real_server.converge(
             module.params["vips"],
             purge=module.params["purge"],
             persist=module.params["persist"],
+            move=move,
             record_path=module.params["record_path"],
             check=module.check_mode,
         )

@@ -9,10 +9,11 @@ layer, where the kernel takes the larger of conf/all and conf/INTERFACE (net/ipv
 - arp_announce 2, so that its own requests never name the VIP as their sender.
 
 A third one, rp_filter, must not be strict (1): packets for the VIP arrive where the way back may not lead. IPv6 needs none of them:
-an address on lo is not a target of neighbour discovery on another interface.
+an address on lo is not a target of neighbour discovery on another interface. But it needs KEEP, or the VIP goes when lo is taken down.
 """
 
 import fnmatch
+import ipaddress
 import re
 import socket
 import struct
@@ -35,6 +36,9 @@ def good(setting, effective):
 
 
 WANTED = {"arp_ignore": 1, "arp_announce": 2, "rp_filter": 2}
+
+# The kernel takes IPv6 addresses off an interface that goes down (addrconf_ifdown), and `ifdown -a` takes lo down; IPv4's stay.
+KEEP = "net/ipv6/conf/lo/keep_addr_on_down"
 
 
 def sysctl_name(interface, setting):
@@ -71,7 +75,8 @@ def lasting_sysctls(conf, former, entries):
     """
     out = {sysctl_name("all", setting): conf["all"][setting] for setting in ("arp_ignore", "arp_announce")}
     for name in former:
-        out[name] = WANTED[name.rsplit("/", 1)[1]]
+        if family_of_sysctl(name) == 4:
+            out[name] = WANTED[name.rsplit("/", 1)[1]]
     fixed = _with(conf, out)
     for _place, name, value in entries:
         out.update(needed_sysctls(_with(fixed, {name: value})))
@@ -141,10 +146,26 @@ def _dash(name):
     return "" if name.split("/")[-2] in ("all", "default") else "-"
 
 
-def check_vips(vips, addresses):
+def misplaced(vip, addresses):
+    """The places of a VIP that are not lo, or not as a single address: ``[(interface, address, prefix length)]``."""
+    return [item for item in addresses if item[1] == vip and (item[0] != "lo" or item[2] != full_length(vip))]
+
+
+def can_move(place, vips, addresses):
+    """Whether a VIP can be taken from a wrong place without a loss: on a card only what was added beside the host's own address."""
+    interface, address, length = place
+    if interface == "lo":
+        return True
+    family = full_length(address)
+    own = [item for item in addresses if item[0] != "lo" and full_length(item[1]) == family and item[1] not in vips]
+    return length == family and bool(own)
+
+
+def check_vips(vips, addresses, move=False):
     """The wanted VIPs as a list of (family, text); LvsError with all that is wrong.
 
-    addresses: ``[(interface, address, prefix length)]`` of the host as it is.
+    addresses: ``[(interface, address, prefix length)]`` of the host as it is. With move, what is in a wrong place and can be moved is none
+    of the errors.
     """
     problems, out = Problems(), []
     for index, vip in enumerate(vips):
@@ -155,7 +176,10 @@ def check_vips(vips, addresses):
         except ValueError:
             problems.add(path, "%r is not an IPv4 or IPv6 host address" % (vip,))
             continue
-        full = 32 if family == 4 else 128
+        full = full_length(text)
+        if ipaddress.ip_address(text).is_loopback:
+            problems.add(path, "%s is loopback's own address; a VIP is one of the link" % text)
+            continue
         if prefix and prefix != str(full):
             problems.add(
                 path,
@@ -163,51 +187,64 @@ def check_vips(vips, addresses):
                 % (vip, full),
             )
             continue
-        for interface, address, length in addresses:
-            if address != text:
-                continue
-            if interface != "lo":
-                problems.add(
-                    path,
-                    "%s is on %s, where this host answers ARP for it; it is the host's own address, or remove it with "
-                    "`ip address del %s/%d dev %s`" % (text, interface, address, length, interface),
-                )
-            elif length != full:
-                problems.add(
-                    path,
-                    "%s is on lo as /%d, which takes its whole subnet; remove it with `ip address del %s/%d dev lo`"
-                    % (text, length, address, length),
-                )
+        for place in misplaced(text, addresses):
+            if not (move and can_move(place, vips, addresses)):
+                problems.add(path, wrong_place(place))
         if (family, text) not in out:
             out.append((family, text))
     problems.raise_if_any("The VIPs can't be used on this real server")
     return out
 
 
-def plan(want, conf, addresses, record, purge):
+def wrong_place(place):
+    """The sentence for a VIP that is where it must not be, with the way out."""
+    interface, address, length = place
+    if interface == "lo" and full_length(address) == 128:
+        # Measured: it cuts nobody off, but the subnet's route is there twice.
+        what = "is on lo as /%d, and a VIP is a /128" % length
+    elif interface == "lo":
+        what = "is on lo as /%d, which makes its whole subnet local to this host" % length
+    elif length == full_length(address):
+        what = "is on %s, where this host answers ARP for it" % interface
+    else:
+        what = "is on %s with its subnet's prefix: either it is the host's own address, and then no VIP, or take it away" % interface
+    return "%s %s; remove it with `ip address del %s`" % (address, what, place_text(place))
+
+
+def place_text(place):
+    interface, address, length = place
+    return "%s/%d dev %s" % (address, length, interface)
+
+
+def plan(want, conf, addresses, record, purge, keep=None):
     """The operations in order, each ``{"action", …}``: first silence, then the addresses; on the way back the other way round.
 
     want: (family, text) of each VIP. conf, addresses: as above. record: ``{"vips": [text], "former": {name: value}}``, what an earlier
-    run did. With purge, VIPs of the record that are not wanted go.
+    run did. With purge, VIPs of the record that are not wanted go. keep: the value of KEEP, None where the kernel has no IPv6.
     """
     operations = []
-    on_lo = {address for interface, address, _length in addresses if interface == "lo"}
+    on_lo = {address for interface, address, length in addresses if interface == "lo" and length == full_length(address)}
     wanted = [text for _family, text in want]
     stale = [vip for vip in record["vips"] if vip not in wanted]
     if any(family == 4 for family, _text in want):
         for name, value in sorted(needed_sysctls(conf).items()):
             interface, setting = name.split("/")[-2:]
             operations.append({"action": "set", "sysctl": name, "value": value, "before": conf[interface][setting]})
-    for vip in wanted:
-        if vip not in on_lo:
-            operations.append({"action": "add", "vip": vip})
+    if any(family == 6 for family, _text in want) and keep == 0:
+        operations.append({"action": "set", "sysctl": KEEP, "value": 1, "before": 0})
+    adds = [{"action": "add", "vip": vip} for vip in wanted if vip not in on_lo]
+    places = [(vip, place) for vip in wanted for place in misplaced(vip, addresses)]
+    removes = [{"action": "remove", "vip": vip, "place": place_text(place)} for vip, place in places]
+    # First where it belongs, so that at no moment this host drops what is sent to the VIP. Only IPv6 takes no address twice on one link.
+    twice = [remove for (vip, place), remove in zip(places, removes) if ":" in vip and place[0] == "lo"]
+    operations += twice + adds + [remove for remove in removes if remove not in twice]
     if purge:
         for vip in stale:
             if vip in on_lo:
                 operations.append({"action": "remove", "vip": vip})
-        if all(":" in vip for vip in wanted):
-            # Only a host without any VIP gets its former values back: VIPs share these settings.
-            for name, value in sorted(record["former"].items()):
+        for name, value in sorted(record["former"].items()):
+            # Only a host without any VIP of the family gets its former values back: VIPs share these settings.
+            if family_of_sysctl(name) not in {family for family, _text in want}:
                 operations.append({"action": "restore", "sysctl": name, "value": value})
     return operations, stale
 
@@ -217,11 +254,20 @@ def describe(operation):
         return "sysctl %s = %s (was %s)" % (operation["sysctl"], operation["value"], operation["before"])
     if operation["action"] == "restore":
         return "sysctl %s = %s (as before lvsdr)" % (operation["sysctl"], operation["value"])
-    return "ip address %s %s dev lo" % ("add" if operation["action"] == "add" else "del", full_prefix(operation["vip"]))
+    place = operation.get("place") or full_prefix(operation["vip"]) + " dev lo"
+    return "ip address %s %s" % ("add" if operation["action"] == "add" else "del", place)
+
+
+def full_length(address):
+    return 128 if ":" in address else 32
 
 
 def full_prefix(vip):
-    return vip + ("/128" if ":" in vip else "/32")
+    return "%s/%d" % (vip, full_length(vip))
+
+
+def family_of_sysctl(name):
+    return 6 if name.startswith("net/ipv6/") else 4
 
 
 UNIT_NAME = "lvsdr-vip.service"

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a host has: its interfaces and addresses, as iproute2 tells them. IO."""
 
+import glob
 import hashlib
 import json
 import os
@@ -83,6 +84,25 @@ def sysctl_files(own):
                 out.append((path, f.read()))
         except OSError:
             continue  # gone meanwhile, or a link to nowhere: then nobody applies it
+    return out
+
+
+# Where ifupdown, netplan, networkd and NetworkManager keep what they configure.
+NETWORK_FILES = (
+    "/etc/network/interfaces", "/etc/network/interfaces.d/*", "/etc/netplan/*.yaml", "/etc/systemd/network/*.network",
+    "/etc/NetworkManager/system-connections/*", "/etc/sysconfig/network-scripts/ifcfg-*",
+)  # fmt: skip
+
+
+def network_files():
+    """[(path, text)] of the files in which network managers keep addresses."""
+    out = []
+    for path in sorted(path for pattern in NETWORK_FILES for path in glob.glob(pattern)):
+        try:
+            with open(path, errors="replace") as f:
+                out.append((path, f.read()))
+        except OSError:
+            continue  # a folder, or gone meanwhile
     return out
 
 

@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 
 from . import arp, host, recipes, sysctl
 from .errors import LvsError
@@ -41,31 +42,38 @@ def _read_text(path):
         return ""
 
 
-def _state_text(conf, on_lo):
+def _state_text(conf, keep, places):
     lines = ["net.ipv4.conf.%s.%s = %d" % (name, setting, conf[name][setting]) for name in sorted(conf) for setting in arp.SETTINGS]
-    return "\n".join(lines + [arp.full_prefix(vip) + " dev lo" for vip in on_lo]) + "\n"
+    if keep is not None:
+        lines.append("%s = %d" % (arp.KEEP.replace("/", "."), keep))
+    return "\n".join(lines + places) + "\n"
 
 
 def _read():
+    """(settings as in arp.py, value of arp.KEEP, addresses as in arp.py) of the host."""
     links = host.interfaces()
-    addresses = []
-    for link in links:
-        for text in link["addresses"]:
-            addresses.append((link["name"], *_split(text)))
-    return host.arp_conf(links), addresses
+    addresses = [(link["name"], *_split(text)) for link in links for text in link["addresses"]]
+    return host.arp_conf(links), _read_keep(), addresses
 
 
-def _vips_on_lo(addresses, vips):
-    there = {address for interface, address, _length in addresses if interface == "lo"}
-    return [vip for vip in vips if vip in there]
+def _read_keep():
+    value = sysctl.read(arp.KEEP)
+    return None if value is None else int(value)
 
 
-def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNIT_FOLDER, sysctl_path=arp.SYSCTL_FILE, check=False):
+def _places(addresses, vips):
+    """Where these VIPs are, as ``ADDRESS/LENGTH dev INTERFACE``."""
+    return sorted(arp.place_text(place) for place in addresses if place[1] in vips)
+
+
+def converge(
+    vips, purge=True, persist=True, move=False, record_path=RECORD, unit_folder=UNIT_FOLDER, sysctl_path=arp.SYSCTL_FILE, check=False
+):
     """The module's result as a dict; LvsError where a setting is refused or a VIP can't be used."""
-    conf, addresses = _read()
-    want = arp.check_vips(vips, addresses)
+    conf, keep_down, addresses = _read()
+    want = arp.check_vips(vips, addresses, move)
     record = read_record(record_path)
-    operations, stale = arp.plan(want, conf, addresses, record, purge)
+    operations, stale = arp.plan(want, conf, addresses, record, purge, keep_down)
     keep = [text for _family, text in want] + ([] if purge else stale)
     # What is there keeps its place: a list in another order is no change.
     kept = sorted(keep, key=lambda vip: record["vips"].index(vip) if vip in record["vips"] else len(record["vips"]))
@@ -73,18 +81,19 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
     for operation in operations:
         if operation["action"] == "set":
             former.setdefault(operation["sysctl"], str(operation["before"]))
-    restored = any(operation["action"] == "restore" for operation in operations)
-    record_after = {"vips": kept, "former": {} if restored else former}
+    restored = {operation["sysctl"] for operation in operations if operation["action"] == "restore"}
+    record_after = {"vips": kept, "former": {name: value for name, value in former.items() if name not in restored}}
 
     # The files that make it last: path to (text before, text after).
-    files, conflicts = {}, []
+    files, conflicts = {}, _comes_back(operations)
     unit_path = os.path.join(unit_folder, arp.UNIT_NAME)
     if persist:
-        lasting, conflicts = _lasting(kept, _expected_conf(conf, operations), record_after["former"], sysctl_path)
+        lasting, undoing = _lasting(kept, _expected_conf(conf, operations), keep_down, record_after["former"], sysctl_path)
+        conflicts = undoing + conflicts
         files[sysctl_path] = (_read_text(sysctl_path), arp.sysctl_file(lasting) if lasting else "")
         files[unit_path] = (_read_text(unit_path), _unit(kept, lasting) if kept else "")
     known = list(dict.fromkeys(record["vips"] + kept))
-    before = _state_text(conf, _vips_on_lo(addresses, known)) + "".join(old for old, _new in files.values())
+    before = _state_text(conf, keep_down, _places(addresses, known)) + "".join(old for old, _new in files.values())
     stale_files = {path: new for path, (old, new) in files.items() if old != new}
     changed = bool(operations or stale_files) or record != record_after
 
@@ -118,11 +127,11 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
             write_atomically(record_path, json.dumps(record_after, indent=1) + "\n")
         elif os.path.exists(record_path):
             os.unlink(record_path)
-        conf, addresses = _read()
+        conf, keep_down, addresses = _read()
     texts = "".join(new for _old, new in files.values())
-    after = before if not changed else _state_text(conf, _vips_on_lo(addresses, known)) + texts
+    after = before if not changed else _state_text(conf, keep_down, _places(addresses, known)) + texts
     if check and changed:
-        after = _expected(conf, operations, _vips_on_lo(addresses, known)) + texts
+        after = _expected(conf, keep_down, operations, _places(addresses, known)) + texts
     return {
         "changed": changed,
         "operations": [dict(operation, text=arp.describe(operation)) for operation in operations],
@@ -135,7 +144,7 @@ def converge(vips, purge=True, persist=True, record_path=RECORD, unit_folder=UNI
     }
 
 
-def gather(vips, sysctl_path=arp.SYSCTL_FILE):
+def gather(vips, move=False, sysctl_path=arp.SYSCTL_FILE):
     """What is on the host, whoever made it: for each VIP (all that look like one unless named) the recipe, whether it works, and why.
 
     ``operations`` is what holding these VIPs would need, in lines; ``conflicts`` as in converge.
@@ -150,24 +159,41 @@ def gather(vips, sysctl_path=arp.SYSCTL_FILE):
     found = [recipes.recognise(vip, with_lo, scoped) for vip in wanted]
     result = {"vips": found, "operations": [], "conflicts": [], "problems": []}
     try:
-        want = arp.check_vips(wanted, addresses)
+        want = arp.check_vips(wanted, addresses, move)
     except LvsError as error:
         # In the wrong place: what is to be done by hand comes first.
         result["problems"] = error.details["problems"]
         return result
-    operations, _stale = arp.plan(want, conf, addresses, {"vips": [], "former": {}}, False)
+    keep_down = _read_keep()
+    operations, _stale = arp.plan(want, conf, addresses, {"vips": [], "former": {}}, False, keep_down)
     result["operations"] = [arp.describe(operation) for operation in operations]
-    result["conflicts"] = _lasting(wanted, _expected_conf(conf, operations), (), sysctl_path)[1]
+    result["conflicts"] = _lasting(wanted, _expected_conf(conf, operations), keep_down, (), sysctl_path)[1] + _comes_back(operations)
     return result
 
 
-def _lasting(vips, conf, former, sysctl_path):
-    """(settings that have to last, conflicts) for these VIPs, with conf as it is once the fix is made; IPv6 needs none."""
+def _lasting(vips, conf, keep, former, sysctl_path):
+    """(settings that have to last, conflicts) for these VIPs, with conf as it is once the fix is made."""
+    kept = {arp.KEEP: 1} if keep is not None and any(":" in vip for vip in vips) else {}
     if all(":" in vip for vip in vips):
-        return {}, []
+        return kept, []
     entries = [entry for path, text in host.sysctl_files(sysctl_path) for entry in arp.sysctl_entries(path, text)]
     lasting = arp.lasting_sysctls(conf, former, entries)
-    return lasting, arp.conflicts(conf, lasting, entries, host.SYSCTL_CONF)
+    return {**lasting, **kept}, arp.conflicts(conf, lasting, entries, host.SYSCTL_CONF)
+
+
+def _comes_back(operations):
+    """A sentence for each line of a network manager's that names a VIP which was in a wrong place: it may put it there again."""
+    moved = [operation for operation in operations if operation.get("place")]
+    out = []
+    for path, text in host.network_files() if moved else ():
+        for number, line in enumerate(text.splitlines(), 1):
+            out += [
+                "%s:%d names %s, which was in the wrong place (%s) and may come back there with the next boot; remove the line"
+                % (path, number, operation["vip"], operation["place"])
+                for operation in moved
+                if re.search(r"(?<![0-9a-fA-F.:])%s(?![0-9a-fA-F.:])" % re.escape(operation["vip"]), line)
+            ]
+    return out
 
 
 def _split(text):
@@ -182,21 +208,23 @@ def _unit(kept, sysctls):
 def _expected_conf(conf, operations):
     conf = {name: dict(values) for name, values in conf.items()}
     for operation in operations:
-        if "sysctl" in operation:
+        if "sysctl" in operation and operation["sysctl"] != arp.KEEP:
             interface, setting = operation["sysctl"].split("/")[-2:]
             if interface in conf:
                 conf[interface][setting] = int(operation["value"])
     return conf
 
 
-def _expected(conf, operations, on_lo):
-    on_lo = list(on_lo)
+def _expected(conf, keep, operations, places):
+    places = list(places)
     for operation in operations:
-        if operation["action"] == "add":
-            on_lo.append(operation["vip"])
+        if operation.get("sysctl") == arp.KEEP:
+            keep = int(operation["value"])
+        elif operation["action"] == "add":
+            places.append(arp.full_prefix(operation["vip"]) + " dev lo")
         elif operation["action"] == "remove":
-            on_lo.remove(operation["vip"])
-    return _state_text(_expected_conf(conf, operations), on_lo)
+            places.remove(operation.get("place") or arp.full_prefix(operation["vip"]) + " dev lo")
+    return _state_text(_expected_conf(conf, operations), keep, sorted(places))
 
 
 def _apply(operations, done):
@@ -214,7 +242,7 @@ def _apply(operations, done):
         elif operation["action"] == "add":
             host.run("ip", "address", "add", arp.full_prefix(operation["vip"]), "dev", "lo", *arp.lifetime(operation["vip"]).split())
         else:
-            host.run("ip", "address", "del", arp.full_prefix(operation["vip"]), "dev", "lo")
+            host.run(*arp.describe(operation).split())
         done.append(operation)
 
 

@@ -37,13 +37,15 @@ def recognise(vip, conf, addresses):
             "%s owns it, and answers for its own addresses whatever the settings are; it belongs on lo" % cards[0],
         )  # fmt: skip
     _interface, _address, length, scope = found[0]
-    if length != family.max_prefixlen:
+    if length != family.max_prefixlen and family.version == 4:
         return _said(
             vip, "VIP as /%d on lo" % length, False,
             "the whole subnet becomes local to lo: this host no longer reaches its neighbours, the router among them",
         )  # fmt: skip
     if family.version == 6:
-        return _said(vip, "IPv6 VIP as /128 on lo", True, "an address on lo is not a target of neighbour discovery on another interface")
+        return _said(
+            vip, "IPv6 VIP as /%d on lo" % length, True, "an address on lo is not a target of neighbour discovery on another interface"
+        )
     return _settings(vip, conf, scope)
 
 

@@ -13,6 +13,7 @@ and the IPVS table are made from the same list, so that they can't differ.
 import ipaddress
 import re
 
+from . import arp
 from .errors import LvsError, Problems
 from .model import (
     DIRECTORS,
@@ -29,7 +30,7 @@ from .render import service_option
 
 HOST_VARIABLES = (
     "ansible_host", "real_server_address", "real_server_address6", "real_server_weight", "real_server_state", "real_server_port",
-    "director_interface",
+    "real_server_misplaced", "director_interface",
 )  # fmt: skip
 MODES = ("dr", "nat", "tunnel")
 MODE_HINTS = {
@@ -239,6 +240,7 @@ def _check_host(values, host):
     values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
     values.integer("real_server_port", 0, 0, 65535)
     values.choice("real_server_state", "active", ("active", "drained"))
+    values.choice("real_server_misplaced", "move", ("move", "refuse"))
 
 
 def host_address(variables, family):
@@ -443,7 +445,7 @@ def preflight(virtual_services, inventory):
                         % (vip, director, _list_networks(networks, _family(vip))),
                     )
         _check_neighbours(service, path, directors, inventory, problems)
-        _check_vips_on_servers(service, path, inventory, problems)
+        _check_vips_on_servers(service, path, director_vips(services), inventory, problems)
     for host in sorted(set(directors) | set(real_servers(services))):
         for line in _facts(inventory, host).get("problems", []):
             problems.add("host %s" % host, line)
@@ -488,7 +490,7 @@ def _declared_addresses(inventory, hosts, problems):
         for interface in _facts(inventory, host).get("interfaces", []):
             for text in interface["addresses"]:
                 address = ipaddress.ip_interface(text)
-                if address.network.num_addresses > 1:
+                if interface["name"] != "lo" and address.network.num_addresses > 1:
                     own.append(str(address.ip))
         for address in own:
             if address is None or ipaddress.ip_address(address).is_loopback or ipaddress.ip_address(address).is_link_local:
@@ -532,24 +534,25 @@ def _check_link(name, facts, address, path, problems):
         )
 
 
-def _check_vips_on_servers(service, path, inventory, problems):
+def _check_vips_on_servers(service, path, vips, inventory, problems):
+    """A VIP that a real server has in the wrong place. vips: those of all services."""
     for host in service["hosts"]:
-        for interface in _facts(inventory, host).get("interfaces", []):
-            for text in interface["addresses"]:
-                address, prefix = text.split("/")
+        interfaces = _facts(inventory, host).get("interfaces", [])
+        addresses = [(link["name"], *_address_and_length(text)) for link in interfaces for text in link["addresses"]]
+        # The role real_server moves what can be moved; where the server holds no VIP of its own, that role does not come.
+        moves = service["mode"] != "nat" and inventory["hosts"].get(host, {}).get("real_server_misplaced", "move") == "move"
+        for vip in service["vips"]:
+            for place in arp.misplaced(vip, addresses):
                 # With a subnet's prefix on a card it is the host's own address, which is another error, and not to be removed.
-                if address in service["vips"] and interface["name"] != "lo" and int(prefix) in (32, 128):
-                    problems.add(
-                        path,
-                        "real server %s has VIP %s on %s, where it answers ARP for it and takes the service; "
-                        "remove it there with `ip address del %s dev %s`" % (host, address, interface["name"], text, interface["name"]),
-                    )
-                elif address in service["vips"] and interface["name"] == "lo" and int(prefix) not in (32, 128):
-                    problems.add(
-                        path,
-                        "real server %s has VIP %s as /%s on lo, which makes the whole subnet local to it; "
-                        "remove it with `ip address del %s dev lo`" % (host, address, prefix, text),
-                    )
+                if place[0] != "lo" and place[2] != arp.full_length(vip):
+                    continue
+                if not (moves and arp.can_move(place, vips, addresses)):
+                    problems.add(path, "on real server %s VIP %s" % (host, arp.wrong_place(place)))
+
+
+def _address_and_length(text):
+    address, _, length = text.partition("/")
+    return address, int(length)
 
 
 def parity(tables_by_director, services):

@@ -1,5 +1,6 @@
 """What runs inside a namespace: a module, whose arguments come as JSON on stdin, or an asker that does not pause."""
 
+import errno
 import json
 import select
 import socket
@@ -33,7 +34,7 @@ def ask(interface, mac, sender, target):
     question = b"\xff" * 6 + own + struct.pack("!HHHBBH", ETH_P_ARP, 1, 0x0800, 6, 4, 1)
     question += own + socket.inet_aton(sender) + b"\0" * 6 + socket.inet_aton(target)
     asked, answers = 0, {}
-    print("asking", flush=True)
+    print("begun", flush=True)
     over = False
     while True:
         if not over and select.select([sys.stdin], [], [], 0)[0]:
@@ -53,5 +54,24 @@ def ask(interface, mac, sender, target):
     print(json.dumps({"asked": asked, "answers": answers}))
 
 
+def knock(target):
+    """Connects to a port where nobody listens until stdin closes; prints how often that was refused, which is an answer, and how often
+    nobody said anything."""
+    refused, silent = 0, 0
+    print("begun", flush=True)
+    while not select.select([sys.stdin], [], [], 0)[0]:
+        sock = socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET)
+        # Less than the second after which TCP would ask again, and so hide a gap.
+        sock.settimeout(0.5)
+        try:
+            answered = sock.connect_ex((target, 9)) == errno.ECONNREFUSED
+        except OSError:
+            answered = False
+        sock.close()
+        refused, silent = refused + answered, silent + (not answered)
+        time.sleep(0.0005)
+    print(json.dumps({"refused": refused, "silent": silent}))
+
+
 if __name__ == "__main__":
-    {"module": module, "ask": ask}[sys.argv[1]](*sys.argv[2:])
+    {"module": module, "ask": ask, "knock": knock}[sys.argv[1]](*sys.argv[2:])

@@ -101,17 +101,27 @@ class Host:
 
     def reaches(self, address):
         """Whether a host answers: a closed port refuses, a host that is cut off says nothing."""
-        code = "import socket\ns = socket.socket()\ns.settimeout(1.5)\nprint(s.connect_ex(('%s', 9)))" % address
+        code = "import socket\ns = socket.socket(socket.AF_INET%s)\ns.settimeout(1.5)\nprint(s.connect_ex(('%s', 9)))" % (
+            "6" if ":" in address else "",
+            address,
+        )
         return int(self.python(code)) == 111
 
-    @contextlib.contextmanager
     def asking(self, target):
         """Asks for target all the while; what came back is in the dict that it yields, when it is over."""
-        command = ["ip", "netns", "exec", self.namespace, sys.executable, str(INSIDE), "ask", "eth0", self.mac, self.address, target]
+        return self._meanwhile("ask", "eth0", self.mac, self.address, target)
+
+    def knocking(self, target):
+        """Connects to a closed port of target all the while; how often it was refused, and how often nobody said anything."""
+        return self._meanwhile("knock", target)
+
+    @contextlib.contextmanager
+    def _meanwhile(self, *words):
+        command = ["ip", "netns", "exec", self.namespace, sys.executable, str(INSIDE), *words]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         result = {}
         try:
-            assert process.stdout.readline() == "asking\n"
+            assert process.stdout.readline() == "begun\n"
             yield result
             out, _ = process.communicate("", timeout=30)
             result.update(json.loads(out))

@@ -38,8 +38,8 @@ def test_from_kernel_defaults_and_back_without_an_answer(router, server, hold):
         assert router.resolve(VIP6, 0.5) is None
         removed = hold()
     assert added["changed"] and removed["changed"]
-    assert [step["action"] for step in added["operations"]] == ["set", "set", "add", "add"]
-    assert [step["action"] for step in removed["operations"]] == ["remove", "remove", "restore", "restore"]
+    assert [step["action"] for step in added["operations"]] == ["set", "set", "set", "add", "add"]
+    assert [step["action"] for step in removed["operations"]] == ["remove", "remove", "restore", "restore", "restore"]
     assert heard["asked"] > 100 and heard["answers"] == {}
     assert conf(server) == before and on_lo(server) == []
 
@@ -88,6 +88,7 @@ def test_drift_is_set_right(router, server, hold):
         again = hold(VIP, VIP6)
     assert [step["text"] for step in again["operations"]] == [
         "sysctl net/ipv4/conf/all/arp_ignore = 1 (was 0)",
+        "sysctl net/ipv6/conf/lo/keep_addr_on_down = 1 (was 0)",
         "ip address add %s/128 dev lo" % VIP6,
     ]
     assert router.resolve(VIP) is None
@@ -125,11 +126,49 @@ def test_viewers_reach_the_vip_all_the_same(router, server, hold):
     assert router.reaches(VIP)
 
 
+@pytest.mark.parametrize("vip", [VIP, VIP6])
+def test_a_vip_that_is_moved_off_the_card_is_there_all_the_while(router, server, hold, vip):
+    """Viewers on this server, who came by its MAC, get an answer to every packet."""
+    server.hold(vip, "eth0")
+    router.ip("neigh", "replace", vip, "lladdr", server.mac, "dev", "eth0", "nud", "permanent")
+    with router.knocking(vip) as heard:
+        result = hold(vip, misplaced="move")
+    assert result["changed"] and on_lo(server) == ["%s/%d" % (vip, 128 if ":" in vip else 32)]
+    assert heard["refused"] > 20 and heard["silent"] == 0
+    router.ip("neigh", "del", vip, "dev", "eth0")
+    assert router.resolve(vip, 0.5) is None
+    assert not hold(vip, misplaced="move")["changed"]
+
+
+def test_a_server_that_was_cut_off_is_back(router, server, hold):
+    server.hold(VIP, length=24)
+    server.hold(VIP6, length=64)
+    assert not router.reaches(server.address)
+    assert router.reaches(server.address6), "IPv6 has no such effect"
+    hold(VIP, VIP6, misplaced="move")
+    assert on_lo(server) == [VIP + "/32", VIP6 + "/128"]
+    assert router.reaches(server.address) and router.reaches(server.address6)
+    assert router.resolve(VIP, 0.5) is None and router.resolve(VIP6, 0.5) is None
+
+
+def test_vips_survive_a_loopback_that_goes_down(server, hold):
+    """As `ifdown -a` makes it; the kernel would take IPv6 addresses with it."""
+    hold(VIP, VIP6)
+    server.ip("link", "set", "lo", "down")
+    server.ip("link", "set", "lo", "up")
+    assert on_lo(server) == [VIP + "/32", VIP6 + "/128"]
+    hold()
+    assert server.sysctl("net/ipv6/conf/lo/keep_addr_on_down") == "0"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda server: server.hold(VIP, "eth0"), "192.0.2.100 is on eth0, where this host answers ARP for it"),
-        (lambda server: server.hold(VIP, length=24), "is on lo as /24, which takes its whole subnet; remove it with `ip address del"),
+        (
+            lambda server: server.hold(VIP, length=24),
+            "is on lo as /24, which makes its whole subnet local to this host; remove it with `ip address del",
+        ),
     ],
 )
 def test_a_vip_in_the_wrong_place_is_named_and_nothing_done(server, hold, make, words):

@@ -120,12 +120,14 @@ def test_good_vips():
         (VIP + "/x", [], "a VIP on lo is a /32"),
         (VIP6 + "/64", [], "a VIP on lo is a /128"),
         (VIP6 + "/32", [], "a VIP on lo is a /128"),
-        ("127.0.0.1", [], "127.0.0.1 is on lo as /8, which takes its whole subnet; remove it with `ip address del 127.0.0.1/8 dev lo`"),
-        ("192.0.2.21", [], "192.0.2.21 is on eth0, where this host answers ARP for it; it is the host's own address, or remove it with "
-                           "`ip address del 192.0.2.21/24 dev eth0`"),
+        ("127.0.0.1", [], "127.0.0.1 is loopback's own address; a VIP is one of the link"),
+        ("::1", [], "::1 is loopback's own address"),
+        ("192.0.2.21", [], "192.0.2.21 is on eth0 with its subnet's prefix: either it is the host's own address, and then no VIP, or take "
+                           "it away; remove it with `ip address del 192.0.2.21/24 dev eth0`"),
         (VIP, [("eth1", VIP, 32)], "remove it with `ip address del 192.0.2.100/32 dev eth1`"),
         ("2001:DB8::0100", [("eth1", VIP6, 128)], "remove it with `ip address del 2001:db8::100/128 dev eth1`"),
-        (VIP, [("lo", VIP, 24)], "is on lo as /24, which takes its whole subnet; remove it with `ip address del 192.0.2.100/24 dev lo`"),
+        (VIP, [("lo", VIP, 24)], "is on lo as /24, which makes its whole subnet local to this host; remove it with "
+                               "`ip address del 192.0.2.100/24 dev lo`"),
     ],
 )  # fmt: skip
 def test_bad_vips(vip, addresses, words):
@@ -192,8 +194,41 @@ def test_a_second_run_has_nothing_to_do():
     assert steps([WANT, WANT6], conf(all=SILENT, eth0=()), there, record, True) == ([], [])
 
 
-def test_a_vip_on_a_card_is_none_on_lo():
-    assert steps([WANT], conf(all=SILENT), [("eth0", VIP, 32)], NOTHING, True) == ([("add", VIP)], [])
+def test_a_vip_in_the_wrong_place_is_moved_and_there_all_the_while():
+    there = [*OWN, ("eth0", VIP, 32), ("lo", VIP6, 64)]
+    assert arp.check_vips([VIP, VIP6], there, move=True) == [WANT, WANT6]
+    operations, _stale = arp.plan([WANT, WANT6], conf(all=SILENT), there, NOTHING, True)
+    assert [arp.describe(operation) for operation in operations] == [
+        "ip address del 2001:db8::100/64 dev lo",
+        "ip address add 192.0.2.100/32 dev lo",
+        "ip address add 2001:db8::100/128 dev lo",
+        "ip address del 192.0.2.100/32 dev eth0",
+    ]
+
+
+@pytest.mark.parametrize(
+    "addresses",
+    [
+        [*OWN, ("eth0", VIP, 24)],  # its subnet's prefix: taking it may take the host's own away
+        [("lo", "127.0.0.1", 8), ("eth0", VIP, 32)],  # the only one, as in some clouds
+        [("lo", "127.0.0.1", 8), ("eth0", VIP, 32), ("eth0", "2001:db8::21", 64)],
+    ],
+)
+def test_what_may_be_the_hosts_own_address_is_not_moved(addresses):
+    with pytest.raises(LvsError, match="is on eth0"):
+        arp.check_vips([VIP], addresses, move=True)
+
+
+def test_ipv6_stays_when_lo_goes_down():
+    """Needed with an IPv6 VIP only, where the kernel has IPv6, and given back with the last of them."""
+    keep = {"action": "set", "sysctl": arp.KEEP, "value": 1, "before": 0}
+    assert arp.plan([WANT6], conf(), OWN, NOTHING, True, 0)[0] == [keep, {"action": "add", "vip": VIP6}]
+    there = [*OWN, ("lo", VIP, 32), ("lo", VIP6, 128)]
+    assert [arp.plan(*want, conf(all=SILENT), there, NOTHING, True, keep)[0] for want, keep in
+            (([[WANT, WANT6]], 1), ([[WANT6]], None), ([[WANT]], 0))] == [[], [], []]  # fmt: skip
+    record = {"vips": [VIP, VIP6], "former": {arp.KEEP: "0", ALL + "arp_ignore": "0"}}
+    assert steps([WANT], conf(all=SILENT), there, record, True)[0] == [("remove", VIP6), ("restore", arp.KEEP)]
+    assert steps([WANT6], conf(all=SILENT), there, record, True)[0] == [("remove", VIP), ("restore", ALL + "arp_ignore")]
 
 
 RECORD = {"vips": [VIP6, VIP], "former": {ALL + "arp_ignore": "0", ALL + "arp_announce": "0"}}
@@ -296,7 +331,7 @@ class Host:
     """Settings and addresses in memory, and a log of everything that is done to them."""
 
     def __init__(self, monkeypatch, folder):
-        self.conf, self.addresses, self.log, self.broken = conf(eth0=()), list(OWN), [], ()
+        self.conf, self.keep, self.addresses, self.log, self.broken = conf(eth0=()), "0", list(OWN), [], ()
         self.record, self.unit, self.folder = folder / "lib" / "record.json", folder / arp.UNIT_NAME, folder
         self.others = folder / "sysctl.d"
         self.others.mkdir()
@@ -305,6 +340,7 @@ class Host:
             monkeypatch.setattr(real_server.host, name, getattr(self, name))
         monkeypatch.setattr(real_server.host, "SYSCTL_FOLDERS", (str(self.others),))
         monkeypatch.setattr(real_server.host, "SYSCTL_CONF", str(folder / "sysctl.conf"))
+        monkeypatch.setattr(real_server.host, "NETWORK_FILES", (str(folder / "interfaces"),))
         monkeypatch.setattr(real_server.host, "find_command", {"ip": "/usr/sbin/ip", "sysctl": "/usr/sbin/sysctl"}.get)
         monkeypatch.setattr(real_server.sysctl, "write", self.write)
         monkeypatch.setattr(real_server.sysctl, "read", self.read)
@@ -325,15 +361,19 @@ class Host:
             raise LvsError("`%s` failed" % text)
         if command[:2] == ("ip", "address"):
             address, length = command[3].split("/")
-            item = ("lo", address, int(length))
+            item = (command[5], address, int(length))
             self.addresses.append(item) if command[2] == "add" else self.addresses.remove(item)
 
     def write(self, name, value):
         self.log.append("%s=%s" % (name.split("/")[-1], value))
-        if name not in self.broken:
+        if name == arp.KEEP:
+            self.keep = str(value)
+        elif name not in self.broken:
             self.conf = after(self.conf, {name: int(value)})
 
     def read(self, name):
+        if name == arp.KEEP:
+            return self.keep
         interface, setting = name.split("/")[-2:]
         return str(self.conf[interface][setting]) if interface in self.conf else None
 
@@ -352,7 +392,8 @@ def host(monkeypatch, tmp_path):
 
 
 SYSTEMCTL = ["systemctl daemon-reload", "systemctl enable lvsdr-vip.service"]
-SETS = ["arp_announce=2", "arp_ignore=1"]
+SETS, KEEPS = ["arp_announce=2", "arp_ignore=1"], "keep_addr_on_down=1"
+LASTING = {ALL + "arp_ignore": 1, ALL + "arp_announce": 2}
 ADDS = ["ip address add 192.0.2.100/32 dev lo", "ip address add 2001:db8::100/128 dev lo nodad preferred_lft 0"]
 
 
@@ -361,11 +402,11 @@ def test_from_nothing_and_back(host):
     expected = host.converge(VIP, VIP6, check=True)
     assert (host.log, host.record.exists(), host.unit.exists(), host.file.exists()) == ([], False, False, False)
     result = host.converge(VIP, VIP6)
-    assert host.log == SYSTEMCTL + SETS + ADDS
+    assert host.log == [*SYSTEMCTL, *SETS, KEEPS, *ADDS]
     assert result == expected and result["changed"] and result["vips"] == [VIP, VIP6]
-    assert host.recorded() == {"vips": [VIP, VIP6], "former": {ALL + "arp_ignore": "0", ALL + "arp_announce": "0"}}
-    assert host.unit.read_text() == arp.unit([VIP, VIP6], {ALL + "arp_ignore": 1, ALL + "arp_announce": 2})
-    assert host.file.read_text().splitlines()[1:] == [ALL + "arp_announce = 2", ALL + "arp_ignore = 1"]
+    assert host.recorded() == {"vips": [VIP, VIP6], "former": {ALL + "arp_ignore": "0", ALL + "arp_announce": "0", arp.KEEP: "0"}}
+    assert host.unit.read_text() == arp.unit([VIP, VIP6], {**LASTING, arp.KEEP: 1})
+    assert host.file.read_text().splitlines()[1:] == [ALL + "arp_announce = 2", ALL + "arp_ignore = 1", "-%s = 1" % arp.KEEP]
     assert result["conflicts"] == []
 
     again = host.converge(VIP, VIP6)
@@ -375,7 +416,13 @@ def test_from_nothing_and_back(host):
     expected = host.converge(check=True)
     result = host.converge()
     assert host.log[:2] == ["ip address del 192.0.2.100/32 dev lo", "ip address del 2001:db8::100/128 dev lo"]
-    assert host.log[2:] == ["arp_announce=0", "arp_ignore=0", "systemctl disable lvsdr-vip.service", "systemctl daemon-reload"]
+    assert host.log[2:] == [
+        "arp_announce=0",
+        "arp_ignore=0",
+        "keep_addr_on_down=0",
+        "systemctl disable lvsdr-vip.service",
+        "systemctl daemon-reload",
+    ]
     assert result == expected and result["changed"]
     assert (host.conf, sorted(host.addresses)) == before
     assert not any(path.exists() for path in (host.record, host.unit, host.file))
@@ -409,14 +456,20 @@ def test_no_vip_on_a_host_that_does_not_fall_silent(host):
     with pytest.raises(LvsError, match="would not be silent on ARP: net/ipv4/conf/all/arp_ignore must be 1") as caught:
         host.converge(VIP, VIP6)
     assert caught.value.details == {
-        "applied": ["sysctl net/ipv4/conf/all/arp_announce = 2 (was 0)", "sysctl net/ipv4/conf/all/arp_ignore = 1 (was 0)"],
+        "applied": [
+            "sysctl net/ipv4/conf/all/arp_announce = 2 (was 0)",
+            "sysctl net/ipv4/conf/all/arp_ignore = 1 (was 0)",
+            "sysctl net/ipv6/conf/lo/keep_addr_on_down = 1 (was 0)",
+        ],
         "not_applied": ["ip address add 192.0.2.100/32 dev lo", "ip address add 2001:db8::100/128 dev lo"],
     }
     assert sorted(host.addresses) == sorted(OWN)
-    assert host.recorded()["former"] == {ALL + "arp_ignore": "0", ALL + "arp_announce": "0"}, "and the next run knows what was there"
+    assert host.recorded()["former"] == {ALL + "arp_ignore": "0", ALL + "arp_announce": "0", arp.KEEP: "0"}, (
+        "and the next run knows what was there"
+    )
     host.broken = ()
     host.converge(VIP)
-    assert host.log == ["systemctl daemon-reload", SYSTEMCTL[1], "arp_ignore=1", ADDS[0]]
+    assert host.log == ["systemctl daemon-reload", SYSTEMCTL[1], "arp_ignore=1", ADDS[0], "keep_addr_on_down=0"]
     assert host.recorded() == {"vips": [VIP], "former": {ALL + "arp_ignore": "0", ALL + "arp_announce": "0"}}
 
 
@@ -444,9 +497,25 @@ def test_ipv6_alone_leaves_no_setting_behind(host):
     """The unit must not set at boot what was given back, and there is nothing left to do afterwards."""
     host.converge(VIP, VIP6)
     host.converge(VIP6)
-    assert host.conf == conf(eth0=()) and host.recorded() == {"vips": [VIP6], "former": {}}
-    assert host.unit.read_text() == arp.unit([VIP6], {}) and not host.file.exists()
+    assert host.conf == conf(eth0=()) and host.recorded() == {"vips": [VIP6], "former": {arp.KEEP: "0"}}
+    assert host.unit.read_text() == arp.unit([VIP6], {arp.KEEP: 1}) and "ipv4" not in host.file.read_text()
     assert not host.converge(VIP6)["changed"]
+
+
+def test_what_put_a_vip_in_the_wrong_place_is_named(host):
+    host.addresses.append(("eth0", VIP, 32))
+    (host.folder / "interfaces").write_text("iface eth0 inet static\n  address 192.0.2.21/24\n  up ip address add %s/32 dev eth0\n" % VIP)
+    with pytest.raises(LvsError, match="remove it with `ip address del 192.0.2.100/32 dev eth0`"):
+        host.converge(VIP)
+    assert host.log == []
+    expected = host.converge(VIP, move=True, check=True)
+    result = host.converge(VIP, move=True)
+    assert result == expected and host.log[-2:] == [ADDS[0], "ip address del 192.0.2.100/32 dev eth0"]
+    assert result["conflicts"] == [
+        "%s/interfaces:3 names 192.0.2.100, which was in the wrong place (192.0.2.100/32 dev eth0) and may come back there with the next "
+        "boot; remove the line" % host.folder
+    ]
+    assert not host.converge(VIP)["changed"]
 
 
 def test_without_a_unit(host):

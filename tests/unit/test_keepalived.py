@@ -223,11 +223,12 @@ PLACES = {
         for name in ("ansible_host", "real_server_address", "real_server_weight", "real_server_state", "real_server_port")
     },
     "real_server_address6": lambda value: ({"addresses": [VIP6]}, {"real_server_address6": value}),
+    "real_server_misplaced": lambda value: ({}, {"real_server_misplaced": value}),
 }
 GOOD = {
     "mode": "nat", "state": "present", "protocol": "udp", "scheduler": "mh", "scheduler_flags": "mh-port", "one_packet": "yes",
     "persistence.netmask": "255.255.255.0", "persistence.engine": "sip", "health_check.type": "tcp", "health_check.path": "/x",
-    "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained",
+    "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained", "real_server_misplaced": "refuse",
     "real_server_address6": "2001:db8::9", "address": VIP, "address of a mark": VIP,
     "ansible_host": "192.0.2.9", "real_server_address": "192.0.2.9",
 }  # fmt: skip

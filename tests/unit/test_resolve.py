@@ -441,9 +441,9 @@ PREFLIGHT = {
         "direct routing needs both on one link. Its subnets are 192.0.2.0/24",
     ),
     "VIP on a server's card": (
-        {}, {"server1": {"facts": facts(21, interface("eth1", VIP + "/32"))}}, {},
-        "virtual service live: real server server1 has VIP 192.0.2.100 on eth1, where it answers ARP for it and takes the service; "
-        "remove it there with `ip address del 192.0.2.100/32 dev eth1`",
+        {}, {"server1": {"facts": facts(21, interface("eth1", VIP + "/32")), "real_server_misplaced": "refuse"}}, {},
+        "virtual service live: on real server server1 VIP 192.0.2.100 is on eth1, where this host answers ARP for it; "
+        "remove it with `ip address del 192.0.2.100/32 dev eth1`",
     ),
     "host that is not ready": (
         {}, {"server1": {"facts": {**facts(21), "problems": ["systemd does not run here; get one"]}}}, {},
@@ -467,23 +467,30 @@ def test_preflight_names_what_is_wrong(changes, hosts, groups, line):
     assert len(found) == 1 and found[0].startswith(line)
 
 
-def test_preflight_on_a_vip_that_takes_its_subnet_on_lo():
-    """It then is an own address, too, as a VIP of keepalived's or ours never has a shorter prefix."""
-    found = preflight(service(), hosts={"server1": {"facts": facts(21, lo=[VIP + "/24"])}})
+def test_what_the_rollout_moves_is_no_error():
+    """A VIP on a card beside the own address, and one that takes its subnet on lo; a service by NAT has nobody who moves it."""
+    there = facts(21, interface("eth1", VIP6 + "/128"), lo=[VIP + "/24"])
+    assert preflight(service(addresses=[VIP, VIP6]), hosts={"server1": {"facts": there}}) == []
+    found = preflight(service(addresses=[VIP, VIP6]), hosts={"server1": {"facts": there, "real_server_misplaced": "refuse"}})
+    assert found == preflight(service(addresses=[VIP, VIP6], mode="nat"), hosts={"server1": {"facts": there}})
     assert found == [
-        "virtual service live: VIP 192.0.2.100 is the own address of server1; a VIP belongs to no host",
-        "virtual service live: real server server1 has VIP 192.0.2.100 as /24 on lo, which makes the whole subnet local to it; "
+        "virtual service live: on real server server1 VIP 192.0.2.100 is on lo as /24, which makes its whole subnet local to this host; "
         "remove it with `ip address del 192.0.2.100/24 dev lo`",
+        "virtual service live: on real server server1 VIP 2001:db8::100 is on eth1, where this host answers ARP for it; "
+        "remove it with `ip address del 2001:db8::100/128 dev eth1`",
     ]
 
 
 def test_preflight_finds_everything_at_once():
     found = preflight(
         service(addresses=[VIP, "203.0.113.7"], scheduler="fair"),
-        hosts={**APART, "server1": {"real_server_port": 8080, "facts": facts(21, interface("eth1", VIP + "/32"))}},
+        hosts={
+            **APART,
+            "server1": {"real_server_port": 8080, "real_server_misplaced": "refuse", "facts": facts(21, interface("eth1", VIP + "/32"))},
+        },
     )
     assert len(found) == 8
-    for words in ("scheduler", "real_server_port", "has VIP 192.0.2.100 on eth1"):
+    for words in ("scheduler", "real_server_port", "VIP 192.0.2.100 is on eth1"):
         assert sum(words in line for line in found) == 1
     assert sum("in no subnet of director director1" in line for line in found) == 1
     assert sum("in no subnet of director director2" in line for line in found) == 2
