@@ -36,7 +36,8 @@ def recognise(vip, conf, addresses):
             vip, "VIP on the network card", False,
             "%s owns it, and answers for its own addresses whatever the settings are; it belongs on lo" % cards[0],
         )  # fmt: skip
-    _interface, _address, length, scope = found[0]
+    # It may be there twice, and the shorter prefix is the one that harms.
+    _interface, _address, length, scope = min(found, key=lambda item: item[2])
     if length != family.max_prefixlen and family.version == 4:
         return _said(
             vip, "VIP as /%d on lo" % length, False,

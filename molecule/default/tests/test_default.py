@@ -1,11 +1,10 @@
 """What a viewer, the wire and the kernels say after a rollout."""
 
 import re
-import subprocess
 import time
 
 import pytest
-from conftest import DIRECTORS, REAL_SERVERS, SSH_CONFIG, VIP, VIP6
+from conftest import DIRECTORS, REAL_SERVERS, VIP, VIP6, reboot
 
 VIEWER = "203.0.113.10"
 
@@ -99,18 +98,7 @@ def test_replies_do_not_pass_the_director(lab, active):
 
 def test_vips_come_back_after_a_reboot_before_the_network(lab, ansible):
     server = lab("streaming3")
-    # A container shares the machine's boot id: its first process tells one boot from the next.
-    # An ssh whose host goes away leaves a shared stdin non-blocking, which Ansible refuses: each has its own.
-    ssh = ["ssh", "-F", SSH_CONFIG, "streaming3", "cut -d' ' -f22 /proc/1/stat"]
-    before = subprocess.run(ssh, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
-    subprocess.run([*ssh[:-1], "systemctl reboot"], stdin=subprocess.DEVNULL, capture_output=True)
-    deadline = time.monotonic() + 120
-    while True:
-        now = subprocess.run(ssh, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if now.returncode == 0 and now.stdout != before:
-            break
-        assert time.monotonic() < deadline, "streaming3 did not come back"
-        time.sleep(1)
+    reboot("streaming3")
     assert VIP + "/32" in server.check_output("ip -br address show lo")
     assert server.check_output("cat /proc/sys/net/ipv4/conf/all/arp_ignore /proc/sys/net/ipv4/conf/all/arp_announce").split() == ["1", "2"]
 

@@ -3,12 +3,13 @@
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 import testinfra
 
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[1]
 SSH_CONFIG = "/var/lib/lvsdr-lab/ssh_config"
 DIRECTORS = ("director1", "director2")
 REAL_SERVERS = ("streaming1", "streaming2", "streaming3")
@@ -46,6 +47,38 @@ def ansible():
         return result
 
     return run
+
+
+def playbook(name, *more):
+    """Runs a playbook on the lab, as an operator would."""
+    environment = dict(os.environ, ANSIBLE_CONFIG=str(PROJECT / "ansible.cfg"), ANSIBLE_NOCOLOR="1")
+    environment.pop("ANSIBLE_FORCE_COLOR", None)
+    return subprocess.run(
+        ["ansible-playbook", "-i", "inventories/lab", *more, name],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, cwd=PROJECT,
+    )  # fmt: skip
+
+
+def ssh(host, command, check=True, address=None):
+    """Output of a command. An ssh whose host goes away leaves a shared stdin non-blocking, which Ansible refuses: each has its own."""
+    options = ["-o", "ServerAliveInterval=10"] + (["-o", "HostName=" + address] if address else [])
+    done = subprocess.run(
+        ["ssh", "-F", SSH_CONFIG, *options, host, command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 or not check, (command, done.stdout, done.stderr)
+    return done.stdout
+
+
+def reboot(host, seconds=180):
+    """Reboots a host in order and waits until it answers again."""
+    # A container shares the machine's boot id: its first process tells one boot from the next.
+    boot = "cut -d' ' -f22 /proc/1/stat"
+    before = ssh(host, boot)
+    ssh(host, "systemctl reboot", check=False)
+    deadline = time.monotonic() + seconds
+    while ssh(host, boot, check=False) in ("", before):
+        assert time.monotonic() < deadline, "%s did not come back" % host
+        time.sleep(1)
 
 
 @pytest.fixture(scope="session")
