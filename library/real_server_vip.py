@@ -47,7 +47,9 @@ options:
     choices: [refuse, move]
     default: refuse
   persist:
-    description: Install the systemd unit C(lvsdr-vip.service) and C(/etc/sysctl.d/zz-lvsdr.conf), so that VIPs and silence last.
+    description:
+      - Install the systemd unit C(lvsdr-vip.service) and C(/etc/sysctl.d/zz-lvsdr.conf), so that VIPs and silence last.
+      - Where there is a NetworkManager, C(/etc/NetworkManager/conf.d/zz-lvsdr.conf) tells it to leave C(lo) alone.
     type: bool
     default: true
   record_path:

@@ -61,7 +61,7 @@ def playbook(name, *more):
 
 def ssh(host, command, check=True, address=None):
     """Output of a command. An ssh whose host goes away leaves a shared stdin non-blocking, which Ansible refuses: each has its own."""
-    options = ["-o", "ServerAliveInterval=10"] + (["-o", "HostName=" + address] if address else [])
+    options = ["-o", "ServerAliveInterval=5", "-o", "ConnectTimeout=10"] + (["-o", "HostName=" + address] if address else [])
     done = subprocess.run(
         ["ssh", "-F", SSH_CONFIG, *options, host, command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
     )
@@ -74,11 +74,14 @@ def reboot(host, seconds=180):
     # A container shares the machine's boot id: its first process tells one boot from the next.
     boot = "cut -d' ' -f22 /proc/1/stat"
     before = ssh(host, boot)
-    ssh(host, "systemctl reboot", check=False)
+    # A moment later: the connection it is asked for on would hang, because its end never hears of it.
+    ssh(host, "systemd-run --quiet sh -c 'sleep 0.5; systemctl reboot'")
     deadline = time.monotonic() + seconds
-    while ssh(host, boot, check=False) in ("", before):
-        assert time.monotonic() < deadline, "%s did not come back" % host
+    now = before
+    while now in ("", before):
+        assert time.monotonic() < deadline, "%s did not come back; pid 1 began at %s, and now %r" % (host, before, now)
         time.sleep(1)
+        now = ssh(host, boot, check=False)
 
 
 @pytest.fixture(scope="session")

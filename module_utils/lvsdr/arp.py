@@ -140,6 +140,15 @@ def sysctl_file(sysctls):
     return "\n".join(lines + ["%s%s = %d" % (_dash(name), name, sysctls[name]) for name in sorted(sysctls)]) + "\n"
 
 
+# NetworkManager takes lo for one of its devices since 1.42, and `nmcli networking off` takes the addresses off all of them.
+MANAGER_FILE = "/etc/NetworkManager/conf.d/zz-lvsdr.conf"
+MANAGER_TEXT = """\
+# Managed by lvsdr (real_server_vip): lo holds VIPs of direct routing.
+[keyfile]
+unmanaged-devices+=interface-name:lo
+"""
+
+
 def _dash(name):
     """What says, to systemd and in sysctl.d alike, that a setting may fail: a single interface may be missing or come later. Without
     conf/all and conf/default no VIP may come at all."""

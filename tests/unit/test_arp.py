@@ -379,7 +379,8 @@ class Host:
 
     def converge(self, *vips, **options):
         self.log.clear()
-        options = {"record_path": str(self.record), "unit_folder": str(self.folder), "sysctl_path": str(self.file), **options}
+        options = {"record_path": str(self.record), "unit_folder": str(self.folder), "sysctl_path": str(self.file),
+                   "manager_path": str(self.folder / "NetworkManager" / "zz-lvsdr.conf"), **options}  # fmt: skip
         return real_server.converge(list(vips), **options)
 
     def recorded(self):
@@ -516,6 +517,16 @@ def test_what_put_a_vip_in_the_wrong_place_is_named(host):
         "boot; remove the line" % host.folder
     ]
     assert not host.converge(VIP)["changed"]
+
+
+def test_where_there_is_a_network_manager_it_leaves_lo_alone(host):
+    file, reload = host.folder / "NetworkManager" / "zz-lvsdr.conf", "systemctl try-reload-or-restart NetworkManager.service"
+    file.parent.mkdir()
+    host.converge(VIP)
+    assert file.read_text() == arp.MANAGER_TEXT and host.log.index(reload) < host.log.index(ADDS[0])
+    assert not host.converge(VIP)["changed"]
+    host.converge()
+    assert not file.exists() and host.log[-1] == reload
 
 
 def test_without_a_unit(host):

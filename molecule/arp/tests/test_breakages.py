@@ -50,10 +50,10 @@ def cut_off(lab, host):
 
 
 def poisons(lab, host):
-    """Whether the host names the VIP when it asks for a neighbour on behalf of a socket that is bound to it, as an answer to a viewer is."""
+    """Whether the host names the VIP when it asks for a neighbour on behalf of a socket bound to it, as an answer to a viewer may."""
     router = lab("router")
-    router.check_output("rm -f /tmp/arp.txt; timeout 20 tcpdump -l -n -e -c 1 -i eth0 'arp[6:2] = 1 and arp[14:4] = 0x%s' >/tmp/arp.txt 2>&1 &" % (
-        "".join("%02x" % int(part) for part in VIP.split("."))))  # fmt: skip
+    asks_as_vip = "arp[6:2] = 1 and arp[14:4] = 0x" + "".join("%02x" % int(part) for part in VIP.split("."))
+    router.check_output("timeout 20 tcpdump -l -n -e -c 1 -i eth0 '%s' >/tmp/arp.txt 2>&1 &" % asks_as_vip)
     for _attempt in range(3):
         shell(host, "ip neigh flush dev eth0; ping -c 1 -W 1 -I %s 198.51.100.1 || true" % VIP)
     return mac(host) in router.check_output("sleep 1; cat /tmp/arp.txt")

@@ -48,6 +48,7 @@ EXAMPLES = r"""
 
 RETURN = r""" # """
 
+import hashlib
 import os
 
 from ansible.module_utils.basic import AnsibleModule
@@ -91,7 +92,9 @@ def main():
             rc, _out, _err = module.run_command(["ip", "-n", namespace, "link", "show", name])
         if rc == 0:
             continue
-        run("ip", "-n", namespace, "link", "add", name, "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
+        # Without a MAC of its own a bridge takes the lowest of its ports', and changes it when a host is plugged in or out.
+        mac = "02:" + ":".join("%02x" % byte for byte in hashlib.sha256(name.encode()).digest()[:5])
+        run("ip", "-n", namespace, "link", "add", name, "address", mac, "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
         run("ip", "netns", "exec", namespace, "ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off")
         for address in network["addresses"]:
             run("ip", "-n", namespace, "address", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
