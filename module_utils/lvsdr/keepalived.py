@@ -7,6 +7,7 @@ Source of the keywords: keepalived.conf(5) of keepalived 2.2.7.
 
 import re
 
+from . import packets
 from .errors import LvsError, Problems
 from .model import Reader, read_timeouts
 from .resolve import LABEL_HINT, director_vips, host_address, is_label
@@ -145,6 +146,14 @@ def _checker(check):
         common.insert(0, "    connect_port %d" % check["port"])
     if check["type"] == "tcp":
         return ["TCP_CHECK {", *common, "}"]
+    if check["type"] == "dns":
+        return ["DNS_CHECK {", *common, "    type NS", "    name %s" % check["query"], "}"]
+    if check["type"] == "srt":
+        # A handshake is as long as the one it answers.
+        payload = packets.srt_induction().hex()
+        return ["UDP_CHECK {", *common, "    payload %s" % payload, "    require_reply", "    min_reply_length 64", "}"]
+    if check["type"] == "udp":
+        return ["UDP_CHECK {", *common, "    payload %s" % check["payload"], ("    require_reply " + check.get("reply", "")).rstrip(), "}"]
     url = ["    url {", "        path %s" % check["path"], "        status_code %d" % check["status"]]
     if check.get("host"):
         url.append("        virtualhost %s" % check["host"])

@@ -13,7 +13,7 @@ and the IPVS table are made from the same list, so that they can't differ.
 import ipaddress
 import re
 
-from . import arp
+from . import arp, packets
 from .errors import LvsError, Problems
 from .model import (
     DIRECTORS,
@@ -41,11 +41,17 @@ SERVICE_FIELDS = (
     "name", "mode", "addresses", "protocol", "ports", "firewall_mark", "scheduler", "scheduler_flags", "one_packet", "persistence",
     "real_servers", "health_check", "stream", "state",
 )  # fmt: skip
-CHECK_TYPES = ("tcp", "http")
+CHECK_COMMON = ("type", "port", "interval", "timeout", "retries")
 CHECK_FIELDS = {
-    "tcp": ("type", "port", "interval", "timeout", "retries"),
-    "http": ("type", "port", "interval", "timeout", "retries", "path", "status", "host"),
+    "tcp": CHECK_COMMON,
+    "http": (*CHECK_COMMON, "path", "status", "host"),
+    "udp": (*CHECK_COMMON, "payload", "reply"),
+    "dns": (*CHECK_COMMON, "query"),
+    "srt": CHECK_COMMON,
 }
+CHECK_TYPES = tuple(CHECK_FIELDS)
+# What carries each type of check; the others are TCP's.
+UDP_CHECKS = ("udp", "dns", "srt")
 # In the place of an address that is missing, to read on with.
 STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 
@@ -289,8 +295,12 @@ def read_health_check(reader):
     inner = reader.inner("health_check", value)
     kind = inner.choice("type", "tcp", CHECK_TYPES)
     inner.known(CHECK_FIELDS[kind])
-    if reader.get("protocol", "tcp") != "tcp" and inner.get("port") is None:
-        inner.wrong("port", "a %s check needs a TCP port to connect to; the service is %s" % (kind, reader.get("protocol")))
+    carrier = "udp" if kind in UDP_CHECKS else "tcp"
+    if reader.get("protocol", "tcp") != carrier and inner.get("port") is None:
+        inner.wrong(
+            "port",
+            "a %s check needs a %s port to ask; the service is %s" % (kind, carrier.upper(), reader.get("protocol", "tcp")),
+        )
     if reader.get("firewall_mark") is not None and inner.get("port") is None:
         inner.wrong("port", "a firewall-mark service has no port of its own; name the one to check")
     check = {
@@ -310,6 +320,21 @@ def read_health_check(reader):
             check["host"] = inner.get("host")
             if not isinstance(check["host"], str) or not re.fullmatch("[A-Za-z0-9.-]+", check["host"]):
                 inner.wrong("host", "%r is no host name" % (check["host"],))
+    for field in ("payload", "reply") if kind == "udp" else ():
+        if inner.get(field) is None and field == "reply":
+            continue  # any answer will do
+        try:
+            check[field] = packets.read_hex(inner.get(field, "")).hex()
+        except LvsError as error:
+            inner.wrong(field, str(error))
+    if kind == "dns":
+        check["query"] = inner.get("query", ".")
+        try:
+            packets.dns_question(str(check["query"]))
+        except LvsError as error:
+            inner.wrong("query", str(error))
+        if not re.fullmatch("[A-Za-z0-9._-]+", str(check["query"])):
+            inner.wrong("query", "%r is no name of DNS" % (check["query"],))
     return check
 
 
@@ -337,6 +362,44 @@ def streams(services):
             for vip in service["vips"]:
                 url = "http://%s%s" % (endpoint(vip, int(service["table"]["port"])), service["stream"])
                 out.append({"name": service["name"], "vip": vip, "url": url})
+    return out
+
+
+def listeners_of(services, host):
+    """The ``services`` of listener_check: what a real server's programs have to answer for while it takes viewers."""
+    out = []
+    for service in services:
+        table = service["table"]
+        check = service["health_check"] or {}
+        protocol, port = table.get("protocol"), table.get("port")
+        if protocol is None:  # a firewall mark has neither; a check names a port of its own
+            protocol, port = "udp" if check.get("type") in UDP_CHECKS else "tcp", check.get("port")
+        if service["absent"] or service["mode"] == "nat" or host not in service["hosts"] or not port or protocol not in ("tcp", "udp"):
+            continue
+        destination = table["destinations"][service["hosts"].index(host)]
+        if destination["weight"]:
+            own = {"name": service["name"], "protocol": protocol, "port": port, "own": destination["address"]}
+            out += [{**own, "vip": vip} for vip in service["vips"]]
+    return out
+
+
+def udp_probes(services, inventory):
+    """``[{"name", "vip", "port", "kind", "payload", "query", "names", "count"}]`` of the UDP services that a check says how to ask."""
+    out = []
+    for service in services:
+        check = service["health_check"] or {}
+        if service["absent"] or check.get("type") not in UDP_CHECKS or service["table"].get("protocol") != "udp":
+            continue
+        addresses = {host_address(inventory["hosts"][host], service["family"]): host for host in service["hosts"]}
+        names = {address: host for address, host in addresses.items() if address}
+        for vip in service["vips"]:
+            out.append(
+                {
+                    "name": service["name"], "vip": vip, "port": service["table"]["port"], "names": names,
+                    "kind": {"udp": "payload"}.get(check["type"], check["type"]), "payload": check.get("payload"),
+                    "query": check.get("query"), "count": max(6, 2 * len(service["hosts"])),
+                }
+            )  # fmt: skip
     return out
 
 

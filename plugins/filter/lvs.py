@@ -81,6 +81,8 @@ class FilterModule:
             "lvs_vips_of": resolve.vips_of_host,
             "lvs_kernel_modules": resolve.kernel_modules,
             "lvs_streams": resolve.streams,
+            "lvs_listeners": resolve.listeners_of,
+            "lvs_udp_probes": resolve.udp_probes,
             "lvs_macs": resolve.macs,
             "lvs_interface": resolve.interface_of,
             "lvs_holds_vip": resolve.holds_vip,

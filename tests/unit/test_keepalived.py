@@ -47,6 +47,20 @@ def test_the_golden_file():
     assert representative() == GOLDEN.read_text()
 
 
+def test_checks_of_udp():
+    def check(**health_check):
+        text = render(service(protocol="udp", ports=[9000], health_check=health_check))
+        return text[text.index("inhibit_on_failure") :].split("\n")[1:9]
+
+    assert check(type="udp", payload="0x0D0a", reply="6f6b")[0:6] == [
+        "        UDP_CHECK {", "            connect_timeout 2", "            retry 2", "            delay_before_retry 1",
+        "            payload 0d0a", "            require_reply 6f6b",
+    ]  # fmt: skip
+    assert check(type="udp", payload="00")[5] == "            require_reply"
+    assert check(type="dns", query="example.com")[4:6] == ["            type NS", "            name example.com"]
+    assert check(type="srt")[5:7] == ["            require_reply", "            min_reply_length 64"]
+
+
 def test_timeouts():
     text = render(service(), settings={**SETTINGS, "timeouts": {"tcp": 3600, "udp": "60"}})
     assert "    lvs_timeouts tcp 3600 udp 60\n" in text
@@ -198,7 +212,11 @@ EVIL = [
 ]  # fmt: skip
 
 # Each value an operator can give that reaches the file as text. name: (changes to the service, to server1) of a value.
+UDP = {"protocol": "udp"}
 PLACES = {
+    "health_check.payload": lambda value: ({**UDP, "health_check": {"type": "udp", "payload": value}}, {}),
+    "health_check.reply": lambda value: ({**UDP, "health_check": {"type": "udp", "payload": "00", "reply": value}}, {}),
+    "health_check.query": lambda value: ({**UDP, "health_check": {"type": "dns", "query": value}}, {}),
     "name": lambda value: ({"name": value}, {}),
     "mode": lambda value: ({"mode": value}, {}),
     "state": lambda value: ({"state": value}, {}),
@@ -226,6 +244,7 @@ PLACES = {
     "real_server_misplaced": lambda value: ({}, {"real_server_misplaced": value}),
 }
 GOOD = {
+    "health_check.payload": "0d0a", "health_check.reply": "6f6b", "health_check.query": "example.com",
     "mode": "nat", "state": "present", "protocol": "udp", "scheduler": "mh", "scheduler_flags": "mh-port", "one_packet": "yes",
     "persistence.netmask": "255.255.255.0", "persistence.engine": "sip", "health_check.type": "tcp", "health_check.path": "/x",
     "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained", "real_server_misplaced": "refuse",

@@ -237,15 +237,21 @@ ERRORS = {
     ),
     "empty group": ({"real_servers": "empty"}, {}, ".real_servers", "group 'empty' is empty; put its hosts into the inventory"),
     "check that is none": ({"health_check": "tcp"}, {}, ".health_check", "a dictionary such as {type: http, path: /healthz} is needed"),
-    "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "unknown value 'icmp'; one of tcp, http is possible"),
+    "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "'icmp'; one of tcp, http, udp, dns, srt is"),
     "check with more": (
         {"health_check": {"path": "/"}}, {}, ".health_check.path",
         "no such option; these are: interval, port, retries, timeout",
     ),
     "check of UDP": (
         {"health_check": {}, **UDP}, {}, ".health_check.port",
-        "a tcp check needs a TCP port to connect to; the service is udp",
+        "a tcp check needs a TCP port to ask; the service is udp",
     ),
+    "UDP check of TCP": ({"health_check": {"type": "srt"}}, {}, ".health_check.port", "needs a UDP port to ask; the service is tcp"),
+    "nothing to send": ({"health_check": {"type": "udp"}, **UDP}, {}, ".health_check.payload", "'' is no payload: give 1 to 1400 bytes"),
+    "no hex": (
+        {"health_check": {"type": "udp", "payload": "0d0", "reply": "00"}, **UDP}, {}, ".health_check.payload", "'0d0' is no payload"
+    ),
+    "no name of DNS": ({"health_check": {"type": "dns", "query": "a..b c"}, **UDP}, {}, ".health_check.query", "'a..b c' is no name of DNS"),
     "check of a mark": ({"health_check": {}, **MARK}, {}, ".health_check.port", "has no port of its own; name the one to check"),
     "check without pause": ({"health_check": {"interval": 0}}, {}, ".health_check.interval", "1 to 3600 seconds are possible"),
     "check without time": ({"health_check": {"timeout": 601}}, {}, ".health_check.timeout", "1 to 600 seconds are possible"),
@@ -580,6 +586,33 @@ def test_interface_of():
 )
 def test_holds_vip(have, holds):
     assert resolve.holds_vip(resolved(service(addresses=BOTH)), have) is holds
+
+
+def test_what_a_servers_programs_answer_for():
+    services = resolved(
+        service(addresses=BOTH),
+        service(name="ingest", ports=[9000], protocol="udp", health_check={"type": "srt"}),
+        service(name="a", ports=[81], mode="nat"),
+        service(name="b", ports=[82], state="absent"),
+        service(name="c", ports=[83], real_servers="some"),
+        service(name="d", ports=GONE, firewall_mark=5, health_check={"type": "tcp", "port": 554}),
+        service(name="e", ports=GONE, firewall_mark=6),
+        hosts={"server2": {"real_server_state": "drained"}},
+        groups={"some": ["server2"]},
+    )
+    own = {"name": "live", "protocol": "tcp", "port": 80, "own": "192.0.2.21", "vip": VIP}
+    assert resolve.listeners_of(services, "server1") == [
+        own,
+        {**own, "own": "2001:db8::21", "vip": VIP6},
+        {**own, "name": "ingest", "protocol": "udp", "port": 9000},
+        {**own, "name": "d", "port": 554},
+    ]
+    assert resolve.listeners_of(services, "server2") == [], "it is drained, and may be at rest"
+    (probe,) = resolve.udp_probes(services, inventory())
+    assert probe == {
+        "name": "ingest", "vip": VIP, "port": 9000, "kind": "srt", "payload": None, "query": None, "count": 6,
+        "names": {"192.0.2.21": "server1", "192.0.2.22": "server2"},
+    }  # fmt: skip
 
 
 def test_vips_of_a_host():

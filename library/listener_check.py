@@ -1,0 +1,154 @@
+#!/usr/bin/python
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether a real server's programs answer on the VIP and on its own address."""
+
+DOCUMENTATION = r"""
+---
+module: listener_check
+short_description: See that something answers for each service, on the VIP and on the server's own address
+description:
+  - In direct routing packets arrive for the VIP, and health checks may come for the server's own address. A program that is bound to one
+    of the two leaves the other without an answer, and nobody says why.
+  - For TCP it connects to both from the server itself. For UDP, where no protocol can be taken for granted, it looks at what the program is
+    bound to; M(udp_probe) asks from a viewer's side.
+  - Fails with a sentence for each service that is not answered for.
+options:
+  services:
+    description: The services of this real server.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: How messages name it.
+        type: str
+        required: true
+      protocol:
+        description: Its protocol.
+        type: str
+        choices: [tcp, udp]
+        default: tcp
+      port:
+        description: Its port, from 1 to 65535.
+        type: int
+        required: true
+      vip:
+        description: The VIP, which this host holds on C(lo).
+        type: str
+        required: true
+      own:
+        description: An address of this host of the same family.
+        type: str
+        required: true
+  timeout:
+    description: Seconds that one connection may take.
+    type: float
+    default: 2
+attributes:
+  check_mode:
+    description: Nothing is ever changed.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+notes:
+  - Needs no root. Sources are proc(5) and tcp(7).
+seealso:
+  - module: udp_probe
+author: the lvsdr authors
+"""
+
+EXAMPLES = r"""
+- name: Something answers
+  listener_check:
+    services:
+      - {name: http, port: 80, vip: 198.51.100.100, own: 198.51.100.21}
+      - {name: srt, protocol: udp, port: 9000, vip: 198.51.100.100, own: 198.51.100.21}
+"""
+
+RETURN = r"""
+listeners:
+  description: What the programs on each service's port are bound to.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{name: http, protocol: tcp, port: 80, vip: 198.51.100.100, bound: [0.0.0.0]}]
+problems:
+  description: A sentence for each service that is not answered for.
+  returned: always
+  type: list
+  elements: str
+  sample: ["http: tcp 198.51.100.100:80: listens on 198.51.100.21:80 only; bind to 0.0.0.0 or the VIP"]
+"""
+
+import os
+import socket
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.lvsdr import listeners
+from ..module_utils.lvsdr.errors import LvsError
+
+
+def sockets(protocol):
+    found = set()
+    for suffix in ("", "6"):
+        try:
+            with open("/proc/net/" + protocol + suffix) as f:
+                found |= listeners.parse(protocol, f.read())
+        except FileNotFoundError:
+            continue  # a kernel without IPv6
+    return found
+
+
+def connect(address, port, timeout):
+    """None, or why there is no connection."""
+    try:
+        socket.create_connection((address, port), timeout).close()
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno else "no answer within %g s" % timeout
+    return None
+
+
+def main():
+    service = {
+        "name": {"type": "str", "required": True},
+        "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
+        "port": {"type": "int", "required": True},
+        "vip": {"type": "str", "required": True},
+        "own": {"type": "str", "required": True},
+    }
+    module = AnsibleModule(
+        argument_spec={
+            "services": {"type": "list", "elements": "dict", "options": service, "required": True},
+            "timeout": {"type": "float", "default": 2},
+        },
+        supports_check_mode=True,
+    )
+    timeout = module.params["timeout"]
+    if not 0 < timeout <= 60:
+        module.fail_json(msg="timeout: %g is out of range; more than 0 and up to 60 seconds are possible" % timeout)
+    try:
+        services = listeners.read_services(module.params["services"])
+    except LvsError as error:
+        module.fail_json(msg=str(error), **error.details)
+    there = {protocol: sockets(protocol) for protocol in listeners.PROTOCOLS}
+    result = {"changed": False, "listeners": [], "problems": []}
+    for item in services:
+        tcp = item["protocol"] == "tcp"
+        answers = {side: connect(item[side], item["port"], timeout) for side in ("vip", "own")} if tcp else {}
+        problem = listeners.judge(item, answers, there[item["protocol"]])
+        bound = listeners.bound_to(item, there[item["protocol"]])
+        result["listeners"].append(
+            {"name": item["name"], "protocol": item["protocol"], "port": item["port"], "vip": item["vip"], "bound": bound}
+        )
+        if problem:
+            result["problems"].append(problem)
+    if result["problems"]:
+        module.fail_json(msg="Services are not answered for:\n" + "\n".join("  - " + line for line in result["problems"]), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

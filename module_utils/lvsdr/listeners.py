@@ -1,0 +1,87 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether something answers for a service on a real server, on the VIP and on its own address, and what to do where not. Pure.
+
+What a program is bound to is read from /proc/net/tcp, tcp6, udp and udp6 (proc(5)): addresses there are in hex, in the order of the host's
+bytes for each 32 bits.
+"""
+
+import socket
+import struct
+
+from .errors import Problems
+from .model import Reader, endpoint
+
+TCP_LISTEN = "0A"
+WILDCARDS = ("0.0.0.0", "::")
+SERVICE_OPTIONS = ("name", "protocol", "port", "vip", "own")
+PROTOCOLS = ("tcp", "udp")
+
+
+def parse(protocol, text):
+    """{(address, port)} of the sockets that take packets from anybody, in the text of one of the files."""
+    found = set()
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) < 4 or protocol == "tcp" and fields[3] != TCP_LISTEN:
+            continue
+        # A UDP socket with a peer of its own hears nobody else.
+        if protocol == "udp" and not fields[2].endswith(":0000"):
+            continue
+        digits, _, port = fields[1].rpartition(":")
+        words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
+        packed = struct.pack("=%dI" % len(words), *words)
+        found.add((socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed), int(port, 16)))
+    return found
+
+
+def read_services(data):
+    """The declared services, checked: ``[{"name", "protocol", "port", "vip", "own"}]``; LvsError with all that is wrong."""
+    problems, out = Problems(), []
+    for index, item in enumerate(data):
+        reader = Reader(problems, "services[%d]" % index, item)
+        reader.known(SERVICE_OPTIONS)
+        (family, vip), (own_family, own) = reader.address("vip"), reader.address("own")
+        if family and own_family and family != own_family:
+            reader.wrong("own", "%s is of the other family than VIP %s" % (own, vip))
+        if reader.get("port") is None:
+            reader.wrong("port", "a port is missing")
+        protocol, port = reader.choice("protocol", "tcp", PROTOCOLS), reader.integer("port", 1, 1, 65535)
+        out.append({"name": str(reader.get("name", "")), "protocol": protocol, "port": port, "vip": vip, "own": own})
+    problems.raise_if_any("The listeners can't be checked")
+    return out
+
+
+def bound_to(service, sockets):
+    """What programs on this service's port are bound to, as far as it concerns the service's family, sorted."""
+    of_family = [address for address, port in sockets if port == service["port"] and (":" in address) == (":" in service["vip"])]
+    # Unless it says otherwise, a wildcard of IPv6 takes IPv4 as well; a connection shows whether it does.
+    return sorted(of_family + ["::"] * (":" not in service["vip"] and ("::", service["port"]) in sockets))
+
+
+def judge(service, answers, sockets):
+    """What is wrong with a service's listener, in a sentence; None where nothing is.
+
+    answers: ``{"vip": None or why a connection failed, "own": …}`` for TCP, empty for UDP, where nothing answers to a mere packet.
+    sockets: of the service's protocol (parse).
+    """
+    name, vip, own, port = service["name"], service["vip"], service["own"], service["port"]
+    bound = bound_to(service, sockets)
+    what = "%s: %s %s" % (name, service["protocol"], endpoint(vip, port))
+    listens = "listens on %s only" % " and ".join(endpoint(address, port) for address in bound)
+    everybody = "bind to %s or the VIP" % ("[::]" if ":" in vip else "0.0.0.0")
+    if not bound:
+        return "%s: nothing listens on %s port %d; start the program that serves it, or see its log" % (what, service["protocol"], port)
+    wild = any(address in WILDCARDS for address in bound)
+    if not wild and vip not in bound:
+        return "%s: %s; %s" % (what, listens, everybody)
+    # UDP programs that answer are well bound to the VIP alone: nothing else makes their answers come from it.
+    if service["protocol"] == "udp":
+        return None
+    if not wild and own not in bound:
+        return "%s: %s, and checks of the server's own address fail; bind to %s or to both" % (what, listens, everybody.split()[2])
+    failed = ["%s (%s)" % (endpoint(service[side], port), answers[side]) for side in ("vip", "own") if answers.get(side)]
+    if failed:
+        return "%s: a program listens on %s, but a connection fails to %s; see this host's packet filter and the program's log" % (
+            what, " and ".join(endpoint(address, port) for address in bound), " and ".join(failed))  # fmt: skip
+    return None

@@ -1,0 +1,131 @@
+"""Programs that answer for a service in every way they can be bound, seen from the server and from a viewer on the link."""
+
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+from links import VIP, VIP6
+
+# A TCP listener, and UDP programs that answer each packet with another: the usual one, and one that answers from the address it was asked.
+TCP = """
+import socket, sys, time
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+s.bind((sys.argv[1], 80)); s.listen(); print("ready", flush=True); time.sleep(60)
+"""
+UDP = """
+import socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 9000)); print("ready", flush=True)
+while True: s.sendto(b"answer", s.recvfrom(2048)[1])
+"""
+PKTINFO = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO
+s.bind(("0.0.0.0", 9000)); print("ready", flush=True)
+while True:
+    data, notes, _flags, peer = s.recvmsg(2048, 64)
+    index, asked, header = notes[0][2][:4], notes[0][2][8:12], notes[0][2][8:12]
+    s.sendmsg([b"answer"], [(socket.IPPROTO_IP, 8, b"\\0" * 4 + asked + b"\\0" * 4)], 0, peer)
+"""
+
+
+@contextmanager
+def running(host, *command):
+    process = subprocess.Popen(["ip", "netns", "exec", host.namespace, *command], stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def program(host, code, *arguments):
+    with running(host, sys.executable, "-c", code, *arguments) as process:
+        assert process.stdout.readline() == "ready\n"
+        yield
+
+
+@pytest.fixture
+def served(router, server):
+    """A server with both VIPs, to which the router sends what is for a VIP, as a director would."""
+    server.conf(all_arp_ignore=1, all_arp_announce=2)
+    for vip in (VIP, VIP6):
+        server.hold(vip)
+        router.ip("neigh", "replace", vip, "lladdr", server.mac, "dev", "eth0", "nud", "permanent")
+    return server
+
+
+def check(server, protocol="tcp", port=80):
+    own = [(VIP, server.address), (VIP6, server.address6)]
+    services = [{"name": "live", "protocol": protocol, "port": port, "vip": vip, "own": own} for vip, own in own]
+    return server.module("listener_check", services=services, timeout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("bound", "problems"),
+    [
+        ("::", []),
+        ("0.0.0.0", ["live: tcp [2001:db8::100]:80: nothing listens on tcp port 80; start the program that serves it, or see its log"]),
+        ("192.0.2.21", ["live: tcp 192.0.2.100:80: listens on 192.0.2.21:80 only; bind to 0.0.0.0 or the VIP", "nothing listens"]),
+        (
+            VIP,
+            ["listens on 192.0.2.100:80 only, and checks of the server's own address fail; bind to 0.0.0.0 or to both", "nothing"],
+        ),
+        (VIP6, ["nothing listens", "listens on [2001:db8::100]:80 only, and checks of the server's own address fail"]),
+    ],
+)
+def test_tcp(served, bound, problems):
+    with program(served, TCP, bound):
+        found = check(served)
+    assert len(found["problems"]) == len(problems) and bool(found.get("failed")) == bool(problems)
+    assert all(words in line for words, line in zip(problems, found["problems"]))
+
+
+def test_a_packet_filter_in_the_way(served):
+    served.run("nft", "add table ip t; add chain ip t in { type filter hook input priority 0; }; add rule ip t in ip daddr %s drop" % VIP)
+    with program(served, TCP, "0.0.0.0"):
+        assert "but a connection fails to 192.0.2.100:80 (no answer within 0.5 s)" in check(served)["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("code", "bound", "vip", "good"),
+    [
+        (UDP, "0.0.0.0", VIP, False),
+        (UDP, VIP, VIP, True),
+        (PKTINFO, "0.0.0.0", VIP, True),
+        (UDP, "::", VIP6, False),
+        (UDP, VIP6, VIP6, True),
+    ],
+)
+def test_where_udp_answers_come_from(router, served, code, bound, vip, good):
+    """The server finds nothing wrong in any of these: only a viewer sees it."""
+    own = served.address6 if ":" in vip else served.address
+    with program(served, code, bound):
+        services = [{"name": "live", "protocol": "udp", "port": 9000, "vip": vip, "own": own}]
+        assert not served.module("listener_check", services=services).get("failed")
+        seen = router.module("udp_probe", vip=vip, port=9000, kind="payload", payload="0d0a", count=3, timeout=1, names={own: "server"})
+    assert seen["answers"] == ({vip: 3} if good else {own: 3})
+    assert bool(seen.get("failed")) is not good
+    if not good:
+        assert "is answered from %s (server): viewers drop" % own in seen["msg"]
+        assert "Bind the program to the VIP" in seen["msg"] and "IP_PKTINFO" in seen["msg"]
+
+
+@pytest.mark.parametrize(("bound", "good"), [("0.0.0.0", False), (VIP, True)])
+def test_a_real_srt_listener(router, served, bound, good):
+    """Debian's libsrt, which answers from the server's own address unless it is bound to the VIP."""
+    with running(served, "srt-live-transmit", "-q", "srt://%s:9000?mode=listener" % bound, "udp://127.0.0.1:9999"):
+        deadline = time.monotonic() + 10
+        while check(served, "udp", 9000)["listeners"][0]["bound"] != [bound]:
+            assert time.monotonic() < deadline
+        seen = router.module("udp_probe", vip=VIP, port=9000, kind="srt", count=2, timeout=2)
+    assert seen["answers"] == ({VIP: 2} if good else {served.address: 2}) and bool(seen.get("failed")) is not good
+
+
+def test_nobody_answers(router, served):
+    seen = router.module("udp_probe", vip=VIP, port=9000, count=1, timeout=0.5)
+    assert seen["failed"] and (seen["answers"], seen["unanswered"]) == ({}, 1) and "Nobody answers on udp 192.0.2.100:9000" in seen["msg"]
