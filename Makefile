@@ -71,11 +71,17 @@ kernel: ## ipvs_table against a real IPVS kernel in a guest of its own (root)
 
 molecule: ## The full topology: create, converge, idempotence, verify (root)
 	@tools/bootstrap dev lab
-	$(call step,default scenario)
-	molecule test --no-command-borders -s default
+	molecule destroy --no-command-borders -s default
+	$(call step,scenario default: what a viewer and the wire see of a rollout)
+	molecule test --no-command-borders --destroy=never -s default
+	$(call step,scenario arp: a fleet that is broken in six ways; reboots under three network managers)
+	molecule test --no-command-borders --destroy=never -s arp
+	molecule destroy --no-command-borders -s default
 
-bench: ## ipvs_table beside ipvsadm, in the guest (root)
-	@tools/bootstrap python lab
+bench: ## ipvs_table beside ipvsadm, in the guest, and real_server_vip beside a module that does nothing (root)
+	@tools/bootstrap dev lab netns
+	$(call step,20 VIPs that are there already)
+	.venv/bin/python tests/netns/bench.py
 	$(call step,a guest with IPVS)
 	tests/kernel/run bench
 

@@ -66,6 +66,17 @@ interfaces:
     up: {description: Whether it is up., type: bool}
     addresses: {description: Addresses with prefix lengths., type: list, elements: str}
     scopes: {description: The scope of each address., type: dict}
+    arp_filters: {description: "On a bridge, what may keep ARP from passing it.", type: list, elements: str}
+arp_rules:
+  description: Rules of this host's packet filter that may drop ARP it receives or sends.
+  returned: always
+  type: list
+  elements: str
+cloud:
+  description: The cloud that this host is a guest of, as its DMI data say, or null.
+  returned: always
+  type: str
+  sample: Amazon EC2
 commands:
   description: Path of each program looked for, or null.
   returned: always
@@ -106,6 +117,7 @@ def main():
     try:
         host.check_names(**module.params)
         interfaces = host.interfaces()
+        arp_rules = host.add_arp_filters(interfaces)
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     problems = []
@@ -121,6 +133,8 @@ def main():
     module.exit_json(
         changed=False,
         interfaces=interfaces,
+        arp_rules=arp_rules,
+        cloud=host.cloud(),
         commands={name: host.find_command(name) for name in module.params["commands"]},
         files={path: host.fingerprint(path) for path in module.params["files"]},
         services=host.service_states(module.params["services"]),

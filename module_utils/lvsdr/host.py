@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 from . import sysctl
-from .arp import SETTINGS, sysctl_name
+from .arp import SETTINGS, frame_filters, sysctl_name
 from .errors import LvsError, Problems
 
 
@@ -49,6 +49,53 @@ def interfaces():
             }
         )
     return out
+
+
+def add_arp_filters(links):
+    """Gives each link that is a bridge ``arp_filters``, sentences on what may keep ARP from passing it; returns those of the host itself.
+
+    As far as a host can tell: nftables' rules (also those that ebtables and arptables make, in their nft variants), and ports that
+    suppress ARP.
+    """
+    rules = {}
+    if find_command("nft"):
+        try:
+            rules = json.loads(run("nft", "-j", "list", "ruleset"))
+        except (LvsError, ValueError):
+            rules = {}  # a kernel without nftables has no rules
+    for link in links:
+        folder = "/sys/class/net/%s/brif" % link["name"]
+        if os.path.isdir(folder):
+            link["arp_filters"] = frame_filters(rules, "bridge")
+            for port in sorted(os.listdir(folder)):
+                if sysctl.read_file("%s/%s/neigh_suppress" % (folder, port)) == "1":
+                    link["arp_filters"].append("its port %s suppresses ARP (neigh_suppress)" % port)
+    return frame_filters(rules, "arp")
+
+
+# Words in /sys/class/dmi/id by which a guest knows the cloud it runs in, as cloud-init's ds-identify has them. In all of these networks a
+# packet whose addresses are not the port's own is dropped, unless somebody has arranged otherwise.
+CLOUDS = (
+    ("sys_vendor", "Amazon EC2", "Amazon EC2"),
+    ("sys_vendor", "Google", "Google Compute Engine"),
+    ("chassis_asset_tag", "7783-7084-3265-9085-8269-3286-77", "Microsoft Azure"),
+    ("chassis_asset_tag", "OracleCloud.com", "Oracle Cloud"),
+    ("sys_vendor", "Alibaba Cloud", "Alibaba Cloud"),
+    ("sys_vendor", "Hetzner", "Hetzner Cloud"),
+    ("product_name", "OpenStack Nova", "OpenStack"),
+    ("product_name", "OpenStack Compute", "OpenStack"),
+)
+
+
+def cloud(folder="/sys/class/dmi/id"):
+    """Name of the cloud that this host is a guest of, or None. A container's network is its host's affair."""
+    # Written by systemd as a container's first process (CONTAINER_INTERFACE).
+    if os.path.exists("/run/systemd/container"):
+        return None
+    for name, text, title in CLOUDS:
+        if sysctl.read_file(os.path.join(folder, name)) == text:
+            return title
+    return None
 
 
 def arp_conf(links, also=()):

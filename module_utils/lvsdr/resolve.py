@@ -30,7 +30,7 @@ from .render import service_option
 
 HOST_VARIABLES = (
     "ansible_host", "real_server_address", "real_server_address6", "real_server_weight", "real_server_state", "real_server_port",
-    "real_server_misplaced", "director_interface",
+    "real_server_misplaced", "director_interface", "preflight_allow_cloud",
 )  # fmt: skip
 MODES = ("dr", "nat", "tunnel")
 MODE_HINTS = {
@@ -509,6 +509,10 @@ def preflight(virtual_services, inventory):
                     )
         _check_neighbours(service, path, directors, inventory, problems)
         _check_vips_on_servers(service, path, director_vips(services), inventory, problems)
+    _check_cloud(services, inventory, problems)
+    for director in directors:
+        for sentence in _facts(inventory, director).get("arp_rules", ()):
+            problems.add("host %s" % director, "%s; a director must answer ARP for its VIPs, so let it through" % sentence)
     for host in sorted(set(directors) | set(real_servers(services))):
         for line in _facts(inventory, host).get("problems", []):
             problems.add("host %s" % host, line)
@@ -581,6 +585,24 @@ def _check_neighbours(service, path, directors, inventory, problems):
         _check_link("real server %s" % host, _facts(inventory, host), destination["address"], path, problems)
 
 
+def _check_cloud(services, inventory, problems):
+    """In a cloud the network itself decides which addresses a port may use."""
+    clouds = {}
+    for service in services:
+        if service["mode"] == "dr" and not service["absent"]:
+            for host in [*inventory["groups"].get(DIRECTORS, []), *service["hosts"]]:
+                cloud = _facts(inventory, host).get("cloud")
+                if cloud and not inventory["hosts"].get(host, {}).get("preflight_allow_cloud"):
+                    clouds.setdefault(cloud, []).append(host)
+    for cloud, hosts in sorted(clouds.items()):
+        problems.add(
+            "mode dr",
+            "%s run in %s, whose network drops packets with another address than the port's own, and moves no VIP by ARP; "
+            "use mode nat, or, where you have arranged that with the network, set preflight_allow_cloud: true"
+            % (", ".join(dict.fromkeys(hosts)), cloud),
+        )
+
+
 def _check_link(name, facts, address, path, problems):
     """A frame is sent to a MAC that ARP found: a tunnel, a point-to-point link or a card without ARP has none to offer."""
     links = [
@@ -588,6 +610,9 @@ def _check_link(name, facts, address, path, problems):
         for interface in facts.get("interfaces", [])
         if interface["name"] != "lo" and any(_inside(address, [ipaddress.ip_interface(text).network]) for text in interface["addresses"])
     ]
+    for link in links:
+        for sentence in link.get("arp_filters", ()):
+            problems.add(path, "%s has a bridge, %s, on the link: %s; direct routing needs ARP there" % (name, link["name"], sentence))
     if links and not any(link["type"] == "ether" and link["arp"] for link in links):
         problems.add(
             path,

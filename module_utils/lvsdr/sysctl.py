@@ -26,6 +26,15 @@ def read(name):
         raise LvsError("%s can't be read (%s)" % (name, error.strerror))
 
 
+def read_file(path):
+    """The text of a small file of the kernel's, or None where there is none."""
+    try:
+        with open(path) as f:
+            return f.read().strip()
+    except OSError:
+        return None
+
+
 def write(name, value):
     """Sets one value; LvsError where the kernel refuses or does not keep it."""
     value = str(value)

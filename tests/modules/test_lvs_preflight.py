@@ -199,3 +199,23 @@ def test_this_machine(run):
     for link in result["interfaces"]:
         assert set(link) == {"name", "mac", "type", "arp", "up", "addresses", "scopes"}
         assert all("/" in address for address in link["addresses"])
+
+
+@pytest.mark.parametrize(
+    ("files", "cloud"),
+    [
+        ({"sys_vendor": "Amazon EC2\n", "product_name": "m7i.large\n"}, "Amazon EC2"),
+        ({"sys_vendor": "Microsoft Corporation\n", "chassis_asset_tag": "7783-7084-3265-9085-8269-3286-77\n"}, "Microsoft Azure"),
+        ({"sys_vendor": "Microsoft Corporation\n", "product_name": "Virtual Machine\n"}, None),  # Hyper-V of one's own
+        ({"sys_vendor": "OpenStack Foundation\n", "product_name": "OpenStack Nova\n"}, "OpenStack"),
+        ({"sys_vendor": "QEMU\n"}, None),
+        ({}, None),
+    ],
+)
+def test_the_cloud_a_host_is_in(tmp_path, monkeypatch, files, cloud):
+    monkeypatch.setattr(host.os.path, "exists", lambda path: False)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert host.cloud(str(tmp_path)) == cloud
+    monkeypatch.setattr(host.os.path, "exists", lambda path: path == "/run/systemd/container")
+    assert host.cloud(str(tmp_path)) is None, "a container's network is its host's affair"

@@ -271,7 +271,7 @@ def test_all_places_are_tried():
     """An option that is added to the model belongs into PLACES, too."""
     tried = {name.partition(".")[0] for name in PLACES} | {"real_servers", "stream"}
     assert set(resolve.SERVICE_FIELDS) - {"addresses", "ports", "health_check"} <= tried
-    assert set(resolve.HOST_VARIABLES) - {"director_interface"} <= tried
+    assert set(resolve.HOST_VARIABLES) - {"director_interface", "preflight_allow_cloud"} <= tried
 
 
 def test_a_stream_and_a_group_are_not_in_the_file():

@@ -251,7 +251,7 @@ ERRORS = {
     "no hex": (
         {"health_check": {"type": "udp", "payload": "0d0", "reply": "00"}, **UDP}, {}, ".health_check.payload", "'0d0' is no payload"
     ),
-    "no name of DNS": ({"health_check": {"type": "dns", "query": "a..b c"}, **UDP}, {}, ".health_check.query", "'a..b c' is no name of DNS"),
+    "no name of DNS": ({"health_check": {"type": "dns", "query": "a..b c"}, **UDP}, {}, ".health_check.query", "is no name of DNS"),
     "check of a mark": ({"health_check": {}, **MARK}, {}, ".health_check.port", "has no port of its own; name the one to check"),
     "check without pause": ({"health_check": {"interval": 0}}, {}, ".health_check.interval", "1 to 3600 seconds are possible"),
     "check without time": ({"health_check": {"timeout": 601}}, {}, ".health_check.timeout", "1 to 600 seconds are possible"),
@@ -451,6 +451,19 @@ PREFLIGHT = {
         "virtual service live: on real server server1 VIP 192.0.2.100 is on eth1, where this host answers ARP for it; "
         "remove it with `ip address del 192.0.2.100/32 dev eth1`",
     ),
+    "cloud": (
+        {}, {name: {"facts": {**facts(number), "cloud": "Amazon EC2"}} for name, number in (("director1", 11), ("server1", 21))}, {},
+        "mode dr: director1, server1 run in Amazon EC2, whose network drops packets with another address than the port's own",
+    ),
+    "bridge that filters": (
+        {}, {"server1": {"facts": {**facts(21), "interfaces": [
+            {**interface("br0", "192.0.2.21/24"), "arp_filters": ["its port eth0 suppresses ARP (neigh_suppress)"]}]}}}, {},
+        "virtual service live: real server server1 has a bridge, br0, on the link: its port eth0 suppresses ARP (neigh_suppress)",
+    ),
+    "director that filters": (
+        {}, {"director2": {"facts": {**facts(12), "arp_rules": ["a rule of nftables' chain arp filter input drops ARP"]}}}, {},
+        "host director2: a rule of nftables' chain arp filter input drops ARP; a director must answer ARP for its VIPs",
+    ),
     "host that is not ready": (
         {}, {"server1": {"facts": {**facts(21), "problems": ["systemd does not run here; get one"]}}}, {},
         "host server1: systemd does not run here; get one",
@@ -522,6 +535,12 @@ def test_preflight_without_facts_says_nothing_about_links():
 def test_only_direct_routing_needs_one_link():
     hosts = {"server2": {"ansible_host": "198.51.100.22", "facts": GONE}}
     assert preflight(service(mode="nat"), hosts=hosts) == preflight(service(mode="tunnel"), hosts=hosts) == []
+
+
+def test_a_cloud_that_lets_it_through():
+    cloudy = {"facts": {**facts(21), "cloud": "OpenStack"}}
+    assert preflight(service(), hosts={"server1": {**cloudy, "preflight_allow_cloud": True}}) == []
+    assert preflight(service(mode="nat"), hosts={"server1": cloudy}) == []
 
 
 def test_an_absent_vip_may_be_anywhere():
