@@ -19,8 +19,8 @@ NAME = "lvsdr"
 def render(services, director, inventory, settings):
     """The text of keepalived.conf.
 
-    settings: ``interface``, ``priority`` (1 to 254), ``virtual_router_id`` (1 to 255), ``advertisement_interval`` (1 to 40 seconds),
-    ``timeouts`` (as ipvs_table's option of that name; may be left out);
+    settings: ``interface``, ``priority`` (1 to 254), ``virtual_router_id`` (1 to 255), ``advertisement_interval`` (0.01 to 40 seconds),
+    ``preempt`` and ``unicast`` (true unless said), ``timeouts`` (as ipvs_table's option of that name; may be left out);
     ``authentication`` is left out on purpose (keepalived's own page says it protects nothing).
     """
     settings = _read_settings(settings, director)
@@ -55,8 +55,11 @@ def _read_settings(settings, director):
     if not is_label(director) or " " in director:
         values.wrong("", "the host's name can't be keepalived's router_id; %s, and without blanks" % LABEL_HINT)
     read = {"interface": interface}
-    for name, low, high in (("priority", 1, 254), ("virtual_router_id", 1, 255), ("advertisement_interval", 1, 40)):
+    for name, low, high in (("priority", 1, 254), ("virtual_router_id", 1, 255)):
         read[name] = values.integer("director_" + name, None, low, high)
+    for name in ("preempt", "unicast"):
+        read[name] = values.boolean("director_" + name, True)
+    read["advertisement_interval"] = values.seconds("director_advertisement_interval", 1, 0.01, 40)
     read["timeouts"] = read_timeouts(settings.get("timeouts"), problems, "director %s.director_timeouts" % director)
     problems.raise_if_any("keepalived can't be configured")
     return read
@@ -82,10 +85,13 @@ def _instance(vips, director, inventory, settings):
         "    interface %s" % settings["interface"],
         "    virtual_router_id %d" % settings["virtual_router_id"],
         "    priority %d" % settings["priority"],
-        "    advert_int %d" % settings["advertisement_interval"],
+        # Version 3 knows hundredths of a second, version 2 only whole ones.
+        *(["    version 3"] if settings["advertisement_interval"] % 1 else []),
+        "    advert_int %g" % settings["advertisement_interval"],
+        *([] if settings["preempt"] else ["    nopreempt"]),
         "    garp_master_refresh 60",
     ]
-    if peers:
+    if peers and settings["unicast"]:
         lines += ["    unicast_src_ip %s" % own, "    unicast_peer {", *("        " + peer for peer in peers), "    }"]
     for keyword, wanted in (("virtual_ipaddress", family), ("virtual_ipaddress_excluded", 10 - family)):
         members = [vip for vip in vips if (6 if ":" in vip else 4) == wanted]

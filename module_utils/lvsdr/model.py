@@ -152,6 +152,21 @@ class Reader:
             return default
         return number
 
+    def seconds(self, field, default, low, high):
+        """Seconds in hundredths, as a float."""
+        value = self.get(field, default)
+        try:
+            number = round(float(str(value).strip()), 2)
+        except ValueError:
+            number = None
+        if number is None or isinstance(value, bool):
+            self.wrong(field, "%r is not a number" % (value,))
+            return default
+        if not low <= number <= high:
+            self.wrong(field, "%s is out of range; %g to %g seconds are possible" % (value, low, high))
+            return default
+        return number
+
     def choice(self, field, default, choices, hints=None):
         value = self.get(field, default)
         if not isinstance(value, str) or value not in choices:
