@@ -7,7 +7,7 @@ Source of the keywords: keepalived.conf(5) of keepalived 2.2.7.
 
 import re
 
-from . import packets
+from . import packets, resolve
 from .errors import LvsError, Problems
 from .model import Reader, read_timeouts
 from .resolve import LABEL_HINT, director_vips, host_address, is_label
@@ -39,9 +39,10 @@ def render(services, director, inventory, settings):
     lines += ["}", ""]
     if vips:
         lines += _instance(vips, director, inventory, settings)
+    marks = resolve.check_marks(services)
     for service in services:
         if not service["absent"]:
-            lines += _virtual_server(service)
+            lines += _virtual_server(service, lambda of, destination: _check_path(of, destination, director, inventory, marks))
     return "\n".join(lines)
 
 
@@ -102,7 +103,32 @@ def _instance(vips, director, inventory, settings):
     return lines + ["}", ""]
 
 
-def _virtual_server(service):
+def _check_path(service, destination, director, inventory, marks):
+    """The lines that send a check to the VIP on the way that viewers' packets take (resolve._check_services); none where it goes to the
+    real server's own address.
+
+    The socket is bound to the director's own address: where the director holds the VIP, the kernel would take the VIP itself for it, and
+    the real server would answer itself.
+    """
+    check = service["health_check"]
+    if check["target"] != "vip":
+        return ["connect_port %d" % check["port"]] if check.get("port") else []
+    own = host_address(inventory["hosts"].get(director, {}), service["family"])
+    if own is None:
+        raise LvsError(
+            "Director %s has no IPv%d address to check the real servers of %s from" % (director, service["family"], service["name"]),
+            "set real_server_address%s, or health_check.target: server" % ("6" if service["family"] == 6 else ""),
+        )
+    return [
+        "connect_ip %s" % service["vips"][0],
+        "connect_port %d" % (check.get("port") or service["table"]["port"]),
+        "bindto %s" % own,
+        "fwmark %d" % marks[service["family"], destination["address"]],
+    ]
+
+
+def _virtual_server(service, path_of):
+    """path_of: gives the lines of a check that say where it goes, of a service and a destination."""
     table, check = service["table"], service["health_check"]
     mark = table.get("firewall_mark")
     name = "fwmark %d" % mark if mark is not None else "%s %d" % (table["address"], table["port"])
@@ -112,8 +138,9 @@ def _virtual_server(service):
     lines.append("    lvs_sched %s" % table["scheduler"])
     lines += ["    %s" % flag for flag in table.get("scheduler_flags", [])]
     lines.append("    lvs_method %s" % METHODS[service["mode"]])
-    # Without this line keepalived takes UDP.
-    lines.append("    protocol %s" % table.get("protocol", "tcp").upper())
+    if mark is None:
+        # Without this line keepalived takes UDP.
+        lines.append("    protocol %s" % table.get("protocol", "tcp").upper())
     if table.get("one_packet"):
         lines.append("    ops")
     persistence = table.get("persistence")
@@ -127,29 +154,29 @@ def _virtual_server(service):
         # A server counts as down until a check has succeeded, and a failed one keeps its entry with weight 0.
         lines += ["    alpha", "    delay_loop %d" % check["interval"]]
     for destination, host in zip(table["destinations"], service["hosts"]):
-        lines += _real_server(service, destination, host, check)
+        path = path_of(service, destination) if destination.get("health_checked") else []
+        lines += _real_server(service, destination, host, check, path)
     return lines + ["}", ""]
 
 
-def _real_server(service, destination, host, check):
+def _real_server(service, destination, host, check, path):
     table = service["table"]
     port = destination.get("port", table.get("port", 0))
     lines = ["    # %s" % host, "    real_server %s %d {" % (destination["address"], port)]
     lines.append("        weight %d" % destination["weight"])
     if destination.get("health_checked"):
         lines.append("        inhibit_on_failure")
-        lines += ["        " + line for line in _checker(check)]
+        lines += ["        " + line for line in _checker(check, path)]
     return lines + ["    }"]
 
 
-def _checker(check):
+def _checker(check, path):
     common = [
+        *("    " + line for line in path),
         "    connect_timeout %d" % check["timeout"],
         "    retry %d" % check["retries"],
         "    delay_before_retry 1",
     ]
-    if check.get("port"):
-        common.insert(0, "    connect_port %d" % check["port"])
     if check["type"] == "tcp":
         return ["TCP_CHECK {", *common, "}"]
     if check["type"] == "dns":

@@ -6,12 +6,14 @@ An inventory is ``{"groups": {name: [host, …]}, "hosts": {host: {variable: val
 checks also ``facts`` (what lvs_preflight read from the host).
 
 A resolved service is a plain dict: ``name``, ``mode``, ``table`` (the service in the words of ipvs_table's options, every value
-normalised) and ``health_check`` (a dict, or None), ``hosts`` (its real servers' names in the order of the destinations). keepalived.conf
-and the IPVS table are made from the same list, so that they can't differ.
+normalised) and ``health_check`` (a dict, or None), ``hosts`` (its real servers' names in the order of the destinations). After those that
+are declared come firewall-mark services for checks, which have ``checks`` and no VIP. keepalived.conf and the IPVS table are made from the
+same list, so that they can't differ.
 """
 
 import ipaddress
 import re
+import zlib
 
 from . import arp, packets
 from .errors import LvsError, Problems
@@ -41,7 +43,8 @@ SERVICE_FIELDS = (
     "name", "mode", "addresses", "protocol", "ports", "firewall_mark", "scheduler", "scheduler_flags", "one_packet", "persistence",
     "real_servers", "health_check", "stream", "state",
 )  # fmt: skip
-CHECK_COMMON = ("type", "port", "interval", "timeout", "retries")
+CHECK_COMMON = ("type", "port", "interval", "timeout", "retries", "target")
+CHECK_TARGETS = ("vip", "server")
 CHECK_FIELDS = {
     "tcp": CHECK_COMMON,
     "http": (*CHECK_COMMON, "path", "status", "host"),
@@ -89,7 +92,51 @@ def _resolve(virtual_services, inventory, problems):
                 problems.add(path, "%s is declared by %s already; remove one" % (service_name(key), keys[key]))
             keys[key] = path
             resolved.append(service)
-    return resolved
+    return resolved + _check_services(resolved)
+
+
+# Firewall marks of checks begin with this; the rest is made of the real server's address, so that a mark stays when other servers change.
+CHECK_MARKS = 0x4C000000
+
+
+def _check_services(services):
+    """For each real server that is checked through the direct-routing path a firewall-mark service of its own, with it as the only
+    destination. A check's socket with that mark connects to the VIP, and IPVS, which looks at marks first, sends it to just that server:
+    addressed to the VIP, in a frame to its MAC, as a viewer's packets are.
+    """
+    servers, marks = {}, {service["table"].get("firewall_mark") for service in services}
+    for service in services:
+        if service["health_check"] and service["health_check"]["target"] == "vip" and not service["absent"]:
+            for destination, host in zip(service["table"]["destinations"], service["hosts"]):
+                if destination.get("health_checked"):
+                    servers.setdefault((service["family"], destination["address"]), host)
+    out = []
+    for (family, address), host in sorted(servers.items()):
+        mark = CHECK_MARKS | zlib.crc32(address.encode()) & 0xFFFFFF
+        while mark in marks:
+            mark = CHECK_MARKS | (mark + 1) & 0xFFFFFF
+        marks.add(mark)
+        table = {
+            "firewall_mark": mark, "family": "ipv%d" % family, "scheduler": "rr",
+            "destinations": [{"address": address, "forward": "dr", "weight": 1}],
+        }  # fmt: skip
+        wanted = read_service(Reader(Problems(), "", table))
+        out.append(
+            {
+                "name": "checks of %s" % host, "mode": "dr", "family": family, "health_check": None, "stream": None, "vips": [],
+                "table": wanted_as_dict(wanted), "hosts": [host], "absent": False, "key": service_key(wanted.service), "checks": True,
+            }
+        )  # fmt: skip
+    return out
+
+
+def check_marks(services):
+    """{(family, address): mark} of the real servers that are checked through the direct-routing path."""
+    return {
+        (service["family"], service["table"]["destinations"][0]["address"]): service["table"]["firewall_mark"]
+        for service in services
+        if service.get("checks")
+    }
 
 
 def _resolve_one(reader, inventory, problems):
@@ -303,8 +350,12 @@ def read_health_check(reader):
         )
     if reader.get("firewall_mark") is not None and inner.get("port") is None:
         inner.wrong("port", "a firewall-mark service has no port of its own; name the one to check")
+    target = inner.choice("target", "vip" if reader.get("mode", "dr") == "dr" else "server", CHECK_TARGETS)
+    if target == "vip" and reader.get("mode", "dr") != "dr":
+        inner.wrong("target", "only direct routing takes a packet for the VIP to one server; use server")
     check = {
         "type": kind,
+        "target": target,
         "interval": inner.integer("interval", 2, 1, 3600, " seconds"),
         "timeout": inner.integer("timeout", 2, 1, 600, " seconds"),
         "retries": inner.integer("retries", 2, 0, 100),
@@ -441,6 +492,17 @@ def holds_vip(services, facts):
     )
 
 
+def own_addresses(facts, family=4):
+    """A host's own addresses of a family: those with a subnet, on any interface but lo."""
+    found = [
+        ipaddress.ip_interface(text)
+        for interface in facts.get("interfaces", [])
+        if interface["name"] != "lo"
+        for text in interface["addresses"]
+    ]
+    return [str(address.ip) for address in found if address.version == family and address.network.num_addresses > 1]
+
+
 def vips_of_host(services, host, mode=("dr", "tunnel")):
     """The VIPs that a real server must hold itself, in order: those of its direct-routing and tunnel services."""
     out = []
@@ -570,7 +632,7 @@ def _declared_addresses(inventory, hosts, problems):
 
 def _check_neighbours(service, path, directors, inventory, problems):
     """Direct routing rewrites a MAC: the director must reach the real server on a link of its own."""
-    if service["mode"] != "dr" or service["absent"]:
+    if service["mode"] != "dr" or service["absent"] or service.get("checks"):
         return
     for destination, host in zip(service["table"]["destinations"], service["hosts"]):
         for director in directors:

@@ -47,9 +47,34 @@ def test_the_golden_file():
     assert representative() == GOLDEN.read_text()
 
 
+def test_checks_take_the_way_of_viewers():
+    """To the VIP, by a mark that has one server alone, and from the director's own address."""
+    services = resolve.resolve([service(addresses=BOTH, health_check={}), service(name="nat", ports=[81], mode="nat", health_check={})],
+                               inventory())  # fmt: skip
+    marks = resolve.check_marks(services)
+    assert set(marks) == {(4, "192.0.2.21"), (4, "192.0.2.22"), (6, "2001:db8::21"), (6, "2001:db8::22")} and len(set(marks.values())) == 4
+    text = keepalived.render(services, "director2", inventory(), SETTINGS)
+    for (family, address), mark in marks.items():
+        vip, own = (VIP, "192.0.2.12") if family == 4 else (VIP6, "2001:db8::12")
+        lines = ["connect_ip %s" % vip, "connect_port 80", "bindto %s" % own, "fwmark %d" % mark]
+        assert text.count("".join("            %s\n" % line for line in lines)) == 1
+        server = "    real_server %s 0 {\n        weight 1\n    }\n" % address
+        assert "virtual_server fwmark %d {\n    ip_family %s\n    lvs_sched rr\n    lvs_method DR\n    #" % (
+            mark, "inet" if family == 4 else "inet6") in text and server in text  # fmt: skip
+    nat = text[text.index("# nat") :]
+    assert "fwmark" not in nat[: nat.index("# checks")], "the same VIP, and servers that do not hold it"
+
+
+def test_a_director_without_an_address_to_check_from_is_named():
+    made = inventory(hosts={"director1": {"real_server_address6": GONE}})
+    services = resolve.resolve([service(addresses=BOTH, health_check={})], made)
+    with pytest.raises(LvsError, match="Director director1 has no IPv6 address to check the real servers of live from: set real_server"):
+        keepalived.render(services, "director1", made, SETTINGS)
+
+
 def test_checks_of_udp():
     def check(**health_check):
-        text = render(service(protocol="udp", ports=[9000], health_check=health_check))
+        text = render(service(protocol="udp", ports=[9000], health_check={**health_check, "target": "server"}))
         return text[text.index("inhibit_on_failure") :].split("\n")[1:9]
 
     assert check(type="udp", payload="0x0D0a", reply="6f6b")[0:6] == [
@@ -128,7 +153,7 @@ def test_ports_of_nat():
 
 def test_only_a_checked_server_has_a_checker():
     """alpha takes a server for dead until its check has passed; the drained one stays at 0 whatever a check would say."""
-    text = render(service(health_check={}), hosts={"server1": {"real_server_state": "drained"}})
+    text = render(service(health_check={"target": "server"}), hosts={"server1": {"real_server_state": "drained"}})
     drained, active = text.split("real_server ")[1:]
     assert "weight 0\n" in drained and "CHECK" not in drained and "inhibit" not in drained
     assert "weight 1\n        inhibit_on_failure\n        TCP_CHECK {" in active
@@ -244,7 +269,7 @@ PLACES = {
     "real_server_misplaced": lambda value: ({}, {"real_server_misplaced": value}),
 }
 GOOD = {
-    "health_check.payload": "0d0a", "health_check.reply": "6f6b", "health_check.query": "example.com",
+    "health_check.target": "server", "health_check.payload": "0d0a", "health_check.reply": "6f6b", "health_check.query": "example.com",
     "mode": "nat", "state": "present", "protocol": "udp", "scheduler": "mh", "scheduler_flags": "mh-port", "one_packet": "yes",
     "persistence.netmask": "255.255.255.0", "persistence.engine": "sip", "health_check.type": "tcp", "health_check.path": "/x",
     "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained", "real_server_misplaced": "refuse",
@@ -311,7 +336,7 @@ hosts = st.one_of(st.just("a.example.com"), st.text(max_size=8))
     st.lists(st.sampled_from([*BOTH, "192.0.2.101"]), unique=True, min_size=1),
 )
 def test_what_is_rendered_has_the_shape_of_the_model(path, host, weight, mark, addresses):
-    check = {"type": "http", "path": path, "host": host, "port": 80}
+    check = {"type": "http", "path": path, "host": host, "port": 80, "target": "server"}
     declared = [
         service(addresses=addresses, health_check=check),
         service(name="mark", addresses=addresses, ports=GONE, firewall_mark=mark, health_check=check),

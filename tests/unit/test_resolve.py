@@ -73,20 +73,37 @@ def test_weights_and_drained_servers():
 
 def test_a_check_owns_the_weight_of_servers_that_have_one():
     hosts = {"server1": {"real_server_state": "drained"}}
-    (one,) = resolved(service(health_check={"type": "tcp"}), hosts=hosts)
+    one, checks = resolved(service(health_check={"type": "tcp"}), hosts=hosts)
+    assert checks["hosts"] == ["server2"], "a drained server is not checked"
     assert ["health_checked" in item for item in one["table"]["destinations"]] == [False, True]
     (one,) = resolved(service())
     assert not any("health_checked" in item for item in one["table"]["destinations"])
 
 
 def test_health_checks_and_their_defaults():
-    (one,) = resolved(service(health_check={}))
-    assert one["health_check"] == {"type": "tcp", "interval": 2, "timeout": 2, "retries": 2}
+    one, *_checks = resolved(service(health_check={}))
+    assert one["health_check"] == {"type": "tcp", "target": "vip", "interval": 2, "timeout": 2, "retries": 2}
     check = {"type": "http", "port": "8080", "path": "/h?a=1", "status": 204, "host": "a-1.example.com", "interval": 5, "retries": 0}
-    (one,) = resolved(service(health_check=check))
-    assert one["health_check"] == {**check, "port": 8080, "timeout": 2}
-    (one,) = resolved(service(health_check={"type": "http"}))
+    one, *_checks = resolved(service(health_check=check))
+    assert one["health_check"] == {**check, "target": "vip", "port": 8080, "timeout": 2}
+    (one,) = resolved(service(mode="nat", health_check={}))
+    assert one["health_check"]["target"] == "server"
+    one, *_checks = resolved(service(health_check={"type": "http"}))
     assert (one["health_check"]["path"], one["health_check"]["status"]) == ("/", 200)
+
+
+def test_a_server_is_checked_by_a_mark_of_its_own():
+    """Whatever else is declared: a mark is made of the address, and steps aside for one that an operator has."""
+    *_services, checks, other = resolved(service(health_check={}), service(name="more", ports=[81], health_check={}))
+    table = checks["table"]
+    assert (checks["hosts"], checks["vips"], checks["health_check"]) == (["server1"], [], None)
+    assert table["destinations"] == [{"address": "192.0.2.21", "forward": "dr", "weight": 1}] and table["scheduler"] == "rr"
+    mark = table["firewall_mark"]
+    assert mark >> 24 == 0x4C and mark != other["table"]["firewall_mark"]
+    taken = service(name="mark", ports=GONE, firewall_mark=mark)
+    again = resolved(service(health_check={}), taken)[2]["table"]
+    assert again == {**table, "firewall_mark": mark + 1}
+    assert not any(one.get("checks") for one in resolved(service(health_check={"target": "server"}), service(name="b", ports=[81])))
 
 
 def test_only_nat_translates_ports():
@@ -240,13 +257,16 @@ ERRORS = {
     "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "'icmp'; one of tcp, http, udp, dns, srt is"),
     "check with more": (
         {"health_check": {"path": "/"}}, {}, ".health_check.path",
-        "no such option; these are: interval, port, retries, timeout",
+        "no such option; these are: interval, port, retries, target, timeout, type",
     ),
     "check of UDP": (
         {"health_check": {}, **UDP}, {}, ".health_check.port",
         "a tcp check needs a TCP port to ask; the service is udp",
     ),
     "UDP check of TCP": ({"health_check": {"type": "srt"}}, {}, ".health_check.port", "needs a UDP port to ask; the service is tcp"),
+    "check through NAT": (
+        {"mode": "nat", "health_check": {"target": "vip"}}, {}, ".health_check.target", "only direct routing takes a packet for the VIP to"
+    ),
     "nothing to send": ({"health_check": {"type": "udp"}, **UDP}, {}, ".health_check.payload", "'' is no payload: give 1 to 1400 bytes"),
     "no hex": (
         {"health_check": {"type": "udp", "payload": "0d0", "reply": "00"}, **UDP}, {}, ".health_check.payload", "'0d0' is no payload"

@@ -5,7 +5,7 @@ from conftest import VIP, playbook, ssh
 
 # Reachable over IPv6 where IPv4 is what was broken.
 INVENTORY = ("-i", "molecule/arp/inventory")
-RESET = "sysctl -qw net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.all.arp_announce=0"
+RESET = "sysctl -qw net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.lo.arp_ignore=0 net.ipv4.conf.all.arp_announce=0"
 FOREIGN = (
     "printf 'net.ipv4.conf.all.arp_ignore = 0\\n\\nnet.ipv4.conf.all.rp_filter = 1\\n' >/etc/sysctl.d/70-hardening.conf; "
     "rm /etc/sysctl.d/zz-lvsdr.conf; sysctl -q --system 2>/dev/null; true"
