@@ -76,6 +76,8 @@ molecule: ## The full topology: create, converge, idempotence, verify (root)
 	molecule test --no-command-borders --destroy=never -s default
 	$(call step,scenario arp: a fleet that is broken in six ways; reboots under three network managers)
 	molecule test --no-command-borders --destroy=never -s arp
+	$(call step,scenario ha: what fails and who notices)
+	molecule test --no-command-borders --destroy=never -s ha
 	molecule destroy --no-command-borders -s default
 
 bench: ## ipvs_table beside ipvsadm, in the guest, and real_server_vip beside a module that does nothing (root)
