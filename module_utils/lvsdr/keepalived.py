@@ -39,6 +39,7 @@ def render(services, director, inventory, settings):
     lines += ["}", ""]
     if vips:
         lines += _instance(vips, director, inventory, settings)
+    lines += _track_files(services)
     marks = resolve.check_marks(services)
     for service in services:
         if not service["absent"]:
@@ -101,6 +102,18 @@ def _instance(vips, director, inventory, settings):
             lines += ["        %s/%d dev %s" % (vip, 32 if wanted == 4 else 128, settings["interface"]) for vip in members]
             lines.append("    }")
     return lines + ["}", ""]
+
+
+def _track_files(services):
+    """Where lvsdr-streamcheck says how much of its weight a server should have. A file that is not there says nothing."""
+    lines = []
+    for service in services:
+        if not service["absent"] and service["health_check"] and service["health_check"]["type"] in resolve.STREAM_CHECKS:
+            for destination, host in zip(service["table"]["destinations"], service["hosts"]):
+                if destination.get("health_checked"):
+                    name = resolve.track_file(service, host)
+                    lines += ["track_file %s {" % name, "    file %s/%s" % (resolve.STREAMCHECK_FOLDER, name), "}", ""]
+    return lines
 
 
 def _check_path(service, destination, director, inventory, marks):
@@ -167,6 +180,9 @@ def _real_server(service, destination, host, check, path):
     if destination.get("health_checked"):
         lines.append("        inhibit_on_failure")
         lines += ["        " + line for line in _checker(check, path)]
+        if check["type"] in resolve.STREAM_CHECKS:
+            track = resolve.track_file(service, host)
+            lines += ["        FILE_CHECK {", "            track_file %s" % track, "            weight 1", "        }"]
     return lines + ["    }"]
 
 
@@ -177,7 +193,8 @@ def _checker(check, path):
         "    retry %d" % check["retries"],
         "    delay_before_retry 1",
     ]
-    if check["type"] == "tcp":
+    # What is behind a stream check is asked by lvsdr-streamcheck; without it, at least somebody listens.
+    if check["type"] == "tcp" or check["type"] in resolve.STREAM_CHECKS:
         return ["TCP_CHECK {", *common, "}"]
     if check["type"] == "dns":
         return ["DNS_CHECK {", *common, "    type NS", "    name %s" % check["query"], "}"]

@@ -167,6 +167,18 @@ class Reader:
             return default
         return number
 
+    def fraction(self, field, default):
+        """A share, from 0 to 1."""
+        value = self.get(field, default)
+        try:
+            number = float(str(value).strip())
+        except ValueError:
+            number = None
+        if number is None or isinstance(value, bool) or not 0 <= number <= 1:
+            self.wrong(field, "%r is no share; 0 to 1 are possible" % (value,))
+            return default
+        return number
+
     def choice(self, field, default, choices, hints=None):
         value = self.get(field, default)
         if not isinstance(value, str) or value not in choices:

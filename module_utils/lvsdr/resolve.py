@@ -45,16 +45,23 @@ SERVICE_FIELDS = (
 )  # fmt: skip
 CHECK_COMMON = ("type", "port", "interval", "timeout", "retries", "target")
 CHECK_TARGETS = ("vip", "server")
+STREAM_COMMON = (*CHECK_COMMON, "fall", "rise", "slow_start", "floor")
 CHECK_FIELDS = {
     "tcp": CHECK_COMMON,
     "http": (*CHECK_COMMON, "path", "status", "host"),
     "udp": (*CHECK_COMMON, "payload", "reply"),
     "dns": (*CHECK_COMMON, "query"),
     "srt": CHECK_COMMON,
+    # keepalived has no such checks: lvsdr-streamcheck makes them, beside keepalived's own TCP check.
+    "hls": (*STREAM_COMMON, "path", "host"),
+    "rtmp": STREAM_COMMON,
+    "rtsp": (*STREAM_COMMON, "path"),
+    "icecast": (*STREAM_COMMON, "path"),
 }
 CHECK_TYPES = tuple(CHECK_FIELDS)
 # What carries each type of check; the others are TCP's.
 UDP_CHECKS = ("udp", "dns", "srt")
+STREAM_CHECKS = ("hls", "rtmp", "rtsp", "icecast")
 # In the place of an address that is missing, to read on with.
 STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 
@@ -362,15 +369,22 @@ def read_health_check(reader):
     }
     if inner.get("port") is not None:
         check["port"] = inner.integer("port", 80, 1, 65535)
-    if kind == "http":
-        check["path"] = inner.get("path", "/")
+    if "path" in CHECK_FIELDS[kind]:
+        check["path"] = inner.get("path", "/" if kind == "http" else None)
         if not is_path(check["path"]):
             inner.wrong("path", "%r is no path; it begins with / and holds letters, digits and %s" % (check["path"], PATH_SIGNS))
+        elif kind == "hls" and not check["path"].partition("?")[0].endswith((".m3u8", ".m3u")):
+            inner.wrong("path", "%s can't be a playlist; its name ends with .m3u8" % check["path"])
+    if kind in STREAM_CHECKS:
+        check["fall"], check["rise"] = inner.integer("fall", 1, 1, 100), inner.integer("rise", 2, 1, 100)
+        check["slow_start"] = inner.integer("slow_start", 0, 0, 86400, " seconds")
+        check["floor"] = inner.fraction("floor", 0)
+    if kind == "http":
         check["status"] = inner.integer("status", 200, 100, 599)
-        if inner.get("host") is not None:
-            check["host"] = inner.get("host")
-            if not isinstance(check["host"], str) or not re.fullmatch("[A-Za-z0-9.-]+", check["host"]):
-                inner.wrong("host", "%r is no host name" % (check["host"],))
+    if "host" in CHECK_FIELDS[kind] and inner.get("host") is not None:
+        check["host"] = inner.get("host")
+        if not isinstance(check["host"], str) or not re.fullmatch("[A-Za-z0-9.-]+", check["host"]):
+            inner.wrong("host", "%r is no host name" % (check["host"],))
     for field in ("payload", "reply") if kind == "udp" else ():
         if inner.get(field) is None and field == "reply":
             continue  # any answer will do
@@ -452,6 +466,45 @@ def udp_probes(services, inventory):
                 }
             )  # fmt: skip
     return out
+
+
+STREAMCHECK_FOLDER = "/run/lvsdr/streamcheck"
+
+
+def track_file(service, host):
+    """Name of the track file of a real server's stream check, as keepalived.conf and the checker use it."""
+    words = "%s-%s-%s" % (service["name"], service["vips"][0], host)
+    return "%s-%08x" % (re.sub("[^A-Za-z0-9-]", "_", words)[:80], zlib.crc32(words.encode()))
+
+
+def streamchecks(services, director, inventory, metrics_port=9133):
+    """The configuration of lvsdr-streamcheck on a director: {"folder", "metrics_port", "services"}."""
+    out = []
+    marks = check_marks(services)
+    for service in services:
+        check = service["health_check"]
+        if service["absent"] or not check or check["type"] not in STREAM_CHECKS:
+            continue
+        members = []
+        for destination, host in zip(service["table"]["destinations"], service["hosts"]):
+            if destination.get("health_checked"):
+                through = check["target"] == "vip"
+                members.append(
+                    {
+                        "name": host, "weight": destination["weight"], "file": track_file(service, host),
+                        "address": service["vips"][0] if through else destination["address"],
+                        "port": check.get("port") or service["table"]["port"],
+                        "mark": marks[service["family"], destination["address"]] if through else None,
+                        "own": host_address(inventory["hosts"].get(director, {}), service["family"]) if through else None,
+                    }
+                )  # fmt: skip
+        out.append(
+            {
+                "name": service["name"], "vip": service["vips"][0], "check": check, "servers": members,
+                "slow_start": check["slow_start"], "floor": check["floor"],
+            }
+        )  # fmt: skip
+    return {"folder": STREAMCHECK_FOLDER, "metrics_port": metrics_port, "services": out}
 
 
 def macs(inventory, group=None):

@@ -79,6 +79,7 @@ class FilterModule:
             "lvs_tables": resolve.tables,
             "lvs_vips": resolve.director_vips,
             "lvs_vips_of": resolve.vips_of_host,
+            "lvs_streamchecks": resolve.streamchecks,
             "lvs_own_addresses": resolve.own_addresses,
             "lvs_kernel_modules": resolve.kernel_modules,
             "lvs_streams": resolve.streams,

@@ -65,6 +65,15 @@ def test_checks_take_the_way_of_viewers():
     assert "fwmark" not in nat[: nat.index("# checks")], "the same VIP, and servers that do not hold it"
 
 
+def test_a_stream_check_adds_to_the_weight():
+    text = render(service(health_check={"type": "hls", "path": "/live/index.m3u8"}, name="live"))
+    name = resolve.track_file({"name": "live", "vips": [VIP]}, "server1")
+    assert "track_file %s {\n    file /run/lvsdr/streamcheck/%s\n}\n" % (name, name) in text
+    server = text[text.index("    real_server 192.0.2.21 80") :]
+    assert "        TCP_CHECK {\n            connect_ip 192.0.2.100\n" in server
+    assert "        FILE_CHECK {\n            track_file %s\n            weight 1\n        }\n" % name in server
+
+
 def test_a_director_without_an_address_to_check_from_is_named():
     made = inventory(hosts={"director1": {"real_server_address6": GONE}})
     services = resolve.resolve([service(addresses=BOTH, health_check={})], made)

@@ -106,6 +106,23 @@ def test_a_server_is_checked_by_a_mark_of_its_own():
     assert not any(one.get("checks") for one in resolved(service(health_check={"target": "server"}), service(name="b", ports=[81])))
 
 
+def test_stream_checks_of_a_director():
+    services = resolved(service(addresses=BOTH, health_check={**HLS, "floor": "0.5", "slow_start": 60}), service(name="b", ports=[81]),
+                        hosts={"server2": {"real_server_state": "drained"}})  # fmt: skip
+    config = resolve.streamchecks(services, "director2", inventory())
+    four, six = config["services"]
+    assert (four["floor"], four["slow_start"], four["check"]["fall"], four["check"]["rise"]) == (0.5, 60, 1, 2)
+    (server,) = four["servers"]
+    mark = resolve.check_marks(services)[4, "192.0.2.21"]
+    assert {name: server[name] for name in ("name", "address", "port", "mark", "own", "weight")} == {
+        "name": "server1", "address": VIP, "port": 80, "mark": mark, "own": "192.0.2.12", "weight": 1,
+    }  # fmt: skip
+    assert six["servers"][0]["address"] == VIP6 and six["servers"][0]["file"] != server["file"]
+    services = resolved(service(mode="nat", health_check={**HLS, "port": 8080}))
+    (server, _other) = resolve.streamchecks(services, "director2", inventory())["services"][0]["servers"]
+    assert (server["address"], server["port"], server["mark"], server["own"]) == ("192.0.2.21", 8080, None, None)
+
+
 def test_only_nat_translates_ports():
     (one,) = resolved(service(mode="nat"), hosts={"server1": {"real_server_port": 8080}})
     assert [item.get("port") for item in one["table"]["destinations"]] == [8080, None]
@@ -162,6 +179,7 @@ def test_what_resolves_is_a_table(mode, scheduler):
 
 SERVICE = "virtual_services[0]"
 UDP = {"protocol": "udp"}
+HLS = {"type": "hls", "path": "/live/index.m3u8"}
 MARK = {"ports": GONE, "firewall_mark": 5}
 NUMBER = "is not a whole number"
 ADDRESS = "is not an IPv4 or IPv6 host address"
@@ -254,7 +272,7 @@ ERRORS = {
     ),
     "empty group": ({"real_servers": "empty"}, {}, ".real_servers", "group 'empty' is empty; put its hosts into the inventory"),
     "check that is none": ({"health_check": "tcp"}, {}, ".health_check", "a dictionary such as {type: http, path: /healthz} is needed"),
-    "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "'icmp'; one of tcp, http, udp, dns, srt is"),
+    "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "'icmp'; one of tcp, http, udp, dns, srt, hls,"),
     "check with more": (
         {"health_check": {"path": "/"}}, {}, ".health_check.path",
         "no such option; these are: interval, port, retries, target, timeout, type",
@@ -264,6 +282,11 @@ ERRORS = {
         "a tcp check needs a TCP port to ask; the service is udp",
     ),
     "UDP check of TCP": ({"health_check": {"type": "srt"}}, {}, ".health_check.port", "needs a UDP port to ask; the service is tcp"),
+    "no playlist": ({"health_check": {"type": "hls", "path": "/live"}}, {}, ".health_check.path", "/live can't be a playlist"),
+    "no path of a stream": ({"health_check": {"type": "rtsp"}}, {}, ".health_check.path", "None is no path"),
+    "floor above 1": ({"health_check": {**HLS, "floor": 1.5}}, {}, ".health_check.floor", "1.5 is no share; 0 to 1 are possible"),
+    "floor of keepalived's own": ({"health_check": {"floor": 0.5}}, {}, ".health_check.floor", "no such option"),
+    "slow start backwards": ({"health_check": {**HLS, "slow_start": -1}}, {}, ".health_check.slow_start", "0 to 86400 seconds"),
     "check through NAT": (
         {"mode": "nat", "health_check": {"target": "vip"}}, {}, ".health_check.target", "only direct routing takes a packet for the VIP to"
     ),

@@ -1,0 +1,402 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""lvsdr-streamcheck: asks each real server for its streams, and tells keepalived through track files. A daemon, one on each director.
+
+A server can answer 200 for ever while its live playlist stands still. Each check takes the way of viewers (resolve._check_services). The
+configuration is JSON, made by resolve.streamchecks; verdicts.py decides what a row of results means. When this program ends or stalls,
+systemd removes the files, and keepalived goes by its own checks alone.
+
+Sources: RFC 8216 (HLS), RFC 2326 (RTSP), Adobe's RTMP 1.0 specification (5.2), keepalived.conf(5) FILE_CHECK, sd_notify(3).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from urllib.parse import urlsplit
+
+from . import hls, verdicts
+from .errors import LvsError
+
+SO_MARK = 36
+PLAYLIST_BYTES = 4 << 20
+RTMP_VERSION, RTMP_BLOCK = 3, 1536
+
+
+class Trouble(Exception):
+    """Why a check fails, in words."""
+
+
+class Place:
+    """Where a check goes: the VIP by way of one real server, or the server's own address."""
+
+    def __init__(self, address, port, own=None, mark=None, host=None):
+        self.address, self.port, self.own, self.mark = address, port, own, mark
+        self.host = host or ("[%s]" % address if ":" in address else address)
+
+    async def connect(self):
+        sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
+        try:
+            sock.setblocking(False)
+            if self.mark is not None:
+                sock.setsockopt(socket.SOL_SOCKET, SO_MARK, self.mark)
+            if self.own:
+                sock.bind((self.own, 0))
+            await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
+            return await asyncio.open_connection(sock=sock)
+        except OSError as error:
+            sock.close()
+            raise Trouble("no connection to %s port %d (%s)" % (self.address, self.port, error.strerror or error))
+        except BaseException:  # also when the time is over
+            sock.close()
+            raise
+
+
+async def get(place, target, limit=PLAYLIST_BYTES, enough=None):
+    """Body of a GET; Trouble for anything but a success. enough: stop reading after so many bytes."""
+    reader, writer = await place.connect()
+    try:
+        # HTTP/1.0: one answer, no chunks, and its end is the connection's.
+        writer.write(("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: lvsdr-streamcheck\r\n\r\n" % (target, place.host)).encode())
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            raise Trouble("%s: no answer that HTTP knows" % target)
+        status = head.split(" ", 2)[1:2]
+        if not status or not status[0].startswith("2"):
+            raise Trouble("%s: %s" % (target, head.split("\r\n")[0][:80]))
+        body = bytearray()
+        while len(body) <= limit and (enough is None or len(body) < enough):
+            part = await reader.read(65536)
+            if not part:
+                break
+            body += part
+        if len(body) > limit:
+            raise Trouble("%s: longer than %d bytes" % (target, limit))
+        return bytes(body)
+    finally:
+        writer.close()
+
+
+class Hls:
+    """The live playlist moves within two target durations, never backwards, has no end, and its last segment can be fetched."""
+
+    def __init__(self, options):
+        self.path = options["path"]
+        self.seen = None  # (number of the next segment, target duration, when it was first seen)
+        self.fetched = None
+
+    async def __call__(self, place, now):
+        base = "http://%s:%d%s" % (place.host, place.port, self.path)
+        playlist = self._parse(await get(place, self.path), base)
+        if isinstance(playlist, hls.Master):
+            base = playlist.variants[0]
+            playlist = self._parse(await get(place, _target(base)), base)
+            if isinstance(playlist, hls.Master):
+                raise Trouble("%s: a master playlist in a master playlist" % _target(base))
+        if playlist.ended:
+            raise Trouble("the live playlist has ended (EXT-X-ENDLIST)")
+        if not playlist.segments:
+            raise Trouble("the playlist has no segment")
+        before, self.seen = self.seen, (playlist.end, playlist.target_duration, now)
+        if before and before[0] == playlist.end:
+            self.seen = before
+            stands = now - before[2]
+            if stands > 2 * max(1, playlist.target_duration):
+                raise Trouble(
+                    "the playlist has stood still for %.0f s, and its target duration is %d s" % (stands, playlist.target_duration)
+                )
+        elif before and playlist.end < before[0]:
+            raise Trouble("the playlist went back from segment %d to %d" % (before[0], playlist.end))
+        last = playlist.segments[-1].media.uri
+        if last != self.fetched:
+            if not await get(place, _target(last), limit=1 << 30, enough=1):
+                raise Trouble("%s: the last segment is empty" % _target(last))
+            self.fetched = last
+        return "segment %d" % (playlist.end - 1)
+
+    @staticmethod
+    def _parse(data, base):
+        try:
+            return hls.parse(data, base)
+        except LvsError as error:
+            raise Trouble(error.message)
+
+
+def _target(url):
+    parts = urlsplit(url)
+    return parts.path + ("?" + parts.query if parts.query else "")
+
+
+class Rtmp:
+    """The handshake is answered to S2."""
+
+    def __init__(self, options):
+        pass
+
+    async def __call__(self, place, now):
+        reader, writer = await place.connect()
+        try:
+            writer.write(bytes([RTMP_VERSION]) + bytes(8) + os.urandom(RTMP_BLOCK - 8))
+            try:
+                answer = await reader.readexactly(1 + 2 * RTMP_BLOCK)
+            except (asyncio.IncompleteReadError, OSError) as error:
+                raise Trouble("the RTMP handshake ends after %d of %d bytes" % (len(getattr(error, "partial", b"")), 1 + 2 * RTMP_BLOCK))
+            if answer[0] != RTMP_VERSION:
+                raise Trouble("the RTMP handshake is answered with version %d" % answer[0])
+        finally:
+            writer.close()
+        return "handshake to S2"
+
+
+class Rtsp:
+    """OPTIONS and DESCRIBE of the path succeed, and the description is SDP."""
+
+    def __init__(self, options):
+        self.path = options["path"]
+
+    async def __call__(self, place, now):
+        url = "rtsp://%s:%d%s" % (place.host, place.port, self.path)
+        reader, writer = await place.connect()
+        try:
+            await self._ask(reader, writer, "OPTIONS", url, 1)
+            head = await self._ask(reader, writer, "DESCRIBE", url, 2)
+            if "application/sdp" not in head.lower():
+                raise Trouble("DESCRIBE %s: no SDP" % self.path)
+        finally:
+            writer.close()
+        return "described"
+
+    async def _ask(self, reader, writer, method, url, number):
+        accept = "Accept: application/sdp\r\n" if method == "DESCRIBE" else ""
+        writer.write(("%s %s RTSP/1.0\r\nCSeq: %d\r\n%s\r\n" % (method, url, number, accept)).encode())
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            raise Trouble("%s %s: no answer that RTSP knows" % (method, self.path))
+        if not head.startswith("RTSP/1.0 200"):
+            raise Trouble("%s %s: %s" % (method, self.path, head.split("\r\n")[0][:80]))
+        return head
+
+
+class Icecast:
+    """The mount is listed and bytes flow."""
+
+    def __init__(self, options):
+        self.path = options["path"]
+
+    async def __call__(self, place, now):
+        try:
+            sources = json.loads(await get(place, "/status-json.xsl"))["icestats"].get("source", [])
+            mounts = [urlsplit(source["listenurl"]).path for source in (sources if isinstance(sources, list) else [sources])]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise Trouble("/status-json.xsl: not Icecast's status")
+        if self.path not in mounts:
+            raise Trouble("mount %s is not listed" % self.path)
+        if not await get(place, self.path, limit=1 << 30, enough=1024):
+            raise Trouble("mount %s is listed, and no byte flows" % self.path)
+        return "bytes flow"
+
+
+KINDS = {"hls": Hls, "rtmp": Rtmp, "rtsp": Rtsp, "icecast": Icecast}
+
+
+class Server:
+    """One real server of one service: its check, its verdict and its track file."""
+
+    def __init__(self, service, options, folder):
+        check = service["check"]
+        self.service, self.name, self.weight = service["name"], options["name"], options["weight"]
+        self.vip, self.path = service["vip"], os.path.join(folder, options["file"])
+        self.place = Place(options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"))
+        self.run = KINDS[check["type"]](check)
+        self.interval, self.timeout = check["interval"], check["timeout"]
+        self.verdict = verdicts.Verdict(check["fall"], check["rise"], service.get("slow_start", 0))
+        self.written, self.seconds, self.share, self.checked_at = None, None, 1.0, None
+
+    async def check(self):
+        """(whether it is good, why), and how long that took."""
+        begin = time.monotonic()
+        try:
+            return True, await asyncio.wait_for(self.run(self.place, begin), self.timeout)
+        except Trouble as trouble:
+            return False, str(trouble)
+        except asyncio.TimeoutError:
+            return False, "no answer within %g s" % self.timeout
+        except OSError as error:
+            return False, error.strerror or str(error)
+        finally:
+            self.seconds = time.monotonic() - begin
+
+    def write(self, share):
+        """The track file, where it says something else."""
+        self.share = share
+        number = verdicts.offset(self.weight, share)
+        if number != self.written:
+            with open(self.path + ".new", "w") as f:
+                f.write("%d\n" % number)
+            os.rename(self.path + ".new", self.path)
+            self.written = number
+
+
+class Checker:
+    def __init__(self, config):
+        self.folder = config["folder"]
+        self.services = [
+            (service, {one["name"]: Server(service, one, self.folder) for one in service["servers"]}) for service in config["services"]
+        ]
+        self.metrics_port, self.metrics = config.get("metrics_port"), None
+
+    def take_over(self, former):
+        """Goes on where a checker with another configuration was: what is known of a server stays known."""
+        known = {(s.service, s.vip, s.name): s for _service, members in former.services for s in members.values()}
+        for _service, members in self.services:
+            for server in members.values():
+                before = known.pop((server.service, server.vip, server.name), None)
+                if before and type(before.run) is type(server.run):
+                    state = before.verdict
+                    server.verdict.state, server.verdict.why, server.verdict.changed_at = state.state, state.why, state.changed_at
+                    server.run.__dict__.update({key: value for key, value in before.run.__dict__.items() if key != "path"})
+                    server.written = before.written if before.path == server.path else None
+        for server in known.values():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(server.path)
+        self.metrics = self.metrics or former.metrics
+
+    async def run(self):
+        servers = [(service, server) for service, members in self.services for server in members.values()]
+        if self.metrics_port and not self.metrics:
+            self.metrics = Metrics(self.metrics_port)
+        notify("READY=1\nSTATUS=%d checks" % len(servers))
+        await asyncio.gather(self._settle(), *(self._watch(server) for _service, server in servers))
+
+    async def _watch(self, server):
+        # Spread over the first interval, and never in step: a fleet's checks must not come all at once.
+        await asyncio.sleep(random.uniform(0, server.interval))
+        while True:
+            begin = time.monotonic()
+            good, why = await server.check()
+            server.checked_at = time.time()
+            if server.verdict.add(good, why, time.monotonic()):
+                level = 5 if good else 4  # notice, warning
+                print(
+                    "<%d>%s on %s (%s) is %s: %s" % (level, server.service, server.name, server.vip, server.verdict.state, why), flush=True
+                )
+            if self.metrics:
+                self.metrics.result(server, good)
+            self._apply()
+            await asyncio.sleep(max(0.1, server.interval * random.uniform(0.95, 1.05) - (time.monotonic() - begin)))
+
+    def _apply(self):
+        now = time.monotonic()
+        for service, members in self.services:
+            shares = verdicts.shares({name: server.verdict for name, server in members.items()}, service.get("floor", 0), now)
+            for name, share in shares.items():
+                members[name].write(share)
+
+    async def _settle(self):
+        """Once a second: ramps go on, the status is written, and systemd hears that this program is alive."""
+        while True:
+            self._apply()
+            self._write_status()
+            notify("WATCHDOG=1")
+            await asyncio.sleep(1)
+
+    def _write_status(self):
+        status = [
+            {
+                "service": server.service, "vip": server.vip, "server": server.name,
+                "state": server.verdict.state, "why": server.verdict.why,
+                "share": round(server.share, 2), "seconds": server.seconds and round(server.seconds, 3), "checked_at": server.checked_at,
+            }
+            for _service, members in self.services
+            for server in members.values()
+        ]  # fmt: skip
+        path = os.path.join(self.folder, "status.json")
+        with open(path + ".new", "w") as f:
+            json.dump({"at": time.time(), "checks": status}, f)
+        os.rename(path + ".new", path)
+
+
+class Metrics:
+    """For Prometheus, on this host alone."""
+
+    def __init__(self, port):
+        import prometheus_client
+
+        labels = ("service", "vip", "server")
+        self.good = prometheus_client.Gauge("lvsdr_check_good", "Whether the last check succeeded", labels)
+        self.up = prometheus_client.Gauge("lvsdr_server_up", "Whether the server is held to be up", labels)
+        self.seconds = prometheus_client.Gauge("lvsdr_check_seconds", "How long the last check took", labels)
+        self.share = prometheus_client.Gauge("lvsdr_weight_share", "The part of its weight that the server has", labels)
+        prometheus_client.start_http_server(port, "127.0.0.1")
+
+    def result(self, server, good):
+        labels = (server.service, server.vip, server.name)
+        self.good.labels(*labels).set(good)
+        self.up.labels(*labels).set(server.verdict.state == verdicts.UP)
+        self.seconds.labels(*labels).set(server.seconds)
+        self.share.labels(*labels).set(server.share)
+
+
+def notify(text):
+    """sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+def read(path):
+    """The Checker of a configuration file; LvsError where it can't be used."""
+    try:
+        with open(path) as f:
+            return Checker(json.load(f))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LvsError("%s can't be used: %r" % (path, error), "the role director writes it; run site.yml")
+
+
+async def serve(path):
+    """Runs until it is told to end; SIGHUP reads the configuration again."""
+    loop, again = asyncio.get_running_loop(), asyncio.Event()
+    over = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    checker = read(path)
+    while True:
+        tasks = [loop.create_task(checker.run()), loop.create_task(again.wait()), loop.create_task(over.wait())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            tasks[0].result()  # what it failed of
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if over.is_set():
+            return
+        again.clear()
+        try:
+            former, checker = checker, read(path)
+            checker.take_over(former)
+        except LvsError as error:
+            print("<3>%s; going on with what was read before" % error, flush=True)
+            checker = former
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Asks real servers for their streams and tells keepalived")
+    parser.add_argument("config", help="configuration, JSON")
+    try:
+        asyncio.run(serve(parser.parse_args().config))
+    except LvsError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

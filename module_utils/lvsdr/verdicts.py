@@ -1,0 +1,72 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From results of stream checks to what keepalived adds to a server's weight: hysteresis, slow start and the floor. Pure: times are given.
+
+keepalived adds the number in a track file to the weight that it was configured with (FILE_CHECK, keepalived.conf(5)); a result of 0 or less
+takes the server out, and a file that is not there counts as 0, which leaves the word to keepalived's own checks.
+"""
+
+import math
+
+UNKNOWN, UP, DOWN = "unknown", "up", "down"
+# The share of its weight with which a server that comes back begins.
+RAMP_FROM = 0.1
+
+
+class Verdict:
+    """What is held of one real server.
+
+    fall and rise: how many results in a row turn it; slow_start: seconds in which it then comes back to its full weight.
+    """
+
+    def __init__(self, fall=1, rise=2, slow_start=0.0):
+        self.fall, self.rise, self.slow_start = fall, rise, slow_start
+        self.state, self.why = UNKNOWN, "not checked yet"
+        self.changed_at = None
+        self._row = 0  # results in a row that speak against the state
+
+    def add(self, good, why, now):
+        """Takes in one result; returns whether the state changed."""
+        wanted = UP if good else DOWN
+        if wanted == self.state:
+            self._row, self.why = 0, why
+            return False
+        self._row += 1
+        # A first result is believed at once where it is good: nothing was wrong before.
+        needed = self.fall if wanted == DOWN else (1 if self.state == UNKNOWN else self.rise)
+        if self._row < needed:
+            return False
+        came_back = self.state == DOWN
+        self.state, self.why, self._row = wanted, why, 0
+        # Without a time there is nothing to ramp from: a checker that begins finds servers at their full weight.
+        self.changed_at = now if wanted == DOWN or came_back else None
+        return True
+
+    def share(self, now):
+        """The part of its weight that the server should have, 0 to 1."""
+        if self.state == DOWN:
+            return 0.0
+        if self.state == UNKNOWN or self.changed_at is None or self.slow_start <= 0:
+            return 1.0
+        part = (now - self.changed_at) / self.slow_start
+        return min(1.0, max(RAMP_FROM, part))
+
+
+def shares(verdicts, floor, now):
+    """{name: share} of a service's servers, so that at least the share ``floor`` of them is not taken out.
+
+    Those that went down last stay in: what takes all servers down one after the other is more likely the check's own trouble, or one that
+    sending viewers nowhere does not mend.
+    """
+    out = {name: verdict.share(now) for name, verdict in verdicts.items()}
+    least = min(len(out), math.ceil(floor * len(out)))
+    down = sorted((name for name in out if out[name] == 0), key=lambda name: (-verdicts[name].changed_at, name))
+    missing = least - (len(out) - len(down))
+    for name in down[: max(0, missing)]:
+        out[name] = 1.0
+    return out
+
+
+def offset(weight, share):
+    """The number for the track file: what turns weight into its share, at least 1 while anything is left of it."""
+    return (max(1, round(weight * share)) if share > 0 else 0) - weight

@@ -1,0 +1,309 @@
+"""lvsdr-streamcheck against real servers on 127.0.0.1, good ones and such as have one trouble each; and the daemon as systemd runs it."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.lvsdr import streamcheck
+from ansible.module_utils.lvsdr.streamcheck import Place, Trouble
+
+MODULE_UTILS = Path(__file__).parents[2] / "module_utils"
+
+
+def playlist(first, count=3, target=1, end=False):
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:%d" % target, "#EXT-X-MEDIA-SEQUENCE:%d" % first]
+    for number in range(first, first + count):
+        lines += ["#EXTINF:1,", "/seg/%d.ts" % number]
+    return "\n".join(lines + ["#EXT-X-ENDLIST"] * end) + "\n"
+
+
+class Server:
+    """An HTTP server whose pages are functions of what was asked, and a server that answers any bytes with others."""
+
+    def __init__(self, pages=None, talk=None):
+        self.pages, self.talk, self.asked = pages, talk, []
+
+    async def __aenter__(self):
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return Place("127.0.0.1", self.server.sockets[0].getsockname()[1])
+
+    async def __aexit__(self, *_error):
+        self.server.close()
+
+    async def _serve(self, reader, writer):
+        try:
+            if self.talk:
+                await self.talk(reader, writer)
+            else:
+                path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+                self.asked.append(path)
+                body = self.pages.get(path)
+                body = body() if callable(body) else body
+                head = b"404 Not Found" if body is None else b"200 OK"
+                writer.write(b"HTTP/1.1 " + head + b"\r\n\r\n" + (body or "").encode())
+            await writer.drain()
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        writer.close()
+
+
+def check(kind, server, times=(0,), **options):
+    """What the check says at these times: words where it is good, a Trouble where not."""
+
+    async def run():
+        said, one = [], streamcheck.KINDS[kind](options)
+        async with server as place:
+            for now in times:
+                try:
+                    said.append(await asyncio.wait_for(one(place, now), 3))
+                except Trouble as trouble:
+                    said.append(trouble)
+        return said
+
+    return asyncio.run(run())
+
+
+def hls(pages, times=(0,)):
+    server = Server({**{"/seg/%d.ts" % number: "x" for number in range(20)}, **pages})
+    return [str(words) for words in check("hls", server, times, path="/live.m3u8")], server
+
+
+def moving(*pages):
+    left = list(pages)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_hls_that_moves():
+    said, server = hls({"/live.m3u8": moving(playlist(1), playlist(1), playlist(2), playlist(3))}, (0, 1, 2, 3))
+    assert said == ["segment 3", "segment 3", "segment 4", "segment 5"]
+    assert [path for path in server.asked if "seg" in path] == ["/seg/3.ts", "/seg/4.ts", "/seg/5.ts"], "each once"
+
+
+def test_hls_of_a_master_playlist():
+    master = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n/variant.m3u8?a=1\n"
+    assert hls({"/live.m3u8": master, "/variant.m3u8?a=1": playlist(4)})[0] == ["segment 6"]
+
+
+def test_hls_that_stands_still():
+    said, _server = hls({"/live.m3u8": moving(playlist(1), playlist(2))}, (0, 1, 3, 3.1))
+    assert said[:3] == ["segment 3", "segment 4", "segment 4"]
+    assert said[3] == "the playlist has stood still for 2 s, and its target duration is 1 s"
+
+
+@pytest.mark.parametrize(
+    ("pages", "words"),
+    [
+        ({"/live.m3u8": playlist(1, end=True)}, "has ended (EXT-X-ENDLIST)"),
+        ({"/live.m3u8": playlist(1, 0)}, "has no segment"),
+        ({"/live.m3u8": playlist(30)}, "/seg/32.ts: HTTP/1.1 404 Not Found"),
+        ({"/live.m3u8": playlist(1), "/seg/3.ts": ""}, "/seg/3.ts: the last segment is empty"),
+        ({"/live.m3u8": "<html>"}, "is not an HLS playlist"),
+        ({}, "/live.m3u8: HTTP/1.1 404 Not Found"),
+    ],
+)
+def test_hls_with_a_trouble(pages, words):
+    said, _server = hls(pages)
+    assert words in said[0]
+
+
+def test_hls_that_goes_back():
+    said, _server = hls({"/live.m3u8": moving(playlist(5), playlist(1), playlist(2))}, (0, 1, 2))
+    assert said[1:] == ["the playlist went back from segment 8 to 4", "segment 4"]
+
+
+def answering(*answers):
+    async def talk(reader, writer):
+        for answer in answers:
+            await reader.read(4096)
+            writer.write(answer)
+            await writer.drain()
+
+    return Server(talk=talk)
+
+
+SDP = b"RTSP/1.0 200 OK\r\nCSeq: 2\r\nContent-Type: application/sdp\r\n\r\n"
+OK = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "answers", "words"),
+    [
+        ("rtmp", [b"\3" + bytes(3072)], "handshake to S2"),
+        ("rtmp", [b"\6" + bytes(3072)], "answered with version 6"),
+        ("rtmp", [b"\3" + bytes(99)], "ends after 100 of 3073 bytes"),
+        ("rtsp", [OK, SDP], "described"),
+        ("rtsp", [OK, OK], "DESCRIBE /live: no SDP"),
+        ("rtsp", [OK, b"RTSP/1.0 404 Not Found\r\n\r\n"], "DESCRIBE /live: RTSP/1.0 404 Not Found"),
+        ("rtsp", [b"HTTP/1.1 400 Bad Request\r\n\r\n"], "OPTIONS /live: HTTP/1.1 400 Bad Request"),
+        ("rtsp", [b"x"], "OPTIONS /live: no answer that RTSP knows"),
+    ],
+)
+def test_handshakes(kind, answers, words):
+    (said,) = check(kind, answering(*answers), path="/live")
+    assert words in str(said)
+
+
+STATUS = json.dumps({"icestats": {"source": {"listenurl": "http://radio.example.com:8000/live"}}})
+
+
+@pytest.mark.parametrize(
+    ("pages", "words"),
+    [
+        ({"/status-json.xsl": STATUS, "/live": "x" * 2000}, "bytes flow"),
+        ({"/status-json.xsl": STATUS, "/live": ""}, "mount /live is listed, and no byte flows"),
+        ({"/status-json.xsl": json.dumps({"icestats": {}})}, "mount /live is not listed"),
+        ({"/status-json.xsl": "<html>"}, "not Icecast's status"),
+    ],
+)
+def test_icecast(pages, words):
+    (said,) = check("icecast", Server(pages), path="/live")
+    assert words in str(said)
+
+
+# --- the daemon ---------------------------------------------------------------------------------------------------------------------
+
+
+class Daemon:
+    def __init__(self, folder):
+        self.folder, self.config = folder, folder / "config.json"
+        self.heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.heard.bind(str(folder / "notify"))
+        self.heard.settimeout(20)
+
+    def configure(self, port, **service):
+        service = {
+            "name": "live", "vip": "192.0.2.100", "floor": 0, "slow_start": 0,
+            "check": {"type": "hls", "path": "/live.m3u8", "interval": 0.2, "timeout": 1, "fall": 1, "rise": 1},
+            "servers": [{"name": "server1", "address": "127.0.0.1", "port": port, "weight": 10, "file": "track"}], **service,
+        }  # fmt: skip
+        self.config.write_text(json.dumps({"folder": str(self.folder), "metrics_port": 0, "services": [service]}))
+
+    def start(self, checks=1):
+        environment = dict(os.environ, PYTHONPATH=str(MODULE_UTILS), NOTIFY_SOCKET=str(self.folder / "notify"))
+        command = [sys.executable, "-m", "lvsdr.streamcheck", str(self.config)]
+        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        assert self.heard.recv(100) == b"READY=1\nSTATUS=%d checks" % checks
+
+    def track(self):
+        return (self.folder / "track").read_text().strip()
+
+    def wait_for(self, number):
+        deadline = time.monotonic() + 20
+        while not (self.folder / "track").exists() or self.track() != number:
+            assert time.monotonic() < deadline, (self.track(), (self.folder / "status.json").read_text())
+            time.sleep(0.05)
+
+    def status(self, state):
+        """What the status file says of the one server, once it is in this state: it is written once a second."""
+        deadline = time.monotonic() + 20
+        while True:
+            (status,) = json.loads((self.folder / "status.json").read_text())["checks"]
+            if status["state"] == state:
+                return status
+            assert time.monotonic() < deadline, status
+            time.sleep(0.05)
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        out, _ = self.process.communicate(timeout=20)
+        return self.process.returncode, out
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    made = Daemon(tmp_path)
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+@pytest.fixture
+def web(tmp_path):
+    """A folder that is served, and its port."""
+    root = tmp_path / "web"
+    (root / "seg").mkdir(parents=True)
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(root), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 20
+    while True:
+        with socket.socket() as sock:
+            if sock.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield root, port
+    process.kill()
+    process.wait()
+
+
+def test_the_daemon_takes_a_server_out_and_back_in(daemon, web):
+    root, port = web
+    for number in range(20):
+        (root / "seg" / ("%d.ts" % number)).write_text("x")
+    (root / "live.m3u8").write_text(playlist(1, end=True))
+    daemon.configure(port)
+    daemon.start()
+    daemon.wait_for("-10")
+    assert daemon.heard.recv(100) == b"WATCHDOG=1"
+    assert daemon.status("down")["why"] == "the live playlist has ended (EXT-X-ENDLIST)"
+    (root / "live.m3u8").write_text(playlist(2, target=100))
+    daemon.wait_for("0")
+    # Another configuration goes on from there: what is down stays down.
+    (root / "live.m3u8").write_text(playlist(3, end=True))
+    daemon.wait_for("-10")
+    daemon.configure(port, servers=[{"name": "server1", "address": "127.0.0.1", "port": port, "weight": 20, "file": "track"}])
+    daemon.process.send_signal(signal.SIGHUP)
+    daemon.wait_for("-20")
+    daemon.config.write_text("{")
+    daemon.process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    code, out = daemon.end()
+    lines = out.splitlines()
+    assert code == 0
+    assert lines[0] == "<4>live on server1 (192.0.2.100) is down: the live playlist has ended (EXT-X-ENDLIST)"
+    assert [line for line in lines if "is up" in line][-1] == "<5>live on server1 (192.0.2.100) is up: segment 4"
+    assert "can't be used" in lines[-1] and lines[-1].startswith("<3>")
+
+
+def test_the_floor_and_the_ramp(daemon, web):
+    """Of two servers that fail one stays in; both fine, the other comes back by and by."""
+    root, port = web
+    (root / "seg" / "3.ts").write_text("x")
+    (root / "live.m3u8").write_text(playlist(1, end=True))
+    server = {"address": "127.0.0.1", "port": port, "weight": 10}
+    servers = [{**server, "name": name, "file": name} for name in ("server1", "server2")]
+    daemon.configure(port, servers=servers, floor=0.5, slow_start=2)
+    daemon.start(2)
+
+    def numbers():
+        return {(daemon.folder / name).read_text().strip() for name in ("server1", "server2") if (daemon.folder / name).exists()}
+
+    deadline = time.monotonic() + 20
+    while numbers() != {"-10", "0"}:
+        assert time.monotonic() < deadline, numbers()
+        time.sleep(0.05)
+    (root / "live.m3u8").write_text(playlist(1, target=100))
+    between = set()
+    while numbers() != {"0"}:
+        between |= numbers() - {"0", "-10"}
+        assert time.monotonic() < deadline, numbers()
+        time.sleep(0.02)
+    assert between and all(-10 < int(number) < 0 for number in between)
+
+
+def test_a_configuration_that_is_none(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "lvsdr.streamcheck", str(tmp_path / "none")],
+        env=dict(os.environ, PYTHONPATH=str(MODULE_UTILS)), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1 and "can't be used" in done.stderr and "Traceback" not in done.stderr

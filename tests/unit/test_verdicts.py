@@ -1,0 +1,68 @@
+"""What a row of results means for a server's weight."""
+
+import math
+
+import pytest
+from ansible.module_utils.lvsdr.verdicts import DOWN, RAMP_FROM, UNKNOWN, UP, Verdict, offset, shares
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def after(results, **options):
+    verdict = Verdict(**options)
+    for now, good in enumerate(results):
+        verdict.add(good, "why", now)
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("results", "state"),
+    [
+        ([], UNKNOWN), ([True], UP), ([False], UNKNOWN), ([False, False], DOWN), ([True, False], UP), ([True, False, False], DOWN),
+        ([True, False, True, False], UP), ([False, False, True, True], DOWN), ([False, False, True, True, True], UP),
+        ([False, False, True, True, False, True], DOWN),
+    ],
+)  # fmt: skip
+def test_rows(results, state):
+    assert after([*results], fall=2, rise=3).state == state
+
+
+def test_a_change_is_told_once():
+    verdict = Verdict()
+    assert [verdict.add(good, str(now), now) for now, good in enumerate([True, True, False, False, True, True, True])] == [
+        True, False, True, False, False, True, False,
+    ]  # fmt: skip
+
+
+def test_a_server_that_comes_back_begins_small():
+    verdict = after([True, False, True, True], slow_start=100)
+    assert [round(verdict.share(3 + seconds), 2) for seconds in (0, 5, 50, 99, 100, 1000)] == [RAMP_FROM, RAMP_FROM, 0.5, 0.99, 1, 1]
+    assert after([True], slow_start=100).share(0) == 1, "the checker begins, not the server"
+    assert Verdict(slow_start=100).share(0) == 1
+
+
+def test_the_floor_keeps_those_that_went_last():
+    def fleet(*ends):
+        """Servers that went down at these times; None for one that is up."""
+        return {"s%d" % number: after([True] if end is None else [True] * end + [False]) for number, end in enumerate(ends)}
+
+    assert shares(fleet(3, 1, None, 2), 0.5, 9) == {"s0": 1, "s1": 0, "s2": 1, "s3": 0}
+    assert shares(fleet(3, 1, 4, 2), 0.75, 9) == {"s0": 1, "s1": 0, "s2": 1, "s3": 1}
+    assert shares(fleet(3, 1, None, 2), 0, 9) == {"s0": 0, "s1": 0, "s2": 1, "s3": 0}
+    assert shares(fleet(3, 1), 1, 9) == {"s0": 1, "s1": 1}
+    assert shares({}, 1, 9) == {}
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=8), max_size=8), st.floats(0, 1))
+def test_the_floor_holds(rows, floor):
+    verdicts = {str(number): after(row, slow_start=5) for number, row in enumerate(rows)}
+    found = shares(verdicts, floor, 9)
+    assert sum(share > 0 for share in found.values()) >= min(len(rows), math.ceil(floor * len(rows)))
+    assert all(found[name] > 0 for name, verdict in verdicts.items() if verdict.state != DOWN)
+
+
+@given(st.integers(1, 2**31 - 1), st.floats(0, 1))
+def test_the_number_for_keepalived(weight, share):
+    left = weight + offset(weight, share)
+    assert 0 <= left <= weight and (left == 0) == (share == 0)
+    assert (offset(weight, 1.0), offset(weight, 0.0)) == (0, -weight)
