@@ -95,6 +95,16 @@ sync_daemons:
   returned: always
   type: list
   elements: dict
+stream_checks:
+  description:
+    - What lvsdr-streamcheck on this director holds of each real server, from its status file; null where it does not run.
+    - C(share) is the part of its weight that a server has, 0 to 1; C(why) says in words what the last result was.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - {service: live, vip: 198.51.100.100, server: streaming1, state: down, share: 0.0, seconds: 0.012, checked_at: 1764000000.0,
+       why: "the playlist has stood still for 5 s, and its target duration is 2 s"}
 version:
   description: Version of IPVS and size of the connection table.
   returned: always
@@ -103,7 +113,7 @@ version:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import table
+from ..module_utils.lvsdr import host, table
 from ..module_utils.lvsdr.errors import LvsError
 
 
@@ -121,7 +131,7 @@ def main():
         result = table.describe_kernel(module.params["counters"], module.params["services"], module.params["state"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
-    module.exit_json(changed=False, **result)
+    module.exit_json(changed=False, stream_checks=host.stream_checks(), **result)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 
 from . import sysctl
 from .arp import SETTINGS, frame_filters, sysctl_name
@@ -166,6 +167,20 @@ def check_names(**names):
             if not value or value.startswith("-") or not value.isprintable():
                 problems.add("%s[%d]" % (option, index), "%r is no name" % value)
     problems.raise_if_any("The host can't be read")
+
+
+# Written once a second; what is older is of a checker that is gone or stands still.
+STREAM_STATUS, STREAM_STATUS_SECONDS = "/run/lvsdr/streamcheck/status.json", 30
+
+
+def stream_checks(path=STREAM_STATUS):
+    """What lvsdr-streamcheck holds of each server, as it writes it; None where it does not run."""
+    try:
+        with open(path) as f:
+            status = json.load(f)
+    except (OSError, ValueError):
+        return None
+    return status["checks"] if time.time() - status["at"] < STREAM_STATUS_SECONDS else None
 
 
 def has_module(name):

@@ -8,9 +8,10 @@ Source of the keywords: keepalived.conf(5) of keepalived 2.2.7.
 import re
 
 from . import packets, resolve
+from .checks import LABEL_HINT, STREAM_CHECKS, is_label
 from .errors import LvsError, Problems
 from .model import Reader, read_timeouts
-from .resolve import LABEL_HINT, director_vips, host_address, is_label
+from .resolve import director_vips, host_address
 
 METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN"}
 NAME = "lvsdr"
@@ -108,7 +109,7 @@ def _track_files(services):
     """Where lvsdr-streamcheck says how much of its weight a server should have. A file that is not there says nothing."""
     lines = []
     for service in services:
-        if not service["absent"] and service["health_check"] and service["health_check"]["type"] in resolve.STREAM_CHECKS:
+        if not service["absent"] and service["health_check"] and service["health_check"]["type"] in STREAM_CHECKS:
             for destination, host in zip(service["table"]["destinations"], service["hosts"]):
                 if destination.get("health_checked"):
                     name = resolve.track_file(service, host)
@@ -180,7 +181,7 @@ def _real_server(service, destination, host, check, path):
     if destination.get("health_checked"):
         lines.append("        inhibit_on_failure")
         lines += ["        " + line for line in _checker(check, path)]
-        if check["type"] in resolve.STREAM_CHECKS:
+        if check["type"] in STREAM_CHECKS:
             track = resolve.track_file(service, host)
             lines += ["        FILE_CHECK {", "            track_file %s" % track, "            weight 1", "        }"]
     return lines + ["    }"]
@@ -194,7 +195,7 @@ def _checker(check, path):
         "    delay_before_retry 1",
     ]
     # What is behind a stream check is asked by lvsdr-streamcheck; without it, at least somebody listens.
-    if check["type"] == "tcp" or check["type"] in resolve.STREAM_CHECKS:
+    if check["type"] == "tcp" or check["type"] in STREAM_CHECKS:
         return ["TCP_CHECK {", *common, "}"]
     if check["type"] == "dns":
         return ["DNS_CHECK {", *common, "    type NS", "    name %s" % check["query"], "}"]
@@ -204,7 +205,10 @@ def _checker(check, path):
         return ["UDP_CHECK {", *common, "    payload %s" % payload, "    require_reply", "    min_reply_length 64", "}"]
     if check["type"] == "udp":
         return ["UDP_CHECK {", *common, "    payload %s" % check["payload"], ("    require_reply " + check.get("reply", "")).rstrip(), "}"]
-    url = ["    url {", "        path %s" % check["path"], "        status_code %d" % check["status"]]
-    if check.get("host"):
-        url.append("        virtualhost %s" % check["host"])
-    return ["HTTP_GET {", *url, "    }", *common, "}"]
+    lines = ["SSL_GET {", "    enable_sni"] if check["type"] == "https" else ["HTTP_GET {"]
+    for url in check["urls"]:
+        lines += ["    url {", "        path %s" % url["path"], "        status_code %s" % url["status"]]
+        lines += ["        virtualhost %s" % url["host"]] if url.get("host") else []
+        lines += ['        regex "%s"' % url["match"]] if url.get("match") else []
+        lines.append("    }")
+    return [*lines, *common, "}"]

@@ -15,7 +15,8 @@ import ipaddress
 import re
 import zlib
 
-from . import arp, packets
+from . import arp
+from .checks import LABEL_HINT, STREAM_CHECKS, UDP_CHECKS, is_label, is_path, read_health_check
 from .errors import LvsError, Problems
 from .model import (
     DIRECTORS,
@@ -43,25 +44,6 @@ SERVICE_FIELDS = (
     "name", "mode", "addresses", "protocol", "ports", "firewall_mark", "scheduler", "scheduler_flags", "one_packet", "persistence",
     "real_servers", "health_check", "stream", "state",
 )  # fmt: skip
-CHECK_COMMON = ("type", "port", "interval", "timeout", "retries", "target")
-CHECK_TARGETS = ("vip", "server")
-STREAM_COMMON = (*CHECK_COMMON, "fall", "rise", "slow_start", "floor")
-CHECK_FIELDS = {
-    "tcp": CHECK_COMMON,
-    "http": (*CHECK_COMMON, "path", "status", "host"),
-    "udp": (*CHECK_COMMON, "payload", "reply"),
-    "dns": (*CHECK_COMMON, "query"),
-    "srt": CHECK_COMMON,
-    # keepalived has no such checks: lvsdr-streamcheck makes them, beside keepalived's own TCP check.
-    "hls": (*STREAM_COMMON, "path", "host"),
-    "rtmp": STREAM_COMMON,
-    "rtsp": (*STREAM_COMMON, "path"),
-    "icecast": (*STREAM_COMMON, "path"),
-}
-CHECK_TYPES = tuple(CHECK_FIELDS)
-# What carries each type of check; the others are TCP's.
-UDP_CHECKS = ("udp", "dns", "srt")
-STREAM_CHECKS = ("hls", "rtmp", "rtsp", "icecast")
 # In the place of an address that is missing, to read on with.
 STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 
@@ -339,86 +321,6 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
     return out
 
 
-def read_health_check(reader):
-    value = reader.get("health_check")
-    if value is None:
-        return None
-    if not isinstance(value, dict):
-        reader.wrong("health_check", "a dictionary such as {type: http, path: /healthz} is needed")
-        return None
-    inner = reader.inner("health_check", value)
-    kind = inner.choice("type", "tcp", CHECK_TYPES)
-    inner.known(CHECK_FIELDS[kind])
-    carrier = "udp" if kind in UDP_CHECKS else "tcp"
-    if reader.get("protocol", "tcp") != carrier and inner.get("port") is None:
-        inner.wrong(
-            "port",
-            "a %s check needs a %s port to ask; the service is %s" % (kind, carrier.upper(), reader.get("protocol", "tcp")),
-        )
-    if reader.get("firewall_mark") is not None and inner.get("port") is None:
-        inner.wrong("port", "a firewall-mark service has no port of its own; name the one to check")
-    target = inner.choice("target", "vip" if reader.get("mode", "dr") == "dr" else "server", CHECK_TARGETS)
-    if target == "vip" and reader.get("mode", "dr") != "dr":
-        inner.wrong("target", "only direct routing takes a packet for the VIP to one server; use server")
-    check = {
-        "type": kind,
-        "target": target,
-        "interval": inner.integer("interval", 2, 1, 3600, " seconds"),
-        "timeout": inner.integer("timeout", 2, 1, 600, " seconds"),
-        "retries": inner.integer("retries", 2, 0, 100),
-    }
-    if inner.get("port") is not None:
-        check["port"] = inner.integer("port", 80, 1, 65535)
-    if "path" in CHECK_FIELDS[kind]:
-        check["path"] = inner.get("path", "/" if kind == "http" else None)
-        if not is_path(check["path"]):
-            inner.wrong("path", "%r is no path; it begins with / and holds letters, digits and %s" % (check["path"], PATH_SIGNS))
-        elif kind == "hls" and not check["path"].partition("?")[0].endswith((".m3u8", ".m3u")):
-            inner.wrong("path", "%s can't be a playlist; its name ends with .m3u8" % check["path"])
-    if kind in STREAM_CHECKS:
-        check["fall"], check["rise"] = inner.integer("fall", 1, 1, 100), inner.integer("rise", 2, 1, 100)
-        check["slow_start"] = inner.integer("slow_start", 0, 0, 86400, " seconds")
-        check["floor"] = inner.fraction("floor", 0)
-    if kind == "http":
-        check["status"] = inner.integer("status", 200, 100, 599)
-    if "host" in CHECK_FIELDS[kind] and inner.get("host") is not None:
-        check["host"] = inner.get("host")
-        if not isinstance(check["host"], str) or not re.fullmatch("[A-Za-z0-9.-]+", check["host"]):
-            inner.wrong("host", "%r is no host name" % (check["host"],))
-    for field in ("payload", "reply") if kind == "udp" else ():
-        if inner.get(field) is None and field == "reply":
-            continue  # any answer will do
-        try:
-            check[field] = packets.read_hex(inner.get(field, "")).hex()
-        except LvsError as error:
-            inner.wrong(field, str(error))
-    if kind == "dns":
-        check["query"] = inner.get("query", ".")
-        try:
-            packets.dns_question(str(check["query"]))
-        except LvsError as error:
-            inner.wrong("query", str(error))
-        if not re.fullmatch("[A-Za-z0-9._-]+", str(check["query"])):
-            inner.wrong("query", "%r is no name of DNS" % (check["query"],))
-    return check
-
-
-PATH_SIGNS = "-._~%&()*+,;=:@/?"
-
-
-def is_path(value):
-    """Whether it is the path of a URL (RFC 3986) that keepalived.conf can carry as it stands."""
-    return isinstance(value, str) and re.fullmatch("/[A-Za-z0-9%s]*" % re.escape(PATH_SIGNS), value) is not None
-
-
-LABEL_HINT = "a name is one line without quotes, braces, backslash, #, ! and $"
-
-
-def is_label(value):
-    """Whether a name can stand in keepalived.conf, in a comment or as a word."""
-    return value.isprintable() and not re.search(r"[\"'{}\\#!$]", value)
-
-
 def streams(services):
     """``[{"name", "vip", "url"}]`` of everything that a viewer can play."""
     out = []
@@ -543,6 +445,30 @@ def holds_vip(services, facts):
         if interface["name"] != "lo"
         for text in interface["addresses"]
     )
+
+
+def held_wrongly(services, facts_by_director):
+    """A sentence for each VIP that not exactly one director holds. facts_by_director: {director: facts}, read just now."""
+    out = []
+    for vip in director_vips(services):
+        holders = [
+            director
+            for director, facts in sorted(facts_by_director.items())
+            if any(
+                text.split("/")[0] == vip
+                for interface in facts.get("interfaces", [])
+                if interface["name"] != "lo"
+                for text in interface["addresses"]
+            )
+        ]
+        if len(holders) > 1:
+            out.append(
+                "%s hold %s at once (split brain): they do not hear each other's advertisements; see that VRRP (IP protocol 112) passes "
+                "between them, and `journalctl -u keepalived` on both" % (" and ".join(holders), vip)
+            )
+        elif not holders:
+            out.append("no director holds %s; see `journalctl -u keepalived`" % vip)
+    return out
 
 
 def own_addresses(facts, family=4):

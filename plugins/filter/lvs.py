@@ -80,6 +80,7 @@ class FilterModule:
             "lvs_vips": resolve.director_vips,
             "lvs_vips_of": resolve.vips_of_host,
             "lvs_streamchecks": resolve.streamchecks,
+            "lvs_held_wrongly": resolve.held_wrongly,
             "lvs_own_addresses": resolve.own_addresses,
             "lvs_kernel_modules": resolve.kernel_modules,
             "lvs_streams": resolve.streams,

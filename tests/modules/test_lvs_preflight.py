@@ -219,3 +219,15 @@ def test_the_cloud_a_host_is_in(tmp_path, monkeypatch, files, cloud):
     assert host.cloud(str(tmp_path)) == cloud
     monkeypatch.setattr(host.os.path, "exists", lambda path: path == "/run/systemd/container")
     assert host.cloud(str(tmp_path)) is None, "a container's network is its host's affair"
+
+
+def test_the_status_of_the_stream_checker(tmp_path, monkeypatch):
+    path = tmp_path / "status.json"
+    assert host.stream_checks(str(path)) is None
+    path.write_text('{"at": 1000.0, "checks": [{"server": "server1"}]}')
+    monkeypatch.setattr(host.time, "time", lambda: 1029.0)
+    assert host.stream_checks(str(path)) == [{"server": "server1"}]
+    monkeypatch.setattr(host.time, "time", lambda: 1031.0)
+    assert host.stream_checks(str(path)) is None, "it stands still"
+    path.write_text("{")
+    assert host.stream_checks(str(path)) is None

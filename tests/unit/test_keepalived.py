@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.lvsdr import keepalived, model, resolve
+from ansible.module_utils.lvsdr import checks, keepalived, model, resolve
 from ansible.module_utils.lvsdr.errors import LvsError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,6 +63,17 @@ def test_checks_take_the_way_of_viewers():
             mark, "inet" if family == 4 else "inet6") in text and server in text  # fmt: skip
     nat = text[text.index("# nat") :]
     assert "fwmark" not in nat[: nat.index("# checks")], "the same VIP, and servers that do not hold it"
+
+
+def test_several_urls():
+    urls = [{"path": "/a", "status": "200-299", "match": "^ok .*"}, {"path": "/b", "host": "b.example.com"}]
+    text = render(service(health_check={"type": "https", "urls": urls, "target": "server"}))
+    text = text[text.index("SSL_GET") : text.index("connect_timeout")]
+    assert [line.strip() for line in text.splitlines()] == [
+        "SSL_GET {", "enable_sni",
+        "url {", "path /a", "status_code 200-299", 'regex "^ok .*"', "}",
+        "url {", "path /b", "status_code 200", "virtualhost b.example.com", "}", "",
+    ]  # fmt: skip
 
 
 def test_a_stream_check_adds_to_the_weight():
@@ -268,8 +279,10 @@ PLACES = {
     "persistence.engine": lambda value: ({"protocol": "udp", "persistence": {"engine": value}}, {}),
     **{
         "health_check." + field: lambda value, field=field: ({"health_check": {"type": "http", field: value}}, {})
-        for field in resolve.CHECK_FIELDS["http"]
+        for field in checks.CHECK_FIELDS["http"]
+        if field != "urls"
     },
+    "health_check.urls": lambda value: ({"health_check": {"type": "https", "urls": [{"path": "/"}, {"path": value}]}}, {}),
     **{
         name: lambda value, name=name: ({"mode": "nat", "health_check": {}}, {name: value})
         for name in ("ansible_host", "real_server_address", "real_server_weight", "real_server_state", "real_server_port")
@@ -281,7 +294,7 @@ GOOD = {
     "health_check.target": "server", "health_check.payload": "0d0a", "health_check.reply": "6f6b", "health_check.query": "example.com",
     "mode": "nat", "state": "present", "protocol": "udp", "scheduler": "mh", "scheduler_flags": "mh-port", "one_packet": "yes",
     "persistence.netmask": "255.255.255.0", "persistence.engine": "sip", "health_check.type": "tcp", "health_check.path": "/x",
-    "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained", "real_server_misplaced": "refuse",
+    "health_check.urls": "/x", "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained", "real_server_misplaced": "refuse",
     "real_server_address6": "2001:db8::9", "address": VIP, "address of a mark": VIP,
     "ansible_host": "192.0.2.9", "real_server_address": "192.0.2.9",
 }  # fmt: skip
@@ -294,8 +307,8 @@ def test_no_value_breaks_out_of_its_place(place):
     changes, variables = PLACES[place](good)
     assert render(service(**changes), hosts={"server1": variables}), "the place itself is one"
     for evil in EVIL:
-        if place == "name" and evil == "%s evil":
-            continue  # it stands in a comment, where blanks do no harm
+        if place in ("name", "health_check.match") and evil == "%s evil":
+            continue  # it stands in a comment or between quotes, where blanks do no harm
         changes, variables = PLACES[place](evil % good)
         with pytest.raises(LvsError):
             render(service(**changes), hosts={"server1": variables})

@@ -1,7 +1,7 @@
 """From virtual_services and an inventory to services, and every error on the way with its path and the next step."""
 
 import pytest
-from ansible.module_utils.lvsdr import model, resolve
+from ansible.module_utils.lvsdr import checks, model, resolve
 from ansible.module_utils.lvsdr.errors import LvsError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -85,11 +85,14 @@ def test_health_checks_and_their_defaults():
     assert one["health_check"] == {"type": "tcp", "target": "vip", "interval": 2, "timeout": 2, "retries": 2}
     check = {"type": "http", "port": "8080", "path": "/h?a=1", "status": 204, "host": "a-1.example.com", "interval": 5, "retries": 0}
     one, *_checks = resolved(service(health_check=check))
-    assert one["health_check"] == {**check, "target": "vip", "port": 8080, "timeout": 2}
+    url = {"path": "/h?a=1", "status": "204", "host": "a-1.example.com"}
+    assert one["health_check"] == {
+        "type": "http", "target": "vip", "port": 8080, "interval": 5, "timeout": 2, "retries": 0, "urls": [url],
+    }  # fmt: skip
     (one,) = resolved(service(mode="nat", health_check={}))
     assert one["health_check"]["target"] == "server"
     one, *_checks = resolved(service(health_check={"type": "http"}))
-    assert (one["health_check"]["path"], one["health_check"]["status"]) == ("/", 200)
+    assert one["health_check"]["urls"] == [{"path": "/", "status": "200"}]
 
 
 def test_a_server_is_checked_by_a_mark_of_its_own():
@@ -272,7 +275,7 @@ ERRORS = {
     ),
     "empty group": ({"real_servers": "empty"}, {}, ".real_servers", "group 'empty' is empty; put its hosts into the inventory"),
     "check that is none": ({"health_check": "tcp"}, {}, ".health_check", "a dictionary such as {type: http, path: /healthz} is needed"),
-    "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "'icmp'; one of tcp, http, udp, dns, srt, hls,"),
+    "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "'icmp'; one of tcp, http, https, udp, dns, srt,"),
     "check with more": (
         {"health_check": {"path": "/"}}, {}, ".health_check.path",
         "no such option; these are: interval, port, retries, target, timeout, type",
@@ -283,6 +286,16 @@ ERRORS = {
     ),
     "UDP check of TCP": ({"health_check": {"type": "srt"}}, {}, ".health_check.port", "needs a UDP port to ask; the service is tcp"),
     "no playlist": ({"health_check": {"type": "hls", "path": "/live"}}, {}, ".health_check.path", "/live can't be a playlist"),
+    "path beside urls": (
+        {"health_check": {"type": "http", "path": "/", "urls": [{"path": "/"}]}}, {}, ".health_check.path", "stands beside urls; write it into"
+    ),
+    "no urls": ({"health_check": {"type": "http", "urls": ["/"]}}, {}, ".health_check.urls", "a list of dictionaries such as"),
+    "wrong status of a url": (
+        {"health_check": {"type": "https", "urls": [{"status": "299-200"}]}}, {}, ".health_check.urls[0].status", "'299-200' is not a whole"
+    ),
+    "no expression": (
+        {"health_check": {"type": "http", "match": 'a"b'}}, {}, ".health_check.match", "can't be a regular expression in keepalived.conf"
+    ),
     "no path of a stream": ({"health_check": {"type": "rtsp"}}, {}, ".health_check.path", "None is no path"),
     "floor above 1": ({"health_check": {**HLS, "floor": 1.5}}, {}, ".health_check.floor", "1.5 is no share; 0 to 1 are possible"),
     "floor of keepalived's own": ({"health_check": {"floor": 0.5}}, {}, ".health_check.floor", "no such option"),
@@ -677,6 +690,18 @@ def test_what_a_servers_programs_answer_for():
     }  # fmt: skip
 
 
+def test_each_vip_is_held_by_one_director():
+    services = resolved(service(addresses=BOTH), service(name="old", addresses=["192.0.2.103"], state="absent"))
+    active, waiting = facts(11, interface("eth1", VIP + "/32", VIP6 + "/128")), facts(12, lo=[VIP + "/32"])
+    assert resolve.held_wrongly(services, {"director1": active, "director2": waiting}) == []
+    both = facts(12, interface("eth1", VIP + "/32"))
+    (split,) = resolve.held_wrongly(services, {"director2": both, "director1": active})
+    assert split.startswith("director1 and director2 hold 192.0.2.100 at once (split brain)")
+    assert resolve.held_wrongly(services, {"director1": waiting}) == [
+        "no director holds %s; see `journalctl -u keepalived`" % vip for vip in BOTH
+    ]
+
+
 def test_vips_of_a_host():
     services = resolved(
         service(addresses=BOTH),
@@ -733,7 +758,7 @@ mutations = st.fixed_dictionaries(
         "ports": st.one_of(anything, st.lists(anything, max_size=2)),
         "firewall_mark": st.one_of(scalars, st.just(5)),
         "persistence": st.one_of(scalars, st.lists(scalars), mappings("timeout", "netmask", "engine", "x")),
-        "health_check": st.one_of(scalars, mappings("x", *resolve.CHECK_FIELDS["http"])),
+        "health_check": st.one_of(scalars, mappings("x", *checks.CHECK_FIELDS["http"])),
     },
 )  # fmt: skip
 some_services = st.lists(st.one_of(mutations.map(lambda changes: service(**changes)), scalars), max_size=3)

@@ -1,0 +1,188 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an operator declares as a service's health_check, read and checked; docs/health-checks.md describes it. Pure.
+
+Source: keepalived.conf(5) of keepalived 2.2.7, for what its checks can carry.
+"""
+
+import re
+
+from . import packets
+from .errors import LvsError
+
+CHECK_COMMON = ("type", "port", "interval", "timeout", "retries", "target")
+CHECK_TARGETS = ("vip", "server")
+STREAM_COMMON = (*CHECK_COMMON, "fall", "rise", "slow_start", "floor")
+URL_FIELDS = ("path", "status", "match", "host")
+CHECK_FIELDS = {
+    "tcp": CHECK_COMMON,
+    "http": (*CHECK_COMMON, *URL_FIELDS, "urls"),
+    "https": (*CHECK_COMMON, *URL_FIELDS, "urls"),
+    "udp": (*CHECK_COMMON, "payload", "reply"),
+    "dns": (*CHECK_COMMON, "query"),
+    "srt": CHECK_COMMON,
+    # keepalived has no such checks: lvsdr-streamcheck makes them, beside keepalived's own TCP check.
+    "hls": (*STREAM_COMMON, "path", "host"),
+    "rtmp": STREAM_COMMON,
+    "rtsp": (*STREAM_COMMON, "path"),
+    "icecast": (*STREAM_COMMON, "path"),
+}
+CHECK_TYPES = tuple(CHECK_FIELDS)
+# What carries each type of check; the others are TCP's.
+UDP_CHECKS = ("udp", "dns", "srt")
+STREAM_CHECKS = ("hls", "rtmp", "rtsp", "icecast")
+
+
+def read_health_check(reader):
+    """The check of a service as a dict with every default; None where none is declared."""
+    value = reader.get("health_check")
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        reader.wrong("health_check", "a dictionary such as {type: http, path: /healthz} is needed")
+        return None
+    inner = reader.inner("health_check", value)
+    kind = inner.choice("type", "tcp", CHECK_TYPES)
+    inner.known(CHECK_FIELDS[kind])
+    _check_port(reader, inner, kind)
+    mode = reader.get("mode", "dr")
+    target = inner.choice("target", "vip" if mode == "dr" else "server", CHECK_TARGETS)
+    if target == "vip" and mode != "dr":
+        inner.wrong("target", "only direct routing takes a packet for the VIP to one server; use server")
+    check = {
+        "type": kind,
+        "target": target,
+        "interval": inner.integer("interval", 2, 1, 3600, " seconds"),
+        "timeout": inner.integer("timeout", 2, 1, 600, " seconds"),
+        "retries": inner.integer("retries", 2, 0, 100),
+    }
+    if inner.get("port") is not None:
+        check["port"] = inner.integer("port", 80, 1, 65535)
+    if kind in ("http", "https"):
+        check["urls"] = _read_urls(inner)
+    if kind == "udp":
+        check["payload"] = _hex(inner, "payload")
+        if inner.get("reply") is not None:
+            check["reply"] = _hex(inner, "reply")
+    if kind == "dns":
+        check["query"] = _read_query(inner)
+    if kind in STREAM_CHECKS:
+        check.update(_read_stream(inner, kind))
+    return check
+
+
+def _check_port(reader, inner, kind):
+    """A check needs a port of what carries it."""
+    carrier = "udp" if kind in UDP_CHECKS else "tcp"
+    if inner.get("port") is not None:
+        return
+    if reader.get("protocol", "tcp") != carrier:
+        inner.wrong(
+            "port",
+            "a %s check needs a %s port to ask; the service is %s" % (kind, carrier.upper(), reader.get("protocol", "tcp")),
+        )
+    if reader.get("firewall_mark") is not None:
+        inner.wrong("port", "a firewall-mark service has no port of its own; name the one to check")
+
+
+def _read_urls(inner):
+    """One URL from the check's own options, or those of ``urls``; a check succeeds when each of them does."""
+    items = inner.get("urls")
+    if items is None:
+        return [_read_url(inner)]
+    for field in URL_FIELDS:
+        if inner.get(field) is not None:
+            inner.wrong(field, "stands beside urls; write it into each of them")
+    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+        inner.wrong("urls", "a list of dictionaries such as {path: /healthz, status: 200} is needed")
+        return []
+    out = []
+    for index, item in enumerate(items):
+        url = inner.inner("urls[%d]" % index, item)
+        url.known(URL_FIELDS)
+        out.append(_read_url(url))
+    return out
+
+
+def _read_url(url):
+    out = {"path": _read_path(url, "/"), "status": _read_status(url)}
+    _read_host(url, out)
+    if url.get("match") is not None:
+        out["match"] = url.get("match")
+        if not isinstance(out["match"], str) or not out["match"] or not is_label(out["match"]):
+            url.wrong("match", "%r can't be a regular expression in keepalived.conf; %s" % (out["match"], LABEL_HINT))
+    return out
+
+
+def _read_status(url):
+    """``200`` or ``200-299``."""
+    value = str(url.get("status", 200)).strip()
+    low, dash, high = value.partition("-")
+    if dash and low.isdecimal() and high.isdecimal() and 100 <= int(low) <= int(high) <= 599:
+        return value
+    return str(url.integer("status", 200, 100, 599))
+
+
+def _read_path(reader, default=None):
+    path = reader.get("path", default)
+    if not is_path(path):
+        reader.wrong("path", "%r is no path; it begins with / and holds letters, digits and %s" % (path, PATH_SIGNS))
+    return path
+
+
+def _read_host(reader, out):
+    if reader.get("host") is not None:
+        out["host"] = reader.get("host")
+        if not isinstance(out["host"], str) or not re.fullmatch("[A-Za-z0-9.-]+", out["host"]):
+            reader.wrong("host", "%r is no host name" % (out["host"],))
+
+
+def _hex(inner, field):
+    try:
+        return packets.read_hex(inner.get(field, "")).hex()
+    except LvsError as error:
+        inner.wrong(field, str(error))
+        return ""
+
+
+def _read_query(inner):
+    query = str(inner.get("query", "."))
+    try:
+        packets.dns_question(query)
+    except LvsError as error:
+        inner.wrong("query", str(error))
+    if not re.fullmatch("[A-Za-z0-9._-]+", query):
+        inner.wrong("query", "%r is no name of DNS" % (query,))
+    return query
+
+
+def _read_stream(inner, kind):
+    out = {
+        "fall": inner.integer("fall", 1, 1, 100),
+        "rise": inner.integer("rise", 2, 1, 100),
+        "slow_start": inner.integer("slow_start", 0, 0, 86400, " seconds"),
+        "floor": inner.fraction("floor", 0),
+    }
+    if "path" in CHECK_FIELDS[kind]:
+        out["path"] = _read_path(inner)
+        if kind == "hls" and is_path(out["path"]) and not out["path"].partition("?")[0].endswith((".m3u8", ".m3u")):
+            inner.wrong("path", "%s can't be a playlist; its name ends with .m3u8" % out["path"])
+    if "host" in CHECK_FIELDS[kind]:
+        _read_host(inner, out)
+    return out
+
+
+PATH_SIGNS = "-._~%&()*+,;=:@/?"
+
+
+def is_path(value):
+    """Whether it is the path of a URL (RFC 3986) that keepalived.conf can carry as it stands."""
+    return isinstance(value, str) and re.fullmatch("/[A-Za-z0-9%s]*" % re.escape(PATH_SIGNS), value) is not None
+
+
+LABEL_HINT = "a name is one line without quotes, braces, backslash, #, ! and $"
+
+
+def is_label(value):
+    """Whether a name can stand in keepalived.conf, in a comment or as a word."""
+    return value.isprintable() and not re.search(r"[\"'{}\\#!$]", value)
