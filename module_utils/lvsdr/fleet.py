@@ -41,6 +41,52 @@ def audit(vips, owners, names, hosts):
     return {"clean": clean, "lines": lines + ([""] + _aligned(rows) if len(rows) > 1 else [])}
 
 
+def status(services, directors):
+    """The lines of a table of what each director holds of each real server.
+
+    services: resolved. directors: ``{name: {"info": result of ipvs_info or None, "active": whether it holds a VIP}}``.
+    """
+    rows = [
+        (
+            "SERVICE",
+            "VIP",
+            "REAL SERVER",
+            *("%s (%s)" % (name, "active" if found["active"] else "waiting") for name, found in directors.items()),
+            "CHECK OF THE STREAM",
+        )
+    ]
+    for service in services:
+        if service["absent"] or service.get("checks"):
+            continue
+        for destination, host in zip(service["table"]["destinations"], service["hosts"]):
+            cells = [_held(service, destination, found["info"]) for found in directors.values()]
+            checks = [_check_of(service, host, found["info"]) for found in directors.values()]
+            # Usually both say the same.
+            said = dict.fromkeys("%s: %s" % (check["state"], check["why"]) for check in checks if check)
+            rows.append((service["name"], service["vips"][0], host, *cells, " / ".join(said)))
+    return _aligned(rows)
+
+
+def _held(service, destination, info):
+    """``weight 10, 3 active`` of a destination in a director's table."""
+    if info is None:
+        return "not reached"
+    names = ("firewall_mark", "family") if "firewall_mark" in service["table"] else ("address", "protocol", "port")
+    key = [service["table"].get(name) for name in names]
+    for one in info["services"]:
+        for there in one["destinations"] if [one.get(name) for name in names] == key else ():
+            if there["address"] == destination["address"]:
+                return "weight %d, %d active" % (there["weight"], there["active"])
+    return "missing"
+
+
+def _check_of(service, host, info):
+    for check in (info or {}).get("stream_checks") or ():
+        if (check["service"], check["vip"], check["server"]) == (service["name"], service["vips"][0], host):
+            return check
+    return None
+
+
 def _aligned(rows):
     """Columns of equal width; the last one is left as it is."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]

@@ -270,13 +270,13 @@ class Checker:
         self.metrics = self.metrics or former.metrics
 
     async def run(self):
-        servers = [(service, server) for service, members in self.services for server in members.values()]
+        servers = [(service, members, server) for service, members in self.services for server in members.values()]
         if self.metrics_port and not self.metrics:
             self.metrics = Metrics(self.metrics_port)
         notify("READY=1\nSTATUS=%d checks" % len(servers))
-        await asyncio.gather(self._settle(), *(self._watch(server) for _service, server in servers))
+        await asyncio.gather(self._settle(), *(self._watch(service, members, server) for service, members, server in servers))
 
-    async def _watch(self, server):
+    async def _watch(self, service, members, server):
         # Spread over the first interval, and never in step: a fleet's checks must not come all at once.
         await asyncio.sleep(random.uniform(0, server.interval))
         while True:
@@ -290,20 +290,20 @@ class Checker:
                 )
             if self.metrics:
                 self.metrics.result(server, good)
-            self._apply()
+            self._apply(service, members)
             await asyncio.sleep(max(0.1, server.interval * random.uniform(0.95, 1.05) - (time.monotonic() - begin)))
 
-    def _apply(self):
-        now = time.monotonic()
-        for service, members in self.services:
-            shares = verdicts.shares({name: server.verdict for name, server in members.items()}, service.get("floor", 0), now)
-            for name, share in shares.items():
-                members[name].write(share)
+    def _apply(self, service, members):
+        """Says of each server of a service how much of its weight it should have."""
+        found = {name: server.verdict for name, server in members.items()}
+        for name, share in verdicts.shares(found, service.get("floor", 0), time.monotonic()).items():
+            members[name].write(share)
 
     async def _settle(self):
         """Once a second: ramps go on, the status is written, and systemd hears that this program is alive."""
         while True:
-            self._apply()
+            for service, members in self.services:
+                self._apply(service, members)
             self._write_status()
             notify("WATCHDOG=1")
             await asyncio.sleep(1)

@@ -69,6 +69,19 @@ def audit(hostvars, hosts, services, lvs_inventory):
     return fleet.audit(resolve.director_vips(services), owners, resolve.macs(lvs_inventory), found)
 
 
+def status(hostvars, directors, services):
+    """The table of what directors hold of real servers (module_utils/lvsdr/fleet.py), from what they registered as lvs_info."""
+    found = {}
+    for host in directors:
+        variables = hostvars[host]
+        info = variables.get("lvs_info") or {}
+        found[host] = {
+            "info": info if "services" in info else None,
+            "active": resolve.holds_vip(services, variables.get("lvs_preflight") or {}),
+        }
+    return fleet.status(services, found)
+
+
 class FilterModule:
     def filters(self):
         functions = {
@@ -92,6 +105,7 @@ class FilterModule:
             "lvs_parity": resolve.parity,
             "lvs_vips_near": resolve.vips_near,
             "lvs_audit": audit,
+            "lvs_status": status,
             "lvs_keepalived": keepalived.render,
         }
         return {name: _readable(function) for name, function in functions.items()}

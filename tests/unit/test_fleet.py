@@ -1,6 +1,8 @@
 """One table of what many hosts heard."""
 
-from ansible.module_utils.lvsdr import fleet
+from ansible.module_utils.lvsdr import fleet, resolve
+
+from inventories import inventory, service
 
 VIP, VIP6 = "198.51.100.100", "2001:db8:100::100"
 DIRECTOR, SERVER = "02:00:00:00:00:11", "02:00:00:00:00:21"
@@ -69,3 +71,21 @@ def test_what_a_host_says_of_itself():
         found = audit(streaming1=(heard(DIRECTOR), {**GOOD, **changed}))
         assert not found["clean"], changed
         assert any(str(sentence) in "\n".join(found["lines"]) for sentence in changed.get("problems", ["198.51.100.100"]))
+
+
+def test_the_status_of_real_servers():
+    made = inventory()
+    services = resolve.resolve(
+        [service(health_check={"type": "hls", "path": "/a.m3u8"}), service(name="old", ports=[81], state="absent")], made
+    )
+    vip = "192.0.2.100"
+    there = {"address": "192.0.2.21", "weight": 10, "active": 3}
+    info = {
+        "services": [{"address": vip, "protocol": "tcp", "port": 80, "destinations": [there]}],
+        "stream_checks": [{"service": "live", "vip": vip, "server": "server1", "state": "up", "why": "segment 4"}],
+    }
+    assert fleet.status(services, {"director1": {"info": info, "active": True}, "director2": {"info": None, "active": False}}) == [
+        "SERVICE  VIP          REAL SERVER  director1 (active)   director2 (waiting)  CHECK OF THE STREAM",
+        "live     192.0.2.100  server1      weight 10, 3 active  not reached          up: segment 4",
+        "live     192.0.2.100  server2      missing              not reached",
+    ]

@@ -294,7 +294,8 @@ GOOD = {
     "health_check.target": "server", "health_check.payload": "0d0a", "health_check.reply": "6f6b", "health_check.query": "example.com",
     "mode": "nat", "state": "present", "protocol": "udp", "scheduler": "mh", "scheduler_flags": "mh-port", "one_packet": "yes",
     "persistence.netmask": "255.255.255.0", "persistence.engine": "sip", "health_check.type": "tcp", "health_check.path": "/x",
-    "health_check.urls": "/x", "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained", "real_server_misplaced": "refuse",
+    "health_check.urls": "/x", "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained",
+    "real_server_misplaced": "refuse",
     "real_server_address6": "2001:db8::9", "address": VIP, "address of a mark": VIP,
     "ansible_host": "192.0.2.9", "real_server_address": "192.0.2.9",
 }  # fmt: skip

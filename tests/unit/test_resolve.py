@@ -287,7 +287,7 @@ ERRORS = {
     "UDP check of TCP": ({"health_check": {"type": "srt"}}, {}, ".health_check.port", "needs a UDP port to ask; the service is tcp"),
     "no playlist": ({"health_check": {"type": "hls", "path": "/live"}}, {}, ".health_check.path", "/live can't be a playlist"),
     "path beside urls": (
-        {"health_check": {"type": "http", "path": "/", "urls": [{"path": "/"}]}}, {}, ".health_check.path", "stands beside urls; write it into"
+        {"health_check": {"type": "http", "path": "/", "urls": [{"path": "/"}]}}, {}, ".health_check.path", "stands beside urls"
     ),
     "no urls": ({"health_check": {"type": "http", "urls": ["/"]}}, {}, ".health_check.urls", "a list of dictionaries such as"),
     "wrong status of a url": (
