@@ -33,6 +33,10 @@ class Trouble(Exception):
     """Why a check fails, in words."""
 
 
+class Unable(Exception):
+    """Why this director can't check at all, which says nothing of the server."""
+
+
 class Place:
     """Where a check goes: the VIP by way of one real server, or the server's own address."""
 
@@ -48,14 +52,23 @@ class Place:
                 sock.setsockopt(socket.SOL_SOCKET, SO_MARK, self.mark)
             if self.own:
                 sock.bind((self.own, 0))
+        except OSError as error:
+            sock.close()
+            raise Unable("this director can't ask from %s (%s)" % (self.own, _reason(error)))
+        try:
             await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
             return await asyncio.open_connection(sock=sock)
         except OSError as error:
             sock.close()
-            raise Trouble("no connection to %s port %d (%s)" % (self.address, self.port, error.strerror or error))
+            raise Trouble("no connection to %s port %d (%s)" % (self.address, self.port, _reason(error)))
         except BaseException:  # also when the time is over
             sock.close()
             raise
+
+
+def _reason(error):
+    # asyncio puts the address into the words, which says it twice.
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 async def get(place, target, limit=PLAYLIST_BYTES, enough=None):
@@ -221,16 +234,18 @@ class Server:
         self.written, self.seconds, self.share, self.checked_at = None, None, 1.0, None
 
     async def check(self):
-        """(whether it is good, why), and how long that took."""
+        """(whether it is good, None where that can't be told, and why), and how long that took."""
         begin = time.monotonic()
         try:
             return True, await asyncio.wait_for(self.run(self.place, begin), self.timeout)
         except Trouble as trouble:
             return False, str(trouble)
+        except Unable as unable:
+            return None, str(unable)
         except asyncio.TimeoutError:
             return False, "no answer within %g s" % self.timeout
         except OSError as error:
-            return False, error.strerror or str(error)
+            return False, _reason(error)
         finally:
             self.seconds = time.monotonic() - begin
 
@@ -283,12 +298,14 @@ class Checker:
             begin = time.monotonic()
             good, why = await server.check()
             server.checked_at = time.time()
-            if server.verdict.add(good, why, time.monotonic()):
+            if good is None:
+                server.verdict.why = why
+            elif server.verdict.add(good, why, time.monotonic()):
                 level = 5 if good else 4  # notice, warning
                 print(
                     "<%d>%s on %s (%s) is %s: %s" % (level, server.service, server.name, server.vip, server.verdict.state, why), flush=True
                 )
-            if self.metrics:
+            if self.metrics and good is not None:
                 self.metrics.result(server, good)
             self._apply(service, members)
             await asyncio.sleep(max(0.1, server.interval * random.uniform(0.95, 1.05) - (time.monotonic() - begin)))
