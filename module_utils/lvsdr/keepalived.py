@@ -68,9 +68,22 @@ def _read_settings(settings, director):
     return read
 
 
-def _instance(vips, director, inventory, settings):
+def vrrp_address(services, director, inventory):
+    """The address that a director's advertisements come from, or None.
+
+    keepalived gives an instance up for good when it can't bind that address at its start (2.2.7: it stays in the state FAULT), as at a boot
+    that is faster than the network; so the role's drop-in waits for it.
+    """
+    return host_address(inventory["hosts"].get(director, {}), _vrrp_family(director_vips(services)))
+
+
+def _vrrp_family(vips):
     # One instance carries both families, so that they always move together; its own packets are of one family.
-    family = 4 if any(":" not in vip for vip in vips) else 6
+    return 4 if any(":" not in vip for vip in vips) else 6
+
+
+def _instance(vips, director, inventory, settings):
+    family = _vrrp_family(vips)
     own = host_address(inventory["hosts"].get(director, {}), family)
     peers = []
     for host in inventory["groups"].get("directors", []):

@@ -107,5 +107,6 @@ class FilterModule:
             "lvs_audit": audit,
             "lvs_status": status,
             "lvs_keepalived": keepalived.render,
+            "lvs_vrrp_address": keepalived.vrrp_address,
         }
         return {name: _readable(function) for name, function in functions.items()}

@@ -65,6 +65,14 @@ def test_checks_take_the_way_of_viewers():
     assert "fwmark" not in nat[: nat.index("# checks")], "the same VIP, and servers that do not hold it"
 
 
+def test_the_address_that_advertisements_come_from():
+    made = inventory()
+    for addresses, own in ((BOTH, "192.0.2.11"), ([VIP6], "2001:db8::11")):
+        services = resolve.resolve([service(addresses=addresses)], made)
+        assert keepalived.vrrp_address(services, "director1", made) == own
+        assert "    unicast_src_ip %s\n" % own in keepalived.render(services, "director1", made, SETTINGS)
+
+
 def test_several_urls():
     urls = [{"path": "/a", "status": "200-299", "match": "^ok .*"}, {"path": "/b", "host": "b.example.com"}]
     text = render(service(health_check={"type": "https", "urls": urls, "target": "server"}))
