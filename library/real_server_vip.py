@@ -49,7 +49,8 @@ options:
   persist:
     description:
       - Install the systemd unit C(lvsdr-vip.service) and C(/etc/sysctl.d/zz-lvsdr.conf), so that VIPs and silence last.
-      - Where there is a NetworkManager, C(/etc/NetworkManager/conf.d/zz-lvsdr.conf) tells it to leave C(lo) alone.
+      - Where there is a NetworkManager, C(/etc/NetworkManager/conf.d/zz-lvsdr.conf) tells it to leave C(lo) alone. For ifupdown2
+        C(/etc/network/interfaces.d/zz-lvsdr) does, which has to be read by a C(source) line in C(/etc/network/interfaces), as Debian's has.
     type: bool
     default: true
   record_path:

@@ -140,13 +140,23 @@ def sysctl_file(sysctls):
     return "\n".join(lines + ["%s%s = %d" % (_dash(name), name, sysctls[name]) for name in sorted(sysctls)]) + "\n"
 
 
-# NetworkManager takes lo for one of its devices since 1.42, and `nmcli networking off` takes the addresses off all of them.
-MANAGER_FILE = "/etc/NetworkManager/conf.d/zz-lvsdr.conf"
-MANAGER_TEXT = """\
-# Managed by lvsdr (real_server_vip): lo holds VIPs of direct routing.
-[keyfile]
-unmanaged-devices+=interface-name:lo
-"""
+# What tells network managers to leave lo alone: (path, folder that is there where the manager is, text, command that has it read anew).
+MANAGER_FILES = (
+    # It takes lo for one of its devices since 1.42, and `nmcli networking off` takes the addresses off all of them.
+    (
+        "/etc/NetworkManager/conf.d/zz-lvsdr.conf",
+        "/etc/NetworkManager",
+        "# Managed by lvsdr (real_server_vip): lo holds VIPs of direct routing.\n[keyfile]\nunmanaged-devices+=interface-name:lo\n",
+        ("systemctl", "try-reload-or-restart", "NetworkManager.service"),
+    ),
+    # ifreload and ifup of ifupdown2 take every address off lo that is not in their configuration (address-purge, a setting of a stanza).
+    (
+        "/etc/network/interfaces.d/zz-lvsdr",
+        "/etc/network/ifupdown2",
+        "# Managed by lvsdr (real_server_vip): lo holds VIPs of direct routing.\niface lo inet loopback\n    address-purge no\n",
+        (),
+    ),
+)
 
 
 def _dash(name):

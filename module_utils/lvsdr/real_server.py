@@ -68,7 +68,7 @@ def _places(addresses, vips):
 
 def converge(
     vips, purge=True, persist=True, move=False, record_path=RECORD, unit_folder=UNIT_FOLDER, sysctl_path=arp.SYSCTL_FILE,
-    manager_path=arp.MANAGER_FILE, check=False,
+    managers=arp.MANAGER_FILES, check=False,
 ):  # fmt: skip
     """The module's result as a dict; LvsError where a setting is refused or a VIP can't be used."""
     conf, keep_down, addresses = _read()
@@ -92,9 +92,9 @@ def converge(
         lasting, undoing = _lasting(kept, _expected_conf(conf, operations), keep_down, record_after["former"], sysctl_path)
         conflicts = undoing + conflicts
         files[sysctl_path] = (_read_text(sysctl_path), arp.sysctl_file(lasting) if lasting else "")
-        # Only where there is a NetworkManager; its folder comes with its package.
-        if os.path.isdir(os.path.dirname(manager_path)):
-            files[manager_path] = (_read_text(manager_path), arp.MANAGER_TEXT if kept else "")
+        for path, folder, text, _command in managers:
+            if os.path.isdir(folder):
+                files[path] = (_read_text(path), text if kept else "")
         files[unit_path] = (_read_text(unit_path), _unit(kept, lasting) if kept else "")
     known = list(dict.fromkeys(record["vips"] + kept))
     before = _state_text(conf, keep_down, _places(addresses, known)) + "".join(old for old, _new in files.values())
@@ -113,8 +113,7 @@ def converge(
             if stale_files.get(unit_path):
                 host.run("systemctl", "daemon-reload")
                 host.run("systemctl", "enable", arp.UNIT_NAME)
-            if stale_files.get(manager_path):
-                _tell_manager()
+            _tell_managers(managers, {path for path, text in stale_files.items() if text})
             _apply(operations, done)
         except LvsError as error:
             error.details = {
@@ -129,8 +128,7 @@ def converge(
                 os.unlink(path)
         if stale_files.get(unit_path) == "":
             host.run("systemctl", "daemon-reload")
-        if stale_files.get(manager_path) == "":
-            _tell_manager()
+        _tell_managers(managers, {path for path, text in stale_files.items() if not text})
         if record_after["vips"] or record_after["former"]:
             write_atomically(record_path, json.dumps(record_after, indent=1) + "\n")
         elif os.path.exists(record_path):
@@ -189,9 +187,11 @@ def _lasting(vips, conf, keep, former, sysctl_path):
     return {**lasting, **kept}, arp.conflicts(conf, lasting, entries, host.SYSCTL_CONF)
 
 
-def _tell_manager():
-    """NetworkManager reads its files again, if it runs."""
-    host.run("systemctl", "try-reload-or-restart", "NetworkManager.service")
+def _tell_managers(managers, paths):
+    """Network managers read those of these files again that are theirs."""
+    for path, _folder, _text, command in managers:
+        if path in paths and command:
+            host.run(*command)
 
 
 def _comes_back(operations):

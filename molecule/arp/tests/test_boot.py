@@ -62,7 +62,14 @@ MANAGERS = {
         ],
     ),
 }  # fmt: skip
-UNITS = {"networkd": "systemd-networkd", "ifupdown": "networking", "NetworkManager": "NetworkManager"}
+MANAGERS["ifupdown2"] = (
+    "cat >/etc/network/interfaces <<'EOF'\n%s\nsource /etc/network/interfaces.d/*\nEOF\n"
+    "printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d; chmod 755 /usr/sbin/policy-rc.d; dpkg -i /usr/share/lab/ifupdown2_*.deb; "
+    "systemctl -q disable systemd-networkd systemd-networkd.socket NetworkManager; systemctl -q enable networking" % INTERFACES,
+    ["systemctl restart networking", "ifreload -a", "ifdown -a; ifup -a", "ifup lo eth0"],
+)
+IFUPDOWN = "dpkg -P ifupdown2; dpkg -i /usr/share/lab/ifupdown_*.deb; rm -f /usr/sbin/policy-rc.d"
+UNITS = {"ifupdown2": "networking", "networkd": "systemd-networkd", "ifupdown": "networking", "NetworkManager": "NetworkManager"}
 
 
 @contextmanager
@@ -86,7 +93,7 @@ def listening():
 @pytest.fixture(scope="module", autouse=True)
 def as_it_was():
     yield
-    ssh(HOST, NETWORKD + "; systemctl -q enable lvsdr-vip")
+    ssh(HOST, "[ -e /etc/network/ifupdown2 ] && { %s; }; %s; systemctl -q enable lvsdr-vip" % (IFUPDOWN, NETWORKD))
     reboot(HOST)
     assert playbook("site.yml").returncode == 0
 
@@ -102,9 +109,11 @@ def moment(unit, event):
 
 
 @pytest.mark.parametrize("manager", MANAGERS)
-def test_a_reboot_and_every_reload(manager):
+def test_a_reboot_and_every_reload(ansible, manager):
     configure, reloads = MANAGERS[manager]
     ssh(HOST, configure)
+    # A manager that is new on a host is told of the VIPs by the next rollout, as the host that was deployed with it was.
+    ansible(HOST, "real_server_vip", vips=[VIP, VIP6])
     with listening() as heard:
         reboot(HOST)
         assert ssh(HOST, "systemctl is-active " + UNITS[manager]).strip() == "active"
