@@ -326,9 +326,10 @@ def unit(vips, sysctls, ip="/usr/sbin/ip", sysctl="/usr/sbin/sysctl"):
         "[Unit]",
         "Description=VIPs of direct routing on lo, silent on ARP",
         "DefaultDependencies=no",
-        # After the files of others have been applied, and before anything can be heard on a link.
+        # After the files of others have been applied, and before anything can be heard on a link: not every manager waits for
+        # network-pre.target (ifupdown2's unit does not).
         "After=systemd-sysctl.service",
-        "Before=network-pre.target shutdown.target",
+        "Before=network-pre.target networking.service systemd-networkd.service NetworkManager.service shutdown.target",
         "Wants=network-pre.target",
         "Conflicts=shutdown.target",
         "",
