@@ -10,8 +10,8 @@ short_description: See that something answers for each service, on the VIP and o
 description:
   - In direct routing packets arrive for the VIP, and health checks may come for the server's own address. A program that is bound to one
     of the two leaves the other without an answer, and nobody says why.
-  - For TCP it connects to both from the server itself. For UDP, where no protocol can be taken for granted, it looks at what the program is
-    bound to; M(udp_probe) asks from a viewer's side.
+  - For TCP it connects to both from the server itself. For UDP it looks at what the program is bound to, and where O(services[].kind) says
+    which protocol it speaks, asks it on the VIP. Where the answer comes from only a viewer can see, with M(udp_probe).
   - Fails with a sentence for each service that is not answered for.
 options:
   services:
@@ -41,8 +41,18 @@ options:
         description: An address of this host of the same family.
         type: str
         required: true
+      kind:
+        description: What to ask a UDP program, as in M(udp_probe). It is not asked unless this is said.
+        type: str
+        choices: [srt, dns, payload]
+      payload:
+        description: Hex digits of the packet to send, with O(services[].kind=payload).
+        type: str
+      query:
+        description: The name that a DNS question is about.
+        type: str
   timeout:
-    description: Seconds that one connection may take.
+    description: Seconds that one connection or question may take.
     type: float
     default: 2
 attributes:
@@ -64,7 +74,7 @@ EXAMPLES = r"""
   listener_check:
     services:
       - {name: http, port: 80, vip: 198.51.100.100, own: 198.51.100.21}
-      - {name: srt, protocol: udp, port: 9000, vip: 198.51.100.100, own: 198.51.100.21}
+      - {name: srt, protocol: udp, port: 9000, vip: 198.51.100.100, own: 198.51.100.21, kind: srt}
 """
 
 RETURN = r"""
@@ -87,7 +97,7 @@ import socket
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import listeners
+from ..module_utils.lvsdr import listeners, packets
 from ..module_utils.lvsdr.errors import LvsError
 
 
@@ -111,6 +121,24 @@ def connect(address, port, timeout):
     return None
 
 
+def ask(address, port, item, timeout):
+    """None, or why a UDP program does not answer."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(timeout)
+        try:
+            sock.sendto(item["question"], (address, port))
+            answer = sock.recv(2048)
+        except OSError as error:
+            return os.strerror(error.errno) if error.errno else "nothing within %g s" % timeout
+    return None if packets.fits(item["kind"], answer) else "with something else"
+
+
+def answers_of(item, timeout):
+    if item["protocol"] == "tcp":
+        return {side: connect(item[side], item["port"], timeout) for side in ("vip", "own")}
+    return {"vip": ask(item["vip"], item["port"], item, timeout)} if item["question"] else {}
+
+
 def main():
     service = {
         "name": {"type": "str", "required": True},
@@ -118,6 +146,9 @@ def main():
         "port": {"type": "int", "required": True},
         "vip": {"type": "str", "required": True},
         "own": {"type": "str", "required": True},
+        "kind": {"type": "str", "choices": list(packets.KINDS)},
+        "payload": {"type": "str"},
+        "query": {"type": "str"},
     }
     module = AnsibleModule(
         argument_spec={
@@ -136,9 +167,7 @@ def main():
     there = {protocol: sockets(protocol) for protocol in listeners.PROTOCOLS}
     result = {"changed": False, "listeners": [], "problems": []}
     for item in services:
-        tcp = item["protocol"] == "tcp"
-        answers = {side: connect(item[side], item["port"], timeout) for side in ("vip", "own")} if tcp else {}
-        problem = listeners.judge(item, answers, there[item["protocol"]])
+        problem = listeners.judge(item, answers_of(item, timeout), there[item["protocol"]])
         bound = listeners.bound_to(item, there[item["protocol"]])
         result["listeners"].append(
             {"name": item["name"], "protocol": item["protocol"], "port": item["port"], "vip": item["vip"], "bound": bound}

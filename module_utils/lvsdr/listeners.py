@@ -9,12 +9,13 @@ bytes for each 32 bits.
 import socket
 import struct
 
-from .errors import Problems
+from . import packets
+from .errors import LvsError, Problems
 from .model import Reader, endpoint
 
 TCP_LISTEN = "0A"
 WILDCARDS = ("0.0.0.0", "::")
-SERVICE_OPTIONS = ("name", "protocol", "port", "vip", "own")
+SERVICE_OPTIONS = ("name", "protocol", "port", "vip", "own", "kind", "payload", "query")
 PROTOCOLS = ("tcp", "udp")
 
 
@@ -36,7 +37,10 @@ def parse(protocol, text):
 
 
 def read_services(data):
-    """The declared services, checked: ``[{"name", "protocol", "port", "vip", "own"}]``; LvsError with all that is wrong."""
+    """The declared services, checked: ``[{"name", "protocol", "port", "vip", "own", "kind", "question"}]``.
+
+    LvsError with all that is wrong. question: what to send to a UDP program, None where no protocol is known.
+    """
     problems, out = Problems(), []
     for index, item in enumerate(data):
         reader = Reader(problems, "services[%d]" % index, item)
@@ -47,7 +51,17 @@ def read_services(data):
         if reader.get("port") is None:
             reader.wrong("port", "a port is missing")
         protocol, port = reader.choice("protocol", "tcp", PROTOCOLS), reader.integer("port", 1, 1, 65535)
-        out.append({"name": str(reader.get("name", "")), "protocol": protocol, "port": port, "vip": vip, "own": own})
+        kind, question = None, None
+        if reader.get("kind") is not None:
+            kind = reader.choice("kind", "srt", packets.KINDS)
+            try:
+                question = packets.question(kind, reader.get("payload"), str(reader.get("query", ".")))
+            except LvsError as error:
+                reader.wrong("payload" if kind == "payload" else "query", str(error))
+            if protocol != "udp":
+                reader.wrong("kind", "only UDP programs are asked; for TCP a connection tells enough")
+        item = {"name": str(reader.get("name", "")), "protocol": protocol, "port": port, "vip": vip, "own": own}
+        out.append({**item, "kind": kind, "question": question})
     problems.raise_if_any("The listeners can't be checked")
     return out
 
@@ -62,7 +76,7 @@ def bound_to(service, sockets):
 def judge(service, answers, sockets):
     """What is wrong with a service's listener, in a sentence; None where nothing is.
 
-    answers: ``{"vip": None or why a connection failed, "own": …}`` for TCP, empty for UDP, where nothing answers to a mere packet.
+    answers: ``{"vip": None or why a connection or question failed, "own": …}``; empty for UDP of which no protocol is known.
     sockets: of the service's protocol (parse).
     """
     name, vip, own, port = service["name"], service["vip"], service["own"], service["port"]
@@ -77,6 +91,9 @@ def judge(service, answers, sockets):
         return "%s: %s; %s" % (what, listens, everybody)
     # UDP programs that answer are well bound to the VIP alone: nothing else makes their answers come from it.
     if service["protocol"] == "udp":
+        if answers.get("vip"):
+            return "%s: a program listens on %s, but does not answer (%s); see that it speaks %s, and this host's packet filter" % (
+                what, " and ".join(endpoint(address, port) for address in bound), answers["vip"], service["kind"])  # fmt: skip
         return None
     if not wild and own not in bound:
         return "%s: %s, and checks of the server's own address fail; bind to %s or to both" % (what, listens, everybody.split()[2])

@@ -346,8 +346,16 @@ def listeners_of(services, host):
         destination = table["destinations"][service["hosts"].index(host)]
         if destination["weight"]:
             own = {"name": service["name"], "protocol": protocol, "port": port, "own": destination["address"]}
+            if check.get("type") in UDP_CHECKS:
+                own.update(_question_of(check))
             out += [{**own, "vip": vip} for vip in service["vips"]]
     return out
+
+
+def _question_of(check):
+    """What to ask a UDP program, in the words of listener_check and udp_probe, without what is not said."""
+    words = {"kind": {"udp": "payload"}.get(check["type"], check["type"]), "payload": check.get("payload"), "query": check.get("query")}
+    return {name: value for name, value in words.items() if value is not None}
 
 
 def udp_probes(services, inventory):

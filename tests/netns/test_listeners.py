@@ -122,6 +122,10 @@ def test_a_real_srt_listener(router, served, bound, good):
         deadline = time.monotonic() + 10
         while check(served, "udp", 9000)["listeners"][0]["bound"] != [bound]:
             assert time.monotonic() < deadline
+        asked = {"name": "live", "protocol": "udp", "port": 9000, "vip": VIP, "own": served.address, "kind": "srt"}
+        assert served.module("listener_check", services=[asked])["problems"] == []
+        assert "does not answer (nothing within 0.5 s)" in served.module(
+            "listener_check", services=[{**asked, "kind": "dns"}], timeout=0.5)["problems"][0], "it speaks SRT alone"  # fmt: skip
         seen = router.module("udp_probe", vip=VIP, port=9000, kind="srt", count=2, timeout=2)
     assert seen["answers"] == ({VIP: 2} if good else {served.address: 2}) and bool(seen.get("failed")) is not good
 

@@ -56,6 +56,9 @@ FINE = {"vip": None, "own": None}
         ({"protocol": "udp"}, {}, [VIP], None),
         ({"protocol": "udp"}, {}, [OWN], "live: udp 192.0.2.100:80: listens on 192.0.2.21:80 only; bind to 0.0.0.0 or the VIP"),
         ({"protocol": "udp"}, {}, [], "nothing listens on udp port 80"),
+        ({"protocol": "udp", "kind": "srt"}, {"vip": None}, [VIP], None),
+        ({"protocol": "udp", "kind": "srt"}, {"vip": "nothing within 2 s"}, ["0.0.0.0"],
+         "a program listens on 0.0.0.0:80, but does not answer (nothing within 2 s); see that it speaks srt, and this host's"),
     ],
 )  # fmt: skip
 def test_what_is_wrong(changes, answers, bound, words):
@@ -65,9 +68,19 @@ def test_what_is_wrong(changes, answers, bound, words):
 
 def test_bad_services_are_named():
     with pytest.raises(LvsError) as caught:
-        listeners.read_services([service(vip="x"), service(port=0), service(own=OWN6), service(protocol="sctp")])
+        listeners.read_services(
+            [
+                service(vip="x"),
+                service(port=0),
+                service(own=OWN6),
+                service(protocol="sctp"),
+                service(kind="srt"),
+                service(protocol="udp", kind="payload"),
+            ]
+        )
     assert [line.split(": ")[0] for line in caught.value.details["problems"]] == [
-        "services[0].vip", "services[1].port", "services[2].own", "services[3].protocol"]  # fmt: skip
+        "services[0].vip", "services[1].port", "services[2].own", "services[3].protocol", "services[4].kind",
+        "services[5].payload"]  # fmt: skip
 
 
 # --- packets ------------------------------------------------------------------------------------------------------------------------

@@ -679,7 +679,7 @@ def test_what_a_servers_programs_answer_for():
     assert resolve.listeners_of(services, "server1") == [
         own,
         {**own, "own": "2001:db8::21", "vip": VIP6},
-        {**own, "name": "ingest", "protocol": "udp", "port": 9000},
+        {**own, "name": "ingest", "protocol": "udp", "port": 9000, "kind": "srt"},
         {**own, "name": "d", "port": 554},
     ]
     assert resolve.listeners_of(services, "server2") == [], "it is drained, and may be at rest"
