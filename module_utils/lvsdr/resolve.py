@@ -630,6 +630,17 @@ def _check_neighbours(service, path, directors, inventory, problems):
                     "director %s has no interface in the subnet of real server %s (%s); direct routing needs both on one link. "
                     "Its subnets are %s" % (director, host, destination["address"], _list_networks(networks, service["family"])),
                 )
+            elif networks is not None and destination.get("health_checked") and service["health_check"]["target"] == "vip":
+                own = host_address(inventory["hosts"].get(director, {}), service["family"])
+                addresses = [destination["address"], service["vips"][0], *([own] if own else [])]
+                # What answers a check comes in where accept_local and its rules are: on the interface of the VIP.
+                if not any(all(_inside(address, [network]) for address in addresses) for network in networks):
+                    problems.add(
+                        path,
+                        "the checks of real server %s (%s) from director %s (%s) to VIP %s do not stay in one subnet, and their answers "
+                        "would be dropped; set health_check.target: server, or the director's real_server_address to the one on that link"
+                        % (host, destination["address"], director, own, service["vips"][0]),
+                    )
             _check_link("director %s" % director, _facts(inventory, director), destination["address"], path, problems)
         _check_link("real server %s" % host, _facts(inventory, host), destination["address"], path, problems)
 

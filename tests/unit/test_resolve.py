@@ -507,6 +507,11 @@ PREFLIGHT = {
         "virtual service live: on real server server1 VIP 192.0.2.100 is on eth1, where this host answers ARP for it; "
         "remove it with `ip address del 192.0.2.100/32 dev eth1`",
     ),
+    "checks over two links": (
+        {"health_check": {}},
+        {"director1": {"ansible_host": "203.0.113.11", "facts": facts(11, interface("eth1", "203.0.113.11/24"))}}, {"web": ["server1"]},
+        "virtual service live: the checks of real server server1 (192.0.2.21) from director director1 (203.0.113.11) to VIP 192.0.2.100",
+    ),
     "cloud": (
         {}, {name: {"facts": {**facts(number), "cloud": "Amazon EC2"}} for name, number in (("director1", 11), ("server1", 21))}, {},
         "mode dr: director1, server1 run in Amazon EC2, whose network drops packets with another address than the port's own",
@@ -591,6 +596,13 @@ def test_preflight_without_facts_says_nothing_about_links():
 def test_only_direct_routing_needs_one_link():
     hosts = {"server2": {"ansible_host": "198.51.100.22", "facts": GONE}}
     assert preflight(service(mode="nat"), hosts=hosts) == preflight(service(mode="tunnel"), hosts=hosts) == []
+
+
+def test_checks_over_two_links_of_the_servers_own_addresses():
+    apart = {"director1": {"ansible_host": "203.0.113.11", "facts": facts(11, interface("eth1", "203.0.113.11/24"))}}
+    assert preflight(service(health_check={"target": "server"}), hosts=apart) == []
+    apart["director1"]["real_server_address"] = "192.0.2.11"
+    assert preflight(service(health_check={}), hosts=apart) == []
 
 
 def test_a_cloud_that_lets_it_through():
