@@ -277,6 +277,12 @@ def describe(operation):
     return "ip address %s %s" % ("add" if operation["action"] == "add" else "del", place)
 
 
+def address_and_length(text):
+    """(address, prefix length) of ``ADDRESS/LENGTH``."""
+    address, _, length = text.partition("/")
+    return address, int(length)
+
+
 def full_length(address):
     return 128 if ":" in address else 32
 

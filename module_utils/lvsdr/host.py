@@ -125,13 +125,18 @@ def sysctl_files(own):
                 found.setdefault(name, os.path.join(folder, name))
     # Debian links the one to the other.
     paths = [found[name] for name in sorted(found) if os.path.realpath(found[name]) not in (os.path.realpath(SYSCTL_CONF), own)]
+    return _texts([*paths, SYSCTL_CONF])
+
+
+def _texts(paths):
+    """[(path, text)] of files of settings that can be read."""
     out = []
-    for path in [*paths, SYSCTL_CONF]:
+    for path in paths:
         try:
             with open(path, errors="replace") as f:
                 out.append((path, f.read()))
         except OSError:
-            continue  # gone meanwhile, or a link to nowhere: then nobody applies it
+            continue  # a folder, gone meanwhile, or a link to nowhere: then nobody applies it
     return out
 
 
@@ -144,14 +149,7 @@ NETWORK_FILES = (
 
 def network_files():
     """[(path, text)] of the files in which network managers keep addresses."""
-    out = []
-    for path in sorted(path for pattern in NETWORK_FILES for path in glob.glob(pattern)):
-        try:
-            with open(path, errors="replace") as f:
-                out.append((path, f.read()))
-        except OSError:
-            continue  # a folder, or gone meanwhile
-    return out
+    return _texts(sorted(path for pattern in NETWORK_FILES for path in glob.glob(pattern)))
 
 
 def find_command(name):

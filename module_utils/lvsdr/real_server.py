@@ -52,7 +52,7 @@ def _state_text(conf, keep, places):
 def _read():
     """(settings as in arp.py, value of arp.KEEP, addresses as in arp.py) of the host."""
     links = host.interfaces()
-    addresses = [(link["name"], *_split(text)) for link in links for text in link["addresses"]]
+    addresses = [(link["name"], *arp.address_and_length(text)) for link in links for text in link["addresses"]]
     return host.arp_conf(links), _read_keep(), addresses
 
 
@@ -156,7 +156,7 @@ def gather(vips, move=False, sysctl_path=arp.SYSCTL_FILE):
     ``operations`` is what holding these VIPs would need, in lines; ``conflicts`` as in converge.
     """
     links = host.interfaces()
-    scoped = [(link["name"], *_split(text), link["scopes"][text]) for link in links for text in link["addresses"]]
+    scoped = [(link["name"], *arp.address_and_length(text), link["scopes"][text]) for link in links for text in link["addresses"]]
     with_lo = host.arp_conf(links, also=("lo",))
     addresses = [item[:3] for item in scoped]
     # For the plan lo plays no role, whatever its settings are.
@@ -207,11 +207,6 @@ def _comes_back(operations):
                 if re.search(r"(?<![0-9a-fA-F.:])%s(?![0-9a-fA-F.:])" % re.escape(operation["vip"]), line)
             ]
     return out
-
-
-def _split(text):
-    address, _, length = text.partition("/")
-    return address, int(length)
 
 
 def _unit(kept, sysctls):

@@ -371,8 +371,7 @@ def udp_probes(services, inventory):
             out.append(
                 {
                     "name": service["name"], "vip": vip, "port": service["table"]["port"], "names": names,
-                    "kind": {"udp": "payload"}.get(check["type"], check["type"]), "payload": check.get("payload"),
-                    "query": check.get("query"), "count": max(6, 2 * len(service["hosts"])),
+                    "payload": None, "query": None, **_question_of(check), "count": max(6, 2 * len(service["hosts"])),
                 }
             )  # fmt: skip
     return out
@@ -446,29 +445,25 @@ def interface_of(services, facts):
 
 def holds_vip(services, facts):
     """Whether a director is the active one: it holds a VIP outside lo."""
-    vips = set(director_vips(services))
-    return any(
-        text.split("/")[0] in vips
+    return not {str(address.ip) for address in _on_links(facts)}.isdisjoint(director_vips(services))
+
+
+def _on_links(facts):
+    """A host's addresses on all interfaces but lo, with their prefix lengths."""
+    return [
+        ipaddress.ip_interface(text)
         for interface in facts.get("interfaces", [])
         if interface["name"] != "lo"
         for text in interface["addresses"]
-    )
+    ]
 
 
 def held_wrongly(services, facts_by_director):
     """A sentence for each VIP that not exactly one director holds. facts_by_director: {director: facts}, read just now."""
     out = []
+    held = {director: {str(address.ip) for address in _on_links(facts)} for director, facts in sorted(facts_by_director.items())}
     for vip in director_vips(services):
-        holders = [
-            director
-            for director, facts in sorted(facts_by_director.items())
-            if any(
-                text.split("/")[0] == vip
-                for interface in facts.get("interfaces", [])
-                if interface["name"] != "lo"
-                for text in interface["addresses"]
-            )
-        ]
+        holders = [director for director in held if vip in held[director]]
         if len(holders) > 1:
             out.append(
                 "%s hold %s at once (split brain): they do not hear each other's advertisements; see that VRRP (IP protocol 112) passes "
@@ -481,13 +476,7 @@ def held_wrongly(services, facts_by_director):
 
 def own_addresses(facts, family=4):
     """A host's own addresses of a family: those with a subnet, on any interface but lo."""
-    found = [
-        ipaddress.ip_interface(text)
-        for interface in facts.get("interfaces", [])
-        if interface["name"] != "lo"
-        for text in interface["addresses"]
-    ]
-    return [str(address.ip) for address in found if address.version == family and address.network.num_addresses > 1]
+    return [str(address.ip) for address in _on_links(facts) if address.version == family and address.network.num_addresses > 1]
 
 
 def vips_of_host(services, host, mode=("dr", "tunnel")):
@@ -686,7 +675,7 @@ def _check_vips_on_servers(service, path, vips, inventory, problems):
     """A VIP that a real server has in the wrong place. vips: those of all services."""
     for host in service["hosts"]:
         interfaces = _facts(inventory, host).get("interfaces", [])
-        addresses = [(link["name"], *_address_and_length(text)) for link in interfaces for text in link["addresses"]]
+        addresses = [(link["name"], *arp.address_and_length(text)) for link in interfaces for text in link["addresses"]]
         # The role real_server moves what can be moved; where the server holds no VIP of its own, that role does not come.
         moves = service["mode"] != "nat" and inventory["hosts"].get(host, {}).get("real_server_misplaced", "move") == "move"
         for vip in service["vips"]:
@@ -696,11 +685,6 @@ def _check_vips_on_servers(service, path, vips, inventory, problems):
                     continue
                 if not (moves and arp.can_move(place, vips, addresses)):
                     problems.add(path, "on real server %s VIP %s" % (host, arp.wrong_place(place)))
-
-
-def _address_and_length(text):
-    address, _, length = text.partition("/")
-    return address, int(length)
 
 
 def parity(tables_by_director, services):
