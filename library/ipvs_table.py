@@ -131,6 +131,12 @@ options:
               - The destination is created with weight 0, and its weight is left alone from then on.
             type: bool
             default: false
+          fallback:
+            description:
+              - Somebody else (keepalived, whose word is sorry server) adds this destination while no other one can serve, and removes it.
+              - It may be there or not, with any weight.
+            type: bool
+            default: false
   timeouts:
     description: Seconds after which an idle connection is forgotten, for all services together. What is left out stays as it is.
     type: dict

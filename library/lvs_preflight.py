@@ -27,6 +27,21 @@ options:
     type: list
     elements: str
     default: []
+  folders:
+    description: Folders whose entries are asked for.
+    type: list
+    elements: str
+    default: []
+  versions:
+    description: Programs whose version is asked for, with C(--version).
+    type: list
+    elements: str
+    default: []
+  scripts:
+    description: Programs that checks run here. Each has to be there, executable, and writable by nobody but root.
+    type: list
+    elements: str
+    default: []
   kernel_modules:
     description: Kernel modules that the host must be able to load.
     type: list
@@ -85,6 +100,15 @@ files:
   description: SHA-256 of each file, or null where it is missing. A role leaves out a task whose file is as declared already.
   returned: always
   type: dict
+folders:
+  description: Names of the entries of each folder, sorted; none where it is missing.
+  returned: always
+  type: dict
+versions:
+  description: The first line that each program says of its version, or null where it is missing.
+  returned: always
+  type: dict
+  sample: {keepalived: "Keepalived v2.2.7 (01/16,2022)"}
 services:
   description: Whether each service is running and starts at boot.
   returned: always
@@ -110,6 +134,9 @@ def main():
             "commands": {"type": "list", "elements": "str", "default": []},
             "files": {"type": "list", "elements": "str", "default": []},
             "services": {"type": "list", "elements": "str", "default": []},
+            "folders": {"type": "list", "elements": "str", "default": []},
+            "versions": {"type": "list", "elements": "str", "default": []},
+            "scripts": {"type": "list", "elements": "str", "default": []},
             "kernel_modules": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -130,6 +157,7 @@ def main():
         problems.append(
             "the kernel (%s) has no module %s; install a kernel image that ships IPVS" % (os.uname().release, ", ".join(missing))
         )
+    problems += host.script_problems(module.params["scripts"])
     module.exit_json(
         changed=False,
         interfaces=interfaces,
@@ -137,6 +165,8 @@ def main():
         cloud=host.cloud(),
         commands={name: host.find_command(name) for name in module.params["commands"]},
         files={path: host.fingerprint(path) for path in module.params["files"]},
+        folders={path: host.entries(path) for path in module.params["folders"]},
+        versions={name: host.version(name) for name in module.params["versions"]},
         services=host.service_states(module.params["services"]),
         problems=problems,
     )

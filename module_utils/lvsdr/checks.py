@@ -10,9 +10,10 @@ import re
 from . import packets
 from .errors import LvsError
 
-CHECK_COMMON = ("type", "port", "interval", "timeout", "retries", "target")
+# What keepalived's own checks have no words for: lvsdr-streamcheck makes a check that declares one of these.
+WATCHED = ("fall", "rise", "slow_start", "floor", "agent")
+CHECK_COMMON = ("type", "port", "interval", "timeout", "retries", "target", *WATCHED)
 CHECK_TARGETS = ("vip", "server")
-STREAM_COMMON = (*CHECK_COMMON, "fall", "rise", "slow_start", "floor")
 URL_FIELDS = ("path", "status", "match", "host")
 CHECK_FIELDS = {
     "tcp": CHECK_COMMON,
@@ -21,16 +22,20 @@ CHECK_FIELDS = {
     "udp": (*CHECK_COMMON, "payload", "reply"),
     "dns": (*CHECK_COMMON, "query"),
     "srt": CHECK_COMMON,
+    "script": ("type", "interval", "timeout", "retries", "path", "arguments", "user"),
     # keepalived has no such checks: lvsdr-streamcheck makes them, beside keepalived's own TCP check.
-    "hls": (*STREAM_COMMON, "path", "host"),
-    "rtmp": STREAM_COMMON,
-    "rtsp": (*STREAM_COMMON, "path"),
-    "icecast": (*STREAM_COMMON, "path"),
+    "hls": (*CHECK_COMMON, "path", "host"),
+    "dash": (*CHECK_COMMON, "path", "host"),
+    "rtmp": CHECK_COMMON,
+    "rtsp": (*CHECK_COMMON, "path"),
+    "icecast": (*CHECK_COMMON, "path"),
 }
 CHECK_TYPES = tuple(CHECK_FIELDS)
 # What carries each type of check; the others are TCP's.
 UDP_CHECKS = ("udp", "dns", "srt")
-STREAM_CHECKS = ("hls", "rtmp", "rtsp", "icecast")
+STREAM_CHECKS = ("hls", "dash", "rtmp", "rtsp", "icecast")
+# How the names of playlists end.
+PLAYLISTS = {"hls": (".m3u8", ".m3u"), "dash": (".mpd",)}
 
 
 def read_health_check(reader):
@@ -44,9 +49,13 @@ def read_health_check(reader):
     inner = reader.inner("health_check", value)
     kind = inner.choice("type", "tcp", CHECK_TYPES)
     inner.known(CHECK_FIELDS[kind])
-    _check_port(reader, inner, kind)
     mode = reader.get("mode", "dr")
-    target = inner.choice("target", "vip" if mode == "dr" else "server", CHECK_TARGETS)
+    if kind == "script":
+        # Its sockets are its own, so no mark takes them to the VIP on one server.
+        target = "server"
+    else:
+        _check_port(reader, inner, kind)
+        target = inner.choice("target", "vip" if mode == "dr" else "server", CHECK_TARGETS)
     if target == "vip" and mode != "dr":
         inner.wrong("target", "only direct routing takes a packet for the VIP to one server; use server")
     check = {
@@ -66,9 +75,18 @@ def read_health_check(reader):
             check["reply"] = _hex(inner, "reply")
     if kind == "dns":
         check["query"] = _read_query(inner)
+    if kind == "script":
+        check.update(_read_script(inner))
     if kind in STREAM_CHECKS:
         check.update(_read_stream(inner, kind))
+    if kind in STREAM_CHECKS or any(inner.get(field) is not None for field in WATCHED):
+        check.update(_read_watched(inner))
     return check
+
+
+def is_watched(check):
+    """Whether lvsdr-streamcheck makes a check, if keepalived has one of its own beside it or not."""
+    return bool(check) and "fall" in check
 
 
 def _check_port(reader, inner, kind):
@@ -156,20 +174,57 @@ def _read_query(inner):
     return query
 
 
-def _read_stream(inner, kind):
+def _read_watched(inner):
     out = {
         "fall": inner.integer("fall", 1, 1, 100),
         "rise": inner.integer("rise", 2, 1, 100),
         "slow_start": inner.integer("slow_start", 0, 0, 86400, " seconds"),
         "floor": inner.fraction("floor", 0),
     }
+    value = inner.get("agent")
+    if value is not None and not isinstance(value, dict):
+        inner.wrong("agent", "a dictionary such as {port: 3333} is needed")
+    elif value is not None:
+        agent = inner.inner("agent", value)
+        agent.known(("port", "smoothing", "step"))
+        out["agent"] = {
+            "port": agent.integer("port", 3333, 1, 65535),
+            "smoothing": agent.fraction("smoothing", 0.5),
+            "step": agent.fraction("step", 0.1),
+        }
+        if out["agent"]["smoothing"] == 0:
+            agent.wrong("smoothing", "with 0 nothing new would ever count; give more, up to 1")
+    return out
+
+
+def _read_stream(inner, kind):
+    out = {}
     if "path" in CHECK_FIELDS[kind]:
         out["path"] = _read_path(inner)
-        if kind == "hls" and is_path(out["path"]) and not out["path"].partition("?")[0].endswith((".m3u8", ".m3u")):
-            inner.wrong("path", "%s can't be a playlist; its name ends with .m3u8" % out["path"])
+        endings = PLAYLISTS.get(kind)
+        if endings and is_path(out["path"]) and not out["path"].partition("?")[0].endswith(endings):
+            inner.wrong("path", "%s can't be a playlist; its name ends with %s" % (out["path"], endings[0]))
     if "host" in CHECK_FIELDS[kind]:
         _read_host(inner, out)
     return out
+
+
+SCRIPT = re.compile(r"/[A-Za-z0-9._/@+-]+")
+ARGUMENT = re.compile(r"[A-Za-z0-9._/@+:=,%-]+")
+
+
+def _read_script(inner):
+    """A program on the directors; preflight looks whether it is there and safe to run."""
+    path, arguments = inner.get("path"), inner.get("arguments", [])
+    if not isinstance(path, str) or not SCRIPT.fullmatch(path) or "/../" in path:
+        inner.wrong("path", "%r is no path of a program on the directors; give one such as /usr/local/bin/check-live" % (path,))
+    if not isinstance(arguments, list) or not all(ARGUMENT.fullmatch(str(word)) for word in arguments):
+        inner.wrong("arguments", "a list of words of letters, digits and . _ / @ + : = , %% - is needed, and %r is none" % (arguments,))
+        arguments = []
+    user = inner.get("user", "nobody")
+    if not isinstance(user, str) or not re.fullmatch("[a-z_][a-z0-9_-]{0,31}", user):
+        inner.wrong("user", "%r is no name of an account" % (user,))
+    return {"path": path, "arguments": [str(word) for word in arguments], "user": user}
 
 
 PATH_SIGNS = "-._~%&()*+,;=:@/?"

@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From what each host heard and found on itself to one table of the fleet. Pure."""
 
-from . import arp
+from . import arp, resolve, vrrp
+from .errors import Problems
+from .model import DIRECTORS
 
 
 def audit(vips, owners, names, hosts):
@@ -52,7 +54,7 @@ def status(services, directors):
             "VIP",
             "REAL SERVER",
             *("%s (%s)" % (name, "active" if found["active"] else "waiting") for name, found in directors.items()),
-            "CHECK OF THE STREAM",
+            "CHECK",
         )
     ]
     for service in services:
@@ -63,18 +65,30 @@ def status(services, directors):
             checks = [_check_of(service, host, found["info"]) for found in directors.values()]
             # Usually both say the same.
             said = dict.fromkeys("%s: %s" % (check["state"], check["why"]) for check in checks if check)
+            if host in service["drained"]:
+                said = ["drained", *said]
             rows.append((service["name"], service["vips"][0], host, *cells, " / ".join(said)))
     return _aligned(rows)
+
+
+def vrrp_wrong(services, inventory, found):
+    """Sentences for what is wrong with the directors' VRRP. found: {director: what vrrp_audit returned}."""
+    directors = inventory["groups"].get(DIRECTORS, [])
+    own = {address for director in directors for address in resolve.addresses_of(inventory, director)}
+    out = []
+    for director, heard in sorted(found.items()):
+        instances = resolve.instances(services, director, inventory["hosts"].get(director, {}), directors, Problems())
+        out += vrrp.wrong(director, instances, heard, own)
+    return out
 
 
 def _held(service, destination, info):
     """``weight 10, 3 active`` of a destination in a director's table."""
     if info is None:
         return "not reached"
-    names = ("firewall_mark", "family") if "firewall_mark" in service["table"] else ("address", "protocol", "port")
-    key = [service["table"].get(name) for name in names]
+    key = resolve.table_key(service["table"])
     for one in info["services"]:
-        for there in one["destinations"] if [one.get(name) for name in names] == key else ():
+        for there in one["destinations"] if resolve.table_key(one) == key else ():
             if there["address"] == destination["address"]:
                 return "weight %d, %d active" % (there["weight"], there["active"])
     return "missing"

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import time
 
@@ -196,6 +197,48 @@ def fingerprint(path):
             return hashlib.sha256(f.read()).hexdigest()
     except OSError:
         return None
+
+
+def entries(path):
+    """Names in a folder, sorted; none where it is missing or can't be read."""
+    try:
+        return sorted(os.listdir(path))
+    except OSError:
+        return []
+
+
+def version(name):
+    """The first line of what a program says of its version; None where it is missing."""
+    path = find_command(name)
+    if not path:
+        return None
+    done = subprocess.run([path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return (done.stdout or done.stderr).strip().partition("\n")[0]
+
+
+def script_problems(paths):
+    """A sentence for each program that keepalived can't, or had better not, run for a check."""
+    out = []
+    for path in dict.fromkeys(paths):
+        try:
+            mode = os.stat(path).st_mode
+        except OSError as error:
+            out.append("check script %s can't be run (%s); install it on every director" % (path, error.strerror))
+            continue
+        if not stat.S_ISREG(mode) or not mode & 0o111:
+            out.append("check script %s is not executable; run `chmod 755 %s`" % (path, path))
+        # What keepalived's own enable_script_security looks at: every folder on the way, too.
+        place = os.path.realpath(path)
+        while True:
+            status = os.stat(place)
+            sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+            if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
+                who = "belongs to uid %d" % status.st_uid if status.st_uid else "is writable by others than root"
+                out.append("check script %s: %s %s; give it to root, and run `chmod go-w %s`" % (path, place, who, place))
+            if place == "/":
+                break
+            place = os.path.dirname(place)
+    return out
 
 
 def service_states(names):

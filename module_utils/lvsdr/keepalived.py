@@ -8,62 +8,66 @@ Source of the keywords: keepalived.conf(5) of keepalived 2.2.7.
 import re
 
 from . import packets, resolve
-from .checks import LABEL_HINT, STREAM_CHECKS, is_label
+from .checks import LABEL_HINT, STREAM_CHECKS, UDP_CHECKS, is_label, is_watched
 from .errors import LvsError, Problems
-from .model import Reader, read_timeouts
+from .model import DIRECTORS, Reader, read_timeouts
 from .resolve import director_vips, host_address
 
 METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN"}
-NAME = "lvsdr"
 
 
 def render(services, director, inventory, settings):
     """The text of keepalived.conf.
 
     settings: ``interface``, ``priority`` (1 to 254), ``virtual_router_id`` (1 to 255), ``advertisement_interval`` (0.01 to 40 seconds),
-    ``preempt`` and ``unicast`` (true unless said), ``timeouts`` (as ipvs_table's option of that name; may be left out);
+    ``preempt`` and ``unicast`` (true unless said), ``timeouts`` (as ipvs_table's option of that name; may be left out), ``instances``
+    (resolve.instances; may be left out), ``version`` (what ``keepalived --version`` says; 2.2 unless said);
     ``authentication`` is left out on purpose (keepalived's own page says it protects nothing).
     """
-    settings = _read_settings(settings, director)
+    settings = _read_settings(settings, director, services, inventory)
     lines = [
         "# Managed by lvsdr, made from virtual_services: changes made here go with the next rollout.",
         "global_defs {",
         "    router_id %s" % director,
     ]
-    vips = director_vips(services)
-    if vips:
-        lines.append("    lvs_sync_daemon %s %s" % (settings["interface"], NAME))
+    if any(_is_script(service) for service in services):
+        lines.append("    enable_script_security")
     # ipvs_table sets them now, and keepalived at boot.
     timeouts = [(word, value) for word, value in zip(("tcp", "tcpfin", "udp"), settings["timeouts"] or ()) if value]
     if timeouts:
         lines.append("    lvs_timeouts " + " ".join("%s %d" % pair for pair in timeouts))
     lines += ["}", ""]
-    if vips:
-        lines += _instance(vips, director, inventory, settings)
+    for instance in settings["instances"]:
+        lines += _instance(instance, director, inventory, settings)
     lines += _track_files(services)
     marks = resolve.check_marks(services)
     for service in services:
         if not service["absent"]:
-            lines += _virtual_server(service, lambda of, destination: _check_path(of, destination, director, inventory, marks))
+            lines += _virtual_server(service, settings, lambda of, destination: _check_path(of, destination, director, inventory, marks))
     return "\n".join(lines)
 
 
-def _read_settings(settings, director):
+def _is_script(service):
+    return not service["absent"] and service["health_check"] is not None and service["health_check"]["type"] == "script"
+
+
+def _read_settings(settings, director, services, inventory):
     """The settings as numbers and a name that can stand in the file; LvsError with all that is wrong."""
     problems = Problems()
-    values = Reader(problems, "director %s" % director, {"director_" + name: value for name, value in settings.items()})
+    values = Reader(problems, "hosts[%s]" % director, {"director_" + name: value for name, value in settings.items()})
     interface = values.get("director_interface")
     if not isinstance(interface, str) or not re.fullmatch("[A-Za-z0-9._@:+-]{1,15}", interface):
         values.wrong("director_interface", "%r is no name of an interface" % (interface,))
     if not is_label(director) or " " in director:
         values.wrong("", "the host's name can't be keepalived's router_id; %s, and without blanks" % LABEL_HINT)
     read = {"interface": interface}
-    for name, low, high in (("priority", 1, 254), ("virtual_router_id", 1, 255)):
-        read[name] = values.integer("director_" + name, None, low, high)
+    read["instances"] = resolve.instances(services, director, values.data, inventory["groups"].get(DIRECTORS, []), problems)
+    found = re.search(r"(\d+)\.(\d+)", str(settings.get("version") or "2.2"))
+    read["version"] = (int(found.group(1)), int(found.group(2))) if found else (2, 2)
     for name in ("preempt", "unicast"):
         read[name] = values.boolean("director_" + name, True)
     read["advertisement_interval"] = values.seconds("director_advertisement_interval", 1, 0.01, 40)
-    read["timeouts"] = read_timeouts(settings.get("timeouts"), problems, "director %s.director_timeouts" % director)
+    read["timeouts"] = read_timeouts(settings.get("timeouts"), problems, "hosts[%s].director_timeouts" % director)
     problems.raise_if_any("keepalived can't be configured")
     return read
 
@@ -78,15 +82,16 @@ def vrrp_address(services, director, inventory):
 
 
 def _vrrp_family(vips):
-    # One instance carries both families, so that they always move together; its own packets are of one family.
+    # An instance carries both families, so that they always move together; its own packets are of one family.
     return 4 if any(":" not in vip for vip in vips) else 6
 
 
-def _instance(vips, director, inventory, settings):
+def _instance(instance, director, inventory, settings):
+    vips = instance["vips"]
     family = _vrrp_family(vips)
     own = host_address(inventory["hosts"].get(director, {}), family)
     peers = []
-    for host in inventory["groups"].get("directors", []):
+    for host in inventory["groups"].get(DIRECTORS, []):
         if host != director:
             address = host_address(inventory["hosts"].get(host, {}), family)
             if address is None or own is None:
@@ -96,11 +101,11 @@ def _instance(vips, director, inventory, settings):
                 )
             peers.append(address)
     lines = [
-        "vrrp_instance %s {" % NAME,
+        "vrrp_instance %s {" % instance["name"],
         "    state BACKUP",
         "    interface %s" % settings["interface"],
-        "    virtual_router_id %d" % settings["virtual_router_id"],
-        "    priority %d" % settings["priority"],
+        "    virtual_router_id %d" % instance["virtual_router_id"],
+        "    priority %d" % instance["priority"],
         # Version 3 knows hundredths of a second, version 2 only whole ones.
         *(["    version 3"] if settings["advertisement_interval"] % 1 else []),
         "    advert_int %g" % settings["advertisement_interval"],
@@ -119,14 +124,20 @@ def _instance(vips, director, inventory, settings):
 
 
 def _track_files(services):
-    """Where lvsdr-streamcheck says how much of its weight a server should have. A file that is not there says nothing."""
-    lines = []
+    """Where the director role says which servers are drained, and lvsdr-streamcheck how much of its weight a server should have.
+
+    A file that is not there says nothing.
+    """
+    files = {}
     for service in services:
-        if not service["absent"] and service["health_check"] and service["health_check"]["type"] in STREAM_CHECKS:
-            for destination, host in zip(service["table"]["destinations"], service["hosts"]):
-                if destination.get("health_checked"):
-                    name = resolve.track_file(service, host)
-                    lines += ["track_file %s {" % name, "    file %s/%s" % (resolve.STREAMCHECK_FOLDER, name), "}", ""]
+        for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service["absent"] else ():
+            if destination.get("health_checked"):
+                files[resolve.drain_file(host)] = resolve.DRAIN_FOLDER
+                if is_watched(service["health_check"]):
+                    files[resolve.track_file(service, host)] = resolve.STREAMCHECK_FOLDER
+    lines = []
+    for name, folder in files.items():
+        lines += ["track_file %s {" % name, "    file %s/%s" % (folder, name), "}", ""]
     return lines
 
 
@@ -154,7 +165,7 @@ def _check_path(service, destination, director, inventory, marks):
     ]
 
 
-def _virtual_server(service, path_of):
+def _virtual_server(service, settings, path_of):
     """path_of: gives the lines of a check that say where it goes, of a service and a destination."""
     table, check = service["table"], service["health_check"]
     mark = table.get("firewall_mark")
@@ -180,36 +191,64 @@ def _virtual_server(service, path_of):
     if check:
         # A server counts as down until a check has succeeded, and a failed one keeps its entry with weight 0.
         lines += ["    alpha", "    delay_loop %d" % check["interval"]]
+    for destination in table["destinations"]:
+        if destination.get("fallback"):
+            # With weight 0 it stays when others are back: who began to watch it goes on.
+            lines += [
+                "    # %s" % service["sorry"],
+                "    sorry_server %s %d" % (destination["address"], destination.get("port", table.get("port", 0))),
+                "    sorry_server_lvs_method %s" % METHODS[service["mode"]],
+                "    sorry_server_inhibit",
+            ]
     for destination, host in zip(table["destinations"], service["hosts"]):
         path = path_of(service, destination) if destination.get("health_checked") else []
-        lines += _real_server(service, destination, host, check, path)
+        lines += _real_server(service, destination, host, check, path, settings)
     return lines + ["}", ""]
 
 
-def _real_server(service, destination, host, check, path):
+def _real_server(service, destination, host, check, path, settings):
     table = service["table"]
     port = destination.get("port", table.get("port", 0))
     lines = ["    # %s" % host, "    real_server %s %d {" % (destination["address"], port)]
     lines.append("        weight %d" % destination["weight"])
     if destination.get("health_checked"):
         lines.append("        inhibit_on_failure")
-        lines += ["        " + line for line in _checker(check, path)]
-        if check["type"] in STREAM_CHECKS:
-            track = resolve.track_file(service, host)
-            lines += ["        FILE_CHECK {", "            track_file %s" % track, "            weight 1", "        }"]
+        lines += ["        " + line for line in _checker(service, destination, path)]
+        tracked = [resolve.drain_file(host)] + ([resolve.track_file(service, host)] if is_watched(check) else [])
+        for name in tracked:
+            lines += ["        FILE_CHECK {", "            track_file %s" % name, "            weight 1"]
+            # Before 2.3 a file's weight always follows the file, and the word is not known.
+            lines += ["            dynamic"] if settings["version"] >= (2, 3) else []
+            lines.append("        }")
     return lines + ["    }"]
 
 
-def _checker(check, path):
+def _checker(service, destination, path):
+    """keepalived's own check; none where a floor has to hold, because keepalived would take out more."""
+    check = service["health_check"]
+    if check.get("floor"):
+        return []
     common = [
         *("    " + line for line in path),
         "    connect_timeout %d" % check["timeout"],
         "    retry %d" % check["retries"],
         "    delay_before_retry 1",
     ]
-    # What is behind a stream check is asked by lvsdr-streamcheck; without it, at least somebody listens.
-    if check["type"] == "tcp" or check["type"] in STREAM_CHECKS:
+    # What lvsdr-streamcheck asks for is its own; without it, at least somebody listens.
+    if check["type"] in ("tcp", *STREAM_CHECKS) or (is_watched(check) and check["type"] not in UDP_CHECKS):
         return ["TCP_CHECK {", *common, "}"]
+    if check["type"] == "script":
+        port = destination.get("port", service["table"].get("port", 0))
+        words = [check["path"], *check["arguments"], destination["address"], str(port), service["vips"][0]]
+        return [
+            "MISC_CHECK {",
+            '    misc_path "%s"' % " ".join(words),
+            "    misc_timeout %d" % check["timeout"],
+            "    user %s" % check["user"],
+            "    retry %d" % check["retries"],
+            "    delay_before_retry 1",
+            "}",
+        ]
     if check["type"] == "dns":
         return ["DNS_CHECK {", *common, "    type NS", "    name %s" % check["query"], "}"]
     if check["type"] == "srt":

@@ -38,8 +38,9 @@ Service = namedtuple("Service", "family protocol address port scheduler flags pe
 Destination = namedtuple("Destination", "family address port forward weight upper lower tunnel")
 # destinations: key to Destination. connections: key to (active, inactive, persistent) as the kernel counts them.
 Entry = namedtuple("Entry", "service destinations connections")
-# One declared service: destinations as in Entry; checked holds the keys whose weight a health check owns.
-Wanted = namedtuple("Wanted", "service destinations checked absent")
+# One declared service: destinations as in Entry; checked holds the keys whose weight a health check owns; fallbacks are destinations too,
+# but somebody else (keepalived) adds and removes them: they may be there or not.
+Wanted = namedtuple("Wanted", "service destinations checked absent fallbacks", defaults=({},))
 # Seconds after which an idle connection is forgotten, for the whole table. 0 in a wish keeps what is.
 Timeouts = namedtuple("Timeouts", "tcp tcp_fin udp")
 # A connection sync daemon. state is "master" or "backup"; None in a wish leaves a value to the kernel (maxlen follows the MTU).
@@ -302,7 +303,7 @@ SERVICE_OPTIONS = (
     "destinations", "state",
 )  # fmt: skip
 DESTINATION_OPTIONS = (
-    "address", "port", "forward", "weight", "upper_threshold", "lower_threshold", "tunnel", "health_checked",
+    "address", "port", "forward", "weight", "upper_threshold", "lower_threshold", "tunnel", "health_checked", "fallback",
 )  # fmt: skip
 
 
@@ -335,27 +336,34 @@ def read_service(reader, deleting=False):
         reader.wrong("persistence.engine", "sip reads the Call-ID of UDP packets; this service is %s" % protocol)
     service = Service(family or 4, protocol, address or "", port, scheduler, flags, persistence, netmask, engine)
     items = reader.list("destinations")
-    destinations, checked = _plain_destinations(items, service) or _read_destinations(reader, items, service)
-    return Wanted(service, destinations, checked, absent)
+    destinations, checked, fallbacks = _plain_destinations(items, service) or _read_destinations(reader, items, service)
+    return Wanted(service, destinations, checked, absent, fallbacks)
 
 
 def _read_destinations(reader, items, service):
-    destinations, checked = {}, set()
+    destinations, checked, fallbacks = {}, set(), {}
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             reader.wrong("destinations[%d]" % index, "a dictionary is needed, and %r is none" % (item,))
             continue
-        found = read_destination(reader.inner("destinations[%d]" % index, item), service)
+        inner = reader.inner("destinations[%d]" % index, item)
+        fallback = inner.boolean("fallback")
+        found = read_destination(inner, service)
         if found is None:
             continue
         destination, health_checked = found
         key = destination_key(destination)
-        if key in destinations:
+        if key in destinations or key in fallbacks:
             reader.wrong("destinations[%d]" % index, "destination %s stands in this service twice; remove one" % endpoint(*key))
+        if fallback:
+            if health_checked:
+                inner.wrong("fallback", "a fallback serves when checks have taken all others out; it has none itself")
+            fallbacks[key] = destination
+            continue
         destinations[key] = destination
         if health_checked:
             checked.add(key)
-    return destinations, checked
+    return destinations, checked, fallbacks
 
 
 def default_port(service):
@@ -400,7 +408,7 @@ def _plain_destinations(items, service):
             destinations[key] = new(Destination, (family, address, port, forward, weight, 0, 0, ()))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
-    return destinations, checked
+    return destinations, checked, {}
 
 
 def read_destination(reader, service):
@@ -566,6 +574,7 @@ def wanted_as_dict(wanted):
     for key, item in zip(wanted.destinations, out["destinations"]):
         if key in wanted.checked:
             item["health_checked"] = True
+    out["destinations"] += [{**destination_as_dict(one, wanted.service), "fallback": True} for one in wanted.fallbacks.values()]
     return out
 
 

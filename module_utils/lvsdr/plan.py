@@ -144,7 +144,7 @@ def _change(wanted, entry, prune):
             )
     if prune:
         for destination_id, current in entry.destinations.items():
-            if destination_id not in wanted.destinations:
+            if destination_id not in wanted.destinations and destination_id not in wanted.fallbacks:
                 active = live(entry.service, entry.connections.get(destination_id, (0, 0, 0)))
                 operations.append(Operation("delete-destination", wanted.service, current, "cuts" if active else "keeps", active))
     return operations

@@ -16,7 +16,7 @@ import re
 import zlib
 
 from . import arp
-from .checks import LABEL_HINT, STREAM_CHECKS, UDP_CHECKS, is_label, is_path, read_health_check
+from .checks import LABEL_HINT, UDP_CHECKS, is_label, is_path, is_watched, read_health_check
 from .errors import LvsError, Problems
 from .model import (
     DIRECTORS,
@@ -33,7 +33,8 @@ from .render import service_option
 
 HOST_VARIABLES = (
     "ansible_host", "real_server_address", "real_server_address6", "real_server_weight", "real_server_state", "real_server_port",
-    "real_server_misplaced", "director_interface", "preflight_allow_cloud",
+    "real_server_misplaced", "director_interface", "director_instances", "director_virtual_router_id", "director_priority",
+    "preflight_allow_cloud",
 )  # fmt: skip
 MODES = ("dr", "nat", "tunnel")
 MODE_HINTS = {
@@ -42,8 +43,13 @@ MODE_HINTS = {
 }
 SERVICE_FIELDS = (
     "name", "mode", "addresses", "protocol", "ports", "firewall_mark", "scheduler", "scheduler_flags", "one_packet", "persistence",
-    "real_servers", "health_check", "stream", "state",
+    "real_servers", "health_check", "sorry_server", "instance", "stream", "state",
 )  # fmt: skip
+# The VRRP instance of services that name none; its router id and priorities are the director's own.
+INSTANCE = "lvsdr"
+VIRTUAL_ROUTER_ID, PRIORITY = 51, 100
+# Of a further instance: its active director's, and the others'.
+PRIORITIES = (150, 100)
 # In the place of an address that is missing, to read on with.
 STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 
@@ -81,7 +87,21 @@ def _resolve(virtual_services, inventory, problems):
                 problems.add(path, "%s is declared by %s already; remove one" % (service_name(key), keys[key]))
             keys[key] = path
             resolved.append(service)
+    _check_instances(resolved, problems)
     return resolved + _check_services(resolved)
+
+
+def _check_instances(services, problems):
+    """A VIP is where its VRRP instance is active, so it belongs to one."""
+    first = {}
+    for service in services:
+        for vip in service["vips"] if not service["absent"] else ():
+            if first.setdefault(vip, service)["instance"] != service["instance"]:
+                problems.add(
+                    "virtual service %s" % service["name"],
+                    "VIP %s is in instance %s here and in %s in service %s; a VIP belongs to one instance"
+                    % (vip, service["instance"], first[vip]["instance"], first[vip]["name"]),
+                )
 
 
 # Firewall marks of checks begin with this; the rest is made of the real server's address, so that a mark stays when other servers change.
@@ -114,6 +134,7 @@ def _check_services(services):
             {
                 "name": "checks of %s" % host, "mode": "dr", "family": family, "health_check": None, "stream": None, "vips": [],
                 "table": wanted_as_dict(wanted), "hosts": [host], "absent": False, "key": service_key(wanted.service), "checks": True,
+                "drained": [], "sorry": None, "instance": INSTANCE,
             }
         )  # fmt: skip
     return out
@@ -139,6 +160,11 @@ def _resolve_one(reader, inventory, problems):
     if stream is not None and not is_path(stream):
         reader.wrong("stream", "%r is no path of a stream; give one such as /live/index.m3u8" % (stream,))
     hosts = _real_servers(reader, inventory) if state == "present" else []
+    sorry = _sorry_server(reader, inventory, check, hosts) if state == "present" else []
+    instance = reader.get("instance", INSTANCE)
+    if not isinstance(instance, str) or not re.fullmatch("[A-Za-z0-9._-]{1,40}", instance):
+        reader.wrong("instance", "%r is no name of a VRRP instance; letters, digits and . _ - are possible" % (instance,))
+        instance = INSTANCE
     vips = _vips(reader)
     out = []
     # Without a VIP there is nothing to resolve, but every other value is read all the same: all errors come at once.
@@ -149,14 +175,17 @@ def _resolve_one(reader, inventory, problems):
         if mark is None:
             table["port"] = _port(reader)
         table["persistence"] = _persistence_of(reader.get("persistence"), family, vips or list(STAND_INS.items()))
-        table["destinations"] = _destinations(reader, mode, family, hosts, inventory, check, problems if vip else Problems())
+        found = problems if vip else Problems()
+        table["destinations"] = _destinations(reader, mode, family, hosts, inventory, check, found)
+        for fallback in _destinations(reader, mode, family, sorry, inventory, None, found):
+            table["destinations"].append({**fallback, "weight": 1, "fallback": True})
         # What the table module would refuse is refused here, under the name the operator knows.
         inner = Problems()
         wanted = read_service(Reader(inner, reader.path, table))
         for line in inner.found:
             text_path, _, text_rest = line.partition(": ")
             if mark is not None or table["port"] is not None or text_path != reader.path + ".port":
-                problems.add(_operators_path(text_path, reader.path, hosts), text_rest)
+                problems.add(_operators_path(text_path, reader.path, hosts + sorry), text_rest)
         if vip is None:
             continue
         out.append(
@@ -165,7 +194,8 @@ def _resolve_one(reader, inventory, problems):
                 "vips": [text for of, text in vips if of == family] if mark is not None else [vip],
                 # Of a table with errors only the checks of preflight read on, and they go by the order of the hosts.
                 "table": table if inner.found else wanted_as_dict(wanted),
-                "hosts": [host for host, _path in hosts], "absent": state == "absent",
+                "hosts": [host for host, _path in hosts], "absent": state == "absent", "instance": instance,
+                "drained": [host for host, _path in hosts if _is_drained(inventory, host)], "sorry": sorry[0][0] if sorry else None,
                 "key": None if inner.found else service_key(wanted.service),
             }
         )  # fmt: skip
@@ -272,6 +302,30 @@ def _real_servers(reader, inventory):
     return paths
 
 
+def _sorry_server(reader, inventory, check, hosts):
+    """[(host, path to its variables)] of the one that answers when checks have taken all others out, or []."""
+    host = reader.get("sorry_server")
+    if host is None:
+        return []
+    if not isinstance(host, str) or host not in inventory["hosts"]:
+        reader.wrong("sorry_server", "%r is no host of the inventory" % (host,))
+        return []
+    if host in [name for name, _path in hosts]:
+        reader.wrong("sorry_server", "%s is one of the service's real servers; name another host" % host)
+        return []
+    if not check:
+        reader.wrong("sorry_server", "it answers when checks have taken all real servers out; declare a health_check")
+    elif check.get("floor"):
+        reader.wrong("sorry_server", "with a floor of %g some real servers always stay in, and it would never answer" % check["floor"])
+    path = "hosts[%s]" % host
+    _check_host(Reader(reader.problems, path, inventory["hosts"][host]), host)
+    return [(host, path)]
+
+
+def _is_drained(inventory, host):
+    return inventory["hosts"].get(host, {}).get("real_server_state") == "drained"
+
+
 def _check_host(values, host):
     """What is wrong with a real server's variables, whatever the service."""
     if not is_label(host):
@@ -311,10 +365,10 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
             )
             # Something to go on with, so that all other errors are found as well.
             address = STAND_INS[family]
-        destination = {"address": address, "forward": mode, "weight": 0 if state == "drained" else weight}
+        # Where a check owns the weight, keepalived drains by a file (drain_file), without another configuration.
+        destination = {"address": address, "forward": mode, "weight": 0 if state == "drained" and not check else weight}
         if variables.get("real_server_port") is not None:
             destination["port"] = variables["real_server_port"]
-        # A drained server's weight is ours: no check may raise it.
         if check and destination["weight"]:
             destination["health_checked"] = True
         out.append(destination)
@@ -322,13 +376,18 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
 
 
 def streams(services):
-    """``[{"name", "vip", "url"}]`` of everything that a viewer can play."""
+    """``[{"name", "vip", "url", "base", "path", "servers"}]`` of everything that a viewer can play; url is base and path together."""
     out = []
     for service in services:
         if service["stream"] and not service["absent"] and "port" in service["table"]:
             for vip in service["vips"]:
-                url = "http://%s%s" % (endpoint(vip, int(service["table"]["port"])), service["stream"])
-                out.append({"name": service["name"], "vip": vip, "url": url})
+                base = "http://" + endpoint(vip, int(service["table"]["port"]))
+                out.append(
+                    {
+                        "name": service["name"], "vip": vip, "url": base + service["stream"], "base": base, "path": service["stream"],
+                        "servers": service["hosts"],
+                    }
+                )  # fmt: skip
     return out
 
 
@@ -341,10 +400,11 @@ def listeners_of(services, host):
         protocol, port = table.get("protocol"), table.get("port")
         if protocol is None:  # a firewall mark has neither; a check names a port of its own
             protocol, port = "udp" if check.get("type") in UDP_CHECKS else "tcp", check.get("port")
-        if service["absent"] or service["mode"] == "nat" or host not in service["hosts"] or not port or protocol not in ("tcp", "udp"):
+        members = _members(service)
+        if service["absent"] or service["mode"] == "nat" or host not in members or not port or protocol not in ("tcp", "udp"):
             continue
-        destination = table["destinations"][service["hosts"].index(host)]
-        if destination["weight"]:
+        destination = table["destinations"][members.index(host)]
+        if destination["weight"] and host not in service["drained"]:
             own = {"name": service["name"], "protocol": protocol, "port": port, "own": destination["address"]}
             if check.get("type") in UDP_CHECKS:
                 own.update(_question_of(check))
@@ -378,12 +438,85 @@ def udp_probes(services, inventory):
 
 
 STREAMCHECK_FOLDER = "/run/lvsdr/streamcheck"
+# Of these keepalived knows which servers are drained, also after a boot.
+DRAIN_FOLDER = "/var/lib/lvsdr/drained"
+
+
+def _file_name(words):
+    return "%s-%08x" % (re.sub("[^A-Za-z0-9-]", "_", words)[:80], zlib.crc32(words.encode()))
 
 
 def track_file(service, host):
-    """Name of the track file of a real server's stream check, as keepalived.conf and the checker use it."""
-    words = "%s-%s-%s" % (service["name"], service["vips"][0], host)
-    return "%s-%08x" % (re.sub("[^A-Za-z0-9-]", "_", words)[:80], zlib.crc32(words.encode()))
+    """Name of the track file of a real server's check, as keepalived.conf and the checker use it."""
+    return _file_name("%s-%s-%s" % (service["name"], service["vips"][0], host))
+
+
+def drain_file(host):
+    """Name of the track file that takes a real server's weight in all services, as keepalived.conf and the director role use it."""
+    return _file_name("drained-%s" % host)
+
+
+def drained(services):
+    """The names of the files in DRAIN_FOLDER that have to be there, sorted."""
+    return sorted({drain_file(host) for service in services for host in service["drained"] if service["health_check"]})
+
+
+def not_drainable(services, hosts):
+    """A sentence for each host that can't be drained by a file."""
+    out = [] if hosts else ["no server was named; say which, such as -e servers=streaming1,streaming2"]
+    for host in hosts:
+        members = [service for service in services if host in service["hosts"] and not service["absent"] and not service.get("checks")]
+        without = [service["name"] for service in members if not service["health_check"]]
+        if not members:
+            out.append("%s is no real server of a service; these are: %s" % (host, ", ".join(real_servers(services))))
+        elif without:
+            out.append(
+                "%s serves %s without a health check; set real_server_state: drained for it and run site.yml" % (host, ", ".join(without))
+            )
+    return out
+
+
+def connections(services, hosts, info):
+    """How many connections a director counts to hosts in the services, without those of checks. info: what ipvs_info returned.
+
+    UDP flows count as inactive ones (plan.live), and of TCP an inactive one is on its way out.
+    """
+    total = 0
+    found = {table_key(one): one for one in info.get("services") or ()}
+    for service in services:
+        there = found.get(table_key(service["table"]), {"destinations": ()})
+        addresses = {
+            destination["address"] for destination, host in zip(service["table"]["destinations"], service["hosts"]) if host in hosts
+        }
+        for destination in there["destinations"] if not service.get("checks") else ():
+            if destination["address"] in addresses:
+                total += destination["active"]
+                total += destination["inactive"] if service["table"].get("protocol") not in ("tcp", "sctp") else 0
+    return total
+
+
+def waiting(services, infos):
+    """``["director: real server of service", …]`` whose weight is 0 though its check may raise it: it is down, or was not checked yet.
+
+    infos: {director: what ipvs_info returned of it}.
+    """
+    out = []
+    for director, info in sorted(infos.items()):
+        weights = {}
+        for found in info.get("services") or ():
+            for destination in found["destinations"]:
+                weights[table_key(found), destination["address"]] = destination["weight"]
+        for service in services:
+            for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service["absent"] else ():
+                weight = weights.get((table_key(service["table"]), destination["address"]))
+                if destination.get("health_checked") and host not in service["drained"] and not weight:
+                    out.append("%s: %s of %s" % (director, host, service["name"]))
+    return out
+
+
+def table_key(table):
+    """What tells a service from others, in the words of ipvs_table's options."""
+    return tuple(table.get(name) for name in ("firewall_mark", "family", "address", "protocol", "port"))
 
 
 def streamchecks(services, director, inventory, metrics_port=9133):
@@ -392,7 +525,7 @@ def streamchecks(services, director, inventory, metrics_port=9133):
     marks = check_marks(services)
     for service in services:
         check = service["health_check"]
-        if service["absent"] or not check or check["type"] not in STREAM_CHECKS:
+        if service["absent"] or not is_watched(check):
             continue
         members = []
         for destination, host in zip(service["table"]["destinations"], service["hosts"]):
@@ -401,6 +534,7 @@ def streamchecks(services, director, inventory, metrics_port=9133):
                 members.append(
                     {
                         "name": host, "weight": destination["weight"], "file": track_file(service, host),
+                        "agent": destination["address"], "drained": host in service["drained"],
                         "address": service["vips"][0] if through else destination["address"],
                         "port": check.get("port") or service["table"]["port"],
                         "mark": marks[service["family"], destination["address"]] if through else None,
@@ -458,6 +592,11 @@ def _on_links(facts):
     ]
 
 
+def holders(services, facts_by_director):
+    """The directors that hold a VIP."""
+    return [director for director, facts in sorted(facts_by_director.items()) if holds_vip(services, facts)]
+
+
 def held_wrongly(services, facts_by_director):
     """A sentence for each VIP that not exactly one director holds. facts_by_director: {director: facts}, read just now."""
     out = []
@@ -474,16 +613,28 @@ def held_wrongly(services, facts_by_director):
     return out
 
 
+def addresses_of(inventory, host):
+    """All that a host's own packets may come from: its declared addresses, and those that its facts tell."""
+    variables = inventory["hosts"].get(host, {})
+    declared = [host_address(variables, family) for family in (4, 6)]
+    return {address for address in declared if address} | {str(address.ip) for address in _on_links(_facts(inventory, host))}
+
+
 def own_addresses(facts, family=4):
     """A host's own addresses of a family: those with a subnet, on any interface but lo."""
     return [str(address.ip) for address in _on_links(facts) if address.version == family and address.network.num_addresses > 1]
+
+
+def _members(service):
+    """The hosts of a service's destinations, in their order: the real servers, and the sorry server after them."""
+    return service["hosts"] + ([service["sorry"]] if service["sorry"] else [])
 
 
 def vips_of_host(services, host, mode=("dr", "tunnel")):
     """The VIPs that a real server must hold itself, in order: those of its direct-routing and tunnel services."""
     out = []
     for service in services:
-        if host in service["hosts"] and service["mode"] in mode:
+        if host in _members(service) and service["mode"] in mode:
             out += [vip for vip in service["vips"] if vip not in out]
     return out
 
@@ -498,10 +649,10 @@ def director_vips(services):
 
 
 def real_servers(services):
-    """The names of all real servers, in order."""
+    """The names of all real servers, sorry servers too, in order."""
     out = []
     for service in services:
-        out += [host for host in service["hosts"] if host not in out]
+        out += [host for host in _members(service) if host not in out]
     return out
 
 
@@ -548,6 +699,7 @@ def preflight(virtual_services, inventory):
         _check_neighbours(service, path, directors, inventory, problems)
         _check_vips_on_servers(service, path, director_vips(services), inventory, problems)
     _check_cloud(services, inventory, problems)
+    _check_router_ids(services, directors, inventory, problems)
     for director in directors:
         for sentence in _facts(inventory, director).get("arp_rules", ()):
             problems.add("host %s" % director, "%s; a director must answer ARP for its VIPs, so let it through" % sentence)
@@ -555,6 +707,74 @@ def preflight(virtual_services, inventory):
         for line in _facts(inventory, host).get("problems", []):
             problems.add("host %s" % host, line)
     return problems.found
+
+
+def _check_router_ids(services, directors, inventory, problems):
+    """Every director has the same instances with the same router ids."""
+    first = None
+    for director in directors:
+        variables = inventory["hosts"].get(director, {})
+        found = {one["name"]: one["virtual_router_id"] for one in instances(services, director, variables, directors, problems)}
+        first = first or (director, found)
+        for name in sorted(found):
+            if name in first[1] and first[1][name] != found[name]:
+                problems.add(
+                    "hosts[%s]" % director,
+                    "the virtual_router_id of instance %s is %d here and %d on %s; all directors of an instance have one"
+                    % (name, found[name], first[1][name], first[0]),
+                )
+
+
+def instances(services, director, variables, directors, problems):
+    """The VRRP instances of a director: [{"name", "vips", "virtual_router_id", "priority"}, …], those without a VIP left out.
+
+    variables: with director_virtual_router_id and director_priority, of the instance INSTANCE, and director_instances, of the others:
+    ``{name: {virtual_router_id: 52, active: director2}}``.
+    """
+    values = Reader(problems, "hosts[%s]" % director, variables)
+    declared = values.get("director_instances", {})
+    if not isinstance(declared, dict):
+        values.wrong("director_instances", "a dictionary such as {radio: {virtual_router_id: 52, active: director2}} is needed")
+        declared = {}
+    settings = {
+        INSTANCE: (
+            values.integer("director_virtual_router_id", VIRTUAL_ROUTER_ID, 1, 255),
+            values.integer("director_priority", PRIORITY, 1, 254),
+        )
+    }
+    for name, item in declared.items():
+        path = "director_instances.%s" % name
+        if name == INSTANCE:
+            values.wrong(path, "this is the instance of services that name none; it has director_virtual_router_id and director_priority")
+            continue
+        if not isinstance(item, dict):
+            values.wrong(path, "a dictionary such as {virtual_router_id: 52, active: director2} is needed")
+            continue
+        inner = values.inner(path, item)
+        inner.known(("virtual_router_id", "active"))
+        if inner.get("virtual_router_id") is None:
+            inner.wrong("virtual_router_id", "a router id from 1 to 255 is missing")
+        number = inner.integer("virtual_router_id", 1, 1, 255)
+        for other, (taken, _priority) in settings.items():
+            if taken == number:
+                inner.wrong("virtual_router_id", "%d is the router id of instance %s, too; on one link each has its own" % (number, other))
+        active = inner.choice("active", directors[0] if directors else "", tuple(directors))
+        settings[name] = number, PRIORITIES[active != director]
+    out = {}
+    for service in services:
+        for vip in service["vips"] if not service["absent"] else ():
+            name = service["instance"]
+            if name not in settings:
+                problems.add(
+                    "virtual service %s" % service["name"],
+                    "there is no instance %s; declare it in director_instances" % name,
+                )
+                settings[name] = None
+            if settings[name] and vip not in out.setdefault(name, []):
+                out[name].append(vip)
+    return [
+        {"name": name, "vips": vips, "virtual_router_id": settings[name][0], "priority": settings[name][1]} for name, vips in out.items()
+    ]
 
 
 def _facts(inventory, host):
@@ -610,7 +830,7 @@ def _check_neighbours(service, path, directors, inventory, problems):
     """Direct routing rewrites a MAC: the director must reach the real server on a link of its own."""
     if service["mode"] != "dr" or service["absent"] or service.get("checks"):
         return
-    for destination, host in zip(service["table"]["destinations"], service["hosts"]):
+    for destination, host in zip(service["table"]["destinations"], _members(service)):
         for director in directors:
             networks = _networks(inventory, director)
             if networks is not None and not _inside(destination["address"], networks):
@@ -639,7 +859,7 @@ def _check_cloud(services, inventory, problems):
     clouds = {}
     for service in services:
         if service["mode"] == "dr" and not service["absent"]:
-            for host in [*inventory["groups"].get(DIRECTORS, []), *service["hosts"]]:
+            for host in [*inventory["groups"].get(DIRECTORS, []), *_members(service)]:
                 cloud = _facts(inventory, host).get("cloud")
                 if cloud and not inventory["hosts"].get(host, {}).get("preflight_allow_cloud"):
                     clouds.setdefault(cloud, []).append(host)
@@ -673,7 +893,7 @@ def _check_link(name, facts, address, path, problems):
 
 def _check_vips_on_servers(service, path, vips, inventory, problems):
     """A VIP that a real server has in the wrong place. vips: those of all services."""
-    for host in service["hosts"]:
+    for host in _members(service):
         interfaces = _facts(inventory, host).get("interfaces", [])
         addresses = [(link["name"], *arp.address_and_length(text)) for link in interfaces for text in link["addresses"]]
         # The role real_server moves what can be moved; where the server holds no VIP of its own, that role does not come.
@@ -693,8 +913,18 @@ def parity(tables_by_director, services):
     Only declared services count: what nobody declared is left alone on each director.
     """
     ours = {service_option(service["key"]) for service in services}
+    # A sorry server comes and goes, and keeps a weight of 0 where it once served.
+    leave_out = {
+        (service_option(service["key"]), destination["address"])
+        for service in services
+        for destination in service["table"]["destinations"]
+        if destination.get("fallback")
+    }
     names = sorted(tables_by_director)
-    lines = {name: {line for line in tables_by_director[name].splitlines() if _service_of(line) in ours} for name in names}
+    lines = {
+        name: {line for line in tables_by_director[name].splitlines() if _service_of(line) in ours and _server_of(line) not in leave_out}
+        for name in names
+    }
     problems = []
     for other in names[1:]:
         problems += ["only on %s: %s" % (names[0], line) for line in sorted(lines[names[0]] - lines[other])]
@@ -706,3 +936,9 @@ def _service_of(line):
     """The service's option in a line of a table: ``-t 198.51.100.100:80``, ``-f 5 -6``."""
     words = line.split()
     return " ".join(words[1 : 4 if words[3:4] == ["-6"] else 3])
+
+
+def _server_of(line):
+    """(the service's option, the destination's address) in a line of a table; the address is None in a service's own line."""
+    _before, found, rest = line.partition(" -r ")
+    return _service_of(line), rest.split()[0].rpartition(":")[0].strip("[]") if found else None

@@ -2,11 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """lvsdr-streamcheck: asks each real server for its streams, and tells keepalived through track files. A daemon, one on each director.
 
-A server can answer 200 for ever while its live playlist stands still. Each check takes the way of viewers (resolve._check_services). The
-configuration is JSON, made by resolve.streamchecks; verdicts.py decides what a row of results means. When this program ends or stalls,
-systemd removes the files, and keepalived goes by its own checks alone.
+A server can answer 200 for ever while its live playlist stands still. Other checks are made here, too, where they shall have what
+keepalived's own have not: hysteresis, a floor, a slow start, weights that follow a server's load. Each check takes the way of viewers
+(resolve._check_services). The configuration is JSON, made by resolve.streamchecks; verdicts.py decides what a row of results means. When
+this program ends or stalls, systemd removes the files, and keepalived goes by its own checks alone.
 
-Sources: RFC 8216 (HLS), RFC 2326 (RTSP), Adobe's RTMP 1.0 specification (5.2), keepalived.conf(5) FILE_CHECK, sd_notify(3).
+Sources: RFC 8216 (HLS), ISO/IEC 23009-1 (DASH), RFC 2326 (RTSP), Adobe's RTMP 1.0 specification (5.2), HAProxy's documentation of
+agent-check, keepalived.conf(5) FILE_CHECK, sd_notify(3).
 """
 
 import argparse
@@ -15,13 +17,15 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
+import ssl
 import sys
 import time
 from urllib.parse import urlsplit
 
-from . import hls, verdicts
+from . import dash, hls, packets, verdicts
 from .errors import LvsError
 
 SO_MARK = 36
@@ -44,8 +48,8 @@ class Place:
         self.address, self.port, self.own, self.mark = address, port, own, mark
         self.host = host or ("[%s]" % address if ":" in address else address)
 
-    async def connect(self):
-        sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET)
+    def _socket(self, kind):
+        sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, kind)
         try:
             sock.setblocking(False)
             if self.mark is not None:
@@ -55,9 +59,29 @@ class Place:
         except OSError as error:
             sock.close()
             raise Unable("this director can't ask from %s (%s)" % (self.own, _reason(error)))
+        return sock
+
+    async def ask(self, question):
+        """The first packet that answers one (UDP)."""
+        sock, loop = self._socket(socket.SOCK_DGRAM), asyncio.get_running_loop()
+        try:
+            await loop.sock_connect(sock, (self.address, self.port))
+            await loop.sock_sendall(sock, question)
+            return await loop.sock_recv(sock, 65535)
+        except OSError as error:
+            raise Trouble("no answer from %s port %d (%s)" % (self.address, self.port, _reason(error)))
+        finally:
+            sock.close()
+
+    async def connect(self, tls=None):
+        """(reader, writer). tls: an SSLContext."""
+        sock = self._socket(socket.SOCK_STREAM)
         try:
             await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
-            return await asyncio.open_connection(sock=sock)
+            return await asyncio.open_connection(sock=sock, **({"ssl": tls, "server_hostname": self.host.strip("[]")} if tls else {}))
+        except ssl.SSLError as error:
+            sock.close()
+            raise Trouble("no TLS with %s port %d (%s)" % (self.address, self.port, error.reason))
         except OSError as error:
             sock.close()
             raise Trouble("no connection to %s port %d (%s)" % (self.address, self.port, _reason(error)))
@@ -71,19 +95,18 @@ def _reason(error):
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-async def get(place, target, limit=PLAYLIST_BYTES, enough=None):
-    """Body of a GET; Trouble for anything but a success. enough: stop reading after so many bytes."""
-    reader, writer = await place.connect()
+async def fetch(place, target, limit=PLAYLIST_BYTES, enough=None, host=None, tls=None):
+    """(status, first line, body) of the answer to a GET; Trouble where there is none. enough: stop reading after so many bytes."""
+    reader, writer = await place.connect(tls)
     try:
         # HTTP/1.0: one answer, no chunks, and its end is the connection's.
-        writer.write(("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: lvsdr-streamcheck\r\n\r\n" % (target, place.host)).encode())
+        writer.write(("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: lvsdr-streamcheck\r\n\r\n" % (target, host or place.host)).encode())
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            line = head.split("\r\n")[0][:80]
+            status = int(line.split()[1])
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, ValueError, IndexError):
             raise Trouble("%s: no answer that HTTP knows" % target)
-        status = head.split(" ", 2)[1:2]
-        if not status or not status[0].startswith("2"):
-            raise Trouble("%s: %s" % (target, head.split("\r\n")[0][:80]))
         body = bytearray()
         while len(body) <= limit and (enough is None or len(body) < enough):
             part = await reader.read(65536)
@@ -92,9 +115,78 @@ async def get(place, target, limit=PLAYLIST_BYTES, enough=None):
             body += part
         if len(body) > limit:
             raise Trouble("%s: longer than %d bytes" % (target, limit))
-        return bytes(body)
+        return status, line, bytes(body)
     finally:
         writer.close()
+
+
+async def get(place, target, limit=PLAYLIST_BYTES, enough=None):
+    """Body of a GET; Trouble for anything but a success."""
+    status, line, body = await fetch(place, target, limit, enough)
+    if not 200 <= status < 300:
+        raise Trouble("%s: %s" % (target, line))
+    return body
+
+
+class Tcp:
+    """Somebody accepts a connection."""
+
+    def __init__(self, options):
+        pass
+
+    async def __call__(self, place, now):
+        (await place.connect())[1].close()
+        return "connected"
+
+
+class Http:
+    """Each URL answers with a status of its range, and with a body that its expression fits."""
+
+    tls = None
+
+    def __init__(self, options):
+        self.urls = [
+            (url, *_range(url["status"]), re.compile(url["match"].encode()) if url.get("match") else None) for url in options["urls"]
+        ]
+
+    async def __call__(self, place, now):
+        for url, low, high, pattern in self.urls:
+            status, line, body = await fetch(place, url["path"], host=url.get("host"), tls=self.tls)
+            if not low <= status <= high:
+                raise Trouble("%s: %s" % (url["path"], line))
+            if pattern and not pattern.search(body):
+                raise Trouble("%s: the body has no %s" % (url["path"], url["match"]))
+        return line
+
+
+def _range(status):
+    """The lowest and highest of ``200`` or ``200-299``."""
+    low, _dash, high = str(status).partition("-")
+    return int(low), int(high or low)
+
+
+class Https(Http):
+    """As keepalived does, whatever the certificate says: it belongs to a name, and this goes to an address."""
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.tls = ssl.create_default_context()
+        self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
+
+
+class Udp:
+    """An answer to the question of the protocol, or to a payload."""
+
+    def __init__(self, options):
+        self.kind = {"udp": "payload"}.get(options["type"], options["type"])
+        self.question = packets.question(self.kind, options.get("payload"), options.get("query", "."))
+        self.reply = bytes.fromhex(options["reply"]) if options.get("reply") else None
+
+    async def __call__(self, place, now):
+        answer = await place.ask(self.question)
+        if not packets.fits(self.kind, answer) or (self.reply and answer != self.reply):
+            raise Trouble("port %d answers with something else" % place.port)
+        return "answered"
 
 
 class Hls:
@@ -140,6 +232,41 @@ class Hls:
             return hls.parse(data, base)
         except LvsError as error:
             raise Trouble(error.message)
+
+
+class Dash:
+    """The live manifest moves within two segments, never backwards, has no end, and its newest segment can be fetched."""
+
+    def __init__(self, options):
+        self.path = options["path"]
+        self.seen = None  # (end of the timeline, when it was first seen)
+        self.fetched = None
+
+    async def __call__(self, place, now):
+        base = "http://%s:%d%s" % (place.host, place.port, self.path)
+        try:
+            manifest = dash.parse(await get(place, self.path), base, time.time())
+        except LvsError as error:
+            raise Trouble(error.message)
+        if not manifest.live:
+            raise Trouble("the live manifest has ended (type static)")
+        if not manifest.last:
+            raise Trouble("the manifest has no segment")
+        if manifest.end is not None:
+            before, self.seen = self.seen, (manifest.end, now)
+            if before and before[0] == manifest.end:
+                self.seen = before
+                if now - before[1] > 2 * max(1, manifest.duration):
+                    raise Trouble(
+                        "the manifest has stood still for %.0f s, and a segment is %g s" % (now - before[1], round(manifest.duration, 1))
+                    )
+            elif before and manifest.end < before[0]:
+                raise Trouble("the manifest went back from %.1f to %.1f s" % (before[0], manifest.end))
+        if manifest.last != self.fetched:
+            if not await get(place, _target(manifest.last), limit=1 << 30, enough=1):
+                raise Trouble("%s: the newest segment is empty" % _target(manifest.last))
+            self.fetched = manifest.last
+        return _target(manifest.last).rpartition("/")[2]
 
 
 def _target(url):
@@ -217,7 +344,21 @@ class Icecast:
         return "bytes flow"
 
 
-KINDS = {"hls": Hls, "rtmp": Rtmp, "rtsp": Rtsp, "icecast": Icecast}
+async def agent(place):
+    """What a server says of itself, one line of text."""
+    reader, writer = await place.connect()
+    try:
+        return (await reader.readline()).decode("ascii", "replace")
+    except (OSError, ValueError):
+        return ""
+    finally:
+        writer.close()
+
+
+KINDS = {
+    "tcp": Tcp, "http": Http, "https": Https, "udp": Udp, "dns": Udp, "srt": Udp,
+    "hls": Hls, "dash": Dash, "rtmp": Rtmp, "rtsp": Rtsp, "icecast": Icecast,
+}  # fmt: skip
 
 
 class Server:
@@ -229,6 +370,9 @@ class Server:
         self.vip, self.path = service["vip"], os.path.join(folder, options["file"])
         self.place = Place(options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"))
         self.run = KINDS[check["type"]](check)
+        self.drained = options.get("drained", False)
+        self.agent = Place(options["agent"], check["agent"]["port"]) if check.get("agent") else None
+        self.load = verdicts.Load(check["agent"]["smoothing"], check["agent"]["step"]) if self.agent else verdicts.Load()
         self.interval, self.timeout = check["interval"], check["timeout"]
         self.verdict = verdicts.Verdict(check["fall"], check["rise"], service.get("slow_start", 0))
         self.written, self.seconds, self.share, self.checked_at = None, None, 1.0, None
@@ -248,6 +392,21 @@ class Server:
             return False, _reason(error)
         finally:
             self.seconds = time.monotonic() - begin
+
+    async def listen(self):
+        """What the server says of its load."""
+        try:
+            said = await asyncio.wait_for(agent(self.agent), self.timeout)
+        except (Trouble, Unable, OSError, asyncio.TimeoutError):
+            said = ""
+        before = self.load.share
+        self.load.hear(said)
+        if 0 in (before, self.load.share) and before != self.load.share:
+            print("<5>%s on %s (%s) wants %d %% of its weight: %s" % (
+                self.service, self.name, self.vip, 100 * self.load.share, self.load.said or "its agent is silent"), flush=True)  # fmt: skip
+
+    def wants(self):
+        return 0.0 if self.drained else self.load.share
 
     def write(self, share):
         """The track file, where it says something else."""
@@ -277,7 +436,9 @@ class Checker:
                 if before and type(before.run) is type(server.run):
                     state = before.verdict
                     server.verdict.state, server.verdict.why, server.verdict.changed_at = state.state, state.why, state.changed_at
-                    server.run.__dict__.update({key: value for key, value in before.run.__dict__.items() if key != "path"})
+                    for name in ("seen", "fetched"):
+                        if getattr(before.run, "path", None) == getattr(server.run, "path", None) and hasattr(before.run, name):
+                            setattr(server.run, name, getattr(before.run, name))
                     server.written = before.written if before.path == server.path else None
         for server in known.values():
             with contextlib.suppress(FileNotFoundError):
@@ -296,7 +457,7 @@ class Checker:
         await asyncio.sleep(random.uniform(0, server.interval))
         while True:
             begin = time.monotonic()
-            good, why = await server.check()
+            (good, why), *_heard = await asyncio.gather(server.check(), *([server.listen()] if server.agent else []))
             server.checked_at = time.time()
             if good is None:
                 server.verdict.why = why
@@ -313,7 +474,8 @@ class Checker:
     def _apply(self, service, members):
         """Says of each server of a service how much of its weight it should have."""
         found = {name: server.verdict for name, server in members.items()}
-        for name, share in verdicts.shares(found, service.get("floor", 0), time.monotonic()).items():
+        wanted = {name: server.wants() for name, server in members.items()}
+        for name, share in verdicts.shares(found, service.get("floor", 0), time.monotonic(), wanted).items():
             members[name].write(share)
 
     async def _settle(self):
@@ -329,7 +491,7 @@ class Checker:
         status = [
             {
                 "service": server.service, "vip": server.vip, "server": server.name,
-                "state": server.verdict.state, "why": server.verdict.why,
+                "state": server.verdict.state, "why": server.verdict.why, "drained": server.drained, "agent": server.load.said,
                 "share": round(server.share, 2), "seconds": server.seconds and round(server.seconds, 3), "checked_at": server.checked_at,
             }
             for _service, members in self.services

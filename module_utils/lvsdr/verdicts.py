@@ -1,6 +1,7 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From results of stream checks to what keepalived adds to a server's weight: hysteresis, slow start and the floor. Pure: times are given.
+"""From results of checks and what servers say of their load to what keepalived adds to a server's weight: hysteresis, slow start, the
+floor, smoothing. Pure: times are given.
 
 keepalived adds the number in a track file to the weight that it was configured with (FILE_CHECK, keepalived.conf(5)); a result of 0 or less
 takes the server out, and a file that is not there counts as 0, which leaves the word to keepalived's own checks.
@@ -52,19 +53,59 @@ class Verdict:
         return min(1.0, max(RAMP_FROM, part))
 
 
-def shares(verdicts, floor, now):
+# Words of an agent's line, as HAProxy's agent-check and Loadbalancer.org's feedback agent know them.
+AGENT_OUT, AGENT_IN = ("drain", "maint", "down", "failed", "stopped"), ("up", "ready")
+# An agent that says nothing so often in a row is not believed any longer.
+AGENT_SILENT = 3
+
+
+class Load:
+    """What a server says of its own load: which part of its weight it wants.
+
+    smoothing: how much a new percentage counts beside the ones before, from more than 0 to 1 (it alone); step: a change of the share that
+    is smaller is left out. None and all are said at once.
+    """
+
+    def __init__(self, smoothing=0.5, step=0.1):
+        self.smoothing, self.step = smoothing, step
+        self.share, self.said = 1.0, ""
+        self._out, self._smooth, self._silent = False, None, 0
+
+    def hear(self, line):
+        """Takes in one line, such as ``75%``, ``drain`` or ``up 50%``; one without a word of an agent's is silence."""
+        words = line.partition("#")[0].replace(",", " ").split()
+        percentages = [int(word[:-1]) for word in words if word.endswith("%") and word[:-1].isdecimal()]
+        known = [word for word in words if word in AGENT_OUT + AGENT_IN]
+        if not percentages and not known:
+            self._silent += 1
+            if self._silent >= AGENT_SILENT:
+                self.share, self.said, self._out, self._smooth = 1.0, "", False, None
+            return
+        self._silent, self.said = 0, " ".join(words)
+        if known:
+            self._out = known[-1] in AGENT_OUT
+        if percentages:
+            new = min(100, percentages[-1]) / 100
+            self._smooth = new if self._smooth is None or new == 0 else self._smooth + self.smoothing * (new - self._smooth)
+        wanted = 0.0 if self._out else (1.0 if self._smooth is None else self._smooth)
+        if wanted == 0 or self.share == 0 or abs(wanted - self.share) >= self.step or wanted >= 1:
+            self.share = wanted
+
+
+def shares(verdicts, floor, now, loads=None):
     """{name: share} of a service's servers, so that at least the share ``floor`` of them is not taken out.
 
     Those that went down last stay in: what takes all servers down one after the other is more likely the check's own trouble, or one that
-    sending viewers nowhere does not mend.
+    sending viewers nowhere does not mend. loads: {name: share} that servers want by themselves; one that wants none is no server to count.
     """
-    out = {name: verdict.share(now) for name, verdict in verdicts.items()}
+    loads = loads or {}
+    out = {name: verdict.share(now) for name, verdict in verdicts.items() if loads.get(name, 1)}
     least = min(len(out), math.ceil(floor * len(out)))
     down = sorted((name for name in out if out[name] == 0), key=lambda name: (-verdicts[name].changed_at, name))
     missing = least - (len(out) - len(down))
     for name in down[: max(0, missing)]:
         out[name] = 1.0
-    return out
+    return {name: out.get(name, 0.0) * loads.get(name, 1) for name in verdicts}
 
 
 def offset(weight, share):

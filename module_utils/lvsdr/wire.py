@@ -64,11 +64,11 @@ def _own_addresses(link, vip, vips):
             yield own
 
 
-def ask(vips, links, interface=None, timeout=2.0, watch=0.0):
+def ask(vips, links, interface=None, timeout=2.0, watch=0.0, rounds=ROUNDS):
     """``{vip: (interface, [mac, …], [mac, …])}``: every MAC that answered within timeout seconds, in the order of the answers, and every
     one that named the VIP as the sender of a request of its own, in watch seconds more as well.
 
-    vips: (family, text) pairs. Requests go out in rounds, answers are collected until the time is over.
+    vips: (family, text) pairs. Requests go out in so many rounds, answers are collected until the time is over.
     """
     where = {}
     asked = [vip for _family, vip in vips]
@@ -81,12 +81,12 @@ def ask(vips, links, interface=None, timeout=2.0, watch=0.0):
                 sockets[link["name"]] = _open(link["name"])
         found, claims = {vip: [] for vip in where}, {vip: [] for vip in where}
         begin = time.monotonic()
-        for number in range(ROUNDS):
+        for number in range(rounds):
             for vip, (link, own) in where.items():
                 mac = bytes.fromhex(link["mac"].replace(":", ""))
                 frame = arp.neighbour_solicitation(mac, own, vip) if ":" in vip else arp.arp_request(mac, own, vip)
                 sockets[link["name"]].send(frame)
-            _collect(sockets, where, found, claims, begin + timeout * (number + 1) / ROUNDS)
+            _collect(sockets, where, found, claims, begin + timeout * (number + 1) / rounds)
         _collect(sockets, where, found, claims, begin + timeout + watch)
     except PermissionError:
         raise LvsError("Asking on the link needs root", "set `become: true`")

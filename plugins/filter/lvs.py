@@ -13,7 +13,7 @@ _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "mod
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
-from ansible.module_utils.lvsdr import fleet, keepalived, resolve
+from ansible.module_utils.lvsdr import fleet, keepalived, rehearsal, resolve
 from ansible.module_utils.lvsdr.errors import LvsError
 
 
@@ -46,13 +46,24 @@ def inventory(hostvars, groups):
 
 
 def group_members(virtual_services, groups):
-    """The hosts of all real_servers groups that exist, whatever else is wrong: those that preflight reads."""
+    """The hosts of all real_servers groups that exist, and the sorry servers, whatever else is wrong: those that preflight reads."""
     found = []
     for service in virtual_services if isinstance(virtual_services, list) else []:
-        name = service.get("real_servers") if isinstance(service, dict) else None
-        for host in groups.get(name, []) if isinstance(name, str) else []:
-            if host not in found:
-                found.append(host)
+        name, sorry = (service.get("real_servers"), service.get("sorry_server")) if isinstance(service, dict) else (None, None)
+        members = list(groups.get(name, [])) if isinstance(name, str) else []
+        if isinstance(sorry, str) and sorry in groups.get("all", []):
+            members.append(sorry)
+        found += [host for host in members if host not in found]
+    return found
+
+
+def scripts(virtual_services):
+    """The programs that checks run on directors, as far as they can be told: those that preflight looks at."""
+    found = []
+    for service in virtual_services if isinstance(virtual_services, list) else []:
+        check = service.get("health_check") if isinstance(service, dict) else None
+        if isinstance(check, dict) and check.get("type") == "script" and isinstance(check.get("path"), str):
+            found.append(check["path"])
     return found
 
 
@@ -82,17 +93,34 @@ def status(hostvars, directors, services):
     return fleet.status(services, found)
 
 
+def rehearsal_why_not(fault, hostvars):
+    """Why a fault can't be rehearsed, in words; empty where it can."""
+    if not fault["host"]:
+        return "no director was powered off before"
+    if fault.get("left_out"):
+        return "left out on %s: %s" % (fault["host"], fault["left_out"])
+    missing = [name for name in ("rehearse_power_off", "rehearse_power_on") if "power" in fault and name not in hostvars[fault["host"]]]
+    return "left out: set %s for %s, commands on this machine" % (" and ".join(missing), fault["host"]) if missing else ""
+
+
 class FilterModule:
     def filters(self):
         functions = {
             "lvs_inventory": inventory,
             "lvs_group_members": group_members,
+            "lvs_scripts": scripts,
             "lvs_resolve": resolve.resolve,
             "lvs_preflight": resolve.preflight,
             "lvs_tables": resolve.tables,
             "lvs_vips": resolve.director_vips,
             "lvs_vips_of": resolve.vips_of_host,
+            "lvs_drain_file": resolve.drain_file,
+            "lvs_not_drainable": resolve.not_drainable,
+            "lvs_connections": resolve.connections,
+            "lvs_drained": resolve.drained,
+            "lvs_waiting": resolve.waiting,
             "lvs_streamchecks": resolve.streamchecks,
+            "lvs_vrrp_wrong": lambda found, services, made: fleet.vrrp_wrong(services, made, found),
             "lvs_held_wrongly": resolve.held_wrongly,
             "lvs_own_addresses": resolve.own_addresses,
             "lvs_kernel_modules": resolve.kernel_modules,
@@ -101,11 +129,15 @@ class FilterModule:
             "lvs_udp_probes": resolve.udp_probes,
             "lvs_macs": resolve.macs,
             "lvs_interface": resolve.interface_of,
+            "lvs_holders": resolve.holders,
             "lvs_holds_vip": resolve.holds_vip,
             "lvs_parity": resolve.parity,
             "lvs_vips_near": resolve.vips_near,
             "lvs_audit": audit,
             "lvs_status": status,
+            "lvs_rehearsal_why_not": rehearsal_why_not,
+            "lvs_rehearsal_row": rehearsal.row,
+            "lvs_rehearsal_table": rehearsal.table,
             "lvs_keepalived": keepalived.render,
             "lvs_vrrp_address": keepalived.vrrp_address,
         }

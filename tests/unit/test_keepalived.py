@@ -121,9 +121,9 @@ def test_timeouts():
     with pytest.raises(LvsError) as caught:
         render(service(), settings={**SETTINGS, "timeouts": {"tcp": 0, "fin": 1}, "priority": 0})
     assert [line.split(": ")[0] for line in caught.value.details["problems"]] == [
-        "director director1.director_priority",
-        "director director1.director_timeouts.fin",
-        "director director1.director_timeouts.tcp",
+        "hosts[director1].director_priority",
+        "hosts[director1].director_timeouts.fin",
+        "hosts[director1].director_timeouts.tcp",
     ]
 
 
@@ -180,27 +180,109 @@ def test_ports_of_nat():
 
 
 def test_only_a_checked_server_has_a_checker():
-    """alpha takes a server for dead until its check has passed; the drained one stays at 0 whatever a check would say."""
-    text = render(service(health_check={"target": "server"}), hosts={"server1": {"real_server_state": "drained"}})
-    drained, active = text.split("real_server ")[1:]
-    assert "weight 0\n" in drained and "CHECK" not in drained and "inhibit" not in drained
+    """alpha takes a server for dead until its check has passed; one without a weight stays at 0 whatever a check would say."""
+    text = render(service(health_check={"target": "server"}), hosts={"server1": {"real_server_weight": 0}})
+    without, active = text.split("real_server ")[1:]
+    assert "weight 0\n" in without and "CHECK" not in without and "inhibit" not in without
     assert "weight 1\n        inhibit_on_failure\n        TCP_CHECK {" in active
     assert "    alpha\n    delay_loop 2\n" in text
     assert "alpha" not in render(service()) and "CHECK" not in render(service())
 
 
+def test_a_drained_server_needs_no_other_configuration():
+    """keepalived reads it from a file, and adds it to the weight."""
+    active = render(service(health_check={}))
+    assert render(service(health_check={}), hosts={"server1": {"real_server_state": "drained"}}) == active
+    name = resolve.drain_file("server1")
+    assert "track_file %s {\n    file /var/lib/lvsdr/drained/%s\n}\n" % (name, name) in active
+    assert "        FILE_CHECK {\n            track_file %s\n            weight 1\n        }\n" % name in active
+    newer = render(service(health_check={}), settings={**SETTINGS, "version": "Keepalived v2.3.3 (03/30,2025)"})
+    assert newer == active.replace("            weight 1\n        }", "            weight 1\n            dynamic\n        }")
+    # Without a check the weight is ipvs_table's.
+    text = render(service(), hosts={"server1": {"real_server_state": "drained"}})
+    assert "weight 0\n" in text and "FILE_CHECK" not in text
+
+
+def test_a_floor_is_for_the_stream_checker_alone():
+    """keepalived's own check would take out more servers than that."""
+    check = {"type": "http", "path": "/healthz", "target": "server"}
+    text = render(service(health_check={**check, "floor": 0.5}))
+    assert "TCP_CHECK" not in text and "HTTP_GET" not in text and text.count("FILE_CHECK") == 4
+    text = render(service(health_check={**check, "rise": 3}))
+    assert text.count("TCP_CHECK") == 2 and "HTTP_GET" not in text and text.count("FILE_CHECK") == 4
+    text = render(service(health_check=check))
+    assert text.count("HTTP_GET") == 2 and text.count("FILE_CHECK") == 2
+    text = render(service(protocol="udp", ports=[53], health_check={"type": "dns", "target": "server", "fall": 2}))
+    assert text.count("DNS_CHECK") == 2 and text.count("FILE_CHECK") == 4
+
+
+def test_a_script():
+    check = {"type": "script", "path": "/usr/local/bin/check", "arguments": ["--fast", 5], "user": "checker", "timeout": 3}
+    text = render(service(health_check=check))
+    assert "    enable_script_security\n" in text and "fwmark" not in text
+    assert [line.strip() for line in text[text.index("MISC_CHECK") :].splitlines()[:7]] == [
+        "MISC_CHECK {", 'misc_path "/usr/local/bin/check --fast 5 192.0.2.21 80 192.0.2.100"', "misc_timeout 3", "user checker",
+        "retry 2", "delay_before_retry 1", "}",
+    ]  # fmt: skip
+    assert "enable_script_security" not in render(service(health_check={}))
+
+
+def test_a_sorry_server():
+    text = render(service(addresses=BOTH, health_check={}, sorry_server="director2"))
+    for address in ("192.0.2.12", "2001:db8::12"):
+        assert "    # director2\n    sorry_server %s 80\n    sorry_server_lvs_method DR\n    sorry_server_inhibit\n" % address in text
+
+
+def test_instances():
+    """Each director is the active one for some VIPs."""
+    services = [service(), service(name="radio", addresses=["192.0.2.101"], ports=[8000], instance="radio")]
+    others = {"radio": {"virtual_router_id": 52, "active": "director2"}}
+    for director, priority, radio in (("director1", 150, 100), ("director2", 100, 150)):
+        text = render(*services, director=director, settings={**SETTINGS, "priority": priority, "instances": others})
+        first, second = text.split("vrrp_instance ")[1:]
+        assert first.startswith("lvsdr {") and "virtual_router_id 51\n    priority %d\n" % priority in first
+        assert second.startswith("radio {") and "virtual_router_id 52\n    priority %d\n" % radio in second
+        assert "192.0.2.100/32" in first and "192.0.2.101/32" in second and "192.0.2.101/32" not in first
+    # An instance without a VIP is none.
+    text = render(services[1], settings={**SETTINGS, "instances": others})
+    assert text.count("vrrp_instance") == 1 and "vrrp_instance radio {" in text
+
+
+@pytest.mark.parametrize(
+    ("instances", "line"),
+    [
+        ([], "hosts[director1].director_instances: a dictionary such as"),
+        ({"radio": 5}, "hosts[director1].director_instances.radio: a dictionary such as"),
+        ({"lvsdr": {}}, "hosts[director1].director_instances.lvsdr: this is the instance of services that name none"),
+        ({"radio": {}}, "hosts[director1].director_instances.radio.virtual_router_id: a router id from 1 to 255 is missing"),
+        (
+            {"radio": {"virtual_router_id": 51}},
+            "virtual_router_id: 51 is the router id of instance lvsdr, too; on one link each has its own",
+        ),
+        ({"radio": {"virtual_router_id": 256}}, "virtual_router_id: 256 is out of range; 1 to 255 are possible"),
+        ({"radio": {"virtual_router_id": 5, "active": "server1"}}, "active: unknown value 'server1'; one of director1, director2"),
+        ({"radio": {"virtual_router_id": 5, "id": 1}}, "director_instances.radio.id: no such option"),
+        ({"other": {"virtual_router_id": 5}}, "virtual service live: there is no instance radio; declare it in director_instances"),
+    ],
+)
+def test_instances_that_are_none(instances, line):
+    with pytest.raises(LvsError) as caught:
+        render(service(instance="radio"), settings={**SETTINGS, "instances": instances})
+    assert line in "\n".join(caught.value.details["problems"])
+
+
 @pytest.mark.parametrize("name", ["priority", "virtual_router_id"])
-@pytest.mark.parametrize("value", [0, 256, -1, True, None, "", "high", "1.5", 1.5, "1\n}", [], {}])
+@pytest.mark.parametrize("value", [0, 256, -1, True, "", "high", "1.5", 1.5, "1\n}", [], {}])
 def test_settings_of_vrrp(name, value):
     with pytest.raises(LvsError) as caught:
         render(service(), settings={**SETTINGS, name: value})
     (line,) = caught.value.details["problems"]
-    assert re.match(r"director director1\.director_%s: .* is (not a whole number|out of range; 1 to \d+ are)" % name, line)
+    assert re.match(r"hosts\[director1\]\.director_%s: .* is (not a whole number|out of range; 1 to \d+ are)" % name, line)
 
 
 @pytest.mark.parametrize("value", [None, "", "a b", "eth0\n}", "eth0 {", "x" * 16, 5, []])
 def test_the_interface_is_a_name(value):
-    with pytest.raises(LvsError, match=r"director director1\.director_interface: .* is no name of an interface"):
+    with pytest.raises(LvsError, match=r"hosts\[director1\]\.director_interface: .* is no name of an interface"):
         render(service(), settings={**SETTINGS, "interface": value})
     assert "interface bond0.5@x\n" in render(service(), settings={**SETTINGS, "interface": "bond0.5@x"})
 
@@ -288,7 +370,7 @@ PLACES = {
     **{
         "health_check." + field: lambda value, field=field: ({"health_check": {"type": "http", field: value}}, {})
         for field in checks.CHECK_FIELDS["http"]
-        if field != "urls"
+        if field not in ("urls", "agent")
     },
     "health_check.urls": lambda value: ({"health_check": {"type": "https", "urls": [{"path": "/"}, {"path": value}]}}, {}),
     **{
@@ -297,13 +379,22 @@ PLACES = {
     },
     "real_server_address6": lambda value: ({"addresses": [VIP6]}, {"real_server_address6": value}),
     "real_server_misplaced": lambda value: ({}, {"real_server_misplaced": value}),
+    "sorry_server": lambda value: ({"health_check": {"target": "server"}, "sorry_server": value}, {}),
+    "instance": lambda value: ({"instance": value}, {}),
+    "health_check.agent": lambda value: ({"health_check": {"target": "server", "agent": {"port": value}}}, {}),
+    **{
+        "script." + field: lambda value, field=field: ({"health_check": {"type": "script", "path": "/x", field: value}}, {})
+        for field in ("path", "user")
+    },
+    "script.arguments": lambda value: ({"health_check": {"type": "script", "path": "/x", "arguments": [value]}}, {}),
 }
 GOOD = {
     "health_check.target": "server", "health_check.payload": "0d0a", "health_check.reply": "6f6b", "health_check.query": "example.com",
     "mode": "nat", "state": "present", "protocol": "udp", "scheduler": "mh", "scheduler_flags": "mh-port", "one_packet": "yes",
     "persistence.netmask": "255.255.255.0", "persistence.engine": "sip", "health_check.type": "tcp", "health_check.path": "/x",
     "health_check.urls": "/x", "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained",
-    "real_server_misplaced": "refuse",
+    "real_server_misplaced": "refuse", "sorry_server": "director2", "instance": "lvsdr", "health_check.floor": "0.5",
+    "script.path": "/x", "script.user": "nobody",
     "real_server_address6": "2001:db8::9", "address": VIP, "address of a mark": VIP,
     "ansible_host": "192.0.2.9", "real_server_address": "192.0.2.9",
 }  # fmt: skip
@@ -327,7 +418,8 @@ def test_all_places_are_tried():
     """An option that is added to the model belongs into PLACES, too."""
     tried = {name.partition(".")[0] for name in PLACES} | {"real_servers", "stream"}
     assert set(resolve.SERVICE_FIELDS) - {"addresses", "ports", "health_check"} <= tried
-    assert set(resolve.HOST_VARIABLES) - {"director_interface", "preflight_allow_cloud"} <= tried
+    settings = {name for name in resolve.HOST_VARIABLES if name.startswith("director_")}  # these have tests of their own
+    assert set(resolve.HOST_VARIABLES) - settings - {"preflight_allow_cloud"} <= tried
 
 
 def test_a_stream_and_a_group_are_not_in_the_file():
@@ -376,7 +468,7 @@ def test_what_is_rendered_has_the_shape_of_the_model(path, host, weight, mark, a
         text = render(*declared, hosts={"server1": {"real_server_weight": weight}})
     except LvsError:
         return
-    blocks = parse(text)
+    blocks = [(words, block) for words, block in parse(text) if words[0] != "track_file"]
     assert [words[0] for words, _block in blocks[:2]] == ["global_defs", "vrrp_instance"]
     servers = [words for words, _block in blocks[2:]]
     families = {":" in address for address in addresses}

@@ -126,7 +126,7 @@ def test_keepalived(filters, services):
         ("lvs_resolve", (None, inventory()), "virtual_services: a list with at least one service is needed"),
         ("lvs_interface", ([], {"interfaces": []}), "No interface of this director has a subnet that holds a VIP: set director_interface"),
         ("lvs_keepalived", ([], "director1", inventory(), {**VRRP, "priority": 0}),
-         "director director1.director_priority: 0 is out of range; 1 to 254 are possible"),
+         "hosts[director1].director_priority: 0 is out of range; 1 to 254 are possible"),
     ],
 )  # fmt: skip
 def test_an_error_is_one_of_ansibles_with_our_words(filters, name, arguments, words):

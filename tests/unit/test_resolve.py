@@ -23,7 +23,7 @@ def test_one_service():
     assert resolved(service()) == [
         {
             "name": "live", "mode": "dr", "vips": [VIP], "family": 4, "health_check": None, "stream": None, "absent": False,
-            "hosts": ["server1", "server2"], "key": (4, "tcp", VIP, 80),
+            "hosts": ["server1", "server2"], "key": (4, "tcp", VIP, 80), "drained": [], "sorry": None, "instance": "lvsdr",
             "table": {
                 "address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc",
                 "destinations": [
@@ -72,12 +72,68 @@ def test_weights_and_drained_servers():
 
 
 def test_a_check_owns_the_weight_of_servers_that_have_one():
-    hosts = {"server1": {"real_server_state": "drained"}}
-    one, checks = resolved(service(health_check={"type": "tcp"}), hosts=hosts)
-    assert checks["hosts"] == ["server2"], "a drained server is not checked"
+    one, checks = resolved(service(health_check={"type": "tcp"}), hosts={"server1": {"real_server_weight": 0}})
+    assert checks["hosts"] == ["server2"], "no check would give the other a weight"
     assert ["health_checked" in item for item in one["table"]["destinations"]] == [False, True]
     (one,) = resolved(service())
     assert not any("health_checked" in item for item in one["table"]["destinations"])
+
+
+def test_a_drained_server_of_a_checked_service():
+    """Its weight stays as declared, in the table and in keepalived.conf: a file takes it away."""
+    hosts = {"server1": {"real_server_state": "drained", "real_server_weight": 5}}
+    active, *_checks = resolved(service(health_check={}), hosts={"server1": {"real_server_weight": 5}})
+    one, *checks = resolved(service(health_check={}), service(name="b", ports=[81]), hosts=hosts)
+    assert one["table"] == active["table"] and len(checks) == 3
+    assert one["drained"] == ["server1"] and resolve.drained([one, *checks]) == [resolve.drain_file("server1")]
+    assert resolve.drained(resolved(service(), hosts=hosts)) == [], "without a check its weight is 0"
+    assert resolve.drain_file("a/../b") != resolve.drain_file("a_.._b") and "/" not in resolve.drain_file("a/../b")
+
+
+def test_who_waits_for_a_weight():
+    services = resolved(service(health_check={"target": "server"}), service(name="b", ports=[81]),
+                        hosts={"server2": {"real_server_state": "drained"}})  # fmt: skip
+    info = {"services": [service_of["table"] for service_of in services]}
+    assert resolve.waiting(services, {"director1": info}) == []
+    info["services"][0] = {**info["services"][0], "destinations": [{"address": "192.0.2.21", "weight": 0}]}
+    assert resolve.waiting(services, {"director1": info}) == ["director1: server1 of live"]
+    assert resolve.waiting(services, {"director1": {"services": []}}) == ["director1: server1 of live"]
+
+
+def test_a_sorry_server():
+    services = resolved(service(addresses=BOTH, health_check={}, sorry_server="director2"))
+    four = services[0]
+    assert four["table"]["destinations"][2:] == [{"address": "192.0.2.12", "forward": "dr", "weight": 1, "fallback": True}]
+    assert (four["sorry"], four["hosts"]) == ("director2", ["server1", "server2"])
+    assert resolve.vips_of_host(services, "director2") == BOTH, "it holds the VIPs as real servers do"
+    assert "director2" in resolve.real_servers(services)
+    assert [one["own"] for one in resolve.listeners_of(services, "director2")] == ["192.0.2.12", "2001:db8::12"]
+    assert len(resolve.check_marks(services)) == 4, "nobody checks it"
+
+
+@pytest.mark.parametrize("address", ["192.0.2.12", "192.0.2.21"])
+def test_parity_leaves_a_sorry_server_out(address):
+    services = resolved(service(health_check={"target": "server"}, sorry_server="director2"))
+    line = "-a -t 192.0.2.100:80 -r %s:80 -g -w 0" % address
+    found = resolve.parity({"director1": "-A -t 192.0.2.100:80 -s wlc\n" + line, "director2": "-A -t 192.0.2.100:80 -s wlc"}, services)
+    assert found == ([] if address == "192.0.2.12" else ["only on director1: " + line])
+
+
+def test_a_vip_is_in_one_instance():
+    with pytest.raises(LvsError) as caught:
+        resolved(service(), service(name="b", ports=[81], instance="radio"))
+    assert caught.value.details["problems"] == [
+        "virtual service b: VIP 192.0.2.100 is in instance radio here and in lvsdr in service live; a VIP belongs to one instance"
+    ]
+
+
+def test_preflight_compares_the_instances_of_directors():
+    made = inventory(hosts={"director1": {"director_virtual_router_id": 7}})
+    assert resolve.preflight([service()], made) == [
+        "hosts[director2]: the virtual_router_id of instance lvsdr is 51 here and 7 on director1; all directors of an instance have one"
+    ]
+    (line,) = resolve.preflight([service(instance="radio")], inventory())
+    assert line == "virtual service live: there is no instance radio; declare it in director_instances"
 
 
 def test_health_checks_and_their_defaults():
@@ -93,6 +149,14 @@ def test_health_checks_and_their_defaults():
     assert one["health_check"]["target"] == "server"
     one, *_checks = resolved(service(health_check={"type": "http"}))
     assert one["health_check"]["urls"] == [{"path": "/", "status": "200"}]
+    # lvsdr-streamcheck makes a check that declares what keepalived has no words for.
+    one, *_checks = resolved(service(health_check={"rise": 3, "agent": {}}))
+    assert one["health_check"] == {
+        "type": "tcp", "target": "vip", "interval": 2, "timeout": 2, "retries": 2, "fall": 1, "rise": 3, "slow_start": 0, "floor": 0,
+        "agent": {"port": 3333, "smoothing": 0.5, "step": 0.1},
+    }  # fmt: skip
+    (one,) = resolved(service(health_check={"type": "script", "path": "/usr/local/bin/x"}))
+    assert (one["health_check"]["target"], one["health_check"]["user"], one["health_check"]["arguments"]) == ("server", "nobody", [])
 
 
 def test_a_server_is_checked_by_a_mark_of_its_own():
@@ -115,7 +179,8 @@ def test_stream_checks_of_a_director():
     config = resolve.streamchecks(services, "director2", inventory())
     four, six = config["services"]
     assert (four["floor"], four["slow_start"], four["check"]["fall"], four["check"]["rise"]) == (0.5, 60, 1, 2)
-    (server,) = four["servers"]
+    server, other = four["servers"]
+    assert (server["drained"], other["drained"], server["agent"]) == (False, True, "192.0.2.21")
     mark = resolve.check_marks(services)[4, "192.0.2.21"]
     assert {name: server[name] for name in ("name", "address", "port", "mark", "own", "weight")} == {
         "name": "server1", "address": VIP, "port": 80, "mark": mark, "own": "192.0.2.12", "weight": 1,
@@ -278,7 +343,7 @@ ERRORS = {
     "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "'icmp'; one of tcp, http, https, udp, dns, srt,"),
     "check with more": (
         {"health_check": {"path": "/"}}, {}, ".health_check.path",
-        "no such option; these are: interval, port, retries, target, timeout, type",
+        "no such option; these are: agent, fall, floor, interval, port, retries, rise, slow_start, target, timeout, type",
     ),
     "check of UDP": (
         {"health_check": {}, **UDP}, {}, ".health_check.port",
@@ -298,7 +363,26 @@ ERRORS = {
     ),
     "no path of a stream": ({"health_check": {"type": "rtsp"}}, {}, ".health_check.path", "None is no path"),
     "floor above 1": ({"health_check": {**HLS, "floor": 1.5}}, {}, ".health_check.floor", "1.5 is no share; 0 to 1 are possible"),
-    "floor of keepalived's own": ({"health_check": {"floor": 0.5}}, {}, ".health_check.floor", "no such option"),
+    "agent that is none": ({"health_check": {"agent": 3333}}, {}, ".health_check.agent", "a dictionary such as {port: 3333} is needed"),
+    "agent that never counts": ({"health_check": {"agent": {"smoothing": 0}}}, {}, ".health_check.agent.smoothing", "nothing new would"),
+    "agent with more": ({"health_check": {"agent": {"host": "x"}}}, {}, ".health_check.agent.host", "no such option"),
+    "manifest": ({"health_check": {"type": "dash", "path": "/live.m3u8"}}, {}, ".health_check.path", "its name ends with .mpd"),
+    "script by a relative path": ({"health_check": {"type": "script", "path": "x"}}, {}, ".health_check.path", "no path of a program"),
+    "script on the way up": ({"health_check": {"type": "script", "path": "/a/../x"}}, {}, ".health_check.path", "no path of a program"),
+    "script with a port": ({"health_check": {"type": "script", "path": "/x", "port": 5}}, {}, ".health_check.port", "no such option"),
+    "argument with blanks": (
+        {"health_check": {"type": "script", "path": "/x", "arguments": ["a b"]}}, {}, ".health_check.arguments", "a list of words of"
+    ),
+    "script's user": ({"health_check": {"type": "script", "path": "/x", "user": "a b"}}, {}, ".health_check.user", "no name of an account"),
+    "sorry server unknown": ({"health_check": {}, "sorry_server": "x"}, {}, ".sorry_server", "'x' is no host of the inventory"),
+    "sorry server that is a real server": (
+        {"health_check": {}, "sorry_server": "server2"}, {}, ".sorry_server", "server2 is one of the service's real servers; name another"
+    ),
+    "sorry server without a check": ({"sorry_server": "director2"}, {}, ".sorry_server", "declare a health_check"),
+    "sorry server with a floor": (
+        {"health_check": {"floor": 0.3}, "sorry_server": "director2"}, {}, ".sorry_server", "with a floor of 0.3 some real servers always"
+    ),
+    "instance with blanks": ({"instance": "a b"}, {}, ".instance", "'a b' is no name of a VRRP instance"),
     "slow start backwards": ({"health_check": {**HLS, "slow_start": -1}}, {}, ".health_check.slow_start", "0 to 86400 seconds"),
     "check through NAT": (
         {"mode": "nat", "health_check": {"target": "vip"}}, {}, ".health_check.target", "only direct routing takes a packet for the VIP to"
@@ -637,10 +721,15 @@ def test_streams():
         service(name="text", ports=["8080"], stream="/y"),
     )
     assert resolve.streams(services) == [
-        {"name": "live", "vip": VIP, "url": "http://192.0.2.100:80/live/index.m3u8"},
-        {"name": "live", "vip": VIP6, "url": "http://[2001:db8::100]:80/live/index.m3u8"},
-        {"name": "text", "vip": VIP, "url": "http://192.0.2.100:8080/y"},
-    ]
+        {
+            "name": name, "vip": vip, "url": base + path, "base": base, "path": path, "servers": ["server1", "server2"],
+        }
+        for name, vip, base, path in (
+            ("live", VIP, "http://192.0.2.100:80", "/live/index.m3u8"),
+            ("live", VIP6, "http://[2001:db8::100]:80", "/live/index.m3u8"),
+            ("text", VIP, "http://192.0.2.100:8080", "/y"),
+        )
+    ]  # fmt: skip
 
 
 def test_macs_are_those_of_a_groups_links():

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from ansible.module_utils.lvsdr.verdicts import DOWN, RAMP_FROM, UNKNOWN, UP, Verdict, offset, shares
+from ansible.module_utils.lvsdr.verdicts import DOWN, RAMP_FROM, UNKNOWN, UP, Load, Verdict, offset, shares
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,3 +66,53 @@ def test_the_number_for_keepalived(weight, share):
     left = weight + offset(weight, share)
     assert 0 <= left <= weight and (left == 0) == (share == 0)
     assert (offset(weight, 1.0), offset(weight, 0.0)) == (0, -weight)
+
+
+def heard(*lines, **options):
+    load = Load(**options)
+    shares = []
+    for line in lines:
+        load.hear(line)
+        shares.append(round(load.share, 3))
+    return shares
+
+
+@pytest.mark.parametrize(
+    ("lines", "shares"),
+    [
+        (["75%"], [0.75]),
+        (["100%", "50%", "50%", "50%"], [1, 0.75, 0.625, 0.625]),
+        (["50%", "52%", "45%"], [0.5, 0.5, 0.5]),
+        (["50%", "0%", "80%"], [0.5, 0, 0.4]),
+        (["drain", "75%", "ready"], [0, 0, 0.75]),
+        (["up", "maint", "up 40%"], [1, 0, 0.4]),
+        (["down # the disk is full", "75% up"], [0, 0.75]),
+        (["stopped,maxconn:30", "failed"], [0, 0]),
+        (["300%"], [1]),
+        (["drain", "", "", "ready"], [0, 0, 0, 1]),
+        (["drain", "", "", ""], [0, 0, 0, 1]),
+        (["drain", "", "drain", "", ""], [0, 0, 0, 0, 0]),
+        (["nonsense", "%", "-5%", "5.5%"], [1, 1, 1, 1]),
+    ],
+)  # fmt: skip
+def test_what_an_agent_says(lines, shares):
+    assert heard(*lines) == shares
+
+
+def test_smoothing_and_steps():
+    assert heard("100%", "50%", "50%", smoothing=1, step=0) == [1, 0.5, 0.5]
+    assert heard("100%", "80%", "60%", "55%", smoothing=1, step=0.3) == [1, 1, 0.6, 0.6]
+    assert heard("50%", "95%", "100%", smoothing=1, step=0.1) == [0.5, 0.95, 1], "all of it is said at once"
+
+
+@given(st.lists(st.one_of(st.text(max_size=12), st.sampled_from(["50%", "drain", "up", "0%", "100%"]))))
+def test_no_line_of_an_agent_leads_astray(lines):
+    assert all(0 <= share <= 1 for share in heard(*lines))
+
+
+def test_a_server_that_wants_none_is_no_server_to_count():
+    """Of two with a floor of a half one is drained by itself: the other stays in whatever the check says."""
+    verdicts = {name: after([True, False]) for name in ("a", "b")}
+    assert shares(verdicts, 0.5, 10, {"a": 0.0, "b": 1.0}) == {"a": 0, "b": 1}
+    assert shares(verdicts, 0, 10, {"a": 0.0}) == {"a": 0, "b": 0}
+    assert shares({"a": after([True])}, 0, 10, {"a": 0.25}) == {"a": 0.25}

@@ -1,0 +1,130 @@
+#!/usr/bin/python
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Watches a service as its viewers do, for a while, and returns what they noticed."""
+
+DOCUMENTATION = r"""
+---
+module: viewer_watch
+short_description: Watch a virtual service as its viewers do
+description:
+  - For a number of seconds, viewers of three kinds use a virtual service. Newcomers ask for the playlist on new connections; downloads load
+    something long at the pace of a player; players play the live stream.
+  - Run it asynchronously while something happens to directors or real servers. It never fails for what viewers notice; that is its result.
+options:
+  url:
+    description: Playlist of a live HLS stream behind the VIP.
+    type: str
+    required: true
+  download:
+    description: URL of something long behind the VIP, the same on all real servers and of known length. None is loaded unless said.
+    type: str
+  seconds:
+    description: How long to watch.
+    type: float
+    default: 20
+  newcomers:
+    description: New connections a second.
+    type: float
+    default: 10
+  downloads:
+    description: How many load O(download) at the same time. Each begins anew at its end.
+    type: int
+    default: 4
+  players:
+    description: How many play O(url) at the same time.
+    type: int
+    default: 2
+  rate:
+    description: Bytes a second of each download.
+    type: int
+    default: 1000000
+  timeout:
+    description: Seconds in which a newcomer has to be answered.
+    type: float
+    default: 1
+  patience:
+    description: Seconds for which a download waits for a byte, and then for a new connection to go on with, before it is lost.
+    type: float
+    default: 10
+attributes:
+  check_mode:
+    description: Nothing is ever changed, and it watches in check mode as well.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+notes:
+  - Run it on a host that neither holds the VIP nor is a director.
+seealso:
+  - module: stream_probe
+  - module: vip_watch
+author: the lvsdr authors
+"""
+
+EXAMPLES = r"""
+- name: Watch for half a minute, in the background
+  viewer_watch:
+    url: http://198.51.100.100/live/index.m3u8
+    download: http://198.51.100.100/vod/long.bin
+    seconds: 30
+  delegate_to: viewer
+  async: 90
+  poll: 0
+"""
+
+RETURN = r"""
+asked:
+  description: For each newcomer when it came, in seconds of the host's monotonic clock, and whether it was answered with 200 in time.
+  returned: success
+  type: list
+  elements: list
+  sample: [[81.02, true], [81.12, false]]
+downloads:
+  description: Each download.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    bytes: {description: What arrived., type: int}
+    cuts: {description: "For each connection that broke, where and why. The download went on with another one.", type: list, elements: str}
+    wrong_blocks: {description: Blocks of 256 KiB that were not the same as in the other downloads., type: int}
+    longest_pause: {description: The longest wait for a byte in seconds., type: float}
+    lost: {description: Why it could not go on. Null where it could., type: str}
+players:
+  description: Each player, as M(stream_probe) returns it; C(lost) says why one could not go on.
+  returned: success
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.lvsdr import viewers
+from ..module_utils.lvsdr.errors import LvsError
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "download": {"type": "str"},
+            "seconds": {"type": "float", "default": 20},
+            "newcomers": {"type": "float", "default": 10},
+            "downloads": {"type": "int", "default": 4},
+            "players": {"type": "int", "default": 2},
+            "rate": {"type": "int", "default": 1000000},
+            "timeout": {"type": "float", "default": 1},
+            "patience": {"type": "float", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = viewers.watch(**module.params)
+    except LvsError as error:
+        module.fail_json(msg=str(error), **error.details)
+    module.exit_json(changed=False, **result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+#!/usr/bin/python
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Listens to VRRP on a director's link and asks keepalived for the state of its instances."""
+
+DOCUMENTATION = r"""
+---
+module: vrrp_audit
+short_description: Hear who speaks VRRP, and in which state keepalived is
+description:
+  - Listens for VRRP advertisements to this host or to the group, of both versions and families, and returns who sent them.
+  - Asks keepalived on this host for the state of each of its instances (by signal SIGUSR1, on which it writes its data to C(/tmp)).
+  - A stranger with the router id of a pair takes its VIPs or loses them to it; an instance in state FAULT can't take over.
+options:
+  interface:
+    description: Interface on which the VIPs are.
+    type: str
+    required: true
+  seconds:
+    description: How long to listen. Three advertisement intervals hear everybody.
+    type: float
+    default: 3.5
+attributes:
+  check_mode:
+    description: Nothing is changed; it listens in check mode as well.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+notes:
+  - Needs root. A host does not hear what it sends itself.
+  - Sources are RFC 3768, RFC 5798 and keepalived(8).
+seealso:
+  - module: arp_audit
+author: the lvsdr authors
+"""
+
+EXAMPLES = r"""
+- name: Hear who else is there
+  vrrp_audit:
+    interface: eth0
+"""
+
+RETURN = r"""
+heard:
+  description: Who sent advertisements, once for each router id.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    source: {description: Address it came from., type: str}
+    version: {description: 2 or 3., type: int}
+    virtual_router_id: {description: Router id., type: int}
+    priority: {description: Priority; 0 from one that stops., type: int}
+    interval: {description: Seconds between two advertisements., type: float}
+states:
+  description: The state of each instance of keepalived here, such as C(MASTER), C(BACKUP) or C(FAULT). Empty where keepalived does not run.
+  returned: success
+  type: dict
+  sample: {lvsdr: BACKUP}
+"""
+
+import ipaddress
+import os
+import select
+import signal
+import socket
+import struct
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.lvsdr import vrrp
+from ..module_utils.lvsdr.errors import LvsError
+
+PID_FILE, DUMP = "/run/keepalived.pid", "/tmp/keepalived.data"
+
+
+def listen(interface, seconds):
+    """[dict] of all that advertise within so many seconds."""
+    heard, sockets = {}, {}
+    try:
+        index = socket.if_nametoindex(interface)
+        for family, group in vrrp.GROUPS.items():
+            sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_RAW, vrrp.PROTOCOL)
+            sockets[sock] = family
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
+            if family == 4:
+                member = socket.inet_aton(group) + socket.inet_aton("0.0.0.0") + struct.pack("@i", index)
+                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+            else:
+                member = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", index)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            for sock in select.select(list(sockets), [], [], max(0, until - time.monotonic()))[0]:
+                data, place = sock.recvfrom(2048)
+                found = vrrp.parse(vrrp.payload(data) if sockets[sock] == 4 else data)
+                if found:
+                    source = str(ipaddress.ip_address(place[0].partition("%")[0]))
+                    heard[source, found.virtual_router_id] = {
+                        "source": source, "version": found.version, "virtual_router_id": found.virtual_router_id,
+                        "priority": found.priority, "interval": found.interval,
+                    }  # fmt: skip
+    except PermissionError:
+        raise LvsError("Listening for VRRP needs root", "set `become: true`")
+    except OSError as error:
+        raise LvsError("Listening on %s failed (%s)" % (interface, error.strerror or error), "name the interface of the VIPs")
+    finally:
+        for sock in sockets:
+            sock.close()
+    return [heard[key] for key in sorted(heard)]
+
+
+def states():
+    """{instance: state} as keepalived says; {} where it does not run or does not answer."""
+    begin = time.time()
+    try:
+        with open(PID_FILE) as f:
+            os.kill(int(f.read()), signal.SIGUSR1)
+    except (OSError, ValueError):
+        return {}
+    before, until = None, time.monotonic() + 20
+    while time.monotonic() < until:
+        time.sleep(0.2)
+        try:
+            status = os.lstat(DUMP)
+            # /tmp is everybody's; only root's own file counts, and only once it grows no more.
+            if status.st_uid == 0 and status.st_mtime >= begin - 1 and status.st_size == before:
+                with open(DUMP) as f:
+                    return vrrp.states(f.read())
+            before = status.st_size
+        except OSError:
+            before = None
+    return {}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={"interface": {"type": "str", "required": True}, "seconds": {"type": "float", "default": 3.5}},
+        supports_check_mode=True,
+    )
+    seconds = module.params["seconds"]
+    try:
+        if not 0 <= seconds <= 3600:
+            raise LvsError("seconds: %s is out of range" % seconds, "0 to 3600 seconds are possible")
+        heard = listen(module.params["interface"], seconds)
+        module.exit_json(changed=False, heard=heard, states=states())
+    except LvsError as error:
+        module.fail_json(msg=str(error), **error.details)
+
+
+if __name__ == "__main__":
+    main()

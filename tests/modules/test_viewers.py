@@ -1,0 +1,137 @@
+"""viewer_watch's viewers against a server on 127.0.0.1 that has one trouble after the other."""
+
+import asyncio
+import random
+import threading
+import time
+
+import pytest
+from ansible.module_utils.lvsdr import viewers
+from ansible.module_utils.lvsdr.errors import LvsError
+
+LONG = random.Random(7).randbytes(1 << 20)
+
+
+class Server:
+    """An HTTP server in a thread of its own; ``trouble`` says what it does with a request: of its number, its path and its Range."""
+
+    def __init__(self, trouble=lambda number, path, begin: None):
+        self.trouble, self.requests, self.ready = trouble, [], threading.Event()
+        self.thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        assert self.ready.wait(10)
+        return self
+
+    def __exit__(self, *_error):
+        self.loop.call_soon_threadsafe(self.over.set)
+        self.thread.join(10)
+
+    def url(self, path):
+        return "http://127.0.0.1:%d%s" % (self.port, path)
+
+    async def _run(self):
+        self.loop, self.over = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self.ready.set()
+        await self.over.wait()
+        server.close()
+
+    async def _serve(self, reader, writer):
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            path = head.split()[1]
+            begin = int(head.partition("bytes=")[2].partition("-")[0] or 0)
+            self.requests.append((path, begin))
+            what = self.trouble(len(self.requests), path, begin)
+            body = LONG[begin:] if path == "/long" else b"#EXTM3U\n"
+            if what == "refuse":
+                writer.write(b"HTTP/1.1 503 Service Unavailable\r\n\r\n")
+            elif what == "hang":
+                await asyncio.sleep(30)
+            else:
+                status = b"200 OK" if not begin else b"206 Partial Content"
+                writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body)))
+                if what == "cut":
+                    body = body[: len(body) // 2]
+                elif what == "wrong":
+                    body = bytes(len(body))
+                writer.write(body)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            writer.close()
+
+
+def watch(server, **options):
+    options = {"download": server.url("/long"), "downloads": 2, "players": 0, "seconds": 1.0, "rate": 4 << 20, "patience": 0.5, **options}
+    return viewers.watch(server.url("/live.m3u8"), **options)
+
+
+def test_all_is_well():
+    with Server() as server:
+        seen = watch(server)
+    assert len(seen["asked"]) >= 5 and all(good for _begin, good in seen["asked"])
+    for download in seen["downloads"]:
+        assert not download["cuts"] and not download["lost"] and not download["wrong_blocks"] and download["bytes"] > 1 << 20
+    assert server.requests.count(("/long", 0)) > 2, "each begins anew at the end"
+
+
+def test_a_connection_that_breaks():
+    with Server(lambda number, path, begin: "cut" if path == "/long" and not begin else None) as server:
+        seen = watch(server, downloads=1)
+    (download,) = seen["downloads"]
+    assert not download["lost"] and not download["wrong_blocks"]
+    assert download["cuts"][0] == "after 524288 bytes: 524288 bytes are missing"
+    assert ("/long", 524288) in server.requests, "it goes on where it was"
+
+
+@pytest.mark.parametrize(("what", "words"), [("refuse", "the server answers 503"), ("hang", "TimeoutError")])
+def test_a_download_that_cannot_go_on(what, words):
+    begun = []
+
+    def trouble(number, path, begin):
+        if path == "/long":
+            begun.append(begin)
+            return "cut" if len(begun) == 1 else what
+
+    with Server(trouble) as server:
+        seen = watch(server, downloads=1, seconds=3)
+    assert words in seen["downloads"][0]["lost"]
+
+
+def test_newcomers_that_are_not_served():
+    with Server(lambda number, path, begin: "refuse" if path == "/live.m3u8" and number % 2 else None) as server:
+        seen = watch(server, downloads=0)
+    good = [good for _begin, good in seen["asked"]]
+    assert good.count(False) >= 2 and good.count(True) >= 2
+
+
+def test_newcomers_do_not_wait_for_each_other():
+    with Server(lambda number, path, begin: "hang") as server:
+        begin = time.monotonic()
+        seen = watch(server, downloads=0, timeout=0.5)
+    assert time.monotonic() - begin < 5
+    assert len(seen["asked"]) >= 5 and not any(good for _begin, good in seen["asked"])
+
+
+def test_a_server_with_other_bytes():
+    with Server(lambda number, path, begin: "wrong" if number % 2 else None) as server:
+        seen = watch(server, newcomers=0.1)
+    assert sum(download["wrong_blocks"] for download in seen["downloads"]) >= 1
+
+
+def test_a_player_that_cannot_go_on():
+    with Server() as server:
+        (player,) = watch(server, players=1, downloads=0)["players"]
+    assert "is not an HLS playlist" in player["lost"]
+
+
+@pytest.mark.parametrize("options", [{"seconds": 0}, {"newcomers": -1}, {"downloads": -1}, {"players": 1000}, {"download": "ftp://x/"}])
+def test_wrong_options(options):
+    with pytest.raises(LvsError) as caught:
+        viewers.watch("http://192.0.2.1/live.m3u8", **options)
+    assert caught.value.hint
