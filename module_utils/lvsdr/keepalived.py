@@ -224,10 +224,13 @@ def _real_server(service, destination, host, check, path, settings):
 
 
 def _checker(service, destination, path):
-    """keepalived's own check; none where a floor has to hold, because keepalived would take out more."""
+    """keepalived's own check. Where a floor has to hold it is one that always succeeds, because any other could take out more.
+
+    It can't be left out: keepalived writes a weight over the table's own only for a server that one of its checks has brought up.
+    """
     check = service["health_check"]
     if check.get("floor"):
-        return []
+        return ["PING_CHECK {", "    connect_ip 127.0.0.1", "}"]
     common = [
         *("    " + line for line in path),
         "    connect_timeout %d" % check["timeout"],

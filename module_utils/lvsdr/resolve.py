@@ -592,23 +592,22 @@ def _on_links(facts):
     ]
 
 
-def holders(services, facts_by_director):
+def holders(vip, facts_by_director):
     """The directors that hold a VIP."""
-    return [director for director, facts in sorted(facts_by_director.items()) if holds_vip(services, facts)]
+    return [director for director, facts in sorted(facts_by_director.items()) if vip in {str(address.ip) for address in _on_links(facts)}]
 
 
 def held_wrongly(services, facts_by_director):
     """A sentence for each VIP that not exactly one director holds. facts_by_director: {director: facts}, read just now."""
     out = []
-    held = {director: {str(address.ip) for address in _on_links(facts)} for director, facts in sorted(facts_by_director.items())}
     for vip in director_vips(services):
-        holders = [director for director in held if vip in held[director]]
-        if len(holders) > 1:
+        found = holders(vip, facts_by_director)
+        if len(found) > 1:
             out.append(
                 "%s hold %s at once (split brain): they do not hear each other's advertisements; see that VRRP (IP protocol 112) passes "
-                "between them, and `journalctl -u keepalived` on both" % (" and ".join(holders), vip)
+                "between them, and `journalctl -u keepalived` on both" % (" and ".join(found), vip)
             )
-        elif not holders:
+        elif not found:
             out.append("no director holds %s; see `journalctl -u keepalived`" % vip)
     return out
 

@@ -208,6 +208,7 @@ def test_a_floor_is_for_the_stream_checker_alone():
     check = {"type": "http", "path": "/healthz", "target": "server"}
     text = render(service(health_check={**check, "floor": 0.5}))
     assert "TCP_CHECK" not in text and "HTTP_GET" not in text and text.count("FILE_CHECK") == 4
+    assert text.count("        PING_CHECK {\n            connect_ip 127.0.0.1\n        }\n") == 2
     text = render(service(health_check={**check, "rise": 3}))
     assert text.count("TCP_CHECK") == 2 and "HTTP_GET" not in text and text.count("FILE_CHECK") == 4
     text = render(service(health_check=check))
