@@ -1,0 +1,64 @@
+"""Two instances, each director the active one of its VIP; and what verify hears on the link."""
+
+import json
+
+import pytest
+from conftest import DIRECTORS, ssh
+from scenario import run
+
+VERIFY = "playbooks/verify.yml"
+# An advertisement of version 2 with the lowest priority, to the group, as another pair would send it.
+STRANGER = """
+import socket, struct, time
+data = struct.pack("!BBBBBBH", 0x21, %d, 1, 0, 0, 1, 0) + bytes(8)
+total = sum(struct.unpack("!8H", data))
+total = (total & 0xFFFF) + (total >> 16)
+data = data[:6] + struct.pack("!H", ~total & 0xFFFF) + data[8:]
+sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("198.51.100.1"))
+for _number in range(60):
+    sock.sendto(data, ("224.0.0.18", 0))
+    time.sleep(0.5)
+"""
+
+
+def test_each_director_is_active_for_some(lab):
+    held = {director: lab(director).check_output("ip -br -4 address show eth0") for director in DIRECTORS}
+    assert "198.51.100.100/32" in held["director1"] and "198.51.100.102/32" in held["director1"]
+    assert "198.51.100.101/32" in held["director2"]
+    assert "198.51.100.101/32" not in held["director1"] and "198.51.100.100/32" not in held["director2"]
+
+
+def test_both_sync_daemons_run_on_both(ansible):
+    for director in DIRECTORS:
+        assert [daemon["state"] for daemon in ansible(director, "ipvs_info", counters=False)["sync_daemons"]] == ["master", "backup"]
+
+
+@pytest.mark.parametrize("number", [51, 52, 99])
+def test_a_stranger_with_a_router_id_is_heard(ansible, number):
+    ssh("router", "systemd-run --quiet --unit=stranger python3 -c '%s'" % (STRANGER % number))
+    try:
+        heard = ansible("director2", "vrrp_audit", interface="eth0", seconds=5)["heard"]
+    finally:
+        ssh("router", "systemctl stop stranger", check=False)
+    assert {"source": "198.51.100.1", "version": 2, "virtual_router_id": number, "priority": 1, "interval": 1.0} in heard
+
+
+def test_verify_names_a_stranger_and_a_director_that_could_not_take_over():
+    ssh("router", "systemd-run --quiet --unit=stranger python3 -c '%s'" % (STRANGER % 51).replace("range(60)", "range(400)"))
+    ssh("director2", "systemctl stop keepalived")
+    try:
+        done = run(VERIFY)
+    finally:
+        ssh("director2", "systemctl start keepalived")
+        ssh("router", "systemctl stop stranger", check=False)
+    words = " ".join(done.stdout.split())
+    assert done.returncode != 0
+    assert "director2 could not take over: its VRRP instance lvsdr is unknown to keepalived" in words
+    assert "director1 hears router id 51 (instance lvsdr) from 198.51.100.1 too" in words
+
+
+def test_the_states_are_keepalived_s_own(ansible):
+    assert ansible("director1", "vrrp_audit", interface="eth0", seconds=0)["states"] == {"lvsdr": "MASTER", "radio": "BACKUP"}
+    assert json.dumps(ansible("director2", "vrrp_audit", interface="eth0", seconds=0)["states"]) == '{"lvsdr": "BACKUP", "radio": "MASTER"}'
