@@ -102,6 +102,37 @@ def test_programs_and_files(ready, run, program, tmp_path):
     assert result["files"] == {files[0]: hashlib.sha256(b"x\xff\n").hexdigest(), files[1]: None, files[2]: None}
 
 
+def test_folders_and_versions(ready, run, program, tmp_path):
+    program("keepalived", "Keepalived v2.3.3 (03/30,2025)\nCopyright\n")
+    (tmp_path / "folder").mkdir()
+    for name in ("b", "a"):
+        (tmp_path / "folder" / name).touch()
+    folders = [str(tmp_path / "folder"), str(tmp_path / "none")]
+    result = run(folders=folders, versions=["keepalived", "no-such-program"])
+    assert result["folders"] == {folders[0]: ["a", "b"], folders[1]: []}
+    assert result["versions"] == {"keepalived": "Keepalived v2.3.3 (03/30,2025)", "no-such-program": None}
+
+
+def test_scripts_of_checks(ready, run, tmp_path):
+    """A good one is root's, all the way up; what is wrong is named with its path."""
+    assert run(scripts=["/bin/sh", "/bin/sh"])["problems"] == []
+    script = tmp_path / "check"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o666)
+    problems = run(scripts=[str(script)])["problems"]
+    assert "check script %s is not executable; run `chmod 755 %s`" % (script, script) in problems
+    assert [
+        line
+        for line in problems
+        if "%s is writable by others than root; give it to root, and run `chmod go-w %s`" % (script, script) in line
+    ]
+    assert run(scripts=[str(tmp_path / "none")])["problems"] == [
+        "check script %s can't be run (No such file or directory); install it on every director" % (tmp_path / "none")
+    ]
+    (line, *_others) = run(scripts=[str(tmp_path)])["problems"]
+    assert "is not executable" in line, "a folder is no script"
+
+
 def test_programs_outside_of_a_users_path(ready, run, monkeypatch):
     path = host.find_command("modprobe") or host.find_command("sysctl")
     if not path:

@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -27,11 +29,11 @@ def playlist(first, count=3, target=1, end=False):
 class Server:
     """An HTTP server whose pages are functions of what was asked, and a server that answers any bytes with others."""
 
-    def __init__(self, pages=None, talk=None):
-        self.pages, self.talk, self.asked = pages, talk, []
+    def __init__(self, pages=None, talk=None, tls=None):
+        self.pages, self.talk, self.tls, self.asked = pages, talk, tls, []
 
     async def __aenter__(self):
-        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
         return Place("127.0.0.1", self.server.sockets[0].getsockname()[1])
 
     async def __aexit__(self, *_error):
@@ -167,6 +169,134 @@ def test_icecast(pages, words):
     assert words in str(said)
 
 
+# --- what keepalived could check, too ---
+
+
+URL = {"path": "/a", "status": "200"}
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (URL, "HTTP/1.1 200 OK"),
+        ({**URL, "match": "o+k"}, "HTTP/1.1 200 OK"),
+        ({**URL, "match": "^ko"}, "/a: the body has no ^ko"),
+        ({**URL, "status": "500-599"}, "/a: HTTP/1.1 200 OK"),
+        ({**URL, "path": "/b"}, "/b: HTTP/1.1 404 Not Found"),
+        ({**URL, "path": "/b", "status": "400-404"}, "HTTP/1.1 404 Not Found"),
+    ],
+)
+def test_http(url, words):
+    (said,) = check("http", Server({"/a": "took"}), urls=[url])
+    assert str(said) == words
+
+
+def test_every_url_counts_and_has_its_host_name():
+    heads = []
+
+    async def talk(reader, writer):
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 %s\r\n\r\n" % (b"200 OK" if len(heads) < 2 else b"503 Busy"))
+
+    (said,) = check("http", Server(talk=talk), urls=[{**URL, "host": "one.example.com"}, {**URL, "path": "/second"}])
+    assert str(said) == "/second: HTTP/1.1 503 Busy"
+    assert "Host: one.example.com\r\n" in heads[0] and "Host: 127.0.0.1\r\n" in heads[1]
+
+
+def test_https(tmp_path):
+    """With a certificate of its own making, as a server behind a VIP may have it; and without TLS at all."""
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=x", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    (said,) = check("https", Server({"/a": "ok"}, tls=context), urls=[URL])
+    assert said == "HTTP/1.1 200 OK"
+    (said,) = check("https", answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"), urls=[URL])
+    assert isinstance(said, Trouble) and "no TLS with 127.0.0.1 port" in str(said)
+
+
+def test_tcp():
+    (said,) = check("tcp", Server({}))
+    assert said == "connected"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "answer", "words"),
+    [
+        ("udp", {"payload": "0d0a"}, b"x", "answered"),
+        ("udp", {"payload": "0d0a", "reply": "78"}, b"x", "answered"),
+        ("udp", {"payload": "0d0a", "reply": "79"}, b"x", "answers with something else"),
+        ("dns", {"query": "example.com"}, b"\x1d\x5a\x81\x80" + bytes(8), "answered"),
+        ("dns", {"query": "example.com"}, b"nonsense", "answers with something else"),
+        ("srt", {}, b"\x80\0\0\0" + bytes(32) + b"\0\0\0\1" + bytes(24), "answered"),
+        ("srt", {}, b"x", "answers with something else"),
+    ],
+)
+def test_udp(kind, options, answer, words):
+    async def run():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.bind(("127.0.0.1", 0))
+            sock.setblocking(False)
+            one = streamcheck.KINDS[kind]({"type": kind, **options})
+            asking = asyncio.ensure_future(one(Place("127.0.0.1", sock.getsockname()[1]), 0))
+            await asyncio.sleep(0.05)
+            question, where = sock.recvfrom(2048)
+            assert question
+            sock.sendto(answer, where)
+            return (await asyncio.gather(asking, return_exceptions=True))[0]
+
+    assert words in str(asyncio.run(run()))
+
+
+def test_udp_where_nobody_listens():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    with pytest.raises(Trouble, match="no answer from 127.0.0.1 port %d .Connection refused." % port):
+        asyncio.run(streamcheck.KINDS["srt"]({"type": "srt"})(Place("127.0.0.1", port), 0))
+
+
+# --- DASH ---
+
+
+def manifest(end, kind="dynamic"):
+    timeline = "" if end is None else '<S t="0" d="1000" r="%d"/>' % (end - 1)
+    return (
+        '<MPD type="%s"><Period><AdaptationSet><Representation id="1"><SegmentTemplate timescale="1000" media="/seg/$Number$.ts">'
+        "<SegmentTimeline>%s</SegmentTimeline></SegmentTemplate></Representation></AdaptationSet></Period></MPD>" % (kind, timeline)
+    )
+
+
+def dash(pages, times=(0,)):
+    server = Server({**{"/seg/%d.ts" % number: "x" for number in range(1, 20)}, **pages})
+    return [str(words) for words in check("dash", server, times, path="/live.mpd")], server
+
+
+def test_dash_that_moves():
+    said, server = dash({"/live.mpd": moving(manifest(1), manifest(1), manifest(2))}, (0, 1, 2))
+    assert said == ["1.ts", "1.ts", "2.ts"]
+    assert [path for path in server.asked if "seg" in path] == ["/seg/1.ts", "/seg/2.ts"], "each once"
+
+
+@pytest.mark.parametrize(
+    ("pages", "times", "words"),
+    [
+        ([manifest(3), manifest(3)], (0, 2.5), "the manifest has stood still for 2 s, and a segment is 1 s"),
+        ([manifest(3), manifest(2)], (0, 1), "the manifest went back from 3.0 to 2.0 s"),
+        ([manifest(3, "static")], (0,), "the live manifest has ended (type static)"),
+        ([manifest(None)], (0,), "the manifest has no segment"),
+        ([manifest(30)], (0,), "/seg/30.ts: HTTP/1.1 404 Not Found"),
+        (["<html>"], (0,), "is no DASH manifest"),
+    ],
+)
+def test_dash_with_a_trouble(pages, times, words):
+    said, _server = dash({"/live.mpd": moving(*pages)}, times)
+    assert words in said[-1]
+
+
 # --- the daemon ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -300,6 +430,56 @@ def test_the_floor_and_the_ramp(daemon, web):
         assert time.monotonic() < deadline, numbers()
         time.sleep(0.02)
     assert between and all(-10 < int(number) < 0 for number in between)
+
+
+def test_a_server_says_how_much_it_wants(daemon, web):
+    """An agent on the server's own address: a percentage, then drain, then it is gone, and full weight is back."""
+    root, port = web
+    said = ["50%\n"]
+
+    def serve(sock):
+        while True:
+            try:
+                other, _where = sock.accept()
+            except OSError:
+                return
+            with other:
+                if not said[0]:
+                    continue
+                other.sendall(said[0].encode())
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        threading.Thread(target=serve, args=(sock,), daemon=True).start()
+        check = {"type": "tcp", "interval": 0.2, "timeout": 1, "fall": 1, "rise": 1}
+        check["agent"] = {"port": sock.getsockname()[1], "smoothing": 1, "step": 0.1}
+        server = {"name": "server1", "address": "127.0.0.1", "port": port, "weight": 10, "file": "track", "agent": "127.0.0.1"}
+        daemon.configure(port, check=check, servers=[server])
+        daemon.start()
+        daemon.wait_for("-5")
+        assert daemon.status("up")["agent"] == "50%"
+        said[0] = "drain # the disk is full\n"
+        daemon.wait_for("-10")
+        said[0] = ""
+        daemon.wait_for("0")
+    code, out = daemon.end()
+    assert "<5>live on server1 (192.0.2.100) wants 0 % of its weight: drain" in out.splitlines()
+    assert "<5>live on server1 (192.0.2.100) wants 100 % of its weight: its agent is silent" in out.splitlines()
+
+
+def test_a_drained_server_has_no_weight_whatever_its_check_says(daemon, web):
+    root, port = web
+    server = {"address": "127.0.0.1", "port": port, "weight": 10}
+    servers = [{**server, "name": "server1", "file": "track", "drained": True}, {**server, "name": "server2", "file": "other"}]
+    daemon.configure(port, check={"type": "tcp", "interval": 0.2, "timeout": 1, "fall": 1, "rise": 1}, servers=servers, floor=1)
+    daemon.start(2)
+    daemon.wait_for("-10")
+    deadline = time.monotonic() + 20
+    while not (daemon.folder / "other").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert (daemon.folder / "other").read_text().strip() == "0"
 
 
 def test_what_the_director_lacks_is_no_servers_fault(daemon):

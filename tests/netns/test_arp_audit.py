@@ -96,3 +96,35 @@ def test_a_hundred_vips_at_once(link, router, director):
     # Two seconds are the time in which answers are awaited.
     assert result["clean"] and len(result["results"]) == 100
     assert time.monotonic() - begin < 60, "generous: the figure is the benchmark's business"
+
+
+def test_the_owner_of_a_vip_is_watched_while_it_changes(link, router, director):
+    """vip_watch sees each owner, the moment with none, and two at once."""
+    other = link("other", 12)
+    with ThreadPoolExecutor() as pool:
+        watching = pool.submit(router.module, "vip_watch", vips=[VIP], seconds=6, every=0.2)
+        time.sleep(2)
+        director.ip("address", "del", VIP + "/32", "dev", "eth0")
+        time.sleep(1)
+        other.hold(VIP, "eth0")
+        time.sleep(1)
+        director.hold(VIP, "eth0")
+        samples = watching.result()["samples"][VIP]
+    rows = [tuple(sorted(macs)) for _at, macs in samples]
+    changes = [row for index, row in enumerate(rows) if not index or row != rows[index - 1]]
+    both = tuple(sorted((director.mac, other.mac)))
+    assert changes in ([(director.mac,), (), (other.mac,), both], [(), (director.mac,), (), (other.mac,), both])
+    assert len(samples) >= 10 and samples[-1][0] > 4
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"every": 0}, "every: 0.0 is out of range: 0.1 to 60 seconds are possible"),
+        ({"seconds": 0.1}, "seconds: 0.1 is out of range: one sample (0.3) to 86400 seconds"),
+        ({"interface": "eth9"}, "There is no interface eth9"),
+    ],
+)
+def test_a_watch_with_wrong_values(router, options, words):
+    result = router.module("vip_watch", vips=[VIP], **options)
+    assert result["failed"] and words in result["msg"]

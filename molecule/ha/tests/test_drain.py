@@ -1,0 +1,43 @@
+"""A drained server gets no new viewer, also none that persistence ties to it, and keepalived's configuration stays as it is."""
+
+import time
+
+from conftest import DIRECTORS, ssh
+from scenario import run
+from test_all_fail import RADIO, weights
+
+PLACE = "sha256sum /etc/keepalived/keepalived.conf; systemctl show -p MainPID --value keepalived; journalctl -u keepalived | grep -c Reload"
+
+
+def server():
+    return ssh("viewer", "curl -s -m 5 -o /dev/null -D - http://%s/healthz | grep -i x-served-by" % RADIO).split()[-1]
+
+
+def test_a_persistent_client_moves(lab):
+    """The service keeps a client for 300 s (expire_quiescent_template)."""
+    deadline = time.monotonic() + 120
+    while any(0 in weights(director, RADIO).values() for director in DIRECTORS):
+        assert time.monotonic() < deadline
+        time.sleep(2)
+    (first,) = {server() for _try in range(5)}
+    before = [ssh(director, PLACE) for director in DIRECTORS]
+    address = "198.51.100.2" + first[-1]
+    done = run("playbooks/drain.yml", "-e", "servers=" + first, "-e", "drain_seconds=5")
+    try:
+        assert done.returncode == 0, done.stdout[-3000:]
+        for director in DIRECTORS:
+            assert weights(director, RADIO)[address] == 0
+        (second,) = {server() for _try in range(5)}
+        assert second != first
+        # It stays so over whatever happens to keepalived.
+        ssh("director2", "systemctl restart keepalived")
+        time.sleep(10)
+        assert weights("director2", RADIO)[address] == 0
+    finally:
+        done = run("playbooks/undrain.yml", "-e", "servers=" + first)
+    assert done.returncode == 0, done.stdout[-3000:]
+    deadline = time.monotonic() + 60
+    while any(0 in weights(director, RADIO).values() for director in DIRECTORS):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert ssh("director1", PLACE) == before[0], "no other configuration, and no reload"
