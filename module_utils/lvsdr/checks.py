@@ -129,6 +129,11 @@ def _read_url(url):
         out["match"] = url.get("match")
         if not isinstance(out["match"], str) or not out["match"] or not is_label(out["match"]):
             url.wrong("match", "%r can't be a regular expression in keepalived.conf; %s" % (out["match"], LABEL_HINT))
+        else:
+            try:
+                re.compile(out["match"])
+            except re.error as error:
+                url.wrong("match", "%r is no regular expression (%s)" % (out["match"], error))
     return out
 
 
@@ -136,7 +141,7 @@ def _read_status(url):
     """``200`` or ``200-299``."""
     value = str(url.get("status", 200)).strip()
     low, dash, high = value.partition("-")
-    if dash and low.isdecimal() and high.isdecimal() and 100 <= int(low) <= int(high) <= 599:
+    if dash and re.fullmatch("[0-9]{3}", low) and re.fullmatch("[0-9]{3}", high) and 100 <= int(low) <= int(high) <= 599:
         return value
     return str(url.integer("status", 200, 100, 599))
 

@@ -32,20 +32,26 @@ def seconds(text):
 def parse(data, base, now):
     """The Manifest in the bytes of an MPD. base: its URL; now: the time as seconds since 1970, for templates that go by the clock.
 
-    Of the last period it follows the first representation: one is enough to see whether the packager still works.
+    Of the last period with a segment it follows the first representation: one is enough to see whether the packager still works.
     """
     if len(data) > 4 << 20 or b"<!DOCTYPE" in data[:4096] or b"<!ENTITY" in data:
         raise LvsError("%s is no DASH manifest that can be trusted" % base, "an MPD has no document type and no entities")
     try:
         root = ElementTree.fromstring(data)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two of an encoding that nobody knows
         raise LvsError("%s is no DASH manifest (%s)" % (base, error), "use the address of an .mpd file") from None
     if _name(root) != "MPD":
         raise LvsError("%s is no DASH manifest" % base, "use the address of an .mpd file")
+    live = root.get("type", "static") == "dynamic"
+    found = Manifest(live, 0.0, 0.0, None)
     try:
-        return _read(root, base, now)
-    except (ValueError, ZeroDivisionError, OverflowError) as error:
+        for period in reversed(_children(root, "Period")):
+            found = _read(root, period, base, now)._replace(live=live)
+            if found.last:
+                break
+    except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError) as error:
         raise LvsError("%s has a value that can't be used (%s)" % (base, error), "see how the packager writes it") from None
+    return found
 
 
 def _name(element):
@@ -56,14 +62,10 @@ def _children(element, name):
     return [child for child in element if _name(child) == name]
 
 
-def _read(root, base, now):
-    live = root.get("type", "static") == "dynamic"
-    periods = _children(root, "Period")
-    path = [root]
-    if periods:
-        path.append(periods[-1])
-        for name in ("AdaptationSet", "Representation"):
-            path += _children(path[-1], name)[:1]
+def _read(root, period, base, now):
+    path = [root, period]
+    for name in ("AdaptationSet", "Representation"):
+        path += _children(path[-1], name)[:1]
     template, timeline, listed = {}, None, None
     for element in path:
         for child in _children(element, "BaseURL"):
@@ -74,37 +76,39 @@ def _read(root, base, now):
             timeline = (_children(child, "SegmentTimeline") or [timeline])[0]
         listed = (_children(element, "SegmentList") or [listed])[0]
     scale = float(template.get("timescale", 1))
+    begin = seconds(period.get("start", "PT0S"))
     if listed is not None and not template:
-        return _of_list(live, listed, base)
+        return _of_list(listed, base, begin)
     if "media" not in template:
-        return Manifest(live, 0.0, 0.0, None)
+        return Manifest(True, 0.0, 0.0, None)
     number = int(template.get("startNumber", 1))
     if timeline is not None:
         start, count, end, duration = None, 0, 0, 0
         for item in _children(timeline, "S"):
-            duration, repeat = int(item.get("d")), int(item.get("r", 0))
-            if duration <= 0 or repeat < 0:
-                raise ValueError("S with d=%d and r=%d" % (duration, repeat))
-            begin = int(item.get("t", end))
-            count, end = count + repeat + 1, begin + duration * (repeat + 1)
+            # Below 0 it goes on until something else is said; one of them is there in any case.
+            duration, repeat = int(item.get("d")), max(0, int(item.get("r", 0)))
+            if duration <= 0:
+                raise ValueError("S with d=%d" % duration)
+            count, end = count + repeat + 1, int(item.get("t", end)) + duration * (repeat + 1)
             start = end - duration
         last = None if start is None else urljoin(base, _fill(template["media"], path[-1], number + count - 1, start))
-        return Manifest(live, end / scale, duration / scale, last)
+        # On the manifest's own timeline: each period begins a new one.
+        return Manifest(True, begin + (end - int(template.get("presentationTimeOffset", 0))) / scale, duration / scale, last)
     duration = float(template.get("duration", 0)) / scale
-    begin = _moment(root.get("availabilityStartTime"))
-    if begin is None or duration <= 0:
+    available = _moment(root.get("availabilityStartTime"))
+    if available is None or duration <= 0:
         raise ValueError("no availabilityStartTime or duration")
-    begin += seconds(path[1].get("start", "PT0S"))
     # The newest one that has to be there, less one: clocks of packager and director are never quite the same.
-    index = math.floor((now - begin) / duration) - 2
-    return Manifest(live, None, duration, urljoin(base, _fill(template["media"], path[-1], number + index, None)) if index >= 0 else None)
+    index = math.floor((now - available - begin) / duration) - 2
+    last = urljoin(base, _fill(template["media"], path[-1], number + index, None)) if index >= 0 else None
+    return Manifest(True, None, duration, last)
 
 
-def _of_list(live, listed, base):
+def _of_list(listed, base, begin):
     urls = [child.get("media") for child in _children(listed, "SegmentURL") if child.get("media")]
     duration = float(listed.get("duration", 0)) / float(listed.get("timescale", 1))
     first = int(listed.get("startNumber", 1))
-    return Manifest(live, (first + len(urls)) * duration, duration, urljoin(base, urls[-1]) if urls else None)
+    return Manifest(True, begin + (first + len(urls)) * duration, duration, urljoin(base, urls[-1]) if urls else None)
 
 
 def _moment(text):
@@ -128,7 +132,7 @@ def _fill(media, representation, number, start):
         name, width = found.group(1), found.group(2)
         if not name:
             return "$"
-        if name not in values:
+        if values.get(name) is None:
             raise ValueError("$%s$" % name)
         return "%0*d" % (int(width), int(values[name])) if width else str(values[name])
 

@@ -11,7 +11,7 @@ from . import packets, resolve
 from .checks import LABEL_HINT, STREAM_CHECKS, UDP_CHECKS, is_label, is_watched
 from .errors import LvsError, Problems
 from .model import DIRECTORS, Reader, read_timeouts
-from .resolve import director_vips, host_address
+from .resolve import host_address
 
 METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN"}
 
@@ -72,13 +72,18 @@ def _read_settings(settings, director, services, inventory):
     return read
 
 
-def vrrp_address(services, director, inventory):
-    """The address that a director's advertisements come from, or None.
+def vrrp_addresses(services, director, inventory):
+    """The addresses that a director's advertisements come from, sorted.
 
     keepalived gives an instance up for good when it can't bind that address at its start (2.2.7: it stays in the state FAULT), as at a boot
     that is faster than the network; so the role's drop-in waits for it.
     """
-    return host_address(inventory["hosts"].get(director, {}), _vrrp_family(director_vips(services)))
+    vips = {}
+    for service in services:
+        if not service["absent"]:
+            vips.setdefault(service["instance"], []).extend(service["vips"])
+    variables = inventory["hosts"].get(director, {})
+    return sorted({host_address(variables, _vrrp_family(found)) for found in vips.values() if found} - {None})
 
 
 def _vrrp_family(vips):

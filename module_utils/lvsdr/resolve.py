@@ -468,7 +468,8 @@ def not_drainable(services, hosts):
         members = [service for service in services if host in service["hosts"] and not service["absent"] and not service.get("checks")]
         without = [service["name"] for service in members if not service["health_check"]]
         if not members:
-            out.append("%s is no real server of a service; these are: %s" % (host, ", ".join(real_servers(services))))
+            known = dict.fromkeys(name for service in services for name in service["hosts"])
+            out.append("%s is no real server of a service; these are: %s" % (host, ", ".join(known)))
         elif without:
             out.append(
                 "%s serves %s without a health check; set real_server_state: drained for it and run site.yml" % (host, ", ".join(without))
@@ -534,9 +535,9 @@ def streamchecks(services, director, inventory, metrics_port=9133):
                 members.append(
                     {
                         "name": host, "weight": destination["weight"], "file": track_file(service, host),
-                        "agent": destination["address"], "drained": host in service["drained"],
+                        "agent": destination["address"], "drain_file": "%s/%s" % (DRAIN_FOLDER, drain_file(host)),
                         "address": service["vips"][0] if through else destination["address"],
-                        "port": check.get("port") or service["table"]["port"],
+                        "port": check.get("port") or destination.get("port", service["table"].get("port")),
                         "mark": marks[service["family"], destination["address"]] if through else None,
                         "own": host_address(inventory["hosts"].get(director, {}), service["family"]) if through else None,
                     }
@@ -919,9 +920,19 @@ def parity(tables_by_director, services):
         for destination in service["table"]["destinations"]
         if destination.get("fallback")
     }
+    # Each director hears an agent, and begins a slow start, at its own moment.
+    moving = {
+        service_option(service["key"])
+        for service in services
+        if service["health_check"] and (service["health_check"].get("agent") or service["health_check"].get("slow_start"))
+    }
     names = sorted(tables_by_director)
     lines = {
-        name: {line for line in tables_by_director[name].splitlines() if _service_of(line) in ours and _server_of(line) not in leave_out}
+        name: {
+            _without_weight(line) if _service_of(line) in moving else line
+            for line in tables_by_director[name].splitlines()
+            if _service_of(line) in ours and _server_of(line) not in leave_out
+        }
         for name in names
     }
     problems = []
@@ -935,6 +946,11 @@ def _service_of(line):
     """The service's option in a line of a table: ``-t 198.51.100.100:80``, ``-f 5 -6``."""
     words = line.split()
     return " ".join(words[1 : 4 if words[3:4] == ["-6"] else 3])
+
+
+def _without_weight(line):
+    """The line with no more of the weight than whether it is one."""
+    return re.sub(r" -w [1-9][0-9]*", " -w more than 0", line)
 
 
 def _server_of(line):

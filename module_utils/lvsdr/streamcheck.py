@@ -49,7 +49,10 @@ class Place:
         self.host = host or ("[%s]" % address if ":" in address else address)
 
     def _socket(self, kind):
-        sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, kind)
+        try:
+            sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, kind)
+        except OSError as error:
+            raise Unable("this director has no socket to ask with (%s)" % _reason(error))
         try:
             sock.setblocking(False)
             if self.mark is not None:
@@ -73,12 +76,14 @@ class Place:
         finally:
             sock.close()
 
-    async def connect(self, tls=None):
-        """(reader, writer). tls: an SSLContext."""
+    async def connect(self, tls=None, host=None):
+        """(reader, writer). tls: an SSLContext; host: the name that the server is to have a certificate for."""
         sock = self._socket(socket.SOCK_STREAM)
         try:
             await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
-            return await asyncio.open_connection(sock=sock, **({"ssl": tls, "server_hostname": self.host.strip("[]")} if tls else {}))
+            return await asyncio.open_connection(
+                sock=sock, **({"ssl": tls, "server_hostname": host or self.host.strip("[]")} if tls else {})
+            )
         except ssl.SSLError as error:
             sock.close()
             raise Trouble("no TLS with %s port %d (%s)" % (self.address, self.port, error.reason))
@@ -97,7 +102,7 @@ def _reason(error):
 
 async def fetch(place, target, limit=PLAYLIST_BYTES, enough=None, host=None, tls=None):
     """(status, first line, body) of the answer to a GET; Trouble where there is none. enough: stop reading after so many bytes."""
-    reader, writer = await place.connect(tls)
+    reader, writer = await place.connect(tls, host)
     try:
         # HTTP/1.0: one answer, no chunks, and its end is the connection's.
         writer.write(("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: lvsdr-streamcheck\r\n\r\n" % (target, host or place.host)).encode())
@@ -117,7 +122,8 @@ async def fetch(place, target, limit=PLAYLIST_BYTES, enough=None, host=None, tls
             raise Trouble("%s: longer than %d bytes" % (target, limit))
         return status, line, bytes(body)
     finally:
-        writer.close()
+        # Not close(): that would wait for a TLS server's goodbye, for as long as it likes.
+        writer.transport.abort()
 
 
 async def get(place, target, limit=PLAYLIST_BYTES, enough=None):
@@ -370,7 +376,7 @@ class Server:
         self.vip, self.path = service["vip"], os.path.join(folder, options["file"])
         self.place = Place(options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"))
         self.run = KINDS[check["type"]](check)
-        self.drained = options.get("drained", False)
+        self.drain_file = options.get("drain_file")
         self.agent = Place(options["agent"], check["agent"]["port"]) if check.get("agent") else None
         self.load = verdicts.Load(check["agent"]["smoothing"], check["agent"]["step"]) if self.agent else verdicts.Load()
         self.interval, self.timeout = check["interval"], check["timeout"]
@@ -390,20 +396,27 @@ class Server:
             return False, "no answer within %g s" % self.timeout
         except OSError as error:
             return False, _reason(error)
+        except Exception as error:  # one server's odd answer must not end the checks of all others
+            return False, "the answer can't be understood (%r)" % error
         finally:
             self.seconds = time.monotonic() - begin
 
     async def listen(self):
         """What the server says of its load."""
+        before = self.load.share
         try:
             said = await asyncio.wait_for(agent(self.agent), self.timeout)
         except (Trouble, Unable, OSError, asyncio.TimeoutError):
             said = ""
-        before = self.load.share
         self.load.hear(said)
         if 0 in (before, self.load.share) and before != self.load.share:
             print("<5>%s on %s (%s) wants %d %% of its weight: %s" % (
                 self.service, self.name, self.vip, 100 * self.load.share, self.load.said or "its agent is silent"), flush=True)  # fmt: skip
+
+    @property
+    def drained(self):
+        """keepalived follows this file itself; a drained server does not count for the floor."""
+        return bool(self.drain_file) and os.path.exists(self.drain_file)
 
     def wants(self):
         return 0.0 if self.drained else self.load.share
@@ -434,8 +447,9 @@ class Checker:
             for server in members.values():
                 before = known.pop((server.service, server.vip, server.name), None)
                 if before and type(before.run) is type(server.run):
-                    state = before.verdict
-                    server.verdict.state, server.verdict.why, server.verdict.changed_at = state.state, state.why, state.changed_at
+                    server.verdict.take_over(before.verdict)
+                    server.load.take_over(before.load if server.agent and before.agent else None)
+                    server.seconds, server.checked_at = before.seconds, before.checked_at
                     for name in ("seen", "fetched"):
                         if getattr(before.run, "path", None) == getattr(server.run, "path", None) and hasattr(before.run, name):
                             setattr(server.run, name, getattr(before.run, name))
@@ -443,12 +457,17 @@ class Checker:
         for server in known.values():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(server.path)
-        self.metrics = self.metrics or former.metrics
+            if former.metrics:
+                former.metrics.forget(server)
+        self.metrics = former.metrics
 
     async def run(self):
         servers = [(service, members, server) for service, members in self.services for server in members.values()]
         if self.metrics_port and not self.metrics:
-            self.metrics = Metrics(self.metrics_port)
+            try:
+                self.metrics = Metrics(self.metrics_port)
+            except (ImportError, OSError) as error:
+                print("<4>Going on without metrics: %s" % error, flush=True)
         notify("READY=1\nSTATUS=%d checks" % len(servers))
         await asyncio.gather(self._settle(), *(self._watch(service, members, server) for service, members, server in servers))
 
@@ -516,6 +535,11 @@ class Metrics:
         self.share = prometheus_client.Gauge("lvsdr_weight_share", "The part of its weight that the server has", labels)
         prometheus_client.start_http_server(port, "127.0.0.1")
 
+    def forget(self, server):
+        for gauge in (self.good, self.up, self.seconds, self.share):
+            with contextlib.suppress(KeyError):
+                gauge.remove(server.service, server.vip, server.name)
+
     def result(self, server, good):
         labels = (server.service, server.vip, server.name)
         self.good.labels(*labels).set(good)
@@ -537,7 +561,7 @@ def read(path):
     try:
         with open(path) as f:
             return Checker(json.load(f))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, re.error, LvsError) as error:
         raise LvsError("%s can't be used: %r" % (path, error), "the role director writes it; run site.yml")
 
 
@@ -561,11 +585,12 @@ async def serve(path):
             return
         again.clear()
         try:
-            former, checker = checker, read(path)
-            checker.take_over(former)
+            following = read(path)
         except LvsError as error:
             print("<3>%s; going on with what was read before" % error, flush=True)
-            checker = former
+        else:
+            following.take_over(checker)
+            checker = following
 
 
 def main():

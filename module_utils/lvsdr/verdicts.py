@@ -8,8 +8,11 @@ takes the server out, and a file that is not there counts as 0, which leaves the
 """
 
 import math
+import re
 
 UNKNOWN, UP, DOWN = "unknown", "up", "down"
+# In a track file: less than any weight.
+OUT = -2147483647
 # The share of its weight with which a server that comes back begins.
 RAMP_FROM = 0.1
 
@@ -43,6 +46,10 @@ class Verdict:
         self.changed_at = now if wanted == DOWN or came_back else None
         return True
 
+    def take_over(self, former):
+        """Goes on from what another one holds of the same server."""
+        self.state, self.why, self.changed_at, self._row = former.state, former.why, former.changed_at, former._row
+
     def share(self, now):
         """The part of its weight that the server should have, 0 to 1."""
         if self.state == DOWN:
@@ -71,10 +78,16 @@ class Load:
         self.share, self.said = 1.0, ""
         self._out, self._smooth, self._silent = False, None, 0
 
+    def take_over(self, former):
+        """Goes on from what another one heard; None where there was none."""
+        if former is not None:
+            self.share, self.said = former.share, former.said
+            self._out, self._smooth, self._silent = former._out, former._smooth, former._silent
+
     def hear(self, line):
         """Takes in one line, such as ``75%``, ``drain`` or ``up 50%``; one without a word of an agent's is silence."""
         words = line.partition("#")[0].replace(",", " ").split()
-        percentages = [int(word[:-1]) for word in words if word.endswith("%") and word[:-1].isdecimal()]
+        percentages = [int(word[:-1]) for word in words if re.fullmatch("[0-9]{1,4}%", word)]
         known = [word for word in words if word in AGENT_OUT + AGENT_IN]
         if not percentages and not known:
             self._silent += 1
@@ -86,7 +99,7 @@ class Load:
             self._out = known[-1] in AGENT_OUT
         if percentages:
             new = min(100, percentages[-1]) / 100
-            self._smooth = new if self._smooth is None or new == 0 else self._smooth + self.smoothing * (new - self._smooth)
+            self._smooth = new if self._smooth is None or new in (0, 1) else self._smooth + self.smoothing * (new - self._smooth)
         wanted = 0.0 if self._out else (1.0 if self._smooth is None else self._smooth)
         if wanted == 0 or self.share == 0 or abs(wanted - self.share) >= self.step or wanted >= 1:
             self.share = wanted
@@ -100,7 +113,8 @@ def shares(verdicts, floor, now, loads=None):
     """
     loads = loads or {}
     out = {name: verdict.share(now) for name, verdict in verdicts.items() if loads.get(name, 1)}
-    least = min(len(out), math.ceil(floor * len(out)))
+    # 0.07 times 100 is a little more than 7 to a computer.
+    least = min(len(out), math.ceil(round(floor * len(out), 9)))
     down = sorted((name for name in out if out[name] == 0), key=lambda name: (-verdicts[name].changed_at, name))
     missing = least - (len(out) - len(down))
     for name in down[: max(0, missing)]:
@@ -109,5 +123,8 @@ def shares(verdicts, floor, now, loads=None):
 
 
 def offset(weight, share):
-    """The number for the track file: what turns weight into its share, at least 1 while anything is left of it."""
-    return (max(1, round(weight * share)) if share > 0 else 0) - weight
+    """The number for the track file: what turns weight into its share, at least 1 while anything is left of it.
+
+    None of it is OUT, which stays true while keepalived has another weight already and this program not yet.
+    """
+    return max(1, round(weight * share)) - weight if share > 0 else OUT

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 from . import probe
 from .errors import LvsError
@@ -117,6 +118,8 @@ class Download:
             if status not in (200, 206) or (status == 200 and self.offset) or not left:
                 raise Broken("the server answers %d, and nothing that can be gone on with" % status)
             left = left[0]
+            if not left:
+                raise Broken("there is nothing to load")
             while left and time.monotonic() < until:
                 begin = time.monotonic()
                 data = await asyncio.wait_for(reader.read(min(1 << 16, left)), self.patience)
@@ -162,7 +165,9 @@ async def _all(url, download, seconds, newcomers, downloads, players, rate, time
     coming = Newcomers(url, newcomers, timeout)
     blocks = {}
     loading = [Download(download, rate, patience, blocks) for _number in range(downloads if download else 0)]
-    playing = [loop.run_in_executor(None, _play, url, seconds) for _number in range(players)]
+    # Of their own: looking up a name takes a thread of the loop's.
+    threads = ThreadPoolExecutor(max(1, players))
+    playing = [loop.run_in_executor(threads, _play, url, seconds) for _number in range(players)]
     await asyncio.gather(coming.run(until), *(one.run(until) for one in loading))
     return {
         "asked": sorted(coming.asked),

@@ -61,7 +61,7 @@ def scripts(virtual_services):
     """The programs that checks run on directors, as far as they can be told: those that preflight looks at."""
     found = []
     for service in virtual_services if isinstance(virtual_services, list) else []:
-        check = service.get("health_check") if isinstance(service, dict) else None
+        check = service.get("health_check") if isinstance(service, dict) and service.get("state") != "absent" else None
         if isinstance(check, dict) and check.get("type") == "script" and isinstance(check.get("path"), str):
             found.append(check["path"])
     return found
@@ -139,6 +139,6 @@ class FilterModule:
             "lvs_rehearsal_row": rehearsal.row,
             "lvs_rehearsal_table": rehearsal.table,
             "lvs_keepalived": keepalived.render,
-            "lvs_vrrp_address": keepalived.vrrp_address,
+            "lvs_vrrp_addresses": keepalived.vrrp_addresses,
         }
         return {name: _readable(function) for name, function in functions.items()}

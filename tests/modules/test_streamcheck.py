@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.lvsdr import streamcheck
+from ansible.module_utils.lvsdr import streamcheck, verdicts
 from ansible.module_utils.lvsdr.streamcheck import Place, Trouble
 
+OUT = str(verdicts.OUT)
 MODULE_UTILS = Path(__file__).parents[2] / "module_utils"
 
 
@@ -384,17 +385,17 @@ def test_the_daemon_takes_a_server_out_and_back_in(daemon, web):
     (root / "live.m3u8").write_text(playlist(1, end=True))
     daemon.configure(port)
     daemon.start()
-    daemon.wait_for("-10")
+    daemon.wait_for(OUT)
     assert daemon.heard.recv(100) == b"WATCHDOG=1"
     assert daemon.status("down")["why"] == "the live playlist has ended (EXT-X-ENDLIST)"
     (root / "live.m3u8").write_text(playlist(2, target=100))
     daemon.wait_for("0")
     # Another configuration goes on from there: what is down stays down.
     (root / "live.m3u8").write_text(playlist(3, end=True))
-    daemon.wait_for("-10")
+    daemon.wait_for(OUT)
     daemon.configure(port, servers=[{"name": "server1", "address": "127.0.0.1", "port": port, "weight": 20, "file": "track"}])
     daemon.process.send_signal(signal.SIGHUP)
-    daemon.wait_for("-20")
+    daemon.wait_for(OUT)
     daemon.config.write_text("{")
     daemon.process.send_signal(signal.SIGHUP)
     time.sleep(0.5)
@@ -420,13 +421,13 @@ def test_the_floor_and_the_ramp(daemon, web):
         return {(daemon.folder / name).read_text().strip() for name in ("server1", "server2") if (daemon.folder / name).exists()}
 
     deadline = time.monotonic() + 20
-    while numbers() != {"-10", "0"}:
+    while numbers() != {OUT, "0"}:
         assert time.monotonic() < deadline, numbers()
         time.sleep(0.05)
     (root / "live.m3u8").write_text(playlist(1, target=100))
     between = set()
     while numbers() != {"0"}:
-        between |= numbers() - {"0", "-10"}
+        between |= numbers() - {"0", OUT}
         assert time.monotonic() < deadline, numbers()
         time.sleep(0.02)
     assert between and all(-10 < int(number) < 0 for number in between)
@@ -460,7 +461,7 @@ def test_a_server_says_how_much_it_wants(daemon, web):
         daemon.wait_for("-5")
         assert daemon.status("up")["agent"] == "50%"
         said[0] = "drain # the disk is full\n"
-        daemon.wait_for("-10")
+        daemon.wait_for(OUT)
         said[0] = ""
         daemon.wait_for("0")
     code, out = daemon.end()
@@ -468,13 +469,61 @@ def test_a_server_says_how_much_it_wants(daemon, web):
     assert "<5>live on server1 (192.0.2.100) wants 100 % of its weight: its agent is silent" in out.splitlines()
 
 
+def test_a_reload_keeps_what_an_agent_said():
+    """Else each rollout would send viewers to a server that wants none."""
+    check = {"type": "tcp", "interval": 2, "timeout": 1, "fall": 3, "rise": 2, "agent": {"port": 3333, "smoothing": 0.5, "step": 0.1}}
+    server = {"name": "server1", "address": "127.0.0.1", "port": 9, "weight": 10, "file": "track", "agent": "127.0.0.1"}
+    service = {"name": "live", "vip": "192.0.2.100", "check": check, "servers": [server]}
+
+    def made():
+        return streamcheck.Checker({"folder": "/nonexistent", "services": [service]})
+
+    def only(checker):
+        return checker.services[0][1]["server1"]
+
+    former, checker = made(), made()
+    only(former).load.hear("drain")
+    only(former).verdict.add(True, "", 0)
+    for _time in range(2):
+        only(former).verdict.add(False, "", 1)
+    checker.take_over(former)
+    assert only(checker).load.share == 0 and only(checker).verdict.state == "up"
+    assert only(checker).verdict.add(False, "", 2), "the third in a row, whoever saw the first two"
+
+
+@pytest.mark.parametrize(
+    "answer", ["<MPD type='dynamic'><Period><AdaptationSet><Representation/></AdaptationSet></Period></MPD>", "<MPD/>", "x"]
+)
+def test_an_odd_answer_is_one_servers_trouble(answer):
+    said, _server = dash({"/live.mpd": answer})
+    assert said[0]
+
+
+def test_what_nobody_thought_of_is_one_servers_trouble(monkeypatch):
+    async def odd(self, place, now):
+        raise TypeError("odd")
+
+    monkeypatch.setattr(streamcheck.Tcp, "__call__", odd)
+    check = {"type": "tcp", "interval": 2, "timeout": 1, "fall": 1, "rise": 1}
+    server = streamcheck.Server(
+        {"name": "live", "vip": "192.0.2.100", "check": check},
+        {"name": "server1", "address": "127.0.0.1", "port": 9, "weight": 1, "file": "x"}, "/nonexistent",
+    )  # fmt: skip
+    assert asyncio.run(server.check()) == (False, "the answer can't be understood (TypeError('odd'))")
+
+
 def test_a_drained_server_has_no_weight_whatever_its_check_says(daemon, web):
     root, port = web
     server = {"address": "127.0.0.1", "port": port, "weight": 10}
-    servers = [{**server, "name": "server1", "file": "track", "drained": True}, {**server, "name": "server2", "file": "other"}]
+    servers = [
+        {**server, "name": "server1", "file": "track", "drain_file": str(daemon.folder / "drain")},
+        {**server, "name": "server2", "file": "other"},
+    ]
     daemon.configure(port, check={"type": "tcp", "interval": 0.2, "timeout": 1, "fall": 1, "rise": 1}, servers=servers, floor=1)
     daemon.start(2)
-    daemon.wait_for("-10")
+    daemon.wait_for("0")
+    (daemon.folder / "drain").touch()
+    daemon.wait_for(OUT)
     deadline = time.monotonic() + 20
     while not (daemon.folder / "other").exists():
         assert time.monotonic() < deadline

@@ -33,6 +33,21 @@ def test_a_timeline():
     assert dash.parse(mpd(period(TIMELINE)), BASE, 0) == (True, 12.0, 1.0, "http://192.0.2.100:80/live/s-v1-00010.m4s")
 
 
+def test_each_period_begins_a_new_timeline():
+    """It goes on where the one before ended, and while it has no segment the one before counts."""
+    again = TIMELINE.replace('t="5000" ', "")
+    found = dash.parse(mpd(period(TIMELINE) + period(again, start='start="PT12S"')), BASE, 0)
+    assert found.end == 12 + 7
+    empty = '<SegmentTemplate media="x"><SegmentTimeline/></SegmentTemplate>'
+    assert dash.parse(mpd(period(TIMELINE) + period(empty, start='start="PT12S"')), BASE, 0).end == 12
+    shifted = TIMELINE.replace("<SegmentTemplate", '<SegmentTemplate presentationTimeOffset="5000"')
+    assert dash.parse(mpd(period(shifted, start='start="PT1M"')), BASE, 0).end == 67
+
+
+def test_one_that_is_repeated_without_end_is_there_once():
+    assert dash.parse(mpd(period(TIMELINE.replace('r="2"', 'r="-1"'))), BASE, 0).end == 8
+
+
 def test_times_in_names():
     text = TIMELINE.replace("$Number%05d$", "$Time$-$Bandwidth$-$$")
     assert dash.parse(mpd(period(text)), BASE, 0).last.endswith("/s-v1-11000-200000-$.m4s")
@@ -76,7 +91,9 @@ def test_what_ffmpeg_writes():
         (b"#EXTM3U", "is no DASH manifest"),
         (b'<!DOCTYPE x [<!ENTITY a "b">]><MPD/>', "that can be trusted"),
         (mpd(period(TIMELINE.replace('d="1000"', 'd="0"'))), "has a value that can't be used"),
-        (mpd(period(TIMELINE.replace('r="2"', 'r="-1"'))), "has a value that can't be used"),
+        (mpd(period(TIMELINE.replace('t="5000" d="2000"', 't="5000"'))), "has a value that can't be used"),
+        (b'<?xml version="1.0" encoding="foo-8"?><MPD/>', "is no DASH manifest"),
+        (mpd(period('<SegmentTemplate media="$Time%05d$" duration="1"/>')), "has a value that can't be used"),
         (mpd(period(TIMELINE.replace("$Number%05d$", "$Nonsense$"))), "has a value that can't be used"),
         (mpd(period('<SegmentTemplate media="x"/>')), "has a value that can't be used"),
         (mpd(period('<SegmentTemplate media="x" duration="1"/>', start='start="x"')), "is no duration"),
@@ -84,7 +101,7 @@ def test_what_ffmpeg_writes():
 )
 def test_what_is_none(data, words):
     with pytest.raises(LvsError, match=words):
-        dash.parse(data, BASE, 1e9)
+        dash.parse(data, BASE, 2e9)
 
 
 def test_without_segments():

@@ -69,8 +69,14 @@ def test_the_address_that_advertisements_come_from():
     made = inventory()
     for addresses, own in ((BOTH, "192.0.2.11"), ([VIP6], "2001:db8::11")):
         services = resolve.resolve([service(addresses=addresses)], made)
-        assert keepalived.vrrp_address(services, "director1", made) == own
+        assert keepalived.vrrp_addresses(services, "director1", made) == [own]
         assert "    unicast_src_ip %s\n" % own in keepalived.render(services, "director1", made, SETTINGS)
+
+
+def test_each_instance_has_an_address():
+    services = resolve.resolve([service(), service(name="b", addresses=[VIP6], instance="radio")], inventory())
+    assert keepalived.vrrp_addresses(services, "director1", inventory()) == ["192.0.2.11", "2001:db8::11"]
+    assert keepalived.vrrp_addresses(resolve.resolve([service(state="absent")], inventory()), "director1", inventory()) == []
 
 
 def test_several_urls():

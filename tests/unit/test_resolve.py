@@ -180,7 +180,8 @@ def test_stream_checks_of_a_director():
     four, six = config["services"]
     assert (four["floor"], four["slow_start"], four["check"]["fall"], four["check"]["rise"]) == (0.5, 60, 1, 2)
     server, other = four["servers"]
-    assert (server["drained"], other["drained"], server["agent"]) == (False, True, "192.0.2.21")
+    assert server["agent"] == "192.0.2.21"
+    assert other["drain_file"] == "/var/lib/lvsdr/drained/" + resolve.drain_file("server2")
     mark = resolve.check_marks(services)[4, "192.0.2.21"]
     assert {name: server[name] for name in ("name", "address", "port", "mark", "own", "weight")} == {
         "name": "server1", "address": VIP, "port": 80, "mark": mark, "own": "192.0.2.12", "weight": 1,
@@ -366,6 +367,8 @@ ERRORS = {
     "agent that is none": ({"health_check": {"agent": 3333}}, {}, ".health_check.agent", "a dictionary such as {port: 3333} is needed"),
     "agent that never counts": ({"health_check": {"agent": {"smoothing": 0}}}, {}, ".health_check.agent.smoothing", "nothing new would"),
     "agent with more": ({"health_check": {"agent": {"host": "x"}}}, {}, ".health_check.agent.host", "no such option"),
+    "expression that is none": ({"health_check": {"type": "http", "match": "([a"}}, {}, ".health_check.match", "is no regular expression"),
+    "status of other digits": ({"health_check": {"type": "http", "status": "\uff12\uff10-299"}}, {}, ".health_check.status", "is not"),
     "manifest": ({"health_check": {"type": "dash", "path": "/live.m3u8"}}, {}, ".health_check.path", "its name ends with .mpd"),
     "script by a relative path": ({"health_check": {"type": "script", "path": "x"}}, {}, ".health_check.path", "no path of a program"),
     "script on the way up": ({"health_check": {"type": "script", "path": "/a/../x"}}, {}, ".health_check.path", "no path of a program"),
