@@ -46,7 +46,8 @@ def audit(vips, owners, names, hosts):
 def status(services, directors):
     """The lines of a table of what each director holds of each real server.
 
-    services: resolved. directors: ``{name: {"info": result of ipvs_info or None, "active": whether it holds a VIP}}``.
+    services: resolved. directors: ``{name: {"info": result of ipvs_info or None, "active": whether it holds a VIP, "drained": names of the
+    files in resolve.DRAIN_FOLDER}}``.
     """
     rows = [
         (
@@ -65,7 +66,7 @@ def status(services, directors):
             checks = [_check_of(service, host, found["info"]) for found in directors.values()]
             # Usually both say the same.
             said = dict.fromkeys("%s: %s" % (check["state"], check["why"]) for check in checks if check)
-            if host in service["drained"]:
+            if host in service["drained"] or any(resolve.drain_file(host) in found["drained"] for found in directors.values()):
                 said = ["drained", *said]
             rows.append((service["name"], service["vips"][0], host, *cells, " / ".join(said)))
     return _aligned(rows)

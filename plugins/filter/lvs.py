@@ -85,10 +85,11 @@ def status(hostvars, directors, services):
     found = {}
     for host in directors:
         variables = hostvars[host]
-        info = variables.get("lvs_info") or {}
+        info, facts = variables.get("lvs_info") or {}, variables.get("lvs_preflight") or {}
         found[host] = {
             "info": info if "services" in info else None,
-            "active": resolve.holds_vip(services, variables.get("lvs_preflight") or {}),
+            "active": resolve.holds_vip(services, facts),
+            "drained": (facts.get("folders") or {}).get(resolve.DRAIN_FOLDER, []),
         }
     return fleet.status(services, found)
 

@@ -84,8 +84,13 @@ def test_the_status_of_real_servers():
         "services": [{"address": vip, "protocol": "tcp", "port": 80, "destinations": [there]}],
         "stream_checks": [{"service": "live", "vip": vip, "server": "server1", "state": "up", "why": "segment 4"}],
     }
-    assert fleet.status(services, {"director1": {"info": info, "active": True}, "director2": {"info": None, "active": False}}) == [
+    drained = [resolve.drain_file("server2")]
+    directors = {
+        "director1": {"info": info, "active": True, "drained": drained},
+        "director2": {"info": None, "active": False, "drained": []},
+    }
+    assert fleet.status(services, directors) == [
         "SERVICE  VIP          REAL SERVER  director1 (active)   director2 (waiting)  CHECK",
         "live     192.0.2.100  server1      weight 10, 3 active  not reached          up: segment 4",
-        "live     192.0.2.100  server2      missing              not reached",
+        "live     192.0.2.100  server2      missing              not reached          drained",
     ]
