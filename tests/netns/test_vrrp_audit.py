@@ -46,7 +46,7 @@ def test_nobody(router):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"interface": "eth9"}, "Listening on eth9 failed (No such device): name the interface of the VIPs"),
+        ({"interface": "eth9"}, "Listening on eth9 failed (no interface with this name): name the interface"),
         ({"interface": "eth0", "seconds": -1}, "seconds: -1.0 is out of range"),
     ],
 )
