@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from conftest import DIRECTORS, ssh
 from scenario import run
 
@@ -35,14 +34,13 @@ def test_both_sync_daemons_run_on_both(ansible):
         assert [daemon["state"] for daemon in ansible(director, "ipvs_info", counters=False)["sync_daemons"]] == ["master", "backup"]
 
 
-@pytest.mark.parametrize("number", [51, 52, 99])
-def test_a_stranger_with_a_router_id_is_heard(ansible, number):
-    ssh("router", "systemd-run --quiet --unit=stranger python3 -c '%s'" % (STRANGER % number))
+def test_a_stranger_with_a_router_id_is_heard(ansible):
+    ssh("router", "systemd-run --quiet --unit=stranger python3 -c '%s'" % (STRANGER % 99))
     try:
         heard = ansible("director2", "vrrp_audit", interface="eth0", seconds=5)["heard"]
     finally:
         ssh("router", "systemctl stop stranger", check=False)
-    assert {"source": "198.51.100.1", "version": 2, "virtual_router_id": number, "priority": 1, "interval": 1.0} in heard
+    assert {"source": "198.51.100.1", "version": 2, "virtual_router_id": 99, "priority": 1, "interval": 1.0} in heard
 
 
 def test_verify_names_a_stranger_and_a_director_that_could_not_take_over():
