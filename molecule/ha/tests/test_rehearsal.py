@@ -12,8 +12,8 @@ MAKE = "import random, sys; sys.stdout.buffer.write(random.Random(7).randbytes(6
 SERVER_FAULTS = ("live playlist frozen", "server drained", "server powered off")
 DIRECTOR_FAULTS = ("keepalived killed", "keepalived restarted", "director powered off", "director back")
 FAULTS = SERVER_FAULTS + DIRECTOR_FAULTS
-# Of the lab: a check each 2 s that may take 2 s, and a second until keepalived has read the file; the kernel's own part is nothing.
-DETECTION = 2 + 2 + 1
+# Of this scenario: a check each 3 s that may take 5 s, and a second until keepalived has read the file; the kernel's own part is nothing.
+DETECTION = 3 + 5 + 1
 # An advertisement each second; three are missed, and up to 1 s more is the lower priority's.
 TAKEOVER = 3 * 1 + 1
 # An emulated director needs longer for everything; a native one keeps to what is promised.

@@ -8,7 +8,7 @@ from conftest import DIRECTORS, VIP, VIP6, ssh
 from test_checks import OWN, SERVER, wait_for
 
 # Two target durations of the lab's stream, which are 2 s each, and an interval of the check.
-PROMISED = 2 * 2 + 2
+PROMISED = 2 * 2 + 3
 FREEZE = (
     "mkdir -p /var/lib/lvsdr/frozen/live && curl -sf http://127.0.0.1/live/index.m3u8 -o /var/lib/lvsdr/frozen/live/index.m3u8 && "
     "sed -i 's|location = /healthz|location = /live/index.m3u8 { root /var/lib/lvsdr/frozen; }\\n        location = /healthz|' "
@@ -20,7 +20,7 @@ THAW = "sed -i '/frozen/d' /etc/nginx/nginx.conf && nginx -s reload"
 def held(director):
     """What the checker of a director holds of the server, by VIP."""
     status = json.loads(ssh(director, "cat /run/lvsdr/streamcheck/status.json"))["checks"]
-    return {check["vip"]: check for check in status if check["server"] == SERVER}
+    return {check["vip"]: check for check in status if (check["service"], check["server"]) == ("http", SERVER)}
 
 
 @pytest.fixture(scope="module")
