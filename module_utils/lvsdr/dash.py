@@ -42,16 +42,15 @@ def parse(data, base, now):
         raise LvsError("%s is no DASH manifest (%s)" % (base, error), "use the address of an .mpd file") from None
     if _name(root) != "MPD":
         raise LvsError("%s is no DASH manifest" % base, "use the address of an .mpd file")
-    live = root.get("type", "static") == "dynamic"
-    found = Manifest(live, 0.0, 0.0, None)
+    found = (0.0, 0.0, None)
     try:
         for period in reversed(_children(root, "Period")):
-            found = _read(root, period, base, now)._replace(live=live)
-            if found.last:
+            found = _read(root, period, base, now)
+            if found[2]:
                 break
     except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError) as error:
         raise LvsError("%s has a value that can't be used (%s)" % (base, error), "see how the packager writes it") from None
-    return found
+    return Manifest(root.get("type", "static") == "dynamic", *found)
 
 
 def _name(element):
@@ -63,6 +62,7 @@ def _children(element, name):
 
 
 def _read(root, period, base, now):
+    """(end, duration, last) of a period, as in Manifest."""
     path = [root, period]
     for name in ("AdaptationSet", "Representation"):
         path += _children(path[-1], name)[:1]
@@ -80,7 +80,7 @@ def _read(root, period, base, now):
     if listed is not None and not template:
         return _of_list(listed, base, begin)
     if "media" not in template:
-        return Manifest(True, 0.0, 0.0, None)
+        return 0.0, 0.0, None
     number = int(template.get("startNumber", 1))
     if timeline is not None:
         start, count, end, duration = None, 0, 0, 0
@@ -93,7 +93,7 @@ def _read(root, period, base, now):
             start = end - duration
         last = None if start is None else urljoin(base, _fill(template["media"], path[-1], number + count - 1, start))
         # On the manifest's own timeline: each period begins a new one.
-        return Manifest(True, begin + (end - int(template.get("presentationTimeOffset", 0))) / scale, duration / scale, last)
+        return begin + (end - int(template.get("presentationTimeOffset", 0))) / scale, duration / scale, last
     duration = float(template.get("duration", 0)) / scale
     available = _moment(root.get("availabilityStartTime"))
     if available is None or duration <= 0:
@@ -101,14 +101,14 @@ def _read(root, period, base, now):
     # The newest one that has to be there, less one: clocks of packager and director are never quite the same.
     index = math.floor((now - available - begin) / duration) - 2
     last = urljoin(base, _fill(template["media"], path[-1], number + index, None)) if index >= 0 else None
-    return Manifest(True, None, duration, last)
+    return None, duration, last
 
 
 def _of_list(listed, base, begin):
     urls = [child.get("media") for child in _children(listed, "SegmentURL") if child.get("media")]
     duration = float(listed.get("duration", 0)) / float(listed.get("timescale", 1))
     first = int(listed.get("startNumber", 1))
-    return Manifest(True, begin + (first + len(urls)) * duration, duration, urljoin(base, urls[-1]) if urls else None)
+    return begin + (first + len(urls)) * duration, duration, urljoin(base, urls[-1]) if urls else None
 
 
 def _moment(text):

@@ -24,7 +24,7 @@ def audit(vips, owners, names, hosts):
             verdict, text = arp.verdict(vip, macs, owners, claims, names)
         clean = clean and verdict == "one owner"
         rows.append((vip, "%d host%s" % (len(heard), "s"[: len(heard) != 1]), verdict, text))
-    lines = _aligned(rows)
+    lines = aligned(rows)
     rows = [("HOST", "VIP", "RECIPE", "WHY")]
     for host, found in hosts.items():
         gathered = found["gathered"]
@@ -40,7 +40,7 @@ def audit(vips, owners, names, hosts):
                 rows.append((host, "", {"operations": "site.yml would"}.get(what, what[:-1]), sentence))
                 # What is applied later and overridden does no harm.
                 clean = clean and what == "conflicts" and "overrides it" in sentence
-    return {"clean": clean, "lines": lines + ([""] + _aligned(rows) if len(rows) > 1 else [])}
+    return {"clean": clean, "lines": lines + ([""] + aligned(rows) if len(rows) > 1 else [])}
 
 
 def status(services, directors):
@@ -58,21 +58,22 @@ def status(services, directors):
             "CHECK",
         )
     ]
+    tables = [None if found["info"] is None else resolve.held_destinations(found["info"]) for found in directors.values()]
     for service in services:
         if service["absent"] or service.get("checks"):
             continue
         for destination, host in zip(service["table"]["destinations"], service["hosts"]):
-            cells = [_held(service, destination, found["info"]) for found in directors.values()]
+            cells = [_held(service, destination, found) for found in tables]
             checks = [_check_of(service, host, found["info"]) for found in directors.values()]
             # Usually both say the same.
             said = dict.fromkeys("%s: %s" % (check["state"], check["why"]) for check in checks if check)
             if host in service["drained"] or any(resolve.drain_file(host) in found["drained"] for found in directors.values()):
                 said = ["drained", *said]
             rows.append((service["name"], service["vips"][0], host, *cells, " / ".join(said)))
-    return _aligned(rows)
+    return aligned(rows)
 
 
-def vrrp_wrong(services, inventory, found):
+def vrrp_wrong(found, services, inventory):
     """Sentences for what is wrong with the directors' VRRP. found: {director: what vrrp_audit returned}."""
     directors = inventory["groups"].get(DIRECTORS, [])
     own = {address for director in directors for address in resolve.addresses_of(inventory, director)}
@@ -83,16 +84,12 @@ def vrrp_wrong(services, inventory, found):
     return out
 
 
-def _held(service, destination, info):
-    """``weight 10, 3 active`` of a destination in a director's table."""
-    if info is None:
+def _held(service, destination, table):
+    """``weight 10, 3 active`` of a destination in a director's table (resolve.held_destinations, or None)."""
+    if table is None:
         return "not reached"
-    key = resolve.table_key(service["table"])
-    for one in info["services"]:
-        for there in one["destinations"] if resolve.table_key(one) == key else ():
-            if there["address"] == destination["address"]:
-                return "weight %d, %d active" % (there["weight"], there["active"])
-    return "missing"
+    there = table.get((resolve.table_key(service["table"]), destination["address"]))
+    return "weight %d, %d active" % (there["weight"], there["active"]) if there else "missing"
 
 
 def _check_of(service, host, info):
@@ -102,7 +99,7 @@ def _check_of(service, host, info):
     return None
 
 
-def _aligned(rows):
+def aligned(rows):
     """Columns of equal width; the last one is left as it is."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     return ["  ".join([cell.ljust(width) for cell, width in zip(row, widths)] + [row[-1]]).rstrip() for row in rows]

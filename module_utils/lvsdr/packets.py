@@ -12,6 +12,11 @@ from .errors import LvsError
 KINDS = ("srt", "dns", "payload")
 
 
+def kind_of(check):
+    """The kind that asks as a health check of this type does."""
+    return {"udp": "payload"}.get(check, check)
+
+
 def question(kind, payload=None, name="."):
     """The bytes to send. payload: hex, for the kind payload; name: what a DNS question is about."""
     if kind == "srt":

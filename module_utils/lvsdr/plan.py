@@ -110,17 +110,17 @@ def _add(wanted, destination_id, destination):
     return Operation("add-destination", wanted.service, destination, "keeps", 0)
 
 
-def live(service, counts):
+def live(protocol, counts):
     """How many of a destination's (active, inactive, persistent) connections are running ones.
 
     The kernel counts what is no TCP or SCTP connection in the state ESTABLISHED as inactive: every UDP flow, whatever passes
     (ip_vs_proto_udp.c). Behind a firewall mark may be either, so there all count, closing ones too.
     """
-    return counts[0] if service.protocol in ("tcp", "sctp") else counts[0] + counts[1]
+    return counts[0] if protocol in ("tcp", "sctp") else counts[0] + counts[1]
 
 
 def _delete_service(entry):
-    active = sum(live(entry.service, counts) for counts in entry.connections.values())
+    active = sum(live(entry.service.protocol, counts) for counts in entry.connections.values())
     return Operation("delete-service", entry.service, None, "cuts" if active else "keeps", active)
 
 
@@ -137,7 +137,7 @@ def _change(wanted, entry, prune):
         if destination_id in wanted.checked:
             destination = destination._replace(weight=current.weight)
         if destination != current:
-            active = live(entry.service, entry.connections.get(destination_id, (0, 0, 0)))
+            active = live(entry.service.protocol, entry.connections.get(destination_id, (0, 0, 0)))
             drains = destination.weight == 0 and current.weight > 0
             operations.append(
                 Operation("set-destination", wanted.service, destination, "drains" if drains else "keeps", active if drains else 0)
@@ -145,7 +145,7 @@ def _change(wanted, entry, prune):
     if prune:
         for destination_id, current in entry.destinations.items():
             if destination_id not in wanted.destinations and destination_id not in wanted.fallbacks:
-                active = live(entry.service, entry.connections.get(destination_id, (0, 0, 0)))
+                active = live(entry.service.protocol, entry.connections.get(destination_id, (0, 0, 0)))
                 operations.append(Operation("delete-destination", wanted.service, current, "cuts" if active else "keeps", active))
     return operations
 

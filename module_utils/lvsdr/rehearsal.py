@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a rehearsed fault meant for viewers, from what they (viewers.py) and a sampler of the VIP's owner noticed. Pure."""
 
+from .fleet import aligned
+
 COLUMNS = ("fault", "host", "blackout ms", "failing ms", "connections cut", "streams lost", "segments late", "owner of the VIP")
 
 
@@ -46,7 +48,7 @@ def row(watched, fault, host, sampled, names, differences, daemons):
     """One fault's line of the table, as a dict.
 
     watched: what viewers.watch returned; sampled: {vip: samples}; names: {mac: host}; differences: between the directors' tables once all
-    was well again; daemons: {director: [state, …]} of the sync daemons then.
+    was well again; daemons: {director: the sync daemons then, as ipvs_info returns them}.
     """
     blackout, failing = outages(watched["asked"])
     players, downloads = watched["players"], watched["downloads"]
@@ -93,5 +95,4 @@ def table(rows):
                 "%d of %d" % (one["streams_lost"], one["streams"]), "%d of %d" % (one["segments_late"], one["segments"]), "; ".join(owners),
             )
         )  # fmt: skip
-    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines]
+    return aligned(lines)

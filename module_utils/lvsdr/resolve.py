@@ -15,7 +15,7 @@ import ipaddress
 import re
 import zlib
 
-from . import arp
+from . import arp, packets
 from .checks import LABEL_HINT, UDP_CHECKS, is_label, is_path, is_watched, read_health_check
 from .errors import LvsError, Problems
 from .model import (
@@ -29,6 +29,7 @@ from .model import (
     service_name,
     wanted_as_dict,
 )  # fmt: skip
+from .plan import live
 from .render import service_option
 
 HOST_VARIABLES = (
@@ -355,7 +356,6 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
         # Its errors are named already, by _check_host.
         values = Reader(Problems(), path, variables)
         weight = values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
-        state = values.choice("real_server_state", "active", ("active", "drained"))
         address = host_address(variables, family)
         if address is None:
             problems.add(
@@ -366,7 +366,7 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
             # Something to go on with, so that all other errors are found as well.
             address = STAND_INS[family]
         # Where a check owns the weight, keepalived drains by a file (drain_file), without another configuration.
-        destination = {"address": address, "forward": mode, "weight": 0 if state == "drained" and not check else weight}
+        destination = {"address": address, "forward": mode, "weight": 0 if not check and _is_drained(inventory, host) else weight}
         if variables.get("real_server_port") is not None:
             destination["port"] = variables["real_server_port"]
         if check and destination["weight"]:
@@ -414,7 +414,7 @@ def listeners_of(services, host):
 
 def _question_of(check):
     """What to ask a UDP program, in the words of listener_check and udp_probe, without what is not said."""
-    words = {"kind": {"udp": "payload"}.get(check["type"], check["type"]), "payload": check.get("payload"), "query": check.get("query")}
+    words = {"kind": packets.kind_of(check["type"]), "payload": check.get("payload"), "query": check.get("query")}
     return {name: value for name, value in words.items() if value is not None}
 
 
@@ -480,19 +480,14 @@ def not_drainable(services, hosts):
 def connections(services, hosts, info):
     """How many connections a director counts to hosts in the services, without those of checks. info: what ipvs_info returned.
 
-    UDP flows count as inactive ones (plan.live), and of TCP an inactive one is on its way out.
+    Which ones of it are running says plan.live.
     """
-    total = 0
-    found = {table_key(one): one for one in info.get("services") or ()}
+    total, found = 0, held_destinations(info)
     for service in services:
-        there = found.get(table_key(service["table"]), {"destinations": ()})
-        addresses = {
-            destination["address"] for destination, host in zip(service["table"]["destinations"], service["hosts"]) if host in hosts
-        }
-        for destination in there["destinations"] if not service.get("checks") else ():
-            if destination["address"] in addresses:
-                total += destination["active"]
-                total += destination["inactive"] if service["table"].get("protocol") not in ("tcp", "sctp") else 0
+        for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service.get("checks") else ():
+            there = found.get((table_key(service["table"]), destination["address"]))
+            if host in hosts and there:
+                total += live(service["table"].get("protocol"), (there["active"], there["inactive"]))
     return total
 
 
@@ -503,14 +498,11 @@ def waiting(services, infos):
     """
     out = []
     for director, info in sorted(infos.items()):
-        weights = {}
-        for found in info.get("services") or ():
-            for destination in found["destinations"]:
-                weights[table_key(found), destination["address"]] = destination["weight"]
+        found = held_destinations(info)
         for service in services:
             for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service["absent"] else ():
-                weight = weights.get((table_key(service["table"]), destination["address"]))
-                if destination.get("health_checked") and host not in service["drained"] and not weight:
+                there = found.get((table_key(service["table"]), destination["address"]), {"weight": 0})
+                if destination.get("health_checked") and host not in service["drained"] and not there["weight"]:
                     out.append("%s: %s of %s" % (director, host, service["name"]))
     return out
 
@@ -518,6 +510,15 @@ def waiting(services, infos):
 def table_key(table):
     """What tells a service from others, in the words of ipvs_table's options."""
     return tuple(table.get(name) for name in ("firewall_mark", "family", "address", "protocol", "port"))
+
+
+def held_destinations(info):
+    """{(table_key, address): destination} of what ipvs_info returned of a director."""
+    return {
+        (table_key(service), destination["address"]): destination
+        for service in info.get("services") or ()
+        for destination in service["destinations"]
+    }
 
 
 def streamchecks(services, director, inventory, metrics_port=9133):
@@ -786,15 +787,8 @@ def _networks(inventory, host):
     facts = _facts(inventory, host)
     if "interfaces" not in facts:
         return None
-    found = []
-    for interface in facts["interfaces"]:
-        if interface["name"] == "lo":
-            continue
-        for text in interface["addresses"]:
-            network = ipaddress.ip_interface(text).network
-            if network.num_addresses > 1 and not network.is_link_local:
-                found.append(network)
-    return found
+    networks = [address.network for address in _on_links(facts)]
+    return [network for network in networks if network.num_addresses > 1 and not network.is_link_local]
 
 
 def _inside(address, networks):
@@ -812,11 +806,7 @@ def _declared_addresses(inventory, hosts, problems):
     for host in hosts:
         variables = inventory["hosts"].get(host, {})
         own = [host_address(variables, family) for family in (4, 6)]
-        for interface in _facts(inventory, host).get("interfaces", []):
-            for text in interface["addresses"]:
-                address = ipaddress.ip_interface(text)
-                if interface["name"] != "lo" and address.network.num_addresses > 1:
-                    own.append(str(address.ip))
+        own += [str(address.ip) for address in _on_links(_facts(inventory, host)) if address.network.num_addresses > 1]
         for address in own:
             if address is None or ipaddress.ip_address(address).is_loopback or ipaddress.ip_address(address).is_link_local:
                 continue

@@ -184,7 +184,7 @@ class Udp:
     """An answer to the question of the protocol, or to a payload."""
 
     def __init__(self, options):
-        self.kind = {"udp": "payload"}.get(options["type"], options["type"])
+        self.kind = packets.kind_of(options["type"])
         self.question = packets.question(self.kind, options.get("payload"), options.get("query", "."))
         self.reply = bytes.fromhex(options["reply"]) if options.get("reply") else None
 
@@ -195,13 +195,31 @@ class Udp:
         return "answered"
 
 
-class Hls:
-    """The live playlist moves within two target durations, never backwards, has no end, and its last segment can be fetched."""
+class Live:
+    """What is common to playlists of live streams: they move, and their last segment can be fetched."""
 
     def __init__(self, options):
         self.path = options["path"]
-        self.seen = None  # (number of the next segment, target duration, when it was first seen)
+        self.seen = None  # (end of the stream, when it was first seen there)
         self.fetched = None
+
+    def moved(self, end, now):
+        """(where the end was at the look before, seconds for which it has been where it is)."""
+        before = self.seen or (end, now)
+        if self.seen is None or before[0] != end:
+            self.seen = (end, now)
+        return before[0], now - self.seen[1]
+
+    async def fetch_last(self, place, url, word):
+        """Each segment once; Trouble where it is not there or empty."""
+        if url != self.fetched:
+            if not await get(place, _target(url), limit=1 << 30, enough=1):
+                raise Trouble("%s: the %s segment is empty" % (_target(url), word))
+            self.fetched = url
+
+
+class Hls(Live):
+    """The live playlist moves within two target durations, never backwards, has no end, and its last segment can be fetched."""
 
     async def __call__(self, place, now):
         base = "http://%s:%d%s" % (place.host, place.port, self.path)
@@ -215,21 +233,12 @@ class Hls:
             raise Trouble("the live playlist has ended (EXT-X-ENDLIST)")
         if not playlist.segments:
             raise Trouble("the playlist has no segment")
-        before, self.seen = self.seen, (playlist.end, playlist.target_duration, now)
-        if before and before[0] == playlist.end:
-            self.seen = before
-            stands = now - before[2]
-            if stands > 2 * max(1, playlist.target_duration):
-                raise Trouble(
-                    "the playlist has stood still for %.0f s, and its target duration is %d s" % (stands, playlist.target_duration)
-                )
-        elif before and playlist.end < before[0]:
-            raise Trouble("the playlist went back from segment %d to %d" % (before[0], playlist.end))
-        last = playlist.segments[-1].media.uri
-        if last != self.fetched:
-            if not await get(place, _target(last), limit=1 << 30, enough=1):
-                raise Trouble("%s: the last segment is empty" % _target(last))
-            self.fetched = last
+        before, stands = self.moved(playlist.end, now)
+        if playlist.end < before:
+            raise Trouble("the playlist went back from segment %d to %d" % (before, playlist.end))
+        if stands > 2 * max(1, playlist.target_duration):
+            raise Trouble("the playlist has stood still for %.0f s, and its target duration is %d s" % (stands, playlist.target_duration))
+        await self.fetch_last(place, playlist.segments[-1].media.uri, "last")
         return "segment %d" % (playlist.end - 1)
 
     @staticmethod
@@ -240,13 +249,8 @@ class Hls:
             raise Trouble(error.message)
 
 
-class Dash:
+class Dash(Live):
     """The live manifest moves within two segments, never backwards, has no end, and its newest segment can be fetched."""
-
-    def __init__(self, options):
-        self.path = options["path"]
-        self.seen = None  # (end of the timeline, when it was first seen)
-        self.fetched = None
 
     async def __call__(self, place, now):
         base = "http://%s:%d%s" % (place.host, place.port, self.path)
@@ -259,19 +263,12 @@ class Dash:
         if not manifest.last:
             raise Trouble("the manifest has no segment")
         if manifest.end is not None:
-            before, self.seen = self.seen, (manifest.end, now)
-            if before and before[0] == manifest.end:
-                self.seen = before
-                if now - before[1] > 2 * max(1, manifest.duration):
-                    raise Trouble(
-                        "the manifest has stood still for %.0f s, and a segment is %g s" % (now - before[1], round(manifest.duration, 1))
-                    )
-            elif before and manifest.end < before[0]:
-                raise Trouble("the manifest went back from %.1f to %.1f s" % (before[0], manifest.end))
-        if manifest.last != self.fetched:
-            if not await get(place, _target(manifest.last), limit=1 << 30, enough=1):
-                raise Trouble("%s: the newest segment is empty" % _target(manifest.last))
-            self.fetched = manifest.last
+            before, stands = self.moved(manifest.end, now)
+            if manifest.end < before:
+                raise Trouble("the manifest went back from %.1f to %.1f s" % (before, manifest.end))
+            if stands > 2 * max(1, manifest.duration):
+                raise Trouble("the manifest has stood still for %.0f s, and a segment is %g s" % (stands, round(manifest.duration, 1)))
+        await self.fetch_last(place, manifest.last, "newest")
         return _target(manifest.last).rpartition("/")[2]
 
 
@@ -376,7 +373,7 @@ class Server:
         self.vip, self.path = service["vip"], os.path.join(folder, options["file"])
         self.place = Place(options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"))
         self.run = KINDS[check["type"]](check)
-        self.drain_file = options.get("drain_file")
+        self.drain_file, self.drained = options.get("drain_file"), False
         self.agent = Place(options["agent"], check["agent"]["port"]) if check.get("agent") else None
         self.load = verdicts.Load(check["agent"]["smoothing"], check["agent"]["step"]) if self.agent else verdicts.Load()
         self.interval, self.timeout = check["interval"], check["timeout"]
@@ -413,10 +410,9 @@ class Server:
             print("<5>%s on %s (%s) wants %d %% of its weight: %s" % (
                 self.service, self.name, self.vip, 100 * self.load.share, self.load.said or "its agent is silent"), flush=True)  # fmt: skip
 
-    @property
-    def drained(self):
+    def look_for_drain(self):
         """keepalived follows this file itself; a drained server does not count for the floor."""
-        return bool(self.drain_file) and os.path.exists(self.drain_file)
+        self.drained = bool(self.drain_file) and os.path.exists(self.drain_file)
 
     def wants(self):
         return 0.0 if self.drained else self.load.share
@@ -450,9 +446,8 @@ class Checker:
                     server.verdict.take_over(before.verdict)
                     server.load.take_over(before.load if server.agent and before.agent else None)
                     server.seconds, server.checked_at = before.seconds, before.checked_at
-                    for name in ("seen", "fetched"):
-                        if getattr(before.run, "path", None) == getattr(server.run, "path", None) and hasattr(before.run, name):
-                            setattr(server.run, name, getattr(before.run, name))
+                    if isinstance(server.run, Live) and server.run.path == before.run.path:
+                        server.run.seen, server.run.fetched = before.run.seen, before.run.fetched
                     server.written = before.written if before.path == server.path else None
         for server in known.values():
             with contextlib.suppress(FileNotFoundError):
@@ -498,9 +493,11 @@ class Checker:
             members[name].write(share)
 
     async def _settle(self):
-        """Once a second: ramps go on, the status is written, and systemd hears that this program is alive."""
+        """Once a second: ramps go on, drains are seen, the status is written, and systemd hears that this program is alive."""
         while True:
             for service, members in self.services:
+                for server in members.values():
+                    server.look_for_drain()
                 self._apply(service, members)
             self._write_status()
             notify("WATCHDOG=1")

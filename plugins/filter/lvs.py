@@ -121,7 +121,7 @@ class FilterModule:
             "lvs_drained": resolve.drained,
             "lvs_waiting": resolve.waiting,
             "lvs_streamchecks": resolve.streamchecks,
-            "lvs_vrrp_wrong": lambda found, services, made: fleet.vrrp_wrong(services, made, found),
+            "lvs_vrrp_wrong": fleet.vrrp_wrong,
             "lvs_held_wrongly": resolve.held_wrongly,
             "lvs_own_addresses": resolve.own_addresses,
             "lvs_kernel_modules": resolve.kernel_modules,

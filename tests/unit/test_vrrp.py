@@ -59,5 +59,5 @@ def test_what_is_wrong(states, source, words):
     made = inventory(with_facts=True)
     made["hosts"]["director2"]["facts"]["interfaces"][1]["addresses"].append("fe80::12/64")
     heard = [{"source": source, "virtual_router_id": 51, "priority": 100}, {"source": "192.0.2.88", "virtual_router_id": 99, "priority": 1}]
-    found = fleet.vrrp_wrong(resolve.resolve([service()], made), made, {"director1": {"states": states, "heard": heard}})
+    found = fleet.vrrp_wrong({"director1": {"states": states, "heard": heard}}, resolve.resolve([service()], made), made)
     assert len(found) == len(words) and all(line.startswith(word) for line, word in zip(found, words))

@@ -37,9 +37,9 @@ def all_in(radio, page):
 
 def ask(vip, path):
     """(status, name of the server) as a viewer is answered."""
-    return tuple(ssh("viewer", "curl -s -m 5 -D - -o /dev/null http://%s%s" % (vip, path)).split("\r\n")[0].split()[1:2]) + (
-        ssh("viewer", "curl -s -m 5 -o /dev/null -D - http://%s%s | grep -i x-served-by" % (vip, path)).split()[-1],
-    )
+    first, *lines = ssh("viewer", "curl -s -m 5 -D - -o /dev/null http://%s%s" % (vip, path)).splitlines()
+    (server,) = [line.split()[-1] for line in lines if line.lower().startswith("x-served-by:")]
+    return first.split()[1], server
 
 
 @pytest.fixture(scope="module")
