@@ -244,7 +244,7 @@ EXAMPLES = r"""
       - address: 198.51.100.100
         port: 80
         scheduler: mh
-        scheduler_flags: [mh-port]
+        scheduler_flags: [mh-port, mh-fallback]
         destinations:
           - {address: 198.51.100.21, weight: 10}
           - {address: 198.51.100.22, weight: 10}
@@ -275,7 +275,7 @@ EXAMPLES = r"""
     services:
       - address: 198.51.100.100
         port: 80
-        scheduler: mh
+        scheduler: wlc
         destinations:
           - {address: 198.51.100.22, weight: 10}
 
@@ -329,7 +329,7 @@ operations:
   type: list
   elements: str
   sample:
-    - "ipvsadm -E -t 198.51.100.100:80 -s mh  # keeps connections"
+    - "ipvsadm -E -t 198.51.100.100:80 -s wlc  # keeps connections"
     - "ipvsadm -e -t 198.51.100.100:80 -r 198.51.100.21:80 -g -w 0  # drains 3 active connections"
     - "ipvsadm -d -t 198.51.100.100:80 -r 198.51.100.22:80  # cuts 4 active connections"
 effects:
@@ -340,6 +340,15 @@ effects:
     keeps: {operations: 1, connections: 0}
     drains: {operations: 1, connections: 3}
     cuts: {operations: 1, connections: 4}
+refuses_newcomers:
+  description:
+    - Declared services whose scheduler refuses new connections while a destination has weight 0, by the reason. Each is a warning, too.
+    - The module declares what it is given; lvsdr's inventories always set C(mh-fallback) and C(sh-fallback).
+  returned: when a table is declared
+  type: dict
+  sample:
+    "scheduler mh without mh-fallback refuses new connections that hash to a destination of weight 0, such as a drained or failed one":
+      ["tcp 198.51.100.100:80"]
 foreign:
   description: Services in the table after that are not declared, and were left alone.
   returned: when a table is declared
@@ -438,6 +447,8 @@ def main():
             result = table.converge(state=state, check=module.check_mode, diff=module._diff, **options)
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
+    for reason, names in result.get("refuses_newcomers", {}).items():
+        module.warn("%s: %s" % (", ".join(names[:5]) + (" and %d more" % (len(names) - 5) if len(names) > 5 else ""), reason))
     module.exit_json(**{"changed": False, **result})
 
 

@@ -4,7 +4,7 @@
 
 import re
 
-from .model import DIRECTORS, read_services, service_key, service_name, service_options
+from .model import DIRECTORS, FALLBACK_FLAGS, read_services, refuses_newcomers, service_key, service_name, service_options
 
 
 def inventory(services):
@@ -17,6 +17,9 @@ def inventory(services):
     for wanted in read_services(services).values():
         name = service_name(service_key(wanted.service))
         reason = _obstacle(wanted) or _conflict(wanted, hosts)
+        loses = refuses_newcomers(wanted.service.scheduler, wanted.service.flags)
+        if loses and not reason:
+            notes.append("%s gets %s: %s" % (name, FALLBACK_FLAGS[wanted.service.scheduler], loses))
         if reason:
             notes.append("%s is left out: %s" % (name, reason))
             continue
@@ -25,6 +28,8 @@ def inventory(services):
             hosts.setdefault(destination.address, _variables(destination, wanted.service))
             members.append(_host_name(destination.address))
         declared.append(_virtual_service(wanted))
+        if loses:
+            declared[-1]["scheduler_flags"] = [*declared[-1].get("scheduler_flags", []), FALLBACK_FLAGS[wanted.service.scheduler]]
         group = "servers_of_" + re.sub("[^0-9A-Za-z]", "_", declared[-1]["name"])
         declared[-1]["real_servers"] = groups.setdefault(tuple(members), group)
     children = {DIRECTORS: {"hosts": {}}}
@@ -41,6 +46,8 @@ def _obstacle(wanted):
         return "the table does not tell its VIPs; declare it with firewall_mark and addresses"
     if not destinations:
         return "it has no destinations"
+    if service.scheduler == "dh":
+        return "%s; choose mh for it" % refuses_newcomers("dh", ())
     forwards = sorted({destination.forward for destination in destinations})
     if len(forwards) > 1 or forwards == ["local"]:
         return "an inventory has one mode for a service, dr, nat or tunnel, and this is %s" % ", ".join(forwards)

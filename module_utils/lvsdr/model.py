@@ -19,6 +19,9 @@ from .errors import Problems
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos")
 # What the three scheduler flag bits of a service mean depends on its scheduler (IP_VS_SVC_F_SCHED1 to 3).
 SCHEDULER_FLAGS = {"sh": ("sh-fallback", "sh-port"), "mh": ("mh-fallback", "mh-port")}
+# These keep a destination of weight 0 in their hash table and refuse the new connections that fall on it, unless the flag sends them on
+# (ip_vs_mh.c, ip_vs_sh.c: ip_vs_*_get_fallback). dh has no such flag (ip_vs_dh.c).
+FALLBACK_FLAGS = {"sh": "sh-fallback", "mh": "mh-fallback", "dh": None}
 PROTOCOLS = ("tcp", "udp", "sctp")
 FORWARDS = ("dr", "nat", "tunnel", "local")
 TUNNELS = ("ipip", "gue", "gre")
@@ -273,6 +276,17 @@ def read_flags(reader, scheduler, protocol):
             reader.wrong("one_packet", "one-packet scheduling is for UDP; on %s it would tear connections apart" % protocol)
         flags.add("ops")
     return tuple(sorted(flags))
+
+
+def refuses_newcomers(scheduler, flags):
+    """Why a scheduler refuses new connections while a destination has weight 0, or None where it does not."""
+    if scheduler not in FALLBACK_FLAGS or FALLBACK_FLAGS[scheduler] in flags:
+        return None
+    flag = FALLBACK_FLAGS[scheduler]
+    return "scheduler %s%s refuses new connections that hash to a destination of weight 0, such as a drained or failed one" % (
+        scheduler,
+        " without %s" % flag if flag else "",
+    )
 
 
 def read_tunnel(reader, forward):

@@ -20,11 +20,13 @@ from .checks import LABEL_HINT, UDP_CHECKS, is_label, is_path, is_watched, read_
 from .errors import LvsError, Problems
 from .model import (
     DIRECTORS,
+    FALLBACK_FLAGS,
     MAX_WEIGHT,
     Reader,
     endpoint,
     parse_address,
     read_service,
+    refuses_newcomers,
     service_key,
     service_name,
     wanted_as_dict,
@@ -166,6 +168,11 @@ def _resolve_one(reader, inventory, problems):
     if not isinstance(instance, str) or not re.fullmatch("[A-Za-z0-9._-]{1,40}", instance):
         reader.wrong("instance", "%r is no name of a VRRP instance; letters, digits and . _ - are possible" % (instance,))
         instance = INSTANCE
+    if reader.get("scheduler") == "dh":
+        reader.wrong(
+            "scheduler",
+            refuses_newcomers("dh", ()) + "; every server can be drained, so use mh, which sends them on",
+        )
     vips = _vips(reader)
     out = []
     # Without a VIP there is nothing to resolve, but every other value is read all the same: all errors come at once.
@@ -173,6 +180,7 @@ def _resolve_one(reader, inventory, problems):
         table = {"firewall_mark": mark, "family": "ipv%d" % family} if mark is not None else {"address": vip or STAND_INS[family]}
         for field in ("protocol", "scheduler", "scheduler_flags", "one_packet", "state"):
             table[field] = reader.get(field)
+        table["scheduler_flags"] = _with_fallback(table["scheduler"], table["scheduler_flags"])
         if mark is None:
             table["port"] = _port(reader)
         table["persistence"] = _persistence_of(reader.get("persistence"), family, vips or list(STAND_INS.items()))
@@ -201,6 +209,14 @@ def _resolve_one(reader, inventory, problems):
             }
         )  # fmt: skip
     return out
+
+
+def _with_fallback(scheduler, flags):
+    """The declared flags with the one that keeps newcomers of a server of weight 0 from being refused."""
+    flag = FALLBACK_FLAGS.get(scheduler) if isinstance(scheduler, str) else None
+    if not flag or not isinstance(flags, (list, type(None))):
+        return flags
+    return [*(flags or []), *([] if flag in (flags or []) else [flag])]
 
 
 def _vips(reader):

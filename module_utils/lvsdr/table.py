@@ -16,6 +16,7 @@ from .model import (
     options_as_dict,
     read_declaration,
     read_services,
+    refuses_newcomers,
     service_as_dict,
     service_key,
     service_name,
@@ -114,6 +115,11 @@ def _report(declared, first, last, done, settings, diff):
         "effects": effects(done),
         "sysctls": {name: {"before": now, "after": value} for name, (now, value) in settings.items()},
     }
+    reasons = {}
+    for key, wanted in declared.services.items():
+        reason = None if wanted.absent else refuses_newcomers(wanted.service.scheduler, wanted.service.flags)
+        reasons.setdefault(reason, []).append(service_name(key))
+    result["refuses_newcomers"] = {reason: sorted(names) for reason, names in reasons.items() if reason}
     new_timeouts, new_daemons = applied_settings(last.timeouts, last.daemons, last.operations)
     if first.timeouts is not None:
         result["timeouts"] = {"before": options_as_dict(first.timeouts), "after": options_as_dict(new_timeouts)}

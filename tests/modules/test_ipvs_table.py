@@ -797,6 +797,19 @@ def test_before_and_after_hold_what_the_plan_concerns(there, run):
     assert run(state="gathered", services=[web()])["gathered"]["services"], "what is declared plays no role there"
 
 
+@pytest.mark.parametrize(("scheduler", "flags", "reason"), [
+    ("mh", [], "scheduler mh without mh-fallback"), ("mh", ["mh-port"], "scheduler mh without mh-fallback"),
+    ("sh", ["sh-port"], "scheduler sh without sh-fallback"), ("dh", [], "scheduler dh"),
+    ("mh", ["mh-port", "mh-fallback"], None), ("sh", ["sh-fallback"], None), ("wrr", [], None),
+])  # fmt: skip
+def test_who_refuses_newcomers_is_said(there, run, scheduler, flags, reason):
+    """The table is literal; what it means for a drained server is in the result, in check mode as well."""
+    for check in (True, False):
+        result = run([web({"address": ONE}, scheduler=scheduler, scheduler_flags=flags)], check=check)
+        found = {text.partition(" refuses ")[0]: names for text, names in result["refuses_newcomers"].items()}
+        assert found == ({reason: ["tcp 198.51.100.100:80"]} if reason else {})
+
+
 def test_without_diff_mode_no_text_is_made(there, run):
     assert "diff" not in run([web()], _ansible_diff=False)
 
@@ -815,7 +828,8 @@ def test_parsed_and_rendered_need_no_kernel(run, monkeypatch):
     assert found["parsed"]["services"][0]["destinations"] == [{"address": ONE, "forward": "dr", "weight": 5}]
     assert run(state="rendered", **found["parsed"])["rendered"] == TEXT
     assert found["inventory"]["all"]["vars"]["virtual_services"][0]["addresses"] == [VIP]
-    assert found["not_in_inventory"] == [] and not found["changed"]
+    (note,) = found["not_in_inventory"]
+    assert note.startswith("tcp 198.51.100.100:80 gets mh-fallback: ") and not found["changed"]
 
 
 def test_what_can_not_be_rendered_or_parsed(run):

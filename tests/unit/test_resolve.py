@@ -43,7 +43,7 @@ def test_both_families_of_a_service():
     ]
     assert [item["address"] for item in six["table"]["destinations"]] == ["2001:db8::21", "2001:db8::22"]
     for one in (four, six):
-        assert (one["table"]["scheduler"], one["table"]["scheduler_flags"]) == ("mh", ["mh-port"])
+        assert (one["table"]["scheduler"], one["table"]["scheduler_flags"]) == ("mh", ["mh-fallback", "mh-port"])
         assert {item["forward"] for item in one["table"]["destinations"]} == {"nat"}
 
 
@@ -237,11 +237,21 @@ def test_an_absent_service_needs_no_servers():
 
 
 @pytest.mark.parametrize("mode", resolve.MODES)
-@pytest.mark.parametrize("scheduler", model.SCHEDULERS)
+@pytest.mark.parametrize("scheduler", [name for name in model.SCHEDULERS if name != "dh"])
 def test_what_resolves_is_a_table(mode, scheduler):
     """What resolve() lets through, ipvs_table takes."""
     services = resolved(service(addresses=BOTH, mode=mode, scheduler=scheduler), service(name="mark", ports=GONE, firewall_mark=1))
     assert list(model.read_services(resolve.tables(services))) == [one["key"] for one in services]
+
+
+@pytest.mark.parametrize("flags", [None, [], ["-port"], ["-fallback"], ["-port", "-fallback"]])
+@pytest.mark.parametrize("scheduler", ["mh", "sh"])
+def test_a_drained_server_refuses_nobody(scheduler, flags):
+    """Without the flag the hash table sends new connections to a server of weight 0, and the kernel drops them."""
+    declared = service(scheduler=scheduler, scheduler_flags=GONE if flags is None else [scheduler + flag for flag in flags])
+    (one,) = resolved(declared)
+    assert scheduler + "-fallback" in one["table"]["scheduler_flags"]
+    assert (scheduler + "-port" in one["table"]["scheduler_flags"]) == ("-port" in (flags or []))
 
 
 # --- errors -------------------------------------------------------------------------------------------------------------------------
@@ -309,6 +319,10 @@ ERRORS = {
     "flag of another scheduler": (
         {"scheduler": "mh", "scheduler_flags": ["sh-port"]}, {}, ".scheduler_flags",
         "'sh-port' is no flag of scheduler mh; it takes mh-fallback, mh-port",
+    ),
+    "a scheduler that refuses newcomers": (
+        {"scheduler": "dh"}, {}, ".scheduler",
+        "scheduler dh refuses new connections that hash to a destination of weight 0",
     ),
     "flag where none is": ({"scheduler_flags": ["mh-port"]}, {}, ".scheduler_flags", "is no flag of scheduler wlc; it takes none"),
     "one packet on TCP": (
