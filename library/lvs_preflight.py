@@ -17,26 +17,10 @@ options:
     type: list
     elements: str
     default: []
-  files:
-    description: Files whose content is asked for.
-    type: list
-    elements: str
-    default: []
-  services:
-    description: Services (systemd units) whose state is asked for.
-    type: list
-    elements: str
-    default: []
-  folders:
-    description: Folders whose entries are asked for.
-    type: list
-    elements: str
-    default: []
-  versions:
-    description: Programs whose version is asked for, with C(--version).
-    type: list
-    elements: str
-    default: []
+  director:
+    description: Also read the IPVS table and the configuration that keepalived runs with.
+    type: bool
+    default: false
   scripts:
     description: Programs that checks run here. Each has to be there, executable, and writable by nobody but root.
     type: list
@@ -61,8 +45,7 @@ EXAMPLES = r"""
 - name: Read the directors
   lvs_preflight:
     commands: [keepalived]
-    files: [/etc/keepalived/keepalived.conf]
-    services: [keepalived]
+    director: true
     kernel_modules: [ip_vs, ip_vs_mh]
   register: lvs_preflight
 """
@@ -96,22 +79,21 @@ commands:
   description: Path of each program looked for, or null.
   returned: always
   type: dict
-files:
-  description: SHA-256 of each file, or null where it is missing. A role leaves out a task whose file is as declared already.
+seen:
+  description:
+    - What lvsdr's files are on this host, and what of them is in force, so that a role leaves out what is as declared already.
+    - C(files) path to SHA-256, C(folders) path to the files in it, C(rules) table of nftables to its digest, C(sysctls) name to value,
+      C(units) name to C(loaded), C(active), C(enabled), C(stale), and C(read), the SHA-256 of each file that the unit has read.
   returned: always
   type: dict
-folders:
-  description: Names of the entries of each folder, sorted; none where it is missing.
-  returned: always
-  type: dict
-versions:
-  description: The first line that each program says of its version, or null where it is missing.
-  returned: always
-  type: dict
-  sample: {keepalived: "Keepalived v2.2.7 (01/16,2022)"}
-services:
-  description: Whether each service is running and starts at boot.
-  returned: always
+ipvs:
+  description: The services of the IPVS table in the words of ipvs_table's options, destinations with their connections. None without one.
+  returned: with O(director=true)
+  type: list
+  elements: dict
+keepalived:
+  description: The text of keepalived.conf, C(file) as it is on disk, and C(running) as the running keepalived has read it; null without one.
+  returned: with O(director=true)
   type: dict
 problems:
   description: What stands in the way on this host, in sentences.
@@ -124,7 +106,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import host
+from ..module_utils.lvsdr import host, in_force, places
 from ..module_utils.lvsdr.errors import LvsError
 
 
@@ -132,19 +114,19 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "commands": {"type": "list", "elements": "str", "default": []},
-            "files": {"type": "list", "elements": "str", "default": []},
-            "services": {"type": "list", "elements": "str", "default": []},
-            "folders": {"type": "list", "elements": "str", "default": []},
-            "versions": {"type": "list", "elements": "str", "default": []},
+            "director": {"type": "bool", "default": False},
             "scripts": {"type": "list", "elements": "str", "default": []},
             "kernel_modules": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
     try:
-        host.check_names(**module.params)
+        host.check_names(**{name: value for name, value in module.params.items() if name != "director"})
         interfaces = host.interfaces()
         arp_rules = host.add_arp_filters(interfaces)
+        accept_local = ["net/ipv4/conf/%s/accept_local" % link["name"] for link in interfaces]
+        seen = in_force.look(places.FILES, places.FOLDERS, places.UNITS, [places.RULES_TABLE], accept_local)
+        more = _read_director(seen) if module.params["director"] else {}
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     problems = []
@@ -164,12 +146,25 @@ def main():
         arp_rules=arp_rules,
         cloud=host.cloud(),
         commands={name: host.find_command(name) for name in module.params["commands"]},
-        files={path: host.fingerprint(path) for path in module.params["files"]},
-        folders={path: host.entries(path) for path in module.params["folders"]},
-        versions={name: host.version(name) for name in module.params["versions"]},
-        services=host.service_states(module.params["services"]),
+        seen=seen,
         problems=problems,
+        **more,
     )
+
+
+def _read_director(seen):
+    """The table and keepalived's text. A kernel without ip_vs has no table, and a question would load the module."""
+    ipvs = []
+    if os.path.exists("/proc/net/ip_vs"):
+        from ..module_utils.lvsdr import table
+
+        ipvs = table.describe_kernel(counters=False)["services"]
+    text = host.read_text(places.KEEPALIVED_CONF)
+    running = None
+    if seen["units"]["keepalived"]["active"]:
+        # What an older lvsdr or somebody else has started has left no copy: then the file is the best that is known.
+        running = host.read_text(in_force.copy_of("keepalived", places.KEEPALIVED_CONF)) or text
+    return {"ipvs": ipvs, "keepalived": {"file": text, "running": running}}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From what each host heard and found on itself to one table of the fleet. Pure."""
 
-from . import arp, resolve, vrrp
+from . import arp, held, resolve, vrrp
 from .errors import Problems
 from .model import DIRECTORS
 
@@ -47,7 +47,7 @@ def status(services, directors):
     """The lines of a table of what each director holds of each real server.
 
     services: resolved. directors: ``{name: {"info": result of ipvs_info or None, "active": whether it holds a VIP, "drained": names of the
-    files in resolve.DRAIN_FOLDER}}``.
+    files in places.DRAINED}}``.
     """
     rows = [
         (
@@ -58,7 +58,7 @@ def status(services, directors):
             "CHECK",
         )
     ]
-    tables = [None if found["info"] is None else resolve.held_destinations(found["info"]) for found in directors.values()]
+    tables = [None if found["info"] is None else held.held_destinations(found["info"]) for found in directors.values()]
     for service in services:
         if service["absent"] or service.get("checks"):
             continue
@@ -85,10 +85,10 @@ def vrrp_wrong(found, services, inventory):
 
 
 def _held(service, destination, table):
-    """``weight 10, 3 active`` of a destination in a director's table (resolve.held_destinations, or None)."""
+    """``weight 10, 3 active`` of a destination in a director's table (held.held_destinations, or None)."""
     if table is None:
         return "not reached"
-    there = table.get((resolve.table_key(service["table"]), destination["address"]))
+    there = table.get((held.table_key(service["table"]), destination["address"]))
     return "weight %d, %d active" % (there["weight"], there["active"]) if there else "missing"
 
 

@@ -199,21 +199,13 @@ def fingerprint(path):
         return None
 
 
-def entries(path):
-    """Names in a folder, sorted; none where it is missing or can't be read."""
+def read_text(path):
+    """A file's text, or None where it is missing or can't be read."""
     try:
-        return sorted(os.listdir(path))
+        with open(path, errors="replace") as f:
+            return f.read()
     except OSError:
-        return []
-
-
-def version(name):
-    """The first line of what a program says of its version; None where it is missing."""
-    path = find_command(name)
-    if not path:
         return None
-    done = subprocess.run([path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    return (done.stdout or done.stderr).strip().partition("\n")[0]
 
 
 def script_problems(paths):
@@ -241,15 +233,41 @@ def script_problems(paths):
     return out
 
 
-def service_states(names):
-    """{name: whether the unit runs and is enabled}, from one call of systemctl."""
+def unit_states(names):
+    """{name: {"loaded", "active", "enabled", "stale"}} of systemd units, from one call of systemctl.
+
+    loaded: there is such a unit; stale: systemd has read an older version of its files.
+    """
+    nothing = {"loaded": False, "active": False, "enabled": False, "stale": False}
     if not names:
         return {}
+    command = ["systemctl", "show", "--property=LoadState,ActiveState,UnitFileState,NeedDaemonReload", *names]
     try:
-        done = subprocess.run(
-            ["systemctl", "show", "--property=ActiveState,UnitFileState", *names], stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     except OSError:
-        return dict.fromkeys(names, False)
+        return {name: dict(nothing) for name in names}
     blocks = done.stdout.strip().split("\n\n")
-    return {name: "ActiveState=active" in block and "UnitFileState=enabled" in block for name, block in zip(names, blocks)}
+    if len(blocks) != len(names):
+        raise LvsError("systemctl does not tell the state of %s: %s" % (", ".join(names), (done.stderr or done.stdout).strip()))
+    out = {}
+    for name, block in zip(names, blocks):
+        found = dict(line.partition("=")[::2] for line in block.splitlines())
+        out[name] = {
+            "loaded": found.get("LoadState") == "loaded",
+            "active": found.get("ActiveState") in ("active", "reloading"),
+            "enabled": found.get("UnitFileState") == "enabled",
+            "stale": found.get("NeedDaemonReload") == "yes",
+        }
+    return out
+
+
+def write_atomically(path, text, mode=0o644):
+    """Writes a file beside its place and moves it there: nobody reads a half of it."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    new = path + ".new"
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as f:
+        os.fchmod(f.fileno(), mode)
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    os.rename(new, path)

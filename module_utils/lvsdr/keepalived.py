@@ -2,29 +2,35 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """keepalived.conf of one director, made from the same resolved services as its IPVS table. Pure.
 
-Source of the keywords: keepalived.conf(5) of keepalived 2.2.7.
+Source of the keywords: keepalived.conf(5) of keepalived 2.2.7, and the parsers of 2.2.7 and 2.3.3, which both take every file made here.
 """
 
 import re
 
-from . import packets, resolve
+from . import keepalived_conf, packets, places, resolve
 from .checks import LABEL_HINT, STREAM_CHECKS, UDP_CHECKS, is_label, is_watched
 from .errors import LvsError, Problems
 from .model import DIRECTORS, Reader, read_timeouts
 from .resolve import host_address
 
-METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN"}
+METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN", "local": "DR"}
+
+# What ``keepalived -t`` says of a file that is as it should be, with a status of 5: an interface that comes later, and services whose
+# servers all have weight 0, drained or leaving.
+HARMLESS = (
+    r"interface .* doesn.t exist$",
+    r"^(\(.*\) )?Non-existent interface",
+    r"quorum \d+ for .* exceeds total weight of real servers 0, reducing quorum to 0$",
+    r"hysteresis \d+ >= quorum 0; setting hysteresis to \d+$",
+)
 
 
-def render(services, director, inventory, settings):
-    """The text of keepalived.conf.
+def render(services, director, inventory):
+    """The text of keepalived.conf, from the director's variables (director_…, resolve.HOST_VARIABLES) and facts.
 
-    settings: ``interface``, ``priority`` (1 to 254), ``virtual_router_id`` (1 to 255), ``advertisement_interval`` (0.01 to 40 seconds),
-    ``preempt`` and ``unicast`` (true unless said), ``timeouts`` (as ipvs_table's option of that name; may be left out), ``instances``
-    (resolve.instances; may be left out), ``version`` (what ``keepalived --version`` says; 2.2 unless said);
     ``authentication`` is left out on purpose (keepalived's own page says it protects nothing).
     """
-    settings = _read_settings(settings, director, services, inventory)
+    settings = _read_settings(director, services, inventory)
     lines = [
         "# Managed by lvsdr, made from virtual_services: changes made here go with the next rollout.",
         "global_defs {",
@@ -43,7 +49,7 @@ def render(services, director, inventory, settings):
     marks = resolve.check_marks(services)
     for service in services:
         if not service["absent"]:
-            lines += _virtual_server(service, settings, lambda of, destination: _check_path(of, destination, director, inventory, marks))
+            lines += _virtual_server(service, lambda of, destination: _check_path(of, destination, director, inventory, marks))
     return "\n".join(lines)
 
 
@@ -51,23 +57,26 @@ def _is_script(service):
     return not service["absent"] and service["health_check"] is not None and service["health_check"]["type"] == "script"
 
 
-def _read_settings(settings, director, services, inventory):
-    """The settings as numbers and a name that can stand in the file; LvsError with all that is wrong."""
+def _read_settings(director, services, inventory):
+    """The director's variables as numbers and a name that can stand in the file; LvsError with all that is wrong."""
     problems = Problems()
-    values = Reader(problems, "hosts[%s]" % director, {"director_" + name: value for name, value in settings.items()})
+    variables = inventory["hosts"].get(director, {})
+    values = Reader(problems, "hosts[%s]" % director, variables)
     interface = values.get("director_interface")
+    if interface is None and resolve.director_vips(services):
+        interface = resolve.interface_of(services, variables.get("facts") or {})
+    # Without a VIP nothing names it.
+    interface = "lo" if interface is None else interface
     if not isinstance(interface, str) or not re.fullmatch("[A-Za-z0-9._@:+-]{1,15}", interface):
         values.wrong("director_interface", "%r is no name of an interface" % (interface,))
     if not is_label(director) or " " in director:
         values.wrong("", "the host's name can't be keepalived's router_id; %s, and without blanks" % LABEL_HINT)
     read = {"interface": interface}
     read["instances"] = resolve.instances(services, director, values.data, inventory["groups"].get(DIRECTORS, []), problems)
-    found = re.search(r"(\d+)\.(\d+)", str(settings.get("version") or "2.2"))
-    read["version"] = (int(found.group(1)), int(found.group(2))) if found else (2, 2)
     for name in ("preempt", "unicast"):
         read[name] = values.boolean("director_" + name, True)
     read["advertisement_interval"] = values.seconds("director_advertisement_interval", 1, 0.01, 40)
-    read["timeouts"] = read_timeouts(settings.get("timeouts"), problems, "hosts[%s].director_timeouts" % director)
+    read["timeouts"] = read_timeouts(values.get("director_timeouts"), problems, "hosts[%s].director_timeouts" % director)
     problems.raise_if_any("keepalived can't be configured")
     return read
 
@@ -78,22 +87,47 @@ def vrrp_addresses(services, director, inventory):
     keepalived gives an instance up for good when it can't bind that address at its start (2.2.7: it stays in the state FAULT), as at a boot
     that is faster than the network; so the role's drop-in waits for it.
     """
-    vips = {}
-    for service in services:
-        if not service["absent"]:
-            vips.setdefault(service["instance"], []).extend(service["vips"])
-    variables = inventory["hosts"].get(director, {})
-    return sorted({host_address(variables, _vrrp_family(found)) for found in vips.values() if found} - {None})
+    if not resolve.director_vips(services):
+        return []
+    return sorted({host_address(inventory["hosts"].get(director, {}), _vrrp_family(inventory))} - {None})
 
 
-def _vrrp_family(vips):
-    # An instance carries both families, so that they always move together; its own packets are of one family.
-    return 4 if any(":" not in vip for vip in vips) else 6
+def _vrrp_family(inventory):
+    """The family of VRRP's own packets; an instance carries VIPs of both, so that they always move together.
+
+    It follows from the directors and not from the VIPs: it has to stay whatever VIPs come and go.
+    """
+    directors = [inventory["hosts"].get(host, {}) for host in inventory["groups"].get(DIRECTORS, [])]
+    return next((family for family in (4, 6) if all(host_address(variables, family) for variables in directors)), 4)
+
+
+def advertised(virtual_router_id, family):
+    """The one address that an instance advertises: it is on lo of the active director, and nobody uses it.
+
+    keepalived drops an advertisement whose list of addresses is not its own (v2.2.7 vrrp.c, vrrp_check_packet), and each of two directors
+    that drop the other's becomes the active one. So the list stays the same whatever VIPs come and go, and those are all excluded from it.
+    """
+    return "169.254.112.%d/32" % virtual_router_id if family == 4 else "fe80::7672:7270:%x/128" % virtual_router_id
+
+
+def changed_voice(services, inventory):
+    """{director: [sentence, …]} of the directors whose running keepalived says something else on the link than its new file would."""
+    out = {}
+    for director in inventory["groups"].get(DIRECTORS, []):
+        in_force = running_conf(inventory, director)
+        found = keepalived_conf.disagreements(render(services, director, inventory), in_force) if in_force else []
+        if found:
+            out[director] = found
+    return out
+
+
+def running_conf(inventory, director):
+    """The keepalived.conf that a director's running keepalived has read, or None where none runs (lvs_preflight)."""
+    return ((inventory["hosts"].get(director, {}).get("facts") or {}).get("keepalived") or {}).get("running")
 
 
 def _instance(instance, director, inventory, settings):
-    vips = instance["vips"]
-    family = _vrrp_family(vips)
+    family = _vrrp_family(inventory)
     own = host_address(inventory["hosts"].get(director, {}), family)
     peers = []
     for host in inventory["groups"].get(DIRECTORS, []):
@@ -119,13 +153,10 @@ def _instance(instance, director, inventory, settings):
     ]
     if peers and settings["unicast"]:
         lines += ["    unicast_src_ip %s" % own, "    unicast_peer {", *("        " + peer for peer in peers), "    }"]
-    for keyword, wanted in (("virtual_ipaddress", family), ("virtual_ipaddress_excluded", 10 - family)):
-        members = [vip for vip in vips if (6 if ":" in vip else 4) == wanted]
-        if members:
-            lines.append("    %s {" % keyword)
-            lines += ["        %s/%d dev %s" % (vip, 32 if wanted == 4 else 128, settings["interface"]) for vip in members]
-            lines.append("    }")
-    return lines + ["}", ""]
+    lines += ["    virtual_ipaddress {", "        %s dev lo no_track" % advertised(instance["virtual_router_id"], family), "    }"]
+    lines.append("    virtual_ipaddress_excluded {")
+    lines += ["        %s/%d dev %s" % (vip, 128 if ":" in vip else 32, settings["interface"]) for vip in instance["vips"]]
+    return lines + ["    }", "}", ""]
 
 
 def _track_files(services):
@@ -137,9 +168,9 @@ def _track_files(services):
     for service in services:
         for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service["absent"] else ():
             if destination.get("health_checked"):
-                files[resolve.drain_file(host)] = resolve.DRAIN_FOLDER
+                files[resolve.drain_file(host)] = places.DRAINED
                 if is_watched(service["health_check"]):
-                    files[resolve.track_file(service, host)] = resolve.STREAMCHECK_FOLDER
+                    files[resolve.track_file(service, host)] = places.STREAMCHECK
     lines = []
     for name, folder in files.items():
         lines += ["track_file %s {" % name, "    file %s/%s" % (folder, name), "}", ""]
@@ -170,7 +201,7 @@ def _check_path(service, destination, director, inventory, marks):
     ]
 
 
-def _virtual_server(service, settings, path_of):
+def _virtual_server(service, path_of):
     """path_of: gives the lines of a check that say where it goes, of a service and a destination."""
     table, check = service["table"], service["health_check"]
     mark = table.get("firewall_mark")
@@ -207,11 +238,16 @@ def _virtual_server(service, settings, path_of):
             ]
     for destination, host in zip(table["destinations"], service["hosts"]):
         path = path_of(service, destination) if destination.get("health_checked") else []
-        lines += _real_server(service, destination, host, check, path, settings)
+        lines += _real_server(service, destination, host, check, path)
+    for destination, leaving in zip(table["destinations"][len(table["destinations"]) - len(service["leaving"]) :], service["leaving"]):
+        name = "%s, leaving with its last connection" % (leaving["host"] or leaving["address"])
+        block = _real_server(service, destination, name, None, [])
+        # It may be of another kind than the service is now.
+        lines += [*block[:-1], "        lvs_method %s" % METHODS[destination.get("forward", "dr")], block[-1]]
     return lines + ["}", ""]
 
 
-def _real_server(service, destination, host, check, path, settings):
+def _real_server(service, destination, host, check, path):
     table = service["table"]
     port = destination.get("port", table.get("port", 0))
     lines = ["    # %s" % host, "    real_server %s %d {" % (destination["address"], port)]
@@ -221,10 +257,7 @@ def _real_server(service, destination, host, check, path, settings):
         lines += ["        " + line for line in _checker(service, destination, path)]
         tracked = [resolve.drain_file(host)] + ([resolve.track_file(service, host)] if is_watched(check) else [])
         for name in tracked:
-            lines += ["        FILE_CHECK {", "            track_file %s" % name, "            weight 1"]
-            # Before 2.3 a file's weight always follows the file, and the word is not known.
-            lines += ["            dynamic"] if settings["version"] >= (2, 3) else []
-            lines.append("        }")
+            lines += ["        FILE_CHECK {", "            track_file %s" % name, "            weight 1", "        }"]
     return lines + ["    }"]
 
 

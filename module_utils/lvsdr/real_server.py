@@ -25,23 +25,6 @@ def read_record(path):
         raise LvsError("%s can't be read (%s)" % (path, error), "remove the file; former sysctl values are then no longer known")
 
 
-def write_atomically(path, text):
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path + ".new", "w") as f:
-        f.write(text)
-        f.flush()
-        os.fsync(f.fileno())
-    os.rename(path + ".new", path)
-
-
-def _read_text(path):
-    try:
-        with open(path) as f:
-            return f.read()
-    except FileNotFoundError:
-        return ""
-
-
 def _state_text(conf, keep, places):
     lines = ["net.ipv4.conf.%s.%s = %d" % (name, setting, conf[name][setting]) for name in sorted(conf) for setting in arp.SETTINGS]
     if keep is not None:
@@ -91,11 +74,11 @@ def converge(
     if persist:
         lasting, undoing = _lasting(kept, _expected_conf(conf, operations), keep_down, record_after["former"], sysctl_path)
         conflicts = undoing + conflicts
-        files[sysctl_path] = (_read_text(sysctl_path), arp.sysctl_file(lasting) if lasting else "")
+        files[sysctl_path] = (host.read_text(sysctl_path) or "", arp.sysctl_file(lasting) if lasting else "")
         for path, folder, text, _command in managers:
             if os.path.isdir(folder):
-                files[path] = (_read_text(path), text if kept else "")
-        files[unit_path] = (_read_text(unit_path), _unit(kept, lasting) if kept else "")
+                files[path] = (host.read_text(path) or "", text if kept else "")
+        files[unit_path] = (host.read_text(unit_path) or "", _unit(kept, lasting) if kept else "")
     known = list(dict.fromkeys(record["vips"] + kept))
     before = _state_text(conf, keep_down, _places(addresses, known)) + "".join(old for old, _new in files.values())
     stale_files = {path: new for path, (old, new) in files.items() if old != new}
@@ -104,12 +87,12 @@ def converge(
     if changed and not check:
         # The record goes first: whatever happens next, a later run knows what was there.
         if record != record_after and not restored:
-            write_atomically(record_path, json.dumps({"vips": sorted(set(record["vips"]) | set(kept)), "former": former}, indent=1) + "\n")
+            host.write_atomically(record_path, json.dumps({"vips": sorted(set(record["vips"]) | set(kept)), "former": former}, indent=1) + "\n")
         done = []
         try:
             for path, text in stale_files.items():
                 if text:
-                    write_atomically(path, text)
+                    host.write_atomically(path, text)
             if stale_files.get(unit_path):
                 host.run("systemctl", "daemon-reload")
                 host.run("systemctl", "enable", arp.UNIT_NAME)
@@ -130,7 +113,7 @@ def converge(
             host.run("systemctl", "daemon-reload")
         _tell_managers(managers, {path for path, text in stale_files.items() if not text})
         if record_after["vips"] or record_after["former"]:
-            write_atomically(record_path, json.dumps(record_after, indent=1) + "\n")
+            host.write_atomically(record_path, json.dumps(record_after, indent=1) + "\n")
         elif os.path.exists(record_path):
             os.unlink(record_path)
         conf, keep_down, addresses = _read()

@@ -15,7 +15,7 @@ import ipaddress
 import re
 import zlib
 
-from . import arp, packets
+from . import arp, held, keepalived_conf, packets, places
 from .checks import LABEL_HINT, UDP_CHECKS, is_label, is_path, is_watched, read_health_check
 from .errors import LvsError, Problems
 from .model import (
@@ -31,14 +31,15 @@ from .model import (
     service_name,
     wanted_as_dict,
 )  # fmt: skip
-from .plan import live
 from .render import service_option
 
 HOST_VARIABLES = (
     "ansible_host", "real_server_address", "real_server_address6", "real_server_weight", "real_server_state", "real_server_port",
     "real_server_misplaced", "director_interface", "director_instances", "director_virtual_router_id", "director_priority",
-    "preflight_allow_cloud",
+    "director_advertisement_interval", "director_preempt", "director_unicast", "director_timeouts", "director_sysctls",
+    "director_max_cut_connections", "preflight_allow_cloud",
 )  # fmt: skip
+MAX_CONNECTIONS = 1 << 31
 MODES = ("dr", "nat", "tunnel")
 MODE_HINTS = {
     "snat": "this version forwards by dr, nat or tunnel; snat needs another program than IPVS",
@@ -58,11 +59,26 @@ STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 
 
 def resolve(virtual_services, inventory):
-    """The resolved services; LvsError with every error of the declaration at once."""
+    """The resolved services, with what still leaves them; LvsError with every error of the declaration at once.
+
+    What directors hold and the inventory does not name any more stays with weight 0 while it has connections (held.with_leaving).
+    """
     problems = Problems()
     services = _resolve(virtual_services, inventory, problems)
     problems.raise_if_any("The inventory can't be used")
-    return services
+    directors = inventory["groups"].get(DIRECTORS) or []
+    tables = {director: _facts(inventory, director).get("ipvs") or [] for director in directors}
+    names = {}
+    for host, variables in inventory["hosts"].items():
+        for family in (4, 6):
+            names.setdefault(host_address(variables, family), host)
+    return held.with_leaving(services, tables, max([max_cut(inventory, director) for director in directors] or [0]), names)
+
+
+def max_cut(inventory, director):
+    """How many running connections of what leaves may be cut (director_max_cut_connections)."""
+    variables = inventory["hosts"].get(director, {})
+    return Reader(Problems(), "", variables).integer("director_max_cut_connections", 0, 0, MAX_CONNECTIONS)
 
 
 def _resolve(virtual_services, inventory, problems):
@@ -107,10 +123,6 @@ def _check_instances(services, problems):
                 )
 
 
-# Firewall marks of checks begin with this; the rest is made of the real server's address, so that a mark stays when other servers change.
-CHECK_MARKS = 0x4C000000
-
-
 def _check_services(services):
     """For each real server that is checked through the direct-routing path a firewall-mark service of its own, with it as the only
     destination. A check's socket with that mark connects to the VIP, and IPVS, which looks at marks first, sends it to just that server:
@@ -124,9 +136,9 @@ def _check_services(services):
                     servers.setdefault((service["family"], destination["address"]), host)
     out = []
     for (family, address), host in sorted(servers.items()):
-        mark = CHECK_MARKS | zlib.crc32(address.encode()) & 0xFFFFFF
+        mark = held.CHECK_MARKS | zlib.crc32(address.encode()) & 0xFFFFFF
         while mark in marks:
-            mark = CHECK_MARKS | (mark + 1) & 0xFFFFFF
+            mark = held.CHECK_MARKS | (mark + 1) & 0xFFFFFF
         marks.add(mark)
         table = {
             "firewall_mark": mark, "family": "ipv%d" % family, "scheduler": "rr",
@@ -453,11 +465,6 @@ def udp_probes(services, inventory):
     return out
 
 
-STREAMCHECK_FOLDER = "/run/lvsdr/streamcheck"
-# Of these keepalived knows which servers are drained, also after a boot.
-DRAIN_FOLDER = "/var/lib/lvsdr/drained"
-
-
 def _file_name(words):
     return "%s-%08x" % (re.sub("[^A-Za-z0-9-]", "_", words)[:80], zlib.crc32(words.encode()))
 
@@ -473,7 +480,7 @@ def drain_file(host):
 
 
 def drained(services):
-    """The names of the files in DRAIN_FOLDER that have to be there, sorted."""
+    """The names of the files in places.DRAINED that have to be there, sorted."""
     return sorted({drain_file(host) for service in services for host in service["drained"] if service["health_check"]})
 
 
@@ -493,50 +500,6 @@ def not_drainable(services, hosts):
     return out
 
 
-def connections(services, hosts, info):
-    """How many connections a director counts to hosts in the services, without those of checks. info: what ipvs_info returned.
-
-    Which ones of it are running says plan.live.
-    """
-    total, found = 0, held_destinations(info)
-    for service in services:
-        for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service.get("checks") else ():
-            there = found.get((table_key(service["table"]), destination["address"]))
-            if host in hosts and there:
-                total += live(service["table"].get("protocol"), (there["active"], there["inactive"]))
-    return total
-
-
-def waiting(services, infos):
-    """``["director: real server of service", …]`` whose weight is 0 though its check may raise it: it is down, or was not checked yet.
-
-    infos: {director: what ipvs_info returned of it}.
-    """
-    out = []
-    for director, info in sorted(infos.items()):
-        found = held_destinations(info)
-        for service in services:
-            for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service["absent"] else ():
-                there = found.get((table_key(service["table"]), destination["address"]), {"weight": 0})
-                if destination.get("health_checked") and host not in service["drained"] and not there["weight"]:
-                    out.append("%s: %s of %s" % (director, host, service["name"]))
-    return out
-
-
-def table_key(table):
-    """What tells a service from others, in the words of ipvs_table's options."""
-    return tuple(table.get(name) for name in ("firewall_mark", "family", "address", "protocol", "port"))
-
-
-def held_destinations(info):
-    """{(table_key, address): destination} of what ipvs_info returned of a director."""
-    return {
-        (table_key(service), destination["address"]): destination
-        for service in info.get("services") or ()
-        for destination in service["destinations"]
-    }
-
-
 def streamchecks(services, director, inventory, metrics_port=9133):
     """The configuration of lvsdr-streamcheck on a director: {"folder", "metrics_port", "services"}."""
     out = []
@@ -552,7 +515,7 @@ def streamchecks(services, director, inventory, metrics_port=9133):
                 members.append(
                     {
                         "name": host, "weight": destination["weight"], "file": track_file(service, host),
-                        "agent": destination["address"], "drain_file": "%s/%s" % (DRAIN_FOLDER, drain_file(host)),
+                        "agent": destination["address"], "drain_file": "%s/%s" % (places.DRAINED, drain_file(host)),
                         "address": service["vips"][0] if through else destination["address"],
                         "port": check.get("port") or destination.get("port", service["table"].get("port")),
                         "mark": marks[service["family"], destination["address"]] if through else None,
@@ -565,7 +528,7 @@ def streamchecks(services, director, inventory, metrics_port=9133):
                 "slow_start": check["slow_start"], "floor": check["floor"],
             }
         )  # fmt: skip
-    return {"folder": STREAMCHECK_FOLDER, "metrics_port": metrics_port, "services": out}
+    return {"folder": places.STREAMCHECK, "metrics_port": metrics_port, "services": out}
 
 
 def macs(inventory, group=None):
@@ -587,7 +550,7 @@ def vips_near(services, inventory, host):
 def interface_of(services, facts):
     """The interface of a director whose subnet holds the first VIP."""
     for vip in director_vips(services):
-        for interface in facts["interfaces"]:
+        for interface in facts.get("interfaces", ()):
             for text in interface["addresses"]:
                 network = ipaddress.ip_interface(text).network
                 if interface["name"] != "lo" and network.num_addresses > 1 and ipaddress.ip_address(vip) in network:

@@ -6,6 +6,7 @@ import os
 import re
 
 from .errors import LvsError
+from .text import setting_text as text
 
 ROOT = "/proc/sys"
 
@@ -65,13 +66,15 @@ def differing(prefix, wanted, path, problems):
     """
     out = {}
     for name, value in sorted((wanted or {}).items()):
-        if isinstance(value, bool):
-            value = int(value)
         now = read(prefix + name) if re.fullmatch("[a-z0-9_]{1,64}", str(name)) else None
         if now is None:
             problems.add("%s.%s" % (path, name), "this kernel has no setting %s%s; see that the name is right" % (prefix, name))
-        elif not isinstance(value, (int, str)) or not str(value).strip():
-            problems.add("%s.%s" % (path, name), "%r is neither a number nor text" % (value,))
-        elif now.split() != str(value).split():
-            out[name] = (now, str(value))
+            continue
+        try:
+            value = text(value)
+        except LvsError as error:
+            problems.add("%s.%s" % (path, name), str(error))
+            continue
+        if now.split() != value.split():
+            out[name] = (now, value)
     return out

@@ -13,7 +13,7 @@ _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "mod
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
-from ansible.module_utils.lvsdr import fleet, keepalived, rehearsal, resolve
+from ansible.module_utils.lvsdr import fleet, held, in_force, keepalived, places, rehearsal, resolve, rollout, text
 from ansible.module_utils.lvsdr.errors import LvsError
 
 
@@ -33,14 +33,18 @@ def _readable(function):
 def inventory(hostvars, groups):
     """The inventory as module_utils/lvsdr/resolve.py takes it, from Ansible's hostvars and groups.
 
-    Facts are those that the preflight play registered as lvs_preflight.
+    Facts are those that the preflight play registered as lvs_preflight, and of directors outside of --limit as lvs_others.
     """
-    hosts = {}
+    hosts, others = {}, {}
     for host in groups.get("all", []):
         variables = hostvars[host]
         hosts[host] = {name: variables[name] for name in resolve.HOST_VARIABLES if name in variables}
+        others = others or {one["item"]: one for one in (variables.get("lvs_others") or {}).get("results") or ()}
         facts = variables.get("lvs_preflight") or {}
         if "interfaces" in facts:
+            hosts[host]["facts"] = facts
+    for host, facts in others.items():
+        if "interfaces" in facts and "facts" not in hosts.get(host, {"facts": None}):
             hosts[host]["facts"] = facts
     return {"groups": {name: list(members) for name, members in groups.items()}, "hosts": hosts}
 
@@ -89,7 +93,7 @@ def status(hostvars, directors, services):
         found[host] = {
             "info": info if "services" in info else None,
             "active": resolve.holds_vip(services, facts),
-            "drained": (facts.get("folders") or {}).get(resolve.DRAIN_FOLDER, []),
+            "drained": sorted((facts.get("seen") or {}).get("folders", {}).get(places.DRAINED_KEPT) or ()),
         }
     return fleet.status(services, found)
 
@@ -104,6 +108,20 @@ def rehearsal_why_not(fault, hostvars):
     return "left out: set %s for %s, commands on this machine" % (" and ".join(missing), fault["host"]) if missing else ""
 
 
+def place(name):
+    """A path on hosts, by its name in module_utils/lvsdr/places.py."""
+    return getattr(places, name)
+
+
+def streamcheck_program(folder):
+    """The files of lvsdr-streamcheck as host_files takes them, from the folder of module_utils/lvsdr."""
+    out = []
+    for part in places.STREAMCHECK_PARTS:
+        with open(os.path.join(folder, part + ".py"), encoding="utf-8") as f:
+            out.append({"path": "%s/%s.py" % (places.STREAMCHECK_PROGRAM, part), "content": f.read()})
+    return out
+
+
 class FilterModule:
     def filters(self):
         functions = {
@@ -111,15 +129,15 @@ class FilterModule:
             "lvs_group_members": group_members,
             "lvs_scripts": scripts,
             "lvs_resolve": resolve.resolve,
-            "lvs_preflight": resolve.preflight,
+            "lvs_preflight": rollout.preflight,
             "lvs_tables": resolve.tables,
             "lvs_vips": resolve.director_vips,
             "lvs_vips_of": resolve.vips_of_host,
             "lvs_drain_file": resolve.drain_file,
             "lvs_not_drainable": resolve.not_drainable,
-            "lvs_connections": resolve.connections,
+            "lvs_connections": held.connections,
             "lvs_drained": resolve.drained,
-            "lvs_waiting": resolve.waiting,
+            "lvs_waiting": held.waiting,
             "lvs_streamchecks": resolve.streamchecks,
             "lvs_vrrp_wrong": fleet.vrrp_wrong,
             "lvs_held_wrongly": resolve.held_wrongly,
@@ -140,6 +158,18 @@ class FilterModule:
             "lvs_rehearsal_row": rehearsal.row,
             "lvs_rehearsal_table": rehearsal.table,
             "lvs_keepalived": keepalived.render,
+            "lvs_keepalived_harmless": lambda _name: list(keepalived.HARMLESS),
+            "lvs_turn": rollout.turn,
+            "lvs_undone": rollout.undone,
+            "lvs_still_served": rollout.still_served,
+            "lvs_leaving": held.leaving_lines,
+            "lvs_leaving_connections": held.leaving_connections,
+            "lvs_sent_to": held.sent_to,
+            "lvs_place": place,
+            "lvs_streamcheck_program": streamcheck_program,
+            "lvs_setting": text.setting_text,
+            "lvs_with_digest": text.with_digest,
+            "lvs_as_declared": lambda files, units, seen: not in_force.differs(files, units, seen),
             "lvs_vrrp_addresses": keepalived.vrrp_addresses,
         }
         return {name: _readable(function) for name, function in functions.items()}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.lvsdr import checks, keepalived, model, resolve
+from ansible.module_utils.lvsdr import checks, keepalived, keepalived_conf, model, resolve
 from ansible.module_utils.lvsdr.errors import LvsError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,13 +13,22 @@ from inventories import GONE, VIP, VIP6, inventory, service
 
 GOLDEN = Path(__file__).parent.parent / "fixtures" / "keepalived.conf"
 SETTINGS = {"interface": "eth0", "priority": 150, "virtual_router_id": 51, "advertisement_interval": 1}
+
+
+def with_settings(made, settings, director="director1"):
+    """The inventory with a director's variables."""
+    hosts = dict(made["hosts"])
+    hosts[director] = {**hosts.get(director, {}), **{"director_" + name: value for name, value in settings.items()}}
+    return {**made, "hosts": hosts}
+
+
 BOTH = [VIP, VIP6]
 HTTP = {"type": "http", "path": "/healthz", "host": "live.example.com", "port": 8080, "status": 204, "interval": 3, "retries": 1}
 
 
 def render(*services, settings=SETTINGS, director="director1", **options):
     made = inventory(**options)
-    return keepalived.render(resolve.resolve(list(services), made), director, made, settings)
+    return keepalived.render(resolve.resolve(list(services), made), director, with_settings(made, settings, director))
 
 
 def representative():
@@ -53,7 +62,7 @@ def test_checks_take_the_way_of_viewers():
                                inventory())  # fmt: skip
     marks = resolve.check_marks(services)
     assert set(marks) == {(4, "192.0.2.21"), (4, "192.0.2.22"), (6, "2001:db8::21"), (6, "2001:db8::22")} and len(set(marks.values())) == 4
-    text = keepalived.render(services, "director2", inventory(), SETTINGS)
+    text = keepalived.render(services, "director2", with_settings(inventory(), SETTINGS, "director2"))
     for (family, address), mark in marks.items():
         vip, own = (VIP, "192.0.2.12") if family == 4 else (VIP6, "2001:db8::12")
         lines = ["connect_ip %s" % vip, "connect_port 80", "bindto %s" % own, "fwmark %d" % mark]
@@ -67,15 +76,22 @@ def test_checks_take_the_way_of_viewers():
 
 def test_the_address_that_advertisements_come_from():
     made = inventory()
-    for addresses, own in ((BOTH, "192.0.2.11"), ([VIP6], "2001:db8::11")):
+    for addresses in (BOTH, [VIP], [VIP6]):
         services = resolve.resolve([service(addresses=addresses)], made)
-        assert keepalived.vrrp_addresses(services, "director1", made) == [own]
-        assert "    unicast_src_ip %s\n" % own in keepalived.render(services, "director1", made, SETTINGS)
+        assert keepalived.vrrp_addresses(services, "director1", made) == ["192.0.2.11"], "it stays, whatever VIPs come and go"
+        assert "    unicast_src_ip 192.0.2.11\n" in keepalived.render(services, "director1", with_settings(made, SETTINGS, "director1"))
 
 
-def test_each_instance_has_an_address():
-    services = resolve.resolve([service(), service(name="b", addresses=[VIP6], instance="radio")], inventory())
-    assert keepalived.vrrp_addresses(services, "director1", inventory()) == ["192.0.2.11", "2001:db8::11"]
+def test_directors_without_ipv4_speak_ipv6():
+    made = inventory(hosts={name: {"ansible_host": name + ".example.com"} for name in ("director1", "director2")})
+    services = resolve.resolve([service()], made)
+    assert keepalived.vrrp_addresses(services, "director1", made) == ["2001:db8::11"]
+    text = keepalived.render(services, "director1", with_settings(made, SETTINGS))
+    assert "unicast_src_ip 2001:db8::11\n" in text and "        2001:db8::12\n" in text
+    assert "    virtual_ipaddress {\n        fe80::7672:7270:33/128 dev lo no_track\n    }\n" in text
+
+
+def test_without_a_vip_there_is_no_address_to_wait_for():
     assert keepalived.vrrp_addresses(resolve.resolve([service(state="absent")], inventory()), "director1", inventory()) == []
 
 
@@ -103,7 +119,7 @@ def test_a_director_without_an_address_to_check_from_is_named():
     made = inventory(hosts={"director1": {"real_server_address6": GONE}})
     services = resolve.resolve([service(addresses=BOTH, health_check={})], made)
     with pytest.raises(LvsError, match="Director director1 has no IPv6 address to check the real servers of live from: set real_server"):
-        keepalived.render(services, "director1", made, SETTINGS)
+        keepalived.render(services, "director1", with_settings(made, SETTINGS, "director1"))
 
 
 def test_checks_of_udp():
@@ -139,7 +155,7 @@ def test_the_same_model_gives_the_same_text():
     made = inventory()
     turned = {"groups": made["groups"], "hosts": dict(reversed(made["hosts"].items()))}
     services = resolve.resolve([service(addresses=BOTH)], made)
-    assert keepalived.render(services, "director1", made, SETTINGS) == keepalived.render(services, "director1", turned, SETTINGS)
+    assert keepalived.render(services, "director1", with_settings(made, SETTINGS, "director1")) == keepalived.render(services, "director1", with_settings(turned, SETTINGS, "director1"))
 
 
 def test_nothing_to_hold():
@@ -159,17 +175,17 @@ def test_a_single_director_has_no_peers():
     assert "unicast" not in text and "virtual_ipaddress {" in text
 
 
-def test_ipv6_alone():
-    """VRRP then speaks IPv6, and nothing is excluded."""
-    text = render(service(addresses=[VIP6]))
-    assert "unicast_src_ip 2001:db8::11\n" in text and "        2001:db8::12\n" in text
-    assert "    virtual_ipaddress {\n        2001:db8::100/128 dev eth0\n    }\n" in text
-    assert "excluded" not in text
+@pytest.mark.parametrize("addresses", [[VIP], [VIP6], BOTH, [VIP6, "192.0.2.101"], ["192.0.2.101"]])
+def test_what_directors_say_is_the_same_whatever_vips_there_are(addresses):
+    """A director drops advertisements with another list of addresses than its own, and two that are deaf are both active."""
+    voice, vips = keepalived_conf.instances(render(service(addresses=addresses)))["lvsdr"]
+    assert voice == keepalived_conf.Voice("51", "2", 1.0, True, ("169.254.112.51",)) and vips == addresses
+    assert keepalived_conf.disagreements(render(service(addresses=addresses)), render(service(addresses=BOTH))) == []
 
 
 def test_a_vip_of_many_services_is_held_once():
     text = render(service(), service(name="b", ports=[443]), service(name="c", ports=[554], addresses=["192.0.2.101"]))
-    assert re.findall(r"(\S+)/32 dev", text) == [VIP, "192.0.2.101"]
+    assert re.findall(r"(\S+)/32 dev eth0", text) == [VIP, "192.0.2.101"]
 
 
 def test_persistence_of_both_families():
@@ -200,10 +216,9 @@ def test_a_drained_server_needs_no_other_configuration():
     active = render(service(health_check={}))
     assert render(service(health_check={}), hosts={"server1": {"real_server_state": "drained"}}) == active
     name = resolve.drain_file("server1")
-    assert "track_file %s {\n    file /var/lib/lvsdr/drained/%s\n}\n" % (name, name) in active
+    assert "track_file %s {\n    file /run/lvsdr/drained/%s\n}\n" % (name, name) in active
     assert "        FILE_CHECK {\n            track_file %s\n            weight 1\n        }\n" % name in active
-    newer = render(service(health_check={}), settings={**SETTINGS, "version": "Keepalived v2.3.3 (03/30,2025)"})
-    assert newer == active.replace("            weight 1\n        }", "            weight 1\n            dynamic\n        }")
+    assert "dynamic" not in active, "a word of keepalived's manual page that no version's parser knows"
     # Without a check the weight is ipvs_table's.
     text = render(service(), hosts={"server1": {"real_server_state": "drained"}})
     assert "weight 0\n" in text and "FILE_CHECK" not in text
@@ -287,7 +302,14 @@ def test_settings_of_vrrp(name, value):
     assert re.match(r"hosts\[director1\]\.director_%s: .* is (not a whole number|out of range; 1 to \d+ are)" % name, line)
 
 
-@pytest.mark.parametrize("value", [None, "", "a b", "eth0\n}", "eth0 {", "x" * 16, 5, []])
+def test_the_interface_is_found_by_its_subnet():
+    made = inventory(with_facts=True)
+    assert "    interface eth0\n" in keepalived.render(resolve.resolve([service()], made), "director1", made)
+    with pytest.raises(LvsError, match="No interface of this director has a subnet that holds a VIP: set director_interface"):
+        render(service(), settings={})
+
+
+@pytest.mark.parametrize("value", ["", "a b", "eth0\n}", "eth0 {", "x" * 16, 5, []])
 def test_the_interface_is_a_name(value):
     with pytest.raises(LvsError, match=r"hosts\[director1\]\.director_interface: .* is no name of an interface"):
         render(service(), settings={**SETTINGS, "interface": value})
@@ -334,9 +356,10 @@ def test_the_largest_settings():
 @pytest.mark.parametrize(
     ("addresses", "hosts", "words"),
     [
-        ([VIP], {"director2": {"ansible_host": "b.example.com"}}, "director1 and director2 have no IPv4 address to speak VRRP over"),
-        ([VIP], {"director1": {"ansible_host": "a.example.com"}}, "set ansible_host or real_server_address on both"),
-        ([VIP6], {"director2": {"real_server_address6": GONE}}, "set ansible_host or real_server_address6 on both"),
+        ([VIP], {"director2": {"ansible_host": "b.example.com", "real_server_address6": GONE}},
+         "director1 and director2 have no IPv4 address to speak VRRP over"),
+        ([VIP6], {"director1": {"ansible_host": "a.example.com"}, "director2": {"real_server_address6": GONE}},
+         "set ansible_host or real_server_address on both"),
     ],
 )  # fmt: skip
 def test_directors_that_can_not_speak(addresses, hosts, words):

@@ -10,7 +10,6 @@ from ansible.errors import AnsibleFilterError
 from inventories import GONE, VIP, VIP6, facts, interface, inventory, service
 
 LIVE = service(addresses=[VIP, VIP6], scheduler="mh", stream="/live/index.m3u8")
-VRRP = {"interface": "eth0", "priority": 150, "virtual_router_id": 51, "advertisement_interval": 1}
 
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +113,7 @@ def test_parity(filters, services):
 
 
 def test_keepalived(filters, services):
-    text = filters["lvs_keepalived"](services, "director1", inventory(), VRRP)
+    text = filters["lvs_keepalived"](services, "director1", inventory(with_facts=True))
     assert text.startswith("# Managed by lvsdr") and "virtual_server 192.0.2.100 80 {" in text
 
 
@@ -125,7 +124,7 @@ def test_keepalived(filters, services):
          "The inventory can't be used: 3 errors, and nothing was changed\n  - virtual_services[0].mode: unknown value 'DR'"),
         ("lvs_resolve", (None, inventory()), "virtual_services: a list with at least one service is needed"),
         ("lvs_interface", ([], {"interfaces": []}), "No interface of this director has a subnet that holds a VIP: set director_interface"),
-        ("lvs_keepalived", ([], "director1", inventory(), {**VRRP, "priority": 0}),
+        ("lvs_keepalived", ([], "director1", inventory(hosts={"director1": {"director_priority": 0}})),
          "hosts[director1].director_priority: 0 is out of range; 1 to 254 are possible"),
     ],
 )  # fmt: skip

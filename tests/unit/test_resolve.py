@@ -94,10 +94,10 @@ def test_who_waits_for_a_weight():
     services = resolved(service(health_check={"target": "server"}), service(name="b", ports=[81]),
                         hosts={"server2": {"real_server_state": "drained"}})  # fmt: skip
     info = {"services": [service_of["table"] for service_of in services]}
-    assert resolve.waiting(services, {"director1": info}) == []
+    assert held.waiting(services, {"director1": info}) == []
     info["services"][0] = {**info["services"][0], "destinations": [{"address": "192.0.2.21", "weight": 0}]}
-    assert resolve.waiting(services, {"director1": info}) == ["director1: server1 of live"]
-    assert resolve.waiting(services, {"director1": {"services": []}}) == ["director1: server1 of live"]
+    assert held.waiting(services, {"director1": info}) == ["director1: server1 of live"]
+    assert held.waiting(services, {"director1": {"services": []}}) == ["director1: server1 of live"]
 
 
 def test_a_sorry_server():

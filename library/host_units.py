@@ -1,0 +1,112 @@
+#!/usr/bin/python
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Runs systemd units with the files that are on disk, whoever wrote them and whenever."""
+
+DOCUMENTATION = r"""
+---
+module: host_units
+short_description: Systemd units that run with the files that are on disk
+description:
+  - A file on disk is not a configuration in force. Each unit gets a drop-in that copies the files it reads, whenever it reads them, to
+    C(/run/lvsdr/in_force/UNIT); a unit whose files differ from these copies is reloaded or restarted.
+  - So it does not matter whether this run wrote the file, or one that ended before it could reload, or somebody by hand, or whether the unit
+    was restarted in between. Nothing is reloaded whose files are in force.
+options:
+  units:
+    description: The units, in the order in which they are acted on.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the unit, without C(.service).
+        type: str
+        required: true
+      state:
+        description: V(stopped) also disables it.
+        type: str
+        choices: [started, stopped]
+        default: started
+      enabled:
+        description: Whether it starts at boot.
+        type: bool
+        default: true
+      restart_on:
+        description: Files that it reads only when it starts, such as its own unit file.
+        type: list
+        elements: path
+        default: []
+      reload_on:
+        description: Files that it reads again when it is reloaded.
+        type: list
+        elements: path
+        default: []
+attributes:
+  check_mode:
+    description: Says what would be done with the files that are on disk now.
+    support: full
+  diff_mode:
+    description: There is no text to show.
+    support: none
+notes:
+  - Needs root and systemd.
+seealso:
+  - module: host_files
+author: the lvsdr authors
+"""
+
+EXAMPLES = r"""
+- name: nginx serves what its file says
+  host_units:
+    units:
+      - name: nginx
+        reload_on: [/etc/nginx/nginx.conf]
+"""
+
+RETURN = r"""
+steps:
+  description: What was done, in order, or in check mode would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [drop-in nginx, daemon-reload, reload nginx]
+applied:
+  description: Where a step failed, what was done before. A second run does the rest.
+  returned: on failure
+  type: list
+  elements: str
+not_applied:
+  description: What was not.
+  returned: on failure
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.lvsdr import in_force
+from ..module_utils.lvsdr.errors import LvsError
+
+UNIT = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
+    "enabled": {"type": "bool", "default": True},
+    "restart_on": {"type": "list", "elements": "path", "default": []},
+    "reload_on": {"type": "list", "elements": "path", "default": []},
+}
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={"units": {"type": "list", "elements": "dict", "required": True, "options": UNIT}}, supports_check_mode=True
+    )
+    try:
+        result = in_force.apply_units(module.params["units"], module.check_mode)
+    except LvsError as error:
+        module.fail_json(msg=str(error), **error.details)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a rollout has to know of the fleet that runs: what must be refused first, in which order directors change, what is left. Pure."""
+
+from . import held, keepalived, keepalived_conf, resolve
+from .errors import LvsError
+from .model import DIRECTORS
+
+
+def preflight(virtual_services, inventory):
+    """Every error that can be seen before anything is touched, as a list of lines: of the inventory, and of what runs beside it."""
+    problems = resolve.preflight(virtual_services, inventory)
+    if problems:
+        return problems
+    services = resolve.resolve(virtual_services, inventory)
+    return vanished(services, inventory) + moved_vips(services, inventory) + _voices(services, inventory)
+
+
+def _conf(inventory, director):
+    """The keepalived.conf that runs on a director, or where none runs the one on its disk; empty where there is none."""
+    facts = (inventory["hosts"].get(director, {}).get("facts") or {}).get("keepalived") or {}
+    return facts.get("running") or facts.get("file") or ""
+
+
+def vanished(services, inventory):
+    """A sentence for each service and VIP that a director's keepalived serves and the inventory does not name at all.
+
+    keepalived removes what is not in its new file, with all connections, so it has to be said: state absent drains it first.
+    """
+    declared = {held.table_key(service["table"]) for service in services}
+    vips = {vip for service in services for vip in service["vips"]}
+    found = {}
+    for director in inventory["groups"].get(DIRECTORS, []):
+        text = _conf(inventory, director)
+        for key in keepalived_conf.virtual_servers(text):
+            # A service that is gone from a VIP which stays is drained by itself (held.with_leaving).
+            if key not in declared and key[2] not in vips and not held.is_check_mark(key[0]):
+                found.setdefault(held.key_name(key), []).append(director)
+        for _voice, addresses in keepalived_conf.instances(text).values():
+            for vip in addresses:
+                if vip not in vips and not any(vip in name for name in found):
+                    found.setdefault("VIP %s" % vip, []).append(director)
+    return [
+        "virtual_services: %s is served by %s and not named here; to retire it declare it with state: absent, which drains it first, and "
+        "delete the entry after that rollout" % (name, " and ".join(directors))
+        for name, directors in found.items()
+    ]
+
+
+def moved_vips(services, inventory):
+    """A sentence for each VIP that would move from one running VRRP instance to another: for a moment two directors would hold it."""
+    declared = {vip: service for service in services for vip in service["vips"]}
+    out = []
+    for director in inventory["groups"].get(DIRECTORS, []):
+        for name, (_voice, addresses) in keepalived_conf.instances(keepalived.running_conf(inventory, director) or "").items():
+            for vip in addresses:
+                service = declared.get(vip)
+                if service and service["instance"] != name:
+                    out.append(
+                        "virtual service %s: VIP %s is in instance %s on %s and in %s here; retire it first (state: absent, a rollout), then "
+                        "declare it in the other instance" % (service["name"], vip, name, director, service["instance"])
+                    )
+    return out
+
+
+def _voices(services, inventory):
+    """A change of what directors say to each other needs one of them silent meanwhile: none that holds a VIP can be."""
+    try:
+        changed = keepalived.changed_voice(services, inventory)
+    except LvsError as error:
+        return [str(error)]
+    active = _active(services, inventory)
+    if not changed or len(active) < 2:
+        return []
+    sentences = list(dict.fromkeys(sentence for found in changed.values() for sentence in found))
+    return [
+        "directors: %s: while that changes the directors do not hear each other, and %s hold VIPs now. Stop keepalived on one of them "
+        "(`systemctl stop keepalived`: its VIPs move to the other), then run site.yml, which starts it again"
+        % ("; ".join(sentences), " and ".join(active))
+    ]
+
+
+def _active(services, inventory):
+    return [
+        director
+        for director in inventory["groups"].get(DIRECTORS, [])
+        if resolve.holds_vip(services, inventory["hosts"].get(director, {}).get("facts") or {})
+    ]
+
+
+def turn(services, inventory, director):
+    """When a director has its turn: "first", "active", or "last" (it is silent until the active one has changed).
+
+    Directors that hold no VIP come first, so that what goes wrong there hurts nobody. But where what they say to each other changes
+    (interval, version, router id, unicast), both would become active until the other one changed, too; then the others stop their
+    keepalived, the active one changes, and they start with the new file.
+    """
+    if director in _active(services, inventory):
+        return "active"
+    return "last" if keepalived.changed_voice(services, inventory) and _active(services, inventory) else "first"
+
+
+def undone(services, inventory, directors):
+    """What a rollout left out that the rest of it needs, in sentences, from what directors held when they were last read.
+
+    directors: those that were rolled out.
+    """
+    out = []
+    for director in inventory["groups"].get(DIRECTORS, []):
+        facts = inventory["hosts"].get(director, {}).get("facts") or {}
+        if director in directors:
+            continue
+        if "ipvs" not in facts:
+            out.append("%s took no part and could not be read" % director)
+            continue
+        table = {(held.table_key(service), one["address"]) for service in facts["ipvs"] for one in service["destinations"]}
+        unknown = {}
+        for service in services:
+            for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service.get("checks") else ():
+                if (held.table_key(service["table"]), destination["address"]) not in table and not service["absent"]:
+                    unknown.setdefault(host, []).append(service["name"])
+        for host, names in unknown.items():
+            out.append("%s took no part and sends nobody to %s (%s)" % (director, host, ", ".join(dict.fromkeys(names))))
+    return out
+
+
+def still_served(stale, services, inventory):
+    """Those of a real server's undeclared VIPs that a director still has a service for, or that can't be told: they stay."""
+    directors = inventory["groups"].get(DIRECTORS, [])
+    tables = {director: (inventory["hosts"].get(director, {}).get("facts") or {}).get("ipvs") for director in directors}
+    if None in tables.values():
+        return list(stale)
+    keys = {held.table_key(service) for table in tables.values() for service in table}
+    # A firewall mark does not tell its VIPs, but who declares it does.
+    served = {key[2] for key in keys} | {vip for service in services if held.table_key(service["table"]) in keys for vip in service["vips"]}
+    return [vip for vip in stale if vip in served]

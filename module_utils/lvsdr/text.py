@@ -1,0 +1,32 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Text: digests of it, and how a value becomes it. Pure."""
+
+import hashlib
+
+from .errors import LvsError
+
+
+def digest_of(text):
+    """SHA-256 of a text, as of the file that holds it."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def setting_text(value):
+    """The text of a value as the kernel takes it: booleans are 0 and 1 however YAML or a template spells them.
+
+    LvsError where it is neither a number nor text.
+    """
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise LvsError("%r is neither a number nor text" % (value,))
+    text = " ".join(value.split())
+    return {"true": "1", "yes": "1", "on": "1", "false": "0", "no": "0", "off": "0"}.get(text.lower(), text)
+
+
+def with_digest(text):
+    """Rules with the digest of their own text in the place of ``@DIGEST@``: what is in force then says which rules it is."""
+    return text.replace("@DIGEST@", digest_of(text)[:16])
