@@ -24,14 +24,13 @@ options:
         type: str
         required: true
       state:
-        description: V(stopped) also disables it.
+        description: Whether it runs now.
         type: str
         choices: [started, stopped]
         default: started
       enabled:
-        description: Whether it starts at boot.
+        description: Whether it starts at boot. As O(units[].state) says unless given; one that is stopped and enabled is left as it was.
         type: bool
-        default: true
       restart_on:
         description: Files that it reads only when it starts, such as its own unit file.
         type: list
@@ -91,7 +90,7 @@ from ..module_utils.lvsdr.errors import LvsError
 UNIT = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
-    "enabled": {"type": "bool", "default": True},
+    "enabled": {"type": "bool"},
     "restart_on": {"type": "list", "elements": "path", "default": []},
     "reload_on": {"type": "list", "elements": "path", "default": []},
 }

@@ -34,12 +34,9 @@ def ansible():
     """Runs one module on a host and returns its result."""
 
     def run(host, module, **arguments):
-        environment = dict(os.environ, ANSIBLE_CONFIG=str(PROJECT / "ansible.cfg"), ANSIBLE_CALLBACK_RESULT_FORMAT="json")
-        environment["ANSIBLE_NOCOLOR"] = "1"
-        environment.pop("ANSIBLE_FORCE_COLOR", None)
         done = subprocess.run(
             ["ansible", "-i", "inventories/lab", host, "-m", module, "-a", json.dumps(arguments)],
-            capture_output=True, text=True, env=environment, cwd=PROJECT, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, env=ansible_environment(), cwd=PROJECT, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert "=> {" in done.stdout, done.stdout + done.stderr
         result = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("=> {") + 3 :])[0]
@@ -49,12 +46,18 @@ def ansible():
     return run
 
 
-def playbook(name, *more):
-    """Runs a playbook on the lab, as an operator would."""
-    environment = dict(os.environ, ANSIBLE_CONFIG=str(PROJECT / "ansible.cfg"), ANSIBLE_NOCOLOR="1")
+def ansible_environment():
+    """That of a shell in which an operator stands in the project, for output that is read by a test."""
+    environment = dict(os.environ, ANSIBLE_CONFIG=str(PROJECT / "ansible.cfg"), ANSIBLE_CALLBACK_RESULT_FORMAT="json", ANSIBLE_NOCOLOR="1")
     environment.pop("ANSIBLE_FORCE_COLOR", None)
+    return environment
+
+
+def playbook(name, *more, inventory="inventories/lab"):
+    """Runs a playbook on the lab, as an operator would."""
+    environment = dict(ansible_environment(), ANSIBLE_CALLBACK_RESULT_FORMAT="yaml")
     return subprocess.run(
-        ["ansible-playbook", "-i", "inventories/lab", *more, name],
+        ["ansible-playbook", "-i", inventory, *more, name],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, cwd=PROJECT,
     )  # fmt: skip
 

@@ -167,6 +167,24 @@ def leaving_lines(services):
     ]
 
 
+def going(services, tables):
+    """How many destinations directors hold on declared VIPs that nothing keeps there: the next rollout removes them."""
+    wanted = {}
+    for service in services:
+        usual = service["table"].get("port", 0)
+        members = wanted.setdefault(table_key(service["table"]), set())
+        members |= {(one["address"], one.get("port", usual)) for one in service["table"]["destinations"]}
+    vips = {vip for service in services for vip in service["vips"]}
+    return sum(
+        (one["address"], one.get("port", there.get("port", 0))) not in wanted.get(key, ())
+        for table in tables.values()
+        for there in table
+        for key in [table_key(there)]
+        if not is_check_mark(key[0]) and (key in wanted or key[2] in vips)
+        for one in there["destinations"]
+    )
+
+
 def leaving_connections(services, table):
     """How many running connections one director's table has to what leaves."""
     held = {(table_key(there), one["address"]): (there, one) for there in table for one in there["destinations"]}
@@ -177,13 +195,3 @@ def leaving_connections(services, table):
             if there:
                 total += live(there.get("protocol"), (destination["active"], destination["inactive"]))
     return total
-
-
-def sent_to(tables, addresses):
-    """Services in which directors still have one of these addresses as a destination: ``["director1: tcp 198.51.100.100:80", …]``."""
-    return [
-        "%s: %s" % (director, key_name(table_key(service)))
-        for director, table in sorted(tables.items())
-        for service in table
-        if not is_check_mark(service.get("firewall_mark")) and any(one["address"] in addresses for one in service["destinations"])
-    ]

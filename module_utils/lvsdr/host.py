@@ -247,8 +247,8 @@ def unit_states(names):
     except OSError:
         return {name: dict(nothing) for name in names}
     blocks = done.stdout.strip().split("\n\n")
-    if len(blocks) != len(names):
-        raise LvsError("systemctl does not tell the state of %s: %s" % (", ".join(names), (done.stderr or done.stdout).strip()))
+    if len(blocks) != len(names):  # systemd does not run here
+        return {name: dict(nothing) for name in names}
     out = {}
     for name, block in zip(names, blocks):
         found = dict(line.partition("=")[::2] for line in block.splitlines())
@@ -259,6 +259,21 @@ def unit_states(names):
             "stale": found.get("NeedDaemonReload") == "yes",
         }
     return out
+
+
+def started_since(unit, path, text):
+    """Whether a running unit started after a file got this text: then it has read it."""
+    if read_text(path) != text:
+        return False
+    command = ["systemctl", "show", "--timestamp=unix", "--property=ActiveState,ActiveEnterTimestamp", unit]
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except OSError:
+        return False
+    found = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    started = found.get("ActiveEnterTimestamp", "").lstrip("@")
+    # One that does not run reads it when it starts.
+    return found.get("ActiveState") != "active" or (started.isdigit() and int(started) > os.stat(path).st_mtime)
 
 
 def write_atomically(path, text, mode=0o644):

@@ -80,7 +80,7 @@ def plan_files(wanted, seen):
 def plan_units(wanted, seen, files=None):
     """Steps [(verb, unit)], in order: drop-in, daemon-reload (unit ""), enable, disable, start, restart, reload, stop.
 
-    wanted: ``[{"name", "state": started or stopped, "enabled", "restart_on": [path], "reload_on": [path]}]``; files: digest of each file as
+    wanted: ``[{"name", "state": started or stopped, "enabled": as the state unless given, "restart_on": [path], "reload_on": [path]}]``; files: digest of each file as
     it is, or will be, on disk (those that were seen unless given).
     """
     files = seen["files"] if files is None else files
@@ -88,15 +88,15 @@ def plan_units(wanted, seen, files=None):
     for unit in wanted:
         name, now = unit["name"], seen["units"][unit["name"]]
         restart_on, reload_on = unit.get("restart_on") or [], unit.get("reload_on") or []
-        if unit["state"] == "stopped":
+        if unit.get("state") == "stopped":
             last += [("stop", name)] if now["active"] else []
-            last += [("disable", name)] if now["enabled"] else []
+            last += [("disable", name)] if now["enabled"] and not unit.get("enabled") else []
             continue
         if now["drop_in"] != digest_of(drop_in(name, restart_on, reload_on)):
             first.append(("drop-in", name))
         if now["stale"] or not now["loaded"] or ("drop-in", name) in first:
             first.append(("daemon-reload", ""))
-        if now["enabled"] != unit.get("enabled", True):
+        if now["enabled"] != (unit.get("enabled") is not False):
             last.append(("disable" if now["enabled"] else "enable", name))
         if not now["active"]:
             last.append(("start", name))
@@ -152,11 +152,10 @@ def _folder(path):
 
 def _rules_in_force(table):
     """The digest in a table's comment; None where the table is not there."""
-    nft = host.find_command("nft")
-    if not nft:
+    try:
+        return rules_digest(host.run(host.find_command("nft") or "nft", "list", "table", *table.split()))
+    except LvsError:
         return None
-    done = subprocess.run([nft, "list", "table", *table.split()], stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    return rules_digest(done.stdout) if done.returncode == 0 else None
 
 
 def _units(names):

@@ -6,7 +6,7 @@ import json
 import os
 import re
 
-from . import arp, host, recipes, sysctl
+from . import arp, host, in_force, recipes, sysctl
 from .errors import LvsError
 
 UNIT_FOLDER = "/etc/systemd/system"
@@ -82,7 +82,10 @@ def converge(
     known = list(dict.fromkeys(record["vips"] + kept))
     before = _state_text(conf, keep_down, _places(addresses, known)) + "".join(old for old, _new in files.values())
     stale_files = {path: new for path, (old, new) in files.items() if old != new}
-    changed = bool(operations or stale_files) or record != record_after
+    # Also what a run left undone that ended between a file and the program that has to know of it.
+    unit_steps = _unit_steps(stale_files.get(unit_path), bool(kept)) if persist else []
+    untold = _untold(managers, {path: new for path, (_old, new) in files.items()})
+    changed = bool(operations or stale_files or unit_steps or untold) or record != record_after
 
     if changed and not check:
         # The record goes first: whatever happens next, a later run knows what was there.
@@ -93,10 +96,10 @@ def converge(
             for path, text in stale_files.items():
                 if text:
                     host.write_atomically(path, text)
-            if stale_files.get(unit_path):
-                host.run("systemctl", "daemon-reload")
-                host.run("systemctl", "enable", arp.UNIT_NAME)
-            _tell_managers(managers, {path for path, text in stale_files.items() if text})
+            if kept:
+                for words in unit_steps:
+                    host.run("systemctl", *words)
+            _tell(managers, {path: text for path, text in untold.items() if text})
             _apply(operations, done)
         except LvsError as error:
             error.details = {
@@ -104,14 +107,14 @@ def converge(
                 "not_applied": [arp.describe(op) for op in operations[len(done) :]],
             }
             raise
-        if stale_files.get(unit_path) == "":
+        if not kept and ("disable", arp.UNIT_NAME) in unit_steps:
             host.run("systemctl", "disable", arp.UNIT_NAME)
         for path, text in stale_files.items():
             if not text:
                 os.unlink(path)
-        if stale_files.get(unit_path) == "":
+        if not kept and ("daemon-reload",) in unit_steps:
             host.run("systemctl", "daemon-reload")
-        _tell_managers(managers, {path for path, text in stale_files.items() if not text})
+        _tell(managers, {path: text for path, text in untold.items() if not text})
         if record_after["vips"] or record_after["former"]:
             host.write_atomically(record_path, json.dumps(record_after, indent=1) + "\n")
         elif os.path.exists(record_path):
@@ -170,11 +173,41 @@ def _lasting(vips, conf, keep, former, sysctl_path):
     return {**lasting, **kept}, arp.conflicts(conf, lasting, entries, host.SYSCTL_CONF)
 
 
-def _tell_managers(managers, paths):
-    """Network managers read those of these files again that are theirs."""
+def _unit_steps(new_text, wanted):
+    """The words of systemctl that make the unit start at every boot, or at none. new_text: None where its file stays as it is."""
+    state = host.unit_states([arp.UNIT_NAME])[arp.UNIT_NAME]
+    steps = [("daemon-reload",)] if new_text is not None or state["stale"] else []
+    if wanted:
+        return steps + ([] if state["enabled"] else [("enable", arp.UNIT_NAME)])
+    return ([("disable", arp.UNIT_NAME)] if state["enabled"] else []) + steps
+
+
+def _untold(managers, wanted):
+    """{path: text} of the files that network managers have not read: neither when they were told to, nor when they started."""
+    out = {}
     for path, _folder, _text, command in managers:
-        if path in paths and command:
+        if not command or path not in wanted:
+            continue
+        copy = host.read_text(in_force.copy_of("real_server", path))
+        if wanted[path]:
+            told = copy == wanted[path] or host.started_since(command[-1], path, wanted[path])
+        else:
+            told = copy is None and not os.path.exists(path)
+        if not told:
+            out[path] = wanted[path]
+    return out
+
+
+def _tell(managers, texts):
+    """Network managers read these files again, and a copy says that they did."""
+    for path, _folder, _text, command in managers:
+        if path in texts:
             host.run(*command)
+            copy = in_force.copy_of("real_server", path)
+            if texts[path]:
+                host.write_atomically(copy, texts[path])
+            elif os.path.exists(copy):
+                os.unlink(copy)
 
 
 def _comes_back(operations):

@@ -100,6 +100,12 @@ def turn(services, inventory, director):
     return "last" if keepalived.changed_voice(services, inventory) and _active(services, inventory) else "first"
 
 
+def going(services, inventory):
+    """How many destinations are ready to go from the directors that were read (held.going)."""
+    facts = [inventory["hosts"].get(director, {}).get("facts") or {} for director in inventory["groups"].get(DIRECTORS, [])]
+    return held.going(services, {number: one.get("ipvs") or [] for number, one in enumerate(facts)})
+
+
 def undone(services, inventory, directors):
     """What a rollout left out that the rest of it needs, in sentences, from what directors held when they were last read.
 
@@ -134,3 +140,22 @@ def still_served(stale, services, inventory):
     # A firewall mark does not tell its VIPs, but who declares it does.
     served = {key[2] for key in keys} | {vip for service in services if held.table_key(service["table"]) in keys for vip in service["vips"]}
     return [vip for vip in stale if vip in served]
+
+
+def sent_to(inventory, facts):
+    """Services in which a director has a host as a destination, in words; also directors of which that can't be told.
+
+    facts: what lvs_preflight returned of the host.
+    """
+    addresses = {address for family in (4, 6) for address in resolve.own_addresses(facts, family)}
+    out = []
+    for director in inventory["groups"].get(DIRECTORS, []):
+        table = (inventory["hosts"].get(director, {}).get("facts") or {}).get("ipvs")
+        if table is None:
+            out.append("%s could not be read" % director)
+        for service in table or ():
+            if not held.is_check_mark(service.get("firewall_mark")):
+                counts = [one["active"] + one["inactive"] for one in service["destinations"] if one["address"] in addresses]
+                if counts:
+                    out.append("%s on %s (%d connections)" % (held.key_name(held.table_key(service)), director, sum(counts)))
+    return out

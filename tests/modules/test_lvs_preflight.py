@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-from ansible.module_utils.lvsdr import host
+from ansible.module_utils.lvsdr import host, places
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import lvs_preflight
 
@@ -86,31 +86,45 @@ def test_what_ip_says(ready, run):
         {"name": "tun0", "mac": "", "type": "none", "arp": False, "up": False, "addresses": ["192.0.2.5/32"],
          "scopes": {"192.0.2.5/32": "global"}},
     ]  # fmt: skip
-    assert result["commands"] == result["files"] == result["services"] == {}
+    assert result["commands"] == {} and "ipvs" not in result and "keepalived" not in result
 
 
 def test_check_mode_reads_too(ready, run):
     assert run(_ansible_check_mode=True)["interfaces"]
 
 
-def test_programs_and_files(ready, run, program, tmp_path):
+def test_programs_and_files(ready, run, program, tmp_path, monkeypatch):
     path = program("keepalived")
     (tmp_path / "there.conf").write_bytes(b"x\xff\n")
-    files = [str(tmp_path / "there.conf"), str(tmp_path / "none.conf"), str(tmp_path)]
-    result = run(commands=["keepalived", "no-such-program"], files=files)
-    assert result["commands"] == {"keepalived": path, "no-such-program": None}
-    assert result["files"] == {files[0]: hashlib.sha256(b"x\xff\n").hexdigest(), files[1]: None, files[2]: None}
-
-
-def test_folders_and_versions(ready, run, program, tmp_path):
-    program("keepalived", "Keepalived v2.3.3 (03/30,2025)\nCopyright\n")
     (tmp_path / "folder").mkdir()
-    for name in ("b", "a"):
-        (tmp_path / "folder" / name).touch()
-    folders = [str(tmp_path / "folder"), str(tmp_path / "none")]
-    result = run(folders=folders, versions=["keepalived", "no-such-program"])
-    assert result["folders"] == {folders[0]: ["a", "b"], folders[1]: []}
-    assert result["versions"] == {"keepalived": "Keepalived v2.3.3 (03/30,2025)", "no-such-program": None}
+    (tmp_path / "folder" / "b").write_text("x")
+    files = [str(tmp_path / "there.conf"), str(tmp_path / "none.conf"), str(tmp_path)]
+    monkeypatch.setattr(places, "FILES", files)
+    monkeypatch.setattr(places, "FOLDERS", [str(tmp_path / "folder"), str(tmp_path / "none")])
+    result = run(commands=["keepalived", "no-such-program"])
+    assert result["commands"] == {"keepalived": path, "no-such-program": None}
+    assert result["seen"]["files"] == {files[0]: hashlib.sha256(b"x\xff\n").hexdigest(), files[1]: None, files[2]: None}
+    folder = {"b": hashlib.sha256(b"x").hexdigest()}
+    assert result["seen"]["folders"] == {str(tmp_path / "folder"): folder, str(tmp_path / "none"): None}
+
+
+@pytest.mark.parametrize(("state", "copy", "running"), [
+    ("active", None, "on disk"), ("active", "has been read", "has been read"), ("inactive", "has been read", None),
+])  # fmt: skip
+def test_what_keepalived_runs_with(ready, run, program, tmp_path, monkeypatch, state, copy, running):
+    """The copy that its unit made; one that an older lvsdr has started left none."""
+    conf = tmp_path / "keepalived.conf"
+    conf.write_text("on disk")
+    monkeypatch.setattr(places, "KEEPALIVED_CONF", str(conf))
+    monkeypatch.setattr(places, "IN_FORCE", str(tmp_path / "in_force"))
+    if copy:
+        place = tmp_path / "in_force" / "keepalived" / str(conf).lstrip("/")
+        place.parent.mkdir(parents=True)
+        place.write_text(copy)
+    program("systemctl", "\n\n".join(["LoadState=loaded\nActiveState=%s\nUnitFileState=enabled" % state] * len(places.UNITS)))
+    result = run(director=True)
+    assert result["keepalived"] == {"file": "on disk", "running": running}
+    assert result["ipvs"] == [] or os.path.exists("/proc/net/ip_vs"), "a question would load the module"
 
 
 def test_scripts_of_checks(ready, run, tmp_path):
@@ -141,19 +155,22 @@ def test_programs_outside_of_a_users_path(ready, run, monkeypatch):
     assert run(commands=["modprobe"])["commands"] == {"modprobe": "/usr/sbin/modprobe"}
 
 
-def test_services(ready, run, program):
-    """A service counts if it runs and comes back after a boot."""
+def test_units(ready, run, program):
     blocks = [
-        "ActiveState=active\nUnitFileState=enabled",
-        "ActiveState=active\nUnitFileState=disabled",
-        "ActiveState=inactive\nUnitFileState=enabled",
-        "ActiveState=inactive\nUnitFileState=",
+        "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no",
+        "LoadState=loaded\nActiveState=reloading\nUnitFileState=disabled\nNeedDaemonReload=yes",
+        "LoadState=loaded\nActiveState=activating\nUnitFileState=enabled\nNeedDaemonReload=no",
+        "LoadState=not-found\nActiveState=inactive\nUnitFileState=\nNeedDaemonReload=no",
     ]
     program("systemctl", "\n\n".join(blocks) + "\n", status=0)
-    assert run(services=["a", "b", "c", "d"])["services"] == {"a": True, "b": False, "c": False, "d": False}
+    found = run()["seen"]["units"]
+    assert list(found) == list(places.UNITS)
+    assert [[unit[name] for name in ("loaded", "active", "enabled", "stale")] for unit in found.values()] == [
+        [True, True, True, False], [True, True, False, True], [True, False, True, False], [False, False, False, False],
+    ]  # fmt: skip
     # systemctl that fails, as where systemd does not run, prints nothing for it.
     program("systemctl", status=1)
-    assert not any(run(services=["a", "b"])["services"].values())
+    assert not any(unit["loaded"] or unit["active"] for unit in run()["seen"]["units"].values())
 
 
 @pytest.mark.parametrize(
@@ -194,8 +211,7 @@ def test_an_ip_that_fails(run, program):
     ("options", "words"),
     [
         ({"commands": {"a": 1}}, "argument 'commands' is of type dict"),
-        ({"files": None}, "argument 'files' is of type NoneType"),
-        ({"services": {"a": 1}}, "argument 'services' is of type dict"),
+        ({"director": {}}, "argument 'director' is of type dict"),
         ({"kernel_modules": {"a": 1}}, "argument 'kernel_modules' is of type dict"),
         ({"vips": []}, "Unsupported parameters"),
     ],
@@ -207,12 +223,11 @@ def test_wrong_arguments(ready, run, options, words):
 
 def test_strange_values(ready, run):
     """They are not there, and that is all."""
-    result = run(commands=["../x", "a b"], files=["//", "x" * 5000], kernel_modules=["a b"])
+    result = run(commands=["../x", "a b"], kernel_modules=["a b"])
     assert set(result["commands"].values()) == {None}
-    assert set(result["files"].values()) == {None}
 
 
-@pytest.mark.parametrize("option", ["commands", "files", "services", "kernel_modules"])
+@pytest.mark.parametrize("option", ["commands", "kernel_modules"])
 @pytest.mark.parametrize("name", ["", "-x", "a\0b", "a\nb"])
 def test_names_that_are_none(ready, run, option, name):
     """Neither an option of a program that is called with them, nor a traceback."""
@@ -223,8 +238,8 @@ def test_names_that_are_none(ready, run, option, name):
 def test_this_machine(run):
     if not host.find_command("ip"):
         pytest.skip("this machine has no iproute2")
-    result = run(commands=["ip"], services=["no-such-thing.service"])
-    assert result["commands"]["ip"] and result["services"] == {"no-such-thing.service": False}
+    result = run(commands=["ip"])
+    assert result["commands"]["ip"] and set(result["seen"]) == {"files", "folders", "rules", "sysctls", "units"}
     (lo,) = [link for link in result["interfaces"] if link["name"] == "lo"]
     assert lo["type"] == "loopback"
     for link in result["interfaces"]:

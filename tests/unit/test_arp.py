@@ -2,7 +2,9 @@
 
 import ipaddress
 import json
+import os
 import re
+import shutil
 import struct
 from pathlib import Path
 
@@ -340,7 +342,10 @@ class Host:
         self.others = folder / "sysctl.d"
         self.others.mkdir()
         self.file = self.others / "zz-lvsdr.conf"
-        for name in ("interfaces", "arp_conf", "run"):
+        # What systemd knows of the unit, and whether a network manager started after its file was written.
+        self.enabled, self.stale, self.started = False, False, False
+        monkeypatch.setattr(real_server.in_force.places, "IN_FORCE", str(folder / "in_force"))
+        for name in ("interfaces", "arp_conf", "run", "unit_states", "started_since"):
             monkeypatch.setattr(real_server.host, name, getattr(self, name))
         monkeypatch.setattr(real_server.host, "SYSCTL_FOLDERS", (str(self.others),))
         monkeypatch.setattr(real_server.host, "SYSCTL_CONF", str(folder / "sysctl.conf"))
@@ -355,6 +360,12 @@ class Host:
             for name in ("lo", "eth0")
         ]
 
+    def unit_states(self, names):
+        return {name: {"loaded": True, "active": False, "enabled": self.enabled, "stale": self.stale} for name in names}
+
+    def started_since(self, _unit, _path, _text):
+        return self.started
+
     def arp_conf(self, _links):
         return after(self.conf, {})
 
@@ -363,6 +374,8 @@ class Host:
         self.log.append(text)
         if text in self.broken:
             raise LvsError("`%s` failed" % text)
+        if command[:2] in (("systemctl", "enable"), ("systemctl", "disable")):
+            self.enabled = command[1] == "enable"
         if command[:2] == ("ip", "address"):
             address, length = command[3].split("/")
             item = (command[5], address, int(length))
@@ -434,6 +447,50 @@ def test_from_nothing_and_back(host):
     assert not host.converge()["changed"]
 
 
+@pytest.mark.parametrize("broken", SYSTEMCTL)
+def test_a_run_that_ended_before_the_unit_was_enabled(host, broken):
+    """The file alone brings no VIP back at the next boot."""
+    host.broken = (broken,)
+    with pytest.raises(LvsError):
+        host.converge(VIP)
+    assert host.unit.exists() and not host.enabled
+    # systemd says itself that it has read an older file.
+    host.broken, host.stale = (), broken == SYSTEMCTL[0]
+    assert host.converge(VIP)["changed"]
+    host.stale = False
+    assert host.enabled and host.log == [*SYSTEMCTL[broken != SYSTEMCTL[0] :], *SETS, ADDS[0]]
+    assert not host.converge(VIP)["changed"] and host.log == []
+
+
+def test_a_unit_that_somebody_disabled(host):
+    host.converge(VIP)
+    host.enabled = False
+    assert host.converge(VIP, check=True)["changed"] and not host.enabled
+    assert host.converge(VIP)["changed"] and host.log == [SYSTEMCTL[1]] and host.enabled
+
+
+def test_a_run_that_ended_before_the_network_manager_was_told(host):
+    (path, folder, text, command), _other = host.managers
+    os.mkdir(folder)
+    host.broken = (" ".join(command),)
+    with pytest.raises(LvsError):
+        host.converge(VIP)
+    host.broken = ()
+    assert host.converge(VIP)["changed"] and " ".join(command) in host.log
+    assert not host.converge(VIP)["changed"] and host.log == []
+    # A boot forgets who was told, but the manager has read its file when it started.
+    shutil.rmtree(host.folder / "in_force")
+    host.started = True
+    assert not host.converge(VIP)["changed"]
+    # On the way back, too.
+    host.broken, host.started = (" ".join(command),), False
+    with pytest.raises(LvsError):
+        host.converge()
+    host.broken = ()
+    assert host.converge()["changed"] and " ".join(command) in host.log
+    assert not host.converge()["changed"]
+
+
 def test_a_former_value_is_that_from_before_the_first_run(host):
     host.conf = conf(all={"arp_announce": 1}, eth0={"arp_ignore": 3})
     host.converge(VIP)
@@ -474,7 +531,7 @@ def test_no_vip_on_a_host_that_does_not_fall_silent(host):
     )
     host.broken = ()
     host.converge(VIP)
-    assert host.log == ["systemctl daemon-reload", SYSTEMCTL[1], "arp_ignore=1", ADDS[0], "keep_addr_on_down=0"]
+    assert host.log == ["systemctl daemon-reload", "arp_ignore=1", ADDS[0], "keep_addr_on_down=0"]
     assert host.recorded() == {"vips": [VIP], "former": {ALL + "arp_ignore": "0", ALL + "arp_announce": "0"}}
 
 

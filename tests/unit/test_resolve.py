@@ -1,7 +1,7 @@
 """From virtual_services and an inventory to services, and every error on the way with its path and the next step."""
 
 import pytest
-from ansible.module_utils.lvsdr import checks, model, resolve
+from ansible.module_utils.lvsdr import held, checks, model, resolve
 from ansible.module_utils.lvsdr.errors import LvsError
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ def test_one_service():
     assert resolved(service()) == [
         {
             "name": "live", "mode": "dr", "vips": [VIP], "family": 4, "health_check": None, "stream": None, "absent": False,
-            "hosts": ["server1", "server2"], "key": (4, "tcp", VIP, 80), "drained": [], "sorry": None, "instance": "lvsdr",
+            "hosts": ["server1", "server2"], "key": (4, "tcp", VIP, 80), "drained": [], "sorry": None, "instance": "lvsdr", "leaving": [],
             "table": {
                 "address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc",
                 "destinations": [
@@ -181,7 +181,7 @@ def test_stream_checks_of_a_director():
     assert (four["floor"], four["slow_start"], four["check"]["fall"], four["check"]["rise"]) == (0.5, 60, 1, 2)
     server, other = four["servers"]
     assert server["agent"] == "192.0.2.21"
-    assert other["drain_file"] == "/var/lib/lvsdr/drained/" + resolve.drain_file("server2")
+    assert other["drain_file"] == "/run/lvsdr/drained/" + resolve.drain_file("server2")
     mark = resolve.check_marks(services)[4, "192.0.2.21"]
     assert {name: server[name] for name in ("name", "address", "port", "mark", "own", "weight")} == {
         "name": "server1", "address": VIP, "port": 80, "mark": mark, "own": "192.0.2.12", "weight": 1,

@@ -1,0 +1,200 @@
+"""Changes of a pair that serves: never two owners of a VIP, no connection cut, and what is left is said."""
+
+import contextlib
+import json
+import subprocess
+import time
+
+import pytest
+import yaml
+from conftest import DIRECTORS, PROJECT, REAL_SERVERS, SSH_CONFIG, VIP, VIP6, playbook, reboot, ssh
+
+MORE, LONG = "198.51.100.103", "/vod/long.bin"
+LAB = PROJECT / "inventories/lab"
+
+
+def services():
+    return yaml.safe_load((LAB / "group_vars/all.yml").read_text())["virtual_services"]
+
+
+def site(*more, **variables):
+    """site.yml with other variables; its output."""
+    return playbook("site.yml", "-e", json.dumps(variables), *more)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_declared():
+    yield
+    done = playbook("site.yml")
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+# Asks who has the VIPs, every 0.1 s until its file is gone. With nothing of lvsdr: it is what the product is judged by.
+SAMPLER = """
+import json, os, socket, struct, time
+vips, mac = %r, bytes.fromhex(open("/sys/class/net/eth0/address").read().replace(":", ""))
+sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+sock.bind(("eth0", 0x0806))
+open("/run/sampling", "w").close()
+samples = {vip: [] for vip in vips}
+while os.path.exists("/run/sampling"):
+    for vip in vips:
+        ask = struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1) + mac + socket.inet_aton("198.51.100.1") + bytes(6) + socket.inet_aton(vip)
+        sock.send(b"\\xff" * 6 + mac + ask)
+    found, end = {vip: set() for vip in vips}, time.monotonic() + 0.1
+    while (left := end - time.monotonic()) > 0:
+        sock.settimeout(left)
+        try:
+            frame = sock.recv(2048)
+        except TimeoutError:
+            break
+        vip = socket.inet_ntoa(frame[28:32])
+        if frame[20:22] == b"\\0\\2" and vip in found:
+            found[vip].add(frame[22:28].hex(":"))
+    for vip in vips:
+        samples[vip].append(sorted(found[vip]))
+print(json.dumps(samples))
+"""
+
+
+@contextlib.contextmanager
+def sampled(*vips):
+    """The MACs that answer for the VIPs in each 0.1 s, as the router sees it: {VIP: [[MAC, ...], ...]}, complete when it is over."""
+    watching = subprocess.Popen(
+        ["ssh", "-F", SSH_CONFIG, "router", "python3 -c '%s'" % (SAMPLER % (vips,)).replace("'", "'\"'\"'")],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    samples = {}
+    try:
+        deadline = time.monotonic() + 30
+        while ssh("router", "test -e /run/sampling || echo not yet").strip():
+            assert time.monotonic() < deadline and watching.poll() is None
+            time.sleep(0.2)
+        yield samples
+    finally:
+        ssh("router", "rm -f /run/sampling")
+        output, _errors = watching.communicate(timeout=60)
+    samples.update(json.loads(output))
+
+
+def owners(samples):
+    """{VIP: {"most": most owners in a sample, "samples", "nobody": samples without one}}."""
+    return {
+        vip: {"most": max(map(len, one)), "samples": len(one), "nobody": sum(not macs for macs in one)} for vip, one in samples.items()
+    }
+
+
+def test_a_vip_comes_and_goes():
+    """The first VIP of the pair, too: the directors hear each other all the while."""
+    declared = services()
+    with sampled(VIP, MORE) as samples:
+        more = {**declared[0], "name": "more", "addresses": [MORE], "health_check": {"type": "tcp"}, "stream": None}
+        assert site(virtual_services=[*declared, more]).returncode == 0
+        ssh("viewer", "curl -sf -m 5 -o /dev/null http://%s/healthz" % MORE)
+        # Deleting the entry is no way to retire it: keepalived would cut whoever is there.
+        done = site()
+        said = " ".join(done.stdout.split())
+        assert done.returncode != 0 and "No host was changed" in said
+        assert "tcp %s:80 is served by director1 and director2 and not named here; to retire it declare it with state: absent" % MORE in said
+        # Now the first one goes, and the other is the pair's only IPv4 VIP.
+        without = [{**declared[0], "addresses": [VIP6]}, more, {**declared[0], "name": "old", "addresses": [VIP], "state": "absent"}]
+        done = site(virtual_services=without)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert ssh("viewer", "curl -s -m 3 -o /dev/null http://%s/healthz; echo $?" % VIP).strip() != "0"
+        # And back, with the other one retired.
+        done = site(virtual_services=[*declared, {**more, "state": "absent"}])
+        assert done.returncode == 0, done.stdout[-3000:]
+    found = owners(samples)
+    print(found)
+    assert {vip: one["most"] for vip, one in found.items()} == {VIP: 1, MORE: 1}
+    for server in REAL_SERVERS:
+        assert MORE not in ssh(server, "ip -br address show lo") and VIP in ssh(server, "ip -br address show lo")
+
+
+def test_an_interval_changes():
+    """Directors with different intervals are deaf to each other: the one that stands by is silent meanwhile."""
+    with sampled(VIP) as samples:
+        for interval in (2, 1):
+            done = site(director_advertisement_interval=interval)
+            assert done.returncode == 0, done.stdout[-3000:]
+            for director in DIRECTORS:
+                assert "advert_int %d\n" % interval in ssh(director, "cat /run/lvsdr/in_force/keepalived/etc/keepalived/keepalived.conf")
+    found = owners(samples)
+    print(found)
+    assert {vip: one["most"] for vip, one in found.items()} == {VIP: 1}
+
+
+@contextlib.contextmanager
+def inventory(tmp_path, change):
+    """The lab's inventory with changed hosts."""
+    folder = tmp_path / "inventory"
+    subprocess.run(["cp", "-r", str(LAB), str(folder)], check=True)
+    hosts = yaml.safe_load((folder / "hosts.yml").read_text())
+    change(hosts["all"]["children"]["lab"]["children"])
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    yield str(folder)
+
+
+DOWNLOADS = 6
+FETCH = """
+cd /tmp; rm -f got.*
+for n in $(seq %d); do curl -s --limit-rate 1M -w '%%{http_code} %%{size_download} %%{exitcode}\\n' -D head.$n -o /dev/null http://%s%s >got.$n & done
+wait
+"""
+
+
+def test_who_watches_a_removed_server_goes_on(tmp_path):
+    """A server leaves the inventory while downloads run there: no connection is cut, no new one goes there, and the rollout ends."""
+    ssh("viewer", "systemd-run --quiet --unit=fetch bash -c \"%s\"" % (FETCH % (DOWNLOADS, VIP, LONG)).replace("$", "\\$"))
+    time.sleep(3)
+    served = ssh("viewer", "grep -h -i x-served-by /tmp/head.*").split()[1::2]
+    assert len(served) == DOWNLOADS
+    gone = max(REAL_SERVERS, key=served.count)
+    own = "198.51.100.2" + gone[-1]
+
+    def leave(groups):
+        groups["spare"] = {"hosts": {gone: groups["streaming"]["hosts"].pop(gone)}}
+
+    with inventory(tmp_path, leave) as folder:
+        done = playbook("site.yml", "-e", "director_drain_seconds=5", inventory=folder)
+        said = " ".join(done.stdout.split())
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert "Still leaving, with weight 0" in said and "%s of http, tcp %s:80: %d connection" % (own, VIP, served.count(gone)) in said
+        for director in DIRECTORS:
+            assert "-r %s:80 -g -w 0" % own in ssh(director, "ipvsadm -Sn")
+        newcomers = ssh("viewer", "for n in $(seq 60); do curl -sf -m 5 -o /dev/null -D - http://%s/healthz || echo refused; done" % VIP)
+        assert newcomers.count("200 OK") == 60 and "refused" not in newcomers and "X-Served-By: %s" % gone not in newcomers
+        # It may not be cleaned while somebody is there.
+        refused = playbook("playbooks/retire.yml", "-e", "host=%s" % gone, inventory=folder)
+        assert refused.returncode != 0 and "still is a destination of tcp %s:80 on director1" % VIP in " ".join(refused.stdout.split())
+        # They end by themselves, and then it goes.
+        deadline = time.monotonic() + 300
+        while ssh("viewer", "systemctl is-active fetch", check=False).strip() == "active":
+            assert time.monotonic() < deadline
+            time.sleep(2)
+        results = ssh("viewer", "cat /tmp/got.*").split("\n")[:DOWNLOADS]
+        assert results == ["200 100000000 0"] * DOWNLOADS
+        done = playbook("playbooks/drain.yml", inventory=folder)
+        assert done.returncode == 0, done.stdout[-3000:]
+        for director in DIRECTORS:
+            assert own not in ssh(director, "ipvsadm -Sn")
+            assert own not in ssh(director, "cat /etc/keepalived/keepalived.conf")
+        done = playbook("playbooks/retire.yml", "-e", "host=%s" % gone, inventory=folder)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert VIP not in ssh(gone, "ip -br address show lo")
+        assert ssh(gone, "systemctl is-enabled lvsdr-vip 2>&1; cat /proc/sys/net/ipv4/conf/all/arp_ignore", check=False).split()[-1] == "0"
+
+
+def test_a_boot_after_other_settings(active):
+    """Settings as YAML spells them: keepalived's unit starts with them as well."""
+    (waiting,) = set(DIRECTORS) - {active}
+    done = site(director_sysctls={"conntrack": False, "conn_reuse_mode": "3", "sloppy_tcp": "yes"})
+    assert done.returncode == 0, done.stdout[-3000:]
+    reboot(waiting, 400)
+    deadline = time.monotonic() + 300
+    while ssh(waiting, "systemctl is-active keepalived", check=False).strip() != "active":
+        assert time.monotonic() < deadline, ssh(waiting, "journalctl -u keepalived -n 20")
+        time.sleep(2)
+    values = ssh(waiting, "cd /proc/sys/net/ipv4/vs; cat conntrack conn_reuse_mode sloppy_tcp").split()
+    assert values == ["0", "3", "1"]
+    assert "lvsdr" in ssh(waiting, "nft list table ip lvsdr")
