@@ -41,9 +41,14 @@ options:
         type: list
         elements: path
         default: []
+  digests:
+    description:
+      - SHA-256 of files as they are declared, path to digest. In check mode these count in the place of the files, which nobody has written.
+    type: dict
+    default: {}
 attributes:
   check_mode:
-    description: Says what would be done with the files that are on disk now.
+    description: Says what would be done with the files as O(digests) has them.
     support: full
   diff_mode:
     description: There is no text to show.
@@ -98,10 +103,14 @@ UNIT = {
 
 def main():
     module = AnsibleModule(
-        argument_spec={"units": {"type": "list", "elements": "dict", "required": True, "options": UNIT}}, supports_check_mode=True
+        argument_spec={
+            "units": {"type": "list", "elements": "dict", "required": True, "options": UNIT},
+            "digests": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
     )
     try:
-        result = in_force.apply_units(module.params["units"], module.check_mode)
+        result = in_force.apply_units(module.params["units"], module.params["digests"], module.check_mode)
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     module.exit_json(**result)

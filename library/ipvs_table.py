@@ -342,7 +342,7 @@ effects:
     cuts: {operations: 1, connections: 4}
 refuses_newcomers:
   description:
-    - Declared services whose scheduler refuses new connections while a destination has weight 0, by the reason. Each is a warning, too.
+    - Declared services whose scheduler refuses new connections that another destination could serve, by the reason. Each is a warning, too.
     - The module declares what it is given; lvsdr's inventories always set C(mh-fallback) and C(sh-fallback).
   returned: when a table is declared
   type: dict

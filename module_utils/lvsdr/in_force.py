@@ -112,8 +112,12 @@ def differs(files, units, seen):
     """Whether host_files or host_units would do anything, from what preflight saw; True where it saw nothing."""
     if not seen:
         return True
-    declared = {item["path"]: digest_of(item["content"]) for item in files.get("files") or ()}
-    return bool(plan_files(files, seen) or plan_units(units, seen, {**seen["files"], **declared}))
+    return bool(plan_files(files, seen) or plan_units(units, seen, {**seen["files"], **digests(files)}))
+
+
+def digests(files):
+    """{path: digest} of the files in the options of host_files."""
+    return {item["path"]: digest_of(item["content"]) for item in files.get("files") or ()}
 
 
 RULES_COMMENT = re.compile(r'comment "lvsdr ([0-9a-f]{16})"')
@@ -258,10 +262,14 @@ def _judge(path, item, problems, check):
             problems.add(path, "%s refuses it: %s" % (words[0], "; ".join(lines).replace(trial, path) or "status %d" % done.returncode))
 
 
-def apply_units(wanted, check=False):
-    """Brings units to the wanted state with their files in force; {"steps": [text], "changed"}."""
+def apply_units(wanted, digests=None, check=False):
+    """Brings units to the wanted state with their files in force; {"steps": [text], "changed"}.
+
+    digests: {path: digest} of the files as they are declared, which check mode has not written.
+    """
     paths = [path for unit in wanted for path in [*(unit.get("restart_on") or ()), *(unit.get("reload_on") or ())]]
-    steps = plan_units(wanted, look(paths, units=[unit["name"] for unit in wanted]))
+    seen = look(paths, units=[unit["name"] for unit in wanted])
+    steps = plan_units(wanted, seen, {**seen["files"], **(digests or {})} if check else None)
     by_name = {unit["name"]: unit for unit in wanted}
     done = []
     for verb, name in [] if check else steps:

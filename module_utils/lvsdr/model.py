@@ -279,7 +279,10 @@ def read_flags(reader, scheduler, protocol):
 
 
 def refuses_newcomers(scheduler, flags):
-    """Why a scheduler refuses new connections while a destination has weight 0, or None where it does not."""
+    """Why a scheduler refuses new connections that another destination could serve, or None where it does not."""
+    if scheduler == "ovf":
+        # ip_vs_ovf.c: a destination is passed over once its active connections exceed its weight, the last one too.
+        return "scheduler ovf takes a weight for the most connections of a destination, and refuses new ones once all are full"
     if scheduler not in FALLBACK_FLAGS or FALLBACK_FLAGS[scheduler] in flags:
         return None
     flag = FALLBACK_FLAGS[scheduler]

@@ -84,8 +84,34 @@ def owner_words(found):
     return ", ".join(words)
 
 
+LEGEND = (
+    "blackout ms: the longest time in which nobody who came was served",
+    "failing ms: from the first newcomer who was not served to the last",
+    "connections cut: running downloads whose connection broke; each went on with another one, as players do",
+    "streams lost: downloads and players that could not go on",
+    "segments late: segments that came when a player had nothing left to show",
+    "owner of the VIP: who answered for it, one after the other",
+)
+
+
+def unplayable(watched):
+    """Why the viewers of a rehearsal can't watch, in sentences, from a watch in which nothing broke; empty where all played."""
+    out = []
+    missed = sum(not good for _begin, good in watched["asked"])
+    if missed:
+        out.append("%d of %d newcomers were not served" % (missed, len(watched["asked"])))
+    for what, found in (("download", watched["downloads"]), ("player", watched["players"])):
+        reasons = dict.fromkeys(str(one["lost"]) for one in found if one.get("lost"))
+        reasons.update(dict.fromkeys(text for one in found for text in one.get("cuts", ())))
+        if reasons:
+            out.append("a %s does not play: %s" % (what, "; ".join(list(reasons)[:2])))
+        elif any(not one.get("bytes") for one in found):
+            out.append("a %s got nothing" % what)
+    return out
+
+
 def table(rows):
-    """The rows as lines of text."""
+    """The rows as lines of text, and what their columns mean."""
     lines = [COLUMNS]
     for one in rows:
         owners = list(dict.fromkeys(owner_words(found) for found in one["owners"].values()))
@@ -95,4 +121,4 @@ def table(rows):
                 "%d of %d" % (one["streams_lost"], one["streams"]), "%d of %d" % (one["segments_late"], one["segments"]), "; ".join(owners),
             )
         )  # fmt: skip
-    return aligned(lines)
+    return [*aligned(lines), "", *LEGEND]

@@ -91,21 +91,25 @@ class Download:
         self.url, self.rate, self.patience, self.blocks = url, rate, patience, blocks
         self.bytes, self.cuts, self.wrong, self.pause, self.lost = 0, [], 0, 0.0, None
         self.offset, self.sum = 0, 0
+        self.begun = False  # whether a server has answered on the connection that there is
 
     async def run(self, until):
         broke = None  # since when there is no connection
         while time.monotonic() < until and not self.lost:
-            before = self.bytes
+            self.begun = False
             try:
                 await self._read(until)
                 broke = None
             except (OSError, Broken, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
                 now = time.monotonic()
-                if self.bytes > before or broke is None:
+                why = "after %d bytes: %s" % (self.offset, str(error) or type(error).__name__)
+                if self.begun:
+                    # One that never began was refused, and is nobody's running stream.
+                    self.cuts.append(why)
+                if self.begun or broke is None:
                     broke = now
-                    self.cuts.append("after %d bytes: %s" % (self.offset, str(error) or type(error).__name__))
                 if now - broke > self.patience:
-                    self.lost = "after %d bytes: %s" % (self.offset, str(error) or type(error).__name__)
+                    self.lost = why
                 await asyncio.sleep(0.2)
 
     async def _read(self, until):
@@ -120,6 +124,7 @@ class Download:
             left = left[0]
             if not left:
                 raise Broken("there is nothing to load")
+            self.begun = True
             while left and time.monotonic() < until:
                 begin = time.monotonic()
                 data = await asyncio.wait_for(reader.read(min(1 << 16, left)), self.patience)

@@ -1,0 +1,16 @@
+"""The data-path tier: real IPVS, real packets, no Ansible. It belongs into a guest (tests/kernel/run datapath)."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "module_utils"))
+
+import net
+
+
+@pytest.fixture(scope="session", autouse=True)
+def wires():
+    net.build()
+    net.Servers()

@@ -1,0 +1,230 @@
+"""A fleet inside one kernel: directors, servers, router and viewers are network namespaces, and packets are real.
+
+One process drives all of it: a thread enters a namespace for the moment in which it makes a socket, and the socket stays there.
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import selectors
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
+
+VIP = {4: "198.51.100.100", 6: "2001:db8:100::100"}
+DIRECTORS = {"director1": 11, "director2": 12}
+SERVERS = {"server1": 21, "server2": 22, "server3": 23, "server4": 24}
+PORT = 80
+# Viewers' addresses: schedulers that hash a client's address need many.
+CLIENTS = 64
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, "%s: %s" % (" ".join(command), done.stderr or done.stdout)
+    return done.stdout
+
+
+def address(number, family=4):
+    return "198.51.100.%d" % number if family == 4 else "2001:db8:100::%d" % number
+
+
+def client(number, family=4):
+    number = 10 + number % CLIENTS
+    return "203.0.113.%d" % number if family == 4 else "2001:db8:200::%x" % number
+
+
+@contextlib.contextmanager
+def inside(name):
+    """This thread is in a namespace."""
+    with open("/proc/thread-self/ns/net") as home, open("/run/netns/" + name) as there:
+        assert LIBC.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        try:
+            yield
+        finally:
+            assert LIBC.setns(home.fileno(), CLONE_NEWNET) == 0
+
+
+def sysctl(name, setting, value):
+    with inside(name), open("/proc/sys/net/" + setting, "w") as f:
+        f.write(str(value))
+
+
+def settings_of_the_role():
+    """The director role's own settings under net/ipv4/vs, as its defaults have them."""
+    text = (ROOT / "roles/director/defaults/main.yml").read_text()
+    return dict(re.findall(r"^  ([a-z_]+): ([0-9]+)$", text[text.index("director_sysctls:") :], re.M))
+
+
+def wire(name, bridge, card, *addresses):
+    run("ip", "link", "add", card, "netns", name, "type", "veth", "peer", "name", "%s-%s" % (name, card))
+    run("ip", "link", "set", "%s-%s" % (name, card), "master", bridge, "up")
+    run("ip", "netns", "exec", name, "sysctl", "-q", "-w", "net.ipv6.conf.%s.accept_dad=0" % card)
+    run("ip", "-n", name, "link", "set", card, "up")
+    for text in addresses:
+        run("ip", "-n", name, "address", "add", text, "dev", card, *(["nodad"] if ":" in text else []))
+
+
+def build():
+    """All namespaces and wires, for as long as the guest lives."""
+    for bridge in ("service", "viewers"):
+        run("ip", "link", "add", bridge, "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
+        run("ip", "link", "set", bridge, "up")
+    for name in (*DIRECTORS, *SERVERS, "router", "viewer"):
+        run("ip", "netns", "add", name)
+        run("ip", "-n", name, "link", "set", "lo", "up")
+    wire("router", "service", "eth0", address(1) + "/24", address(1, 6) + "/64")
+    wire("router", "viewers", "eth1", "203.0.113.1/24", "2001:db8:200::1/64")
+    wire("viewer", "viewers", "eth0", *(client(n) + "/24" for n in range(CLIENTS)), *(client(n, 6) + "/64" for n in range(CLIENTS)))
+    for name, number in {**DIRECTORS, **SERVERS}.items():
+        wire(name, "service", "eth0", address(number) + "/24", address(number, 6) + "/64")
+    for name in ("router",):
+        sysctl(name, "ipv4/ip_forward", 1)
+        sysctl(name, "ipv6/conf/all/forwarding", 1)
+    for name in (*DIRECTORS, *SERVERS, "viewer"):
+        via = ("203.0.113.1", "2001:db8:200::1") if name == "viewer" else (address(1), address(1, 6))
+        for gateway in via:
+            run("ip", "-n", name, "route", "add", "default", "via", gateway)
+    for name in SERVERS:
+        sysctl(name, "ipv4/conf/all/arp_ignore", 1)
+        sysctl(name, "ipv4/conf/all/arp_announce", 2)
+        sysctl(name, "ipv4/conf/all/rp_filter", 0)
+        sysctl(name, "ipv4/conf/eth0/rp_filter", 0)
+        for vip, length in ((VIP[4], 32), (VIP[6], 128)):
+            run("ip", "-n", name, "address", "add", "%s/%d" % (vip, length), "dev", "lo", *(["nodad"] if length == 128 else []))
+    # A viewer that uses a port again finds no old connection of its own.
+    sysctl("viewer", "ipv4/ip_local_port_range", "10000 65000")
+    sysctl("viewer", "ipv4/tcp_tw_reuse", 1)
+
+
+def hold(director):
+    """The director has the VIPs, and nobody else; the router learns it at once, as from a gratuitous ARP."""
+    for name in DIRECTORS:
+        for vip, length in ((VIP[4], 32), (VIP[6], 128)):
+            verb = ("replace", "nodad") if name == director and length == 128 else ("replace",) if name == director else ("del",)
+            subprocess.run(
+                ["ip", "-n", name, "address", verb[0], "%s/%d" % (vip, length), "dev", "eth0", *verb[1:]], capture_output=True
+            )
+    mac = run("ip", "netns", "exec", director, "cat", "/sys/class/net/eth0/address").strip()
+    for vip in VIP.values():
+        run("ip", "-n", "router", "neigh", "replace", vip, "lladdr", mac, "dev", "eth0", "nud", "reachable")
+
+
+class Servers:
+    """A program on each server: it says its name to whoever connects, and answers every byte with the same byte."""
+
+    def __init__(self):
+        self.selector = selectors.DefaultSelector()
+        for name in SERVERS:
+            for family, everywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+                with inside(name):
+                    listener = socket.socket(family)
+                    if family == socket.AF_INET6:
+                        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listener.bind((everywhere, PORT))
+                listener.listen(1024)
+                listener.setblocking(False)
+                self.selector.register(listener, selectors.EVENT_READ, name.encode())
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            for key, _events in self.selector.select():
+                if key.data:
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            sock, _from = key.fileobj.accept()
+                            sock.setblocking(False)
+                            sock.send(key.data + b"\n")
+                            self.selector.register(sock, selectors.EVENT_READ, None)
+                else:
+                    try:
+                        data = key.fileobj.recv(4096)
+                        if data:
+                            key.fileobj.send(data)
+                            continue
+                    except OSError:
+                        pass
+                    self.selector.unregister(key.fileobj)
+                    key.fileobj.close()
+
+
+def connect(count, family=4, first=0, seconds=10.0):
+    """So many new viewers at once: [(socket or None, name of the server, "refused" or "silent"), …]."""
+    waiting, out = {}, [(None, "silent")] * count
+    with inside("viewer"):
+        for number in range(count):
+            sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
+            sock.setsockopt(socket.SOL_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: the port is chosen by the whole connection
+            sock.bind((client(first + number, family), 0))
+            sock.setblocking(False)
+            sock.connect_ex((VIP[family], PORT))
+            waiting[sock.fileno()] = (number, sock)
+    selector = selectors.DefaultSelector()
+    for number, sock in waiting.values():
+        selector.register(sock, selectors.EVENT_READ, number)
+    end = time.monotonic() + seconds
+    left = len(waiting)
+    while left and time.monotonic() < end:
+        for key, _events in selector.select(1):
+            sock = key.fileobj
+            try:
+                said = sock.recv(64).decode().strip()
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                said = "refused" if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH) else str(error)
+            out[key.data] = (sock if said in SERVERS else None, said or "closed")
+            selector.unregister(sock)
+            left -= 1
+    for number, sock in waiting.values():
+        if out[number][0] is None:
+            sock.close()
+    return out
+
+
+def newcomers(count=300, family=4, first=0):
+    """Who served so many new viewers: Counter of server names, "refused" and "silent"."""
+    found = connect(count, family, first)
+    for sock, _name in found:
+        if sock:
+            sock.close()
+    return Counter(name for _sock, name in found)
+
+
+class Running:
+    """Viewers that stay."""
+
+    def __init__(self, count=20, family=4):
+        self.found = connect(count, family)
+
+    def on(self, server):
+        return sum(name == server for _sock, name in self.found)
+
+    def cut(self, seconds=10.0):
+        """How many of them do not get an answer any more."""
+        broken = 0
+        for sock, _name in self.found:
+            try:
+                sock.setblocking(True)
+                sock.settimeout(seconds)
+                sock.send(b"x")
+                broken += sock.recv(1) != b"x"
+            except (OSError, AttributeError):
+                broken += 1
+        return broken
+
+    def end(self, server=None):
+        for sock, name in self.found:
+            if sock and server in (None, name):
+                sock.close()
+        self.found = [one for one in self.found if server is not None and one[1] != server]
