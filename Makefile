@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules netns kernel molecule bench clean
+.PHONY: help demo lab lab-down site verify test lint unit modules netns roles releases kernel datapath molecule bench clean
+TIERS := lint unit modules netns roles releases kernel datapath molecule
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -32,8 +33,14 @@ site: ## Roll out to the lab
 verify: ## Prove on the wire that the lab works
 	ansible-playbook playbooks/verify.yml
 
-test: lint unit modules netns kernel molecule ## All tests
-	@printf '\n==> all tests passed\n'
+test: ## All tests, tier by tier, with what each took
+	@mkdir -p build; : >build/tiers
+	@for tier in $(TIERS); do \
+		begin=$$SECONDS; \
+		$(MAKE) --no-print-directory $$tier || { printf '\n==> %s failed after %d s\n' $$tier $$((SECONDS - begin)) >&2; exit 1; }; \
+		printf '%5d s  %s\n' $$((SECONDS - begin)) $$tier | tee -a build/tiers; \
+	done
+	@printf '\n==> all tests passed\n'; cat build/tiers
 
 lint: ## ansible-lint, ruff, yamllint
 	@tools/bootstrap dev
@@ -64,10 +71,26 @@ netns: ## ARP on real links, in network namespaces (root)
 	$(call step,network namespaces)
 	.venv/bin/python -m pytest -q tests/netns
 
+roles: ## Roles and playbooks on namespaces, also runs that end in the middle (root)
+	@tools/bootstrap dev netns
+	$(call step,roles and playbooks)
+	.venv/bin/python -m pytest -q tests/roles
+
+releases: ## Rendered files against keepalived and nftables of Debian 12 and 13 (root)
+	@tools/bootstrap dev lab netns
+	ansible-playbook playbooks/lab.yml --tags rootfs
+	$(call step,keepalived and nftables of both releases)
+	.venv/bin/python -m pytest -q tests/releases
+
 kernel: ## ipvs_table against a real IPVS kernel in a guest of its own (root)
 	@tools/bootstrap python lab
 	$(call step,a guest with IPVS)
 	tests/kernel/run
+
+datapath: ## Every scheduler and every event with real packets, in a guest of its own (root)
+	@tools/bootstrap python lab
+	$(call step,directors and servers and router and viewers in one guest with IPVS)
+	tests/kernel/run datapath
 
 molecule: ## The full topology: create, converge, idempotence, verify (root)
 	@tools/bootstrap dev lab

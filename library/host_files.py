@@ -78,7 +78,7 @@ options:
         type: str
         required: true
       content:
-        description: The rules. The table has a comment C(lvsdr DIGEST), by which it is known when it is in force (filter C(lvs_with_digest)).
+        description: The rules. The table has a comment C(lvsdr DIGEST), by which it is known when it is in force (filter C(lvs_rules)).
         type: str
         required: true
   sysctls:

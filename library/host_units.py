@@ -10,8 +10,8 @@ short_description: Systemd units that run with the files that are on disk
 description:
   - A file on disk is not a configuration in force. Each unit gets a drop-in that copies the files it reads, whenever it reads them, to
     C(/run/lvsdr/in_force/UNIT); a unit whose files differ from these copies is reloaded or restarted.
-  - So it does not matter whether this run wrote the file, or one that ended before it could reload, or somebody by hand, or whether the unit
-    was restarted in between. Nothing is reloaded whose files are in force.
+  - So it does not matter whether this run wrote the file, or one that ended before it could reload, or somebody by hand, or whether the
+    unit was restarted in between. Nothing is reloaded whose files are in force.
 options:
   units:
     description: The units, in the order in which they are acted on.
@@ -43,7 +43,8 @@ options:
         default: []
   digests:
     description:
-      - SHA-256 of files as they are declared, path to digest. In check mode these count in the place of the files, which nobody has written.
+      - SHA-256 of files as they are declared, path to digest.
+      - In check mode these count in the place of the files, which nobody has written.
     type: dict
     default: {}
 attributes:

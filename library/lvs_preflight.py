@@ -92,7 +92,8 @@ ipvs:
   type: list
   elements: dict
 keepalived:
-  description: The text of keepalived.conf, C(file) as it is on disk, and C(running) as the running keepalived has read it; null without one.
+  description:
+    - The text of keepalived.conf, C(file) as it is on disk, and C(running) as the running keepalived has read it; null without one.
   returned: with O(director=true)
   type: dict
 problems:

@@ -141,7 +141,8 @@ def _leaving(service, options, members, names):
         return {**service, "leaving": []}
     destinations = [{**one["plain"], "weight": 0} for one in members]
     leaving = [
-        {"address": one["plain"]["address"], "host": names.get(one["plain"]["address"]), "connections": one["connections"]} for one in members
+        {"address": one["plain"]["address"], "host": names.get(one["plain"]["address"]), "connections": one["connections"]}
+        for one in members
     ]
     if not service["absent"]:
         table = {**service["table"], "destinations": [*service["table"]["destinations"], *destinations]}

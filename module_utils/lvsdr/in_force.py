@@ -80,7 +80,8 @@ def plan_files(wanted, seen):
 def plan_units(wanted, seen, files=None):
     """Steps [(verb, unit)], in order: drop-in, daemon-reload (unit ""), enable, disable, start, restart, reload, stop.
 
-    wanted: ``[{"name", "state": started or stopped, "enabled": as the state unless given, "restart_on": [path], "reload_on": [path]}]``; files: digest of each file as
+    wanted: ``[{"name", "state": started or stopped, "enabled": as the state unless given, "restart_on": [path],
+    "reload_on": [path]}]``; files: digest of each file as
     it is, or will be, on disk (those that were seen unless given).
     """
     files = seen["files"] if files is None else files
@@ -124,7 +125,7 @@ RULES_COMMENT = re.compile(r'comment "lvsdr ([0-9a-f]{16})"')
 
 
 def rules_digest(text):
-    """The digest that a file of rules carries in a comment of its table (filter lvs_with_digest puts it there)."""
+    """The digest that a file of rules carries in a comment of its table (rules.render puts it there)."""
     found = RULES_COMMENT.search(text)
     return found.group(1) if found else ""
 
@@ -176,7 +177,9 @@ def _units(names):
 
 
 def apply_files(wanted, check=False):
-    """Brings the files to what is wanted; {"steps": [text], "diff": [dict], "changed"}. LvsError where one is refused: then none is written.
+    """Brings the files to what is wanted; {"steps": [text], "diff": [dict], "changed"}.
+
+    LvsError where one is refused: then none is written.
 
     In check mode a program that judges a file may not be there yet.
     """
@@ -255,11 +258,19 @@ def _judge(path, item, problems, check):
     finally:
         if os.path.exists(trial):
             os.unlink(trial)
-    if done.returncode:
-        lines = [line for line in done.stdout.splitlines() if line.strip() and not any(re.search(one, line) for one in ignore)]
-        # A status without words that matter is a warning's; one that nothing explains is not.
-        if lines or not ignore:
-            problems.add(path, "%s refuses it: %s" % (words[0], "; ".join(lines).replace(trial, path) or "status %d" % done.returncode))
+    wrong = complaints(done.returncode, done.stdout, ignore)
+    if wrong is not None:
+        problems.add(path, "%s refuses it: %s" % (words[0], "; ".join(wrong).replace(trial, path) or "status %d" % done.returncode))
+
+
+def complaints(status, output, ignore):
+    """What a program that judged a file has against it, as lines; None where it has nothing.
+
+    A status that lines which are to be ignored explain is a warning's; one that nothing explains is not.
+    """
+    said = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line for line in said if not any(re.search(one, line) for one in ignore)]
+    return lines if status and (lines or not said) else None
 
 
 def apply_units(wanted, digests=None, check=False):

@@ -90,7 +90,9 @@ def converge(
     if changed and not check:
         # The record goes first: whatever happens next, a later run knows what was there.
         if record != record_after and not restored:
-            host.write_atomically(record_path, json.dumps({"vips": sorted(set(record["vips"]) | set(kept)), "former": former}, indent=1) + "\n")
+            host.write_atomically(
+                record_path, json.dumps({"vips": sorted(set(record["vips"]) | set(kept)), "former": former}, indent=1) + "\n"
+            )
         done = []
         try:
             for path, text in stale_files.items():

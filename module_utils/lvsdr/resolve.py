@@ -15,7 +15,7 @@ import ipaddress
 import re
 import zlib
 
-from . import arp, held, keepalived_conf, packets, places
+from . import arp, held, packets, places
 from .checks import LABEL_HINT, UDP_CHECKS, is_label, is_path, is_watched, read_health_check
 from .errors import LvsError, Problems
 from .model import (

@@ -57,8 +57,8 @@ def moved_vips(services, inventory):
                 service = declared.get(vip)
                 if service and service["instance"] != name:
                     out.append(
-                        "virtual service %s: VIP %s is in instance %s on %s and in %s here; retire it first (state: absent, a rollout), then "
-                        "declare it in the other instance" % (service["name"], vip, name, director, service["instance"])
+                        "virtual service %s: VIP %s is in instance %s on %s and in %s here; retire it first (state: absent, a rollout), "
+                        "then declare it in the other instance" % (service["name"], vip, name, director, service["instance"])
                     )
     return out
 

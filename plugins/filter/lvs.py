@@ -13,7 +13,7 @@ _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "mod
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
-from ansible.module_utils.lvsdr import fleet, held, in_force, keepalived, places, rehearsal, resolve, rollout, text
+from ansible.module_utils.lvsdr import fleet, held, in_force, keepalived, places, rehearsal, resolve, rollout, rules, text
 from ansible.module_utils.lvsdr.errors import LvsError
 
 
@@ -171,7 +171,7 @@ class FilterModule:
             "lvs_digests": in_force.digests,
             "lvs_streamcheck_program": streamcheck_program,
             "lvs_setting": text.setting_text,
-            "lvs_with_digest": text.with_digest,
+            "lvs_rules": rules.render,
             "lvs_as_declared": lambda files, units, seen: not in_force.differs(files, units, seen),
             "lvs_vrrp_addresses": keepalived.vrrp_addresses,
         }

@@ -111,9 +111,7 @@ def hold(director):
     for name in DIRECTORS:
         for vip, length in ((VIP[4], 32), (VIP[6], 128)):
             verb = ("replace", "nodad") if name == director and length == 128 else ("replace",) if name == director else ("del",)
-            subprocess.run(
-                ["ip", "-n", name, "address", verb[0], "%s/%d" % (vip, length), "dev", "eth0", *verb[1:]], capture_output=True
-            )
+            subprocess.run(["ip", "-n", name, "address", verb[0], "%s/%d" % (vip, length), "dev", "eth0", *verb[1:]], capture_output=True)
     mac = run("ip", "netns", "exec", director, "cat", "/sys/class/net/eth0/address").strip()
     for vip in VIP.values():
         run("ip", "-n", "router", "neigh", "replace", vip, "lladdr", mac, "dev", "eth0", "nud", "reachable")

@@ -160,7 +160,7 @@ def test_without_the_flag_newcomers_are_refused(scheduler, flags):
     (usual, _count), *_others = newcomers(30).most_common()
     fleet.set_weight(usual, 0)
     found = newcomers(NEWCOMERS)
-    assert found["refused"] > 20, found
+    assert found["refused"] >= 5, found
 
 
 def test_a_removed_server_goes_when_nobody_is_left():

@@ -103,6 +103,15 @@ def test_a_download_that_cannot_go_on(what, words):
     assert words in seen["downloads"][0]["lost"]
 
 
+@pytest.mark.parametrize("what", ["refuse", "hang"])
+def test_a_connection_that_never_began_is_not_cut(what):
+    """It was no running stream: a file that is not there, or a server that is out, cuts nobody."""
+    with Server(lambda number, path, begin: what if path == "/long" else None) as server:
+        seen = watch(server, downloads=1, seconds=2)
+    (download,) = seen["downloads"]
+    assert download["lost"] and download["cuts"] == []
+
+
 def test_newcomers_that_are_not_served():
     with Server(lambda number, path, begin: "refuse" if path == "/live.m3u8" and number % 2 else None) as server:
         seen = watch(server, downloads=0)

@@ -182,13 +182,15 @@ class Fleet:
     def play(self, playbook="site.yml", *more, stop_after=None, check=False):
         """Runs a playbook, without verify (its proofs are of the wire); the finished process."""
         environment = dict(
-            os.environ, ANSIBLE_CONFIG=str(self.project / "ansible.cfg"), ANSIBLE_NOCOLOR="1", ANSIBLE_INVENTORY=str(self.folder / "inventory.yml"),
-            ANSIBLE_LOCALHOST_WARNING="False",
+            os.environ, ANSIBLE_CONFIG=str(self.project / "ansible.cfg"), ANSIBLE_INVENTORY=str(self.folder / "inventory.yml"),
+            ANSIBLE_NOCOLOR="1", ANSIBLE_LOCALHOST_WARNING="False",
             ANSIBLE_CALLBACK_PLUGINS=str(HERE / "plugins"), ANSIBLE_CALLBACKS_ENABLED="stop_after", LVSDR_STOP_AFTER=str(stop_after or ""),
         )  # fmt: skip
         environment.pop("ANSIBLE_FORCE_COLOR", None)
         command = ["ansible-playbook", *(["--check", "--diff"] if check else []), "--skip-tags", "verify", *more, playbook]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, cwd=self.project, timeout=600)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, cwd=self.project, timeout=600
+        )
         done.said = " ".join(done.stdout.split())
         # A module of a run that was ended goes on for a moment, as on a host whose connection broke.
         deadline = time.monotonic() + 60
@@ -202,8 +204,8 @@ class Fleet:
         for machine in self.machines.values():
             machine.inside(
                 "sh", "-c",
-                "rm -rf /run/lvsdr /var/lib/lvsdr /etc/lvsdr /etc/keepalived/* /etc/nginx/nginx.conf /usr/local/lib/lvsdr /run/standin/table "
-                "/run/standin/systemd.json /run/standin/fail; rm -rf /etc/systemd/system/*lvsdr* /etc/systemd/system/keepalived.service.d "
+                "rm -rf /run/lvsdr /var/lib/lvsdr /etc/lvsdr /etc/keepalived/* /etc/nginx/nginx.conf /usr/local/lib/lvsdr; "
+                "rm -rf /run/standin/table /run/standin/sysctls /run/standin/systemd.json /run/standin/fail; rm -rf /etc/systemd/system/*lvsdr* /etc/systemd/system/keepalived.service.d "
                 "/etc/systemd/system/nginx.service.d; rm -f /etc/sysctl.d/*lvsdr* /etc/NetworkManager/conf.d/*lvsdr*; nft flush ruleset; "
                 "for a in %s/32 %s/128; do ip address del $a dev lo; ip address del $a dev eth0; done 2>/dev/null; "
                 "for s in arp_ignore arp_announce rp_filter; do echo 0 >/proc/sys/net/ipv4/conf/all/$s; done; "
@@ -246,7 +248,15 @@ def in_force(machine):
 def state(machine):
     """All that a rollout leaves on a host, to compare: files, addresses, settings, units, table."""
     files = {}
-    for folder in ("/etc/keepalived", "/etc/nginx", "/etc/lvsdr", "/etc/systemd/system", "/etc/sysctl.d", "/var/lib/lvsdr", "/usr/local/lib/lvsdr"):
+    for folder in (
+        "/etc/keepalived",
+        "/etc/nginx",
+        "/etc/lvsdr",
+        "/etc/systemd/system",
+        "/etc/sysctl.d",
+        "/var/lib/lvsdr",
+        "/usr/local/lib/lvsdr",
+    ):
         listing = machine.inside("sh", "-c", "find %s -type f -exec sha256sum {} + 2>/dev/null | sort -k 2 || true" % folder)
         files.update(dict(reversed(line.split()) for line in listing.splitlines()))
     addresses = sorted(line.split()[3] for line in machine.inside("ip", "-o", "address", "show", "dev", "lo").splitlines())

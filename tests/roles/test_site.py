@@ -160,7 +160,7 @@ def test_settings_at_boot_are_those_of_now(fleet, value):
         assert machine.read("/run/standin/net/ipv4/vs/conntrack").strip() == wanted
         machine.boot()
         assert machine.units()["keepalived"]["active"], "its unit would not start"
-        assert 'net/ipv4/vs/conntrack=%s' % wanted in machine.read("/run/standin/sysctls").replace('"', "")
+        assert "net/ipv4/vs/conntrack=%s" % wanted in machine.read("/run/standin/sysctls").replace('"', "")
         assert not in_force(machine)
 
 
@@ -187,7 +187,10 @@ def test_servers_that_are_drained_outlive_a_boot(fleet):
     assert names == director.inside("ls", "/run/lvsdr/drained").split()
     fleet.inventory()
     rolled_out(fleet)
-    assert director.inside("ls", "/run/lvsdr/drained", "/var/lib/lvsdr/drained").split() == ["/run/lvsdr/drained:", "/var/lib/lvsdr/drained:"]
+    assert director.inside("ls", "/run/lvsdr/drained", "/var/lib/lvsdr/drained").split() == [
+        "/run/lvsdr/drained:",
+        "/var/lib/lvsdr/drained:",
+    ]
 
 
 # --- check mode -----------------------------------------------------------------------------------------------------------------------
@@ -210,9 +213,7 @@ def test_check_mode_says_what_the_run_then_does(fleet):
         would = fleet.play(check=True)
         assert would.returncode == 0, would.stdout[-3000:]
         does = rolled_out(fleet)
-        changes = [
-            sorted(line for line in done.stdout.splitlines() if line.startswith("changed: [")) for done in (would, does)
-        ]
+        changes = [sorted(line for line in done.stdout.splitlines() if line.startswith("changed: [")) for done in (would, does)]
         assert changes[0] == changes[1] and changes[0]
 
 

@@ -97,7 +97,10 @@ def test_another_port_on_a_declared_vip():
 
 
 def test_what_nobody_declared_is_left_alone():
-    foreign = [table(destination("192.0.2.21", active=1), address="192.0.2.200"), {"firewall_mark": 7, "scheduler": "rr", "destinations": []}]
+    foreign = [
+        table(destination("192.0.2.21", active=1), address="192.0.2.200"),
+        {"firewall_mark": 7, "scheduler": "rr", "destinations": []},
+    ]
     (one,) = resolved(service(), director1=foreign)
     assert one["leaving"] == []
 
@@ -128,7 +131,8 @@ def test_both_families_and_a_sorry_server():
     text = keepalived.render(services, "director1", inventory(hosts={"director1": {"director_interface": "eth0"}}))
     block = text[text.index("    # 192.0.2.23, leaving") :]
     assert block.startswith(
-        "    # 192.0.2.23, leaving with its last connection\n    real_server 192.0.2.23 80 {\n        weight 0\n        lvs_method DR\n    }\n}\n"
+        "    # 192.0.2.23, leaving with its last connection\n    real_server 192.0.2.23 80 {\n"
+        "        weight 0\n        lvs_method DR\n    }\n}\n"
     )
 
 
@@ -143,4 +147,6 @@ def test_what_is_ready_to_go():
     done = table(*DECLARED, destination("192.0.2.23", weight=0))
     services = resolved(service(), director1=[done], director2=[done])
     assert held.going(services, {"director1": [done], "director2": [done]}) == 2
-    assert held.going(services, {"director1": [table(*DECLARED)], "director2": [table(destination("192.0.2.9"), address="192.0.2.200")]}) == 0
+    assert (
+        held.going(services, {"director1": [table(*DECLARED)], "director2": [table(destination("192.0.2.9"), address="192.0.2.200")]}) == 0
+    )

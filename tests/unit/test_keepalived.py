@@ -155,7 +155,9 @@ def test_the_same_model_gives_the_same_text():
     made = inventory()
     turned = {"groups": made["groups"], "hosts": dict(reversed(made["hosts"].items()))}
     services = resolve.resolve([service(addresses=BOTH)], made)
-    assert keepalived.render(services, "director1", with_settings(made, SETTINGS, "director1")) == keepalived.render(services, "director1", with_settings(turned, SETTINGS, "director1"))
+    assert keepalived.render(services, "director1", with_settings(made, SETTINGS, "director1")) == keepalived.render(
+        services, "director1", with_settings(turned, SETTINGS, "director1")
+    )
 
 
 def test_nothing_to_hold():

@@ -53,7 +53,8 @@ def test_a_row():
     assert (row["streams"], row["streams_lost"], row["connections_cut"], row["wrong_blocks"]) == (4, 2, 2, 1)
     assert (row["longest_pause_ms"], row["segments"], row["segments_late"], row["several_owners"]) == (2500, 5, 2, 2)
     assert row["differences"] and row["sync_daemons"]
-    head, line = rehearsal.table([row])
+    head, line, blank, *legend = rehearsal.table([row])
+    assert blank == "" and [text.partition(":")[0] for text in legend] == list(rehearsal.COLUMNS[2:])
     assert head.split("  ")[0] == "fault" and "2 of 4" in line
     assert line.endswith("director1, director1 and director2 at once 0.0 s"), "the same for both VIPs, so once"
 
@@ -61,4 +62,22 @@ def test_a_row():
 def test_without_downloads():
     row = rehearsal.row({"asked": [], "downloads": [], "players": []}, "x", "y", {}, NAMES, [], {})
     assert row["longest_pause_ms"] == row["streams"] == 0
-    assert len(rehearsal.table([row])) == 2
+    assert len(rehearsal.table([row])) == 2 + 1 + len(rehearsal.LEGEND)
+
+
+WELL = {"bytes": 5, "cuts": [], "lost": None}
+
+
+@pytest.mark.parametrize(("watched", "words"), [
+    ({}, []),
+    ({"asked": [[0, GOOD], [1, BAD]]}, ["1 of 2 newcomers were not served"]),
+    ({"downloads": [WELL, {"bytes": 0, "cuts": [], "lost": "after 0 bytes: the server answers 404"}]},
+     ["a download does not play: after 0 bytes: the server answers 404"]),
+    ({"downloads": [{**WELL, "cuts": ["after 9 bytes: reset"]}]}, ["a download does not play: after 9 bytes: reset"]),
+    ({"downloads": [{**WELL, "bytes": 0}]}, ["a download got nothing"]),
+    ({"players": [{"lost": "http://x is not an HLS playlist"}]}, ["a player does not play: http://x is not an HLS playlist"]),
+    ({"players": [{"bytes": 0}]}, ["a player got nothing"]),
+])  # fmt: skip
+def test_what_can_not_be_rehearsed_with(watched, words):
+    """With nothing broken everything has to play, or the table would only say that there was nothing to watch."""
+    assert rehearsal.unplayable({"asked": [[0, GOOD]], "downloads": [WELL], "players": [{"bytes": 9}], **watched}) == words

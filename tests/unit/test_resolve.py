@@ -1,7 +1,7 @@
 """From virtual_services and an inventory to services, and every error on the way with its path and the next step."""
 
 import pytest
-from ansible.module_utils.lvsdr import held, checks, model, resolve
+from ansible.module_utils.lvsdr import checks, held, model, resolve
 from ansible.module_utils.lvsdr.errors import LvsError
 from hypothesis import given, settings
 from hypothesis import strategies as st

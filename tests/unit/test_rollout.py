@@ -3,7 +3,7 @@
 import pytest
 from ansible.module_utils.lvsdr import keepalived, keepalived_conf, resolve, rollout
 
-from inventories import GONE, VIP, VIP6, facts, inventory, interface, service
+from inventories import GONE, VIP, VIP6, facts, interface, inventory, service
 
 
 def fleet(*declared, running=None, holds=("director1",), tables=None, **options):
@@ -113,7 +113,9 @@ virtual_server 192.0.2.77 443 { delay_loop 6
 
 
 def test_a_vip_does_not_move_between_instances_while_it_serves():
-    others = {name: {"director_instances": {"radio": {"virtual_router_id": 52, "active": "director2"}}} for name in ("director1", "director2")}
+    others = {
+        name: {"director_instances": {"radio": {"virtual_router_id": 52, "active": "director2"}}} for name in ("director1", "director2")
+    }
     _services, made = fleet(service(instance="radio"), running=([service()], {}), hosts=others)
     lines = rollout.preflight([service(instance="radio")], made)
     assert lines and all("VIP 192.0.2.100 is in instance lvsdr on director" in line and "retire it first" in line for line in lines)
@@ -168,7 +170,9 @@ def test_what_is_rendered_is_read_back():
     assert keepalived_conf.instances(text)["lvsdr"][1] == [VIP, VIP6]
 
 
-@pytest.mark.parametrize("text", ["", "}", "{", "virtual_server\n", "virtual_server x y {\n}", "vrrp_instance {\n}", "vrrp_instance a {\n", "a { b { c"])
+@pytest.mark.parametrize(
+    "text", ["", "}", "{", "virtual_server\n", "virtual_server x y {\n}", "vrrp_instance {\n}", "vrrp_instance a {\n", "a { b { c"]
+)
 def test_no_text_breaks_the_reader(text):
     assert keepalived_conf.virtual_servers(text) == []
     keepalived_conf.instances(text)

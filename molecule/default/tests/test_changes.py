@@ -79,9 +79,7 @@ def sampled(*vips):
 
 def owners(samples):
     """{VIP: {"most": most owners in a sample, "samples", "nobody": samples without one}}."""
-    return {
-        vip: {"most": max(map(len, one)), "samples": len(one), "nobody": sum(not macs for macs in one)} for vip, one in samples.items()
-    }
+    return {vip: {"most": max(map(len, one)), "samples": len(one), "nobody": sum(not macs for macs in one)} for vip, one in samples.items()}
 
 
 def test_a_vip_comes_and_goes():
@@ -95,7 +93,9 @@ def test_a_vip_comes_and_goes():
         done = site()
         said = " ".join(done.stdout.split())
         assert done.returncode != 0 and "No host was changed" in said
-        assert "tcp %s:80 is served by director1 and director2 and not named here; to retire it declare it with state: absent" % MORE in said
+        assert (
+            "tcp %s:80 is served by director1 and director2 and not named here; to retire it declare it with state: absent" % MORE in said
+        )
         # Now the first one goes, and the other is the pair's only IPv4 VIP.
         without = [{**declared[0], "addresses": [VIP6]}, more, {**declared[0], "name": "old", "addresses": [VIP], "state": "absent"}]
         done = site(virtual_services=without)
@@ -185,7 +185,10 @@ def test_who_watches_a_removed_server_goes_on(tmp_path):
         done = playbook("site.yml", "-e", "director_drain_seconds=5", inventory=folder)
         said = " ".join(done.stdout.split())
         assert done.returncode == 0, done.stdout[-3000:]
-        assert "Still leaving, with weight 0" in said and "%s (%s) of http, tcp %s:80: %d connection" % (gone, own, VIP, served.count(gone)) in said
+        assert (
+            "Still leaving, with weight 0" in said
+            and "%s (%s) of http, tcp %s:80: %d connection" % (gone, own, VIP, served.count(gone)) in said
+        )
         for director in DIRECTORS:
             assert "-r %s:80 -g -w 0" % own in ssh(director, "ipvsadm -Sn")
         newcomers = ssh("viewer", "for n in $(seq 60); do curl -sf -m 5 -o /dev/null -D - http://%s/healthz || echo refused; done" % VIP)

@@ -1,0 +1,152 @@
+"""What is rendered for any inventory, keepalived and nftables of both Debian releases take: 2.2.7 and 2.3.3, 1.0.6 and 1.1.3."""
+
+from collections import Counter
+
+import pytest
+from ansible.module_utils.lvsdr import in_force, keepalived, resolve, rules
+from ansible.module_utils.lvsdr.errors import LvsError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inventories import GONE, VIP, VIP6, facts, inventory, service
+
+STREAM = {"type": "hls", "path": "/live/index.m3u8"}
+
+
+def judged(release, program, text):
+    """What a program of a release has against a file; None where it takes it."""
+    if program == "nft":
+        status, said = release.run("nft", "-c", "-f", "-", stdin=text)
+        return in_force.complaints(status, said, [])
+    path = release.root / "tmp/keepalived.conf"
+    status, said = release.run("sh", "-c", "cat >/tmp/keepalived.conf && setsid -w keepalived -t -f /tmp/keepalived.conf", stdin=text)
+    assert path
+    return in_force.complaints(status, said, keepalived.HARMLESS)
+
+
+def files(services, made):
+    return keepalived.render(services, "director1", made), rules.render(services, "eth0", made["hosts"]["director1"]["facts"])
+
+
+def taken(release, services, made):
+    conf, rule = files(services, made)
+    assert judged(release, "keepalived", conf) is None, conf
+    assert judged(release, "nft", rule) is None, rule
+
+
+def test_the_programs_can_refuse(release):
+    """A word that no parser knows, as `dynamic`, which a manual page names: these tests can fail."""
+    services = resolve.resolve([service(health_check=STREAM)], inventory(with_facts=True))
+    conf, rule = files(services, inventory(with_facts=True))
+    assert (
+        "Unknown keyword 'dynamic'"
+        in judged(release, "keepalived", conf.replace("weight 1\n        }", "weight 1\n            dynamic\n        }"))[0]
+    )
+    assert judged(release, "nft", rule.replace("prerouting priority", "prerouting prio"))
+
+
+def test_which_releases_these_are(release):
+    version = {"bookworm": "v2.2.7", "trixie": "v2.3.3"}[release.name]
+    assert version in release.run("keepalived", "--version")[1]
+
+
+checks = st.sampled_from(
+    [
+        None, {}, STREAM, {"type": "http", "path": "/healthz", "status": "200-299", "match": "ok .*", "host": "a.example.com"},
+        {"type": "https", "urls": [{"path": "/a"}, {"path": "/b", "status": 204}]}, {**STREAM, "floor": 0.5, "slow_start": 30},
+        {"type": "tcp", "fall": 3, "agent": {"port": 3333}}, {"type": "dash", "path": "/live/a.mpd", "host": "b.example.com"},
+        {"type": "rtsp", "path": "/live", "port": 554}, {"type": "script", "path": "/bin/true", "arguments": ["--fast"], "user": "root"},
+        {"type": "http", "target": "server", "timeout": 600, "retries": 0},
+    ]
+)  # fmt: skip
+udp_checks = st.sampled_from([None, {"type": "udp", "payload": "0d0a", "reply": "6f6b"}, {"type": "dns"}, {"type": "srt", "rise": 5}])
+names = st.text(alphabet="abcXYZ019 ._-&()äß漢", min_size=1, max_size=20)
+
+
+seen = Counter()
+
+
+@st.composite
+def services_of_a_fleet(draw):
+    out = []
+    for index in range(draw(st.integers(1, 4))):
+        scheduler = draw(st.sampled_from(["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "sed", "nq", "fo", "ovf"]))
+        protocol = draw(st.sampled_from(["tcp", "udp", "sctp"]))
+        one = {
+            "name": "%d%s" % (index, draw(names)), "addresses": draw(st.sampled_from([[VIP], [VIP6], [VIP, VIP6], ["192.0.2.101", VIP]])),
+            "ports": [1000 * (index + 1) + draw(st.integers(0, 999))], "protocol": protocol, "scheduler": scheduler,
+            "mode": draw(st.sampled_from(["dr", "nat", "tunnel"])), "state": draw(st.sampled_from(["present", "present", "absent"])),
+            "health_check": draw(udp_checks if protocol == "udp" else checks),
+            "persistence": draw(st.sampled_from([None, 300, {"timeout": 60, "netmask": "255.255.255.0"}])),
+        }  # fmt: skip
+        if draw(st.booleans()):
+            one.update(ports=GONE, firewall_mark=index + 1, protocol=GONE, health_check=None)
+        if one["mode"] == "nat" and one["health_check"]:
+            one["health_check"] = {**one["health_check"], "target": "server"}
+        if one["health_check"] and draw(st.booleans()):
+            one["sorry_server"] = "director2"
+        out.append(service(**{name: value for name, value in one.items() if value is not None}))
+    return out
+
+
+leavings = st.lists(
+    st.builds(
+        lambda address, weight, active: {
+            "address": address, "forward": "dr", "weight": weight, "active": active, "inactive": 0, "persistent": 0,
+        },
+        st.sampled_from(["192.0.2.31", "192.0.2.32", "192.0.2.33"]), st.sampled_from([0, 10]), st.integers(0, 3),
+    ),
+    max_size=3, unique_by=lambda one: one["address"],
+)  # fmt: skip
+directors = st.fixed_dictionaries(
+    {},
+    optional={
+        "director_priority": st.integers(1, 254), "director_virtual_router_id": st.integers(1, 255),
+        "director_advertisement_interval": st.sampled_from([0.01, 0.3, 1, 2.5, 40]), "director_preempt": st.booleans(),
+        "director_unicast": st.booleans(), "director_timeouts": st.just({"tcp": 3600, "udp": 60}),
+    },
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    declared=services_of_a_fleet(), leaving=leavings, director=directors, drained=st.booleans(),
+    weights=st.lists(st.sampled_from([0, 1, 2147483647]), min_size=2, max_size=2),
+)  # fmt: skip
+def test_any_inventory(release, declared, leaving, director, weights, drained):
+    made = inventory(with_facts=True, hosts={
+        "director1": director, "server1": {"real_server_weight": weights[0], **({"real_server_state": "drained"} if drained else {})},
+        "server2": {"real_server_weight": weights[1]},
+    })  # fmt: skip
+    address = next((item["addresses"][0] for item in declared if ":" not in item["addresses"][0]), VIP)
+    held = [{"address": address, "protocol": "tcp", "port": 9, "scheduler": "mh", "scheduler_flags": ["mh-port"], "destinations": leaving}]
+    made["hosts"]["director1"]["facts"] = {**facts(11), "ipvs": held}
+    try:
+        services = resolve.resolve(declared, made)
+        files(services, made)
+    except LvsError:
+        seen["refused"] += 1
+        return
+    seen["rendered"] += 1
+    taken(release, services, made)
+
+
+def test_most_inventories_were_rendered():
+    """The test before this one is worth what gets through resolve."""
+    assert seen["rendered"] > seen["refused"], seen
+
+
+@pytest.mark.parametrize("weight", [0, 10])
+def test_all_servers_at_weight_0(release, weight):
+    """A valid state, which keepalived has words for: all drained, or all leaving."""
+    hosts = {name: {"real_server_weight": weight, "real_server_state": "drained"} for name in ("server1", "server2")}
+    made = inventory(with_facts=True, hosts=hosts)
+    taken(release, resolve.resolve([service(), service(name="b", ports=[81], health_check={})], made), made)
+
+
+def test_an_ipv6_pair(release):
+    hosts = {name: {"ansible_host": name + ".example.com"} for name in ("director1", "director2", "server1", "server2")}
+    made = inventory(with_facts=True, hosts=hosts)
+    services = resolve.resolve([service(addresses=[VIP6], health_check=STREAM)], made)
+    assert "fe80::7672:7270:33/128 dev lo no_track" in keepalived.render(services, "director1", made)
+    taken(release, services, made)
