@@ -33,7 +33,7 @@ class Fleet:
 
     def inventory(self):
         # For ovf a weight is the most connections that a server may have.
-        weight = 1000 if self.service["scheduler"] == "ovf" else 10
+        weight = 1000 if self.service.get("scheduler") == "ovf" else 10
         hosts = {
             name: {"real_server_address": net.address(number), "real_server_address6": net.address(number, 6), "real_server_weight": weight}
             for name, number in {**DIRECTORS, **SERVERS}.items()

@@ -800,7 +800,7 @@ def test_before_and_after_hold_what_the_plan_concerns(there, run):
 @pytest.mark.parametrize(("scheduler", "flags", "reason"), [
     ("mh", [], "scheduler mh without mh-fallback"), ("mh", ["mh-port"], "scheduler mh without mh-fallback"),
     ("sh", ["sh-port"], "scheduler sh without sh-fallback"), ("dh", [], "scheduler dh"),
-    ("mh", ["mh-port", "mh-fallback"], None), ("sh", ["sh-fallback"], None), ("wrr", [], None), 
+    ("mh", ["mh-port", "mh-fallback"], None), ("sh", ["sh-fallback"], None), ("wrr", [], None),
     ("ovf", [], "scheduler ovf takes a weight for the most connections of a destination, and"),
 ])  # fmt: skip
 def test_who_refuses_newcomers_is_said(there, run, scheduler, flags, reason):

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "netns"))
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from links import PREFIX, remove_all, run
 
@@ -36,6 +37,36 @@ def machines(tmp_path_factory):
 
 @pytest.fixture
 def fleet(machines):
+    """New machines, on which nothing has been rolled out."""
     machines.wipe()
     machines.inventory()
     return machines
+
+
+@pytest.fixture(scope="session")
+def rolled_out(machines):
+    """What a rollout of the usual inventory leaves on each machine, from one that nobody disturbed."""
+    from fleet import in_force, state
+
+    machines.wipe()
+    machines.inventory()
+    done = machines.play()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert not [problem for machine in machines.machines.values() for problem in in_force(machine)]
+    return {name: (machine.save(), state(machine)) for name, machine in machines.machines.items()}
+
+
+@pytest.fixture
+def reference(rolled_out):
+    """The state of each machine after a rollout."""
+    return {name: found for name, (_saved, found) in rolled_out.items()}
+
+
+@pytest.fixture
+def running(rolled_out, fleet):
+    """Machines that serve, with director1 active."""
+    for name, (saved, _state) in rolled_out.items():
+        fleet.machines[name].restore(saved)
+        fleet.machines[name].forget_calls()
+    fleet.activate()
+    return fleet

@@ -25,6 +25,16 @@ OVERLAYS = ("/etc", "/usr", "/var/lib", "/var/cache", "/run")
 # modules of the product that speak to the kernel's IPVS
 WITH_KERNEL = ("ipvs_table", "ipvs_info", "lvs_preflight")
 
+# What a rollout leaves on a host.
+LEFT = (
+    "run/lvsdr run/standin var/lib/lvsdr etc/lvsdr etc/keepalived etc/nginx/nginx.conf usr/local/lib/lvsdr etc/systemd/system/*lvsdr* "
+    "etc/systemd/system/keepalived.service.d etc/systemd/system/nginx.service.d etc/sysctl.d/*lvsdr*"
+)
+SETTINGS = [
+    *("/proc/sys/net/ipv4/conf/all/" + name for name in ("arp_ignore", "arp_announce", "rp_filter")),
+    "/proc/sys/net/ipv4/conf/eth0/accept_local", "/proc/sys/net/ipv6/conf/lo/keep_addr_on_down",
+]  # fmt: skip
+
 HOLD = """
 import select, socket
 listeners = []
@@ -116,6 +126,25 @@ class Machine(Host):
         command = ["nsenter", "--target", str(self.holder.pid), "--mount", "--", "sh", "-c", "cat >/run/standin/table"]
         subprocess.run(command, input=pickle.dumps(kernel), check=True)
 
+    def save(self):
+        """All that a rollout left here, to be put back by restore()."""
+        files = subprocess.run(
+            ["nsenter", "--target", str(self.holder.pid), "--mount", "--", "sh", "-c", "cd / && tar c $(ls -d %s 2>/dev/null)" % LEFT],
+            capture_output=True, check=True,
+        ).stdout  # fmt: skip
+        lo = [line.split()[3] for line in self.inside("ip", "-o", "address", "show", "dev", "lo").splitlines()]
+        settings = {path: self.inside("cat", path).strip() for path in SETTINGS}
+        return files, [text for text in lo if text.startswith((VIP, VIP6))], settings, self.inside("nft", "list", "ruleset")
+
+    def restore(self, saved):
+        files, addresses, settings, rules = saved
+        command = ["nsenter", "--target", str(self.holder.pid), "--mount", "--", "tar", "x", "-C", "/"]
+        subprocess.run(command, input=files, check=True)
+        for text in addresses:
+            self.inside("ip", "address", "add", text, "dev", "lo", *(["nodad", "preferred_lft", "0"] if ":" in text else []))
+        self.inside("sh", "-c", "; ".join("echo %s >%s" % (value, path) for path, value in settings.items()))
+        self.inside("nft", "-f", "-", stdin=rules)
+
     def boot(self):
         """As after a power failure: what is in /run is gone, the kernel's table and settings, too; units that are enabled start."""
         state = json.loads(self.read("/run/standin/systemd.json") or '{"units": {}}')
@@ -205,7 +234,8 @@ class Fleet:
             machine.inside(
                 "sh", "-c",
                 "rm -rf /run/lvsdr /var/lib/lvsdr /etc/lvsdr /etc/keepalived/* /etc/nginx/nginx.conf /usr/local/lib/lvsdr; "
-                "rm -rf /run/standin/table /run/standin/sysctls /run/standin/systemd.json /run/standin/fail; rm -rf /etc/systemd/system/*lvsdr* /etc/systemd/system/keepalived.service.d "
+                "rm -rf /run/standin/table /run/standin/sysctls /run/standin/systemd.json /run/standin/fail; "
+                "rm -rf /etc/systemd/system/*lvsdr* /etc/systemd/system/keepalived.service.d "
                 "/etc/systemd/system/nginx.service.d; rm -f /etc/sysctl.d/*lvsdr* /etc/NetworkManager/conf.d/*lvsdr*; nft flush ruleset; "
                 "for a in %s/32 %s/128; do ip address del $a dev lo; ip address del $a dev eth0; done 2>/dev/null; "
                 "for s in arp_ignore arp_announce rp_filter; do echo 0 >/proc/sys/net/ipv4/conf/all/$s; done; "

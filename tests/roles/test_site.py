@@ -8,8 +8,8 @@ UNITS = ("keepalived", "lvsdr-streamcheck")
 STEPS = 8
 
 
-def rolled_out(fleet):
-    """The fleet after a rollout that came to its end; what it printed."""
+def roll_out(fleet):
+    """A rollout that comes to its end; what it printed."""
     done = fleet.play()
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done
@@ -19,22 +19,12 @@ def all_in_force(fleet):
     return {name: problems for name, machine in fleet.machines.items() if (problems := in_force(machine))}
 
 
-@pytest.fixture(scope="module")
-def reference(machines):
-    """What a rollout leaves that nobody disturbed."""
-    machines.wipe()
-    machines.inventory()
-    rolled_out(machines)
-    assert not all_in_force(machines)
-    return {name: state(machine) for name, machine in machines.machines.items()}
-
-
 def test_a_second_run_changes_nothing(fleet, reference):
-    first = rolled_out(fleet)
+    first = roll_out(fleet)
     assert "changed=0" not in next(line for line in first.stdout.splitlines() if line.startswith("director1"))
     for machine in fleet.machines.values():
         machine.forget_calls()
-    done = rolled_out(fleet)
+    done = roll_out(fleet)
     recap = done.stdout[done.stdout.index("PLAY RECAP") :]
     assert recap.count("changed=0") == 4
     assert all(machine.calls() == [] for machine in fleet.machines.values())
@@ -55,7 +45,7 @@ def test_a_run_that_ended_in_the_middle(fleet, reference, stop_after):
     """After each task that changed something: the next run ends in the same state, with everything in force."""
     done = fleet.play(stop_after=stop_after)
     assert done.returncode == 99, "there are fewer steps than this test thinks" + done.stdout[-2000:]
-    rolled_out(fleet)
+    roll_out(fleet)
     assert not all_in_force(fleet)
     assert {name: state(machine) for name, machine in fleet.machines.items()} == reference
 
@@ -68,16 +58,14 @@ CHANGED = {**SERVICE, "scheduler": "wlc", "scheduler_flags": []}
 
 
 @pytest.mark.parametrize("stop_after", range(1, 7))
-def test_a_change_that_ended_in_the_middle(fleet, stop_after):
-    """Of a fleet that runs: what was written is put in force by the next run, which itself writes nothing."""
-    rolled_out(fleet)
-    fleet.activate()
-    fleet.inventory(services=[CHANGED], director_sysctls={"conntrack": True})
-    assert fleet.play(stop_after=stop_after).returncode == 99
-    rolled_out(fleet)
-    assert not all_in_force(fleet)
+def test_a_change_that_ended_in_the_middle(running, stop_after):
+    """Of a running that runs: what was written is put in force by the next run, which itself writes nothing."""
+    running.inventory(services=[CHANGED], director_sysctls={"conntrack": True})
+    assert running.play(stop_after=stop_after).returncode == 99
+    roll_out(running)
+    assert not all_in_force(running)
     for director in ("director1", "director2"):
-        machine = fleet.machines[director]
+        machine = running.machines[director]
         assert "lvs_sched wlc" in machine.units()["keepalived"]["read"]["/etc/keepalived/keepalived.conf"]
         assert machine.units()["keepalived"]["starts"] == 1, "reloaded, never restarted"
         assert machine.table().services["tcp %s:80" % VIP].scheduler == "wlc"
@@ -92,60 +80,55 @@ def test_a_command_that_failed_once(fleet, reference, host, verb):
     fleet.machines[host].write("/run/standin/fail", verb)
     done = fleet.play()
     assert done.returncode != 0 and "%s was refused by the test" % verb in done.said
-    rolled_out(fleet)
+    roll_out(fleet)
     assert not all_in_force(fleet)
     assert {name: state(machine) for name, machine in fleet.machines.items()} == reference
 
 
-def test_a_reload_that_failed_once(fleet):
-    rolled_out(fleet)
-    fleet.inventory(services=[CHANGED])
-    fleet.machines["director1"].write("/run/standin/fail", "reload")
-    done = fleet.play()
+def test_a_reload_that_failed_once(running):
+    running.inventory(services=[CHANGED])
+    running.machines["director1"].write("/run/standin/fail", "reload")
+    done = running.play()
     assert done.returncode != 0 and "see `journalctl -u keepalived`; the next run goes on from here" in done.said
-    rolled_out(fleet)
-    assert not all_in_force(fleet)
+    roll_out(running)
+    assert not all_in_force(running)
 
 
-def test_a_table_that_is_refused_comes_before_any_reload(fleet):
+def test_a_table_that_is_refused_comes_before_any_reload(running):
     """keepalived would remove what the table may not lose."""
-    rolled_out(fleet)
-    fleet.inventory(services=[CHANGED], director_sysctls={"no_such_setting": 1})
-    done = fleet.play()
+    running.inventory(services=[CHANGED], director_sysctls={"no_such_setting": 1})
+    done = running.play()
     assert done.returncode != 0
-    fleet.inventory(services=[CHANGED])
-    rolled_out(fleet)
-    assert not all_in_force(fleet), "the file was written by the run that failed"
+    running.inventory(services=[CHANGED])
+    roll_out(running)
+    assert not all_in_force(running), "the file was written by the run that failed"
 
 
-def test_a_keepalived_that_runs_and_is_not_enabled(fleet):
-    rolled_out(fleet)
+def test_a_keepalived_that_runs_and_is_not_enabled(running):
     for director in ("director1", "director2"):
-        fleet.machines[director].inside("systemctl", "disable", "keepalived")
-    fleet.inventory(services=[CHANGED])
-    rolled_out(fleet)
-    assert not all_in_force(fleet)
+        running.machines[director].inside("systemctl", "disable", "keepalived")
+    running.inventory(services=[CHANGED])
+    roll_out(running)
+    assert not all_in_force(running)
 
 
-def test_what_somebody_undid_is_put_in_force_again(fleet, reference):
-    rolled_out(fleet)
-    director = fleet.machines["director1"]
+def test_what_somebody_undid_is_put_in_force_again(running, reference):
+    director = running.machines["director1"]
     director.inside("nft", "flush", "ruleset")
     director.inside("sh", "-c", "echo 0 >/proc/sys/net/ipv4/conf/eth0/accept_local")
     director.inside("systemctl", "stop", "lvsdr-streamcheck")
-    fleet.machines["server1"].inside("systemctl", "disable", "lvsdr-vip")
-    assert rolled_out(fleet).stdout.count("changed=0") == 2
-    assert not all_in_force(fleet)
-    assert {name: state(machine) for name, machine in fleet.machines.items()} == reference
+    running.machines["server1"].inside("systemctl", "disable", "lvsdr-vip")
+    assert roll_out(running).stdout.count("changed=0") == 2
+    assert not all_in_force(running)
+    assert {name: state(machine) for name, machine in running.machines.items()} == reference
 
 
-def test_a_restart_by_somebody_else_is_no_reason_to_reload(fleet):
+def test_a_restart_by_somebody_else_is_no_reason_to_reload(running):
     """Its unit has read the file, whoever started it."""
-    rolled_out(fleet)
-    director = fleet.machines["director1"]
+    director = running.machines["director1"]
     director.inside("systemctl", "restart", "keepalived")
     director.forget_calls()
-    rolled_out(fleet)
+    roll_out(running)
     assert director.calls() == []
 
 
@@ -153,7 +136,7 @@ def test_a_restart_by_somebody_else_is_no_reason_to_reload(fleet):
 def test_settings_at_boot_are_those_of_now(fleet, value):
     """`conntrack: no` is 0 for the kernel, now and when keepalived starts."""
     fleet.inventory(director_sysctls={"conntrack": value})
-    rolled_out(fleet)
+    roll_out(fleet)
     wanted = "1" if value in (True, "yes", "1") else "0"
     for director in ("director1", "director2"):
         machine = fleet.machines[director]
@@ -164,29 +147,28 @@ def test_settings_at_boot_are_those_of_now(fleet, value):
         assert not in_force(machine)
 
 
-def test_a_file_that_keepalived_refuses(fleet):
+def test_a_file_that_keepalived_refuses(running):
     """Nothing is written, and what ran goes on."""
-    rolled_out(fleet)
-    before = {name: state(machine) for name, machine in fleet.machines.items()}
-    fleet.inventory(services=[{**SERVICE, "name": "REFUSED"}])
-    done = fleet.play()
+    before = {name: state(machine) for name, machine in running.machines.items()}
+    running.inventory(services=[{**SERVICE, "name": "REFUSED"}])
+    done = running.play()
     assert done.returncode != 0
     assert "/etc/keepalived/keepalived.conf: keepalived refuses it: (Line 1) Unknown keyword 'REFUSED'" in done.said
     assert "quorum" not in done.said, "a warning of what is as it should be"
     for director in ("director1", "director2"):
-        assert state(fleet.machines[director]) == before[director]
+        assert state(running.machines[director]) == before[director]
 
 
 def test_servers_that_are_drained_outlive_a_boot(fleet):
     fleet.inventory(hosts={"server1": {"real_server_state": "drained"}})
-    rolled_out(fleet)
+    roll_out(fleet)
     director = fleet.machines["director1"]
     names = director.inside("ls", "/run/lvsdr/drained").split()
     assert len(names) == 1 and names == director.inside("ls", "/var/lib/lvsdr/drained").split()
     director.boot()
     assert names == director.inside("ls", "/run/lvsdr/drained").split()
     fleet.inventory()
-    rolled_out(fleet)
+    roll_out(fleet)
     assert director.inside("ls", "/run/lvsdr/drained", "/var/lib/lvsdr/drained").split() == [
         "/run/lvsdr/drained:",
         "/var/lib/lvsdr/drained:",
@@ -212,7 +194,7 @@ def test_check_mode_says_what_the_run_then_does(fleet):
         fleet.inventory(web=web)
         would = fleet.play(check=True)
         assert would.returncode == 0, would.stdout[-3000:]
-        does = rolled_out(fleet)
+        does = roll_out(fleet)
         changes = [sorted(line for line in done.stdout.splitlines() if line.startswith("changed: [")) for done in (would, does)]
         assert changes[0] == changes[1] and changes[0]
 
@@ -220,31 +202,28 @@ def test_check_mode_says_what_the_run_then_does(fleet):
 # --- roles and templates that nothing else reads ----------------------------------------------------------------------------------------
 
 
-def test_a_retired_vip_stays_on_servers_until_the_directors_have_changed(fleet):
-    rolled_out(fleet)
-    fleet.inventory(services=[{**SERVICE, "addresses": ["192.0.2.101"]}, {**SERVICE, "name": "old", "addresses": [VIP], "state": "absent"},
+def test_a_retired_vip_stays_on_servers_until_the_directors_have_changed(running):
+    running.inventory(services=[{**SERVICE, "addresses": ["192.0.2.101"]}, {**SERVICE, "name": "old", "addresses": [VIP], "state": "absent"},
                               {**SERVICE, "name": "old6", "addresses": ["2001:db8::100"], "state": "absent"}])  # fmt: skip
     # The servers' first turn, and no further.
-    assert fleet.play(stop_after=2).returncode == 99
+    assert running.play(stop_after=2).returncode == 99
     for server in ("server1", "server2"):
-        assert VIP + "/32" in state(fleet.machines[server])["addresses"]
-    rolled_out(fleet)
+        assert VIP + "/32" in state(running.machines[server])["addresses"]
+    roll_out(running)
     for server in ("server1", "server2"):
-        assert state(fleet.machines[server])["addresses"] == ["127.0.0.1/8", "192.0.2.101/32", "::1/128"]
-    assert "192.0.2.100" not in fleet.machines["director1"].read("/etc/keepalived/keepalived.conf")
+        assert state(running.machines[server])["addresses"] == ["127.0.0.1/8", "192.0.2.101/32", "::1/128"]
+    assert "192.0.2.100" not in running.machines["director1"].read("/etc/keepalived/keepalived.conf")
 
 
-def test_nobody_passes_for_a_director(fleet):
+def test_nobody_passes_for_a_director(running):
     """The rules drop what claims to come from the director's own addresses, and let answers to checks in."""
-    rolled_out(fleet)
-    fleet.activate()
-    rules = fleet.machines["director1"].inside("nft", "list", "table", "ip", "lvsdr")
+    rules = running.machines["director1"].inside("nft", "list", "table", "ip", "lvsdr")
     assert "fib saddr type local counter packets 0 bytes 0 drop" in rules
     assert "ip saddr 192.0.2.100 ip daddr 192.0.2.11 tcp flags != syn / syn,ack accept" in rules
 
 
 def test_settings_of_vrrp_reach_the_file(fleet):
     fleet.inventory(director_preempt=False, director_advertisement_interval=0.5)
-    rolled_out(fleet)
+    roll_out(fleet)
     text = fleet.machines["director1"].read("/etc/keepalived/keepalived.conf")
     assert "    nopreempt\n" in text and "    version 3\n" in text and "    advert_int 0.5\n" in text

@@ -114,11 +114,11 @@ def test_a_vip_comes_and_goes():
 def test_an_interval_changes():
     """Directors with different intervals are deaf to each other: the one that stands by is silent meanwhile."""
     with sampled(VIP) as samples:
-        for interval in (2, 1):
-            done = site(director_advertisement_interval=interval)
-            assert done.returncode == 0, done.stdout[-3000:]
-            for director in DIRECTORS:
-                assert "advert_int %d\n" % interval in ssh(director, "cat /run/lvsdr/in_force/keepalived/etc/keepalived/keepalived.conf")
+        done = site(director_advertisement_interval=2)
+        assert done.returncode == 0, done.stdout[-3000:]
+        for director in DIRECTORS:
+            assert "advert_int 2\n" in ssh(director, "cat /run/lvsdr/in_force/keepalived/etc/keepalived/keepalived.conf")
+        # What the next test rolls out takes it back.
     found = owners(samples)
     print(found)
     assert {vip: one["most"] for vip, one in found.items()} == {VIP: 1}

@@ -10,8 +10,8 @@ VIEWER = "203.0.113.10"
 
 # As `ipvsadm -Sn` prints it, in its own order of lines.
 TABLE = """\
--A -t 198.51.100.100:80 -s wrr
--A -t [2001:db8:100::100]:80 -s wrr
+-A -t 198.51.100.100:80 -s mh -b mh-fallback,mh-port
+-A -t [2001:db8:100::100]:80 -s mh -b mh-fallback,mh-port
 -a -t 198.51.100.100:80 -r 198.51.100.21:80 -g -w 10
 -a -t 198.51.100.100:80 -r 198.51.100.22:80 -g -w 10
 -a -t 198.51.100.100:80 -r 198.51.100.23:80 -g -w 10
@@ -69,9 +69,11 @@ def test_one_mac_alone_answers_for_each_vip(lab, ansible, active):
 
 
 def test_live_stream_plays_from_all_servers_and_shows_them_the_viewer(lab, ansible):
-    result = ansible("viewer", "stream_probe", url="http://%s/live/index.m3u8" % VIP, duration=14, expect_servers=list(REAL_SERVERS))
-    assert result["stalls"] == 0
-    assert sorted(result["servers"]) == list(REAL_SERVERS)
+    result = ansible("viewer", "stream_probe", url="http://%s/live/index.m3u8" % VIP, duration=8)
+    assert result["stalls"] == 0 and set(result["servers"]) <= set(REAL_SERVERS)
+    # A hash of the viewer's port chooses: with 60 of them no server is left out.
+    many = "for n in $(seq 60); do curl -sf -o /dev/null -D - http://%s/live/index.m3u8; done" % VIP
+    assert set(re.findall(r"X-Served-By: (\S+)", lab("viewer").check_output(many))) == set(REAL_SERVERS)
     time.sleep(1)  # nginx writes its log each second
     for server in REAL_SERVERS:
         # time client:port server:port "request" …: the viewer's own address arrived, and it was the VIP that was asked.
@@ -87,16 +89,14 @@ def test_a_real_player_plays_the_stream(lab):
 
 
 def test_replies_do_not_pass_the_director(lab, active):
-    size = 20_000_000
-    for server in REAL_SERVERS:
-        lab(server).check_output("mkdir -p /var/lib/lvsdr/vod && head -c %d /dev/zero > /var/lib/lvsdr/vod/molecule.bin" % size)
+    size = 100_000_000
     counter = "cat /sys/class/net/eth0/statistics/tx_bytes"
     before = int(lab(active).check_output(counter))
-    got = lab("viewer").check_output("curl -sf -o /dev/null -w '%%{size_download}' http://%s/vod/molecule.bin" % VIP)
+    got = lab("viewer").check_output("curl -sf -o /dev/null -w '%%{size_download}' http://%s/vod/long.bin" % VIP)
     sent = int(lab(active).check_output(counter)) - before
     assert int(got) == size
     # What it sends are the viewer's acknowledgements, passed on, and its own heartbeats.
-    assert sent < size / 10
+    assert sent < size / 40
 
 
 def test_vips_come_back_after_a_reboot_before_the_network(lab, ansible):
