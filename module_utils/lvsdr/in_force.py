@@ -13,6 +13,7 @@ to do. ``look``, ``apply_files`` and ``apply_units`` are IO.
 
 import os
 import re
+import signal
 import subprocess
 
 from . import host, places, sysctl
@@ -266,11 +267,12 @@ def _judge(path, item, problems, check):
 def complaints(status, output, ignore):
     """What a program that judged a file has against it, as lines; None where it has nothing.
 
-    A status that lines which are to be ignored explain is a warning's; one that nothing explains is not.
+    A status that lines which are to be ignored explain is a warning's; one that nothing explains is not. But a program that ended itself
+    with SIGTERM, as keepalived -t of 2.2.7 does with its process group where a script has a user, had no more to say.
     """
     said = [line.strip() for line in output.splitlines() if line.strip()]
     lines = [line for line in said if not any(re.search(one, line) for one in ignore)]
-    return lines if status and (lines or not said) else None
+    return lines if status and (lines or not (said or status == -signal.SIGTERM)) else None
 
 
 def apply_units(wanted, digests=None, check=False):

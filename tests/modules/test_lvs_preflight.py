@@ -140,6 +140,16 @@ def test_scripts_of_checks(ready, run, tmp_path):
         for line in problems
         if "%s is writable by others than root; give it to root, and run `chmod go-w %s`" % (script, script) in line
     ]
+    # A good file in a folder where somebody else may put another one in its place.
+    folder = tmp_path / "open"
+    folder.mkdir(mode=0o755)
+    inside = folder / "check"
+    inside.write_text("#!/bin/sh\n")
+    inside.chmod(0o755)
+    words = "check script %s: %s is writable by others than root; give it to root, and run `chmod go-w %s`" % (inside, folder, folder)
+    assert words not in run(scripts=[str(inside)])["problems"]
+    folder.chmod(0o777)
+    assert words in run(scripts=[str(inside)])["problems"]
     assert run(scripts=[str(tmp_path / "none")])["problems"] == [
         "check script %s can't be run (No such file or directory); install it on every director" % (tmp_path / "none")
     ]

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -300,3 +302,40 @@ def test_expected_servers(server, run):
 def test_too_few_segments(server, run):
     result = run(server.url + "/vod/x.m3u8", duration=4, min_segments=3)
     assert result["failed"] and "played 2 segments, and 3 are wanted" in result["msg"]
+
+
+def test_certificates_are_looked_at(server, run, tmp_path):
+    """One that nobody vouches for is refused unless it is said not to matter."""
+    key, certificate = tmp_path / "key", tmp_path / "certificate"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=x", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    # Each connection by itself: the listener of all paths speaks no TLS.
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                sock, _from = listener.accept()
+            except OSError:
+                return
+            try:
+                with context.wrap_socket(sock, server_side=True) as tls:
+                    body = SEGMENT if b"/segment/" in tls.recv(4096) else VOD.encode()
+                    tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+            except OSError:
+                pass
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        url = "https://127.0.0.1:%d/vod/x.m3u8" % listener.getsockname()[1]
+        result = run(url, duration=1)
+        assert result["failed"] and "certificate" in result["msg"].lower(), result["msg"]
+        result = run(url, duration=1, validate_certs=False)
+        assert "certificate" not in result.get("msg", "").lower()
+        assert not result.get("failed") and result["segments"] >= 1
+    finally:
+        listener.close()

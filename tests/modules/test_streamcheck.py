@@ -550,3 +550,102 @@ def test_a_configuration_that_is_none(tmp_path):
         env=dict(os.environ, PYTHONPATH=str(MODULE_UTILS)), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1 and "can't be used" in done.stderr and "Traceback" not in done.stderr
+
+
+# --- what only a real socket, a real file or a real clock shows ---------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="marks need root")
+def test_a_check_carries_the_mark_of_its_server(monkeypatch):
+    """The mark takes it through the VIP to that server, and to no other."""
+    marks = []
+
+    async def run():
+        async with Server({"/live.m3u8": "x"}) as place:
+            place.mark = 0x4C000001
+            connect = asyncio.get_running_loop().sock_connect
+
+            async def seen(sock, address):
+                marks.append(sock.getsockopt(socket.SOL_SOCKET, streamcheck.SO_MARK))
+                await connect(sock, address)
+
+            monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", seen)
+            await streamcheck.get(place, "/live.m3u8")
+            with pytest.raises(Trouble):
+                await Place("127.0.0.1", 9, mark=0x4C000002).ask(b"x")
+
+    asyncio.run(run())
+    assert marks == [0x4C000001, 0x4C000002]
+
+
+def test_a_body_without_an_end_is_not_read_to_its_end():
+    sent = []
+
+    async def talk(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not writer.is_closing() and len(sent) < 1000:
+            writer.write(bytes(65536))
+            await writer.drain()
+            sent.append(65536)
+
+    async def run():
+        async with Server(talk=talk) as place:
+            with pytest.raises(Trouble, match="longer than 100000 bytes"):
+                await streamcheck.fetch(place, "/x", limit=100_000)
+            await asyncio.sleep(0.2)
+
+    asyncio.run(run())
+    # What the sockets of both sides hold on the way, and no more.
+    assert sum(sent) < 100 * 65536
+
+
+def one_server(folder, **more):
+    return {
+        "folder": str(folder), "services": [{
+            "name": "live", "vip": "192.0.2.100", "floor": 0, "slow_start": 0,
+            "check": {"type": "tcp", "interval": 1, "timeout": 1, "fall": 1, "rise": 1},
+            "servers": [{"name": "server1", "address": "127.0.0.1", "port": 9, "weight": 10, "file": "track", **more}],
+        }],
+    }  # fmt: skip
+
+
+def test_a_track_file_is_exchanged_and_never_half_written(tmp_path):
+    """Who has it open, as keepalived for a moment, reads the old number whole."""
+    ((_service, members),) = streamcheck.Checker(one_server(tmp_path)).services
+    members["server1"].write(0.0)
+    with open(tmp_path / "track") as before:
+        members["server1"].write(0.5)
+        assert before.read() == OUT + "\n"
+    assert (tmp_path / "track").read_text() == "-5\n" and not (tmp_path / "track.new").exists()
+
+
+def test_the_file_of_a_server_that_left_goes(tmp_path):
+    """Or it would hold down, or up, whoever comes under that name."""
+    former = streamcheck.Checker(one_server(tmp_path))
+    former.services[0][1]["server1"].write(0.0)
+    following = streamcheck.Checker(one_server(tmp_path, name="server2", file="other"))
+    following.take_over(former)
+    assert not (tmp_path / "track").exists()
+
+
+def test_checks_are_spread_over_their_interval(tmp_path, monkeypatch):
+    config = one_server(tmp_path)
+    first = config["services"][0]["servers"][0]
+    config["services"][0]["servers"] = [{**first, "name": "s%d" % number, "file": "t%d" % number} for number in range(50)]
+    begun = []
+
+    async def noted(server):
+        begun.append(asyncio.get_running_loop().time())
+        return True, "connected"
+
+    monkeypatch.setattr(streamcheck.Server, "check", noted)
+
+    async def run():
+        task = asyncio.ensure_future(streamcheck.Checker(config).run())
+        await asyncio.sleep(1.3)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    assert len(begun) >= 50 and sorted(begun)[40] - begun[0] > 0.4, "not all at once"

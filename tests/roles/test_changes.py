@@ -181,7 +181,7 @@ def test_retire_says_what_it_needs(running):
         assert done.returncode != 0 and words in done.said and "Nothing was changed" in done.said
 
 
-# --- the streaming server -------------------------------------------------------------------------------------------------------------------
+# --- the streaming server ---------------------------------------------------------------------------------------------------------------
 
 EDGE = {"streaming_server_kind": "edge", "streaming_server_packages": [], "streaming_server_origin": []}
 

@@ -203,8 +203,8 @@ def test_check_mode_says_what_the_run_then_does(fleet):
 
 
 def test_a_retired_vip_stays_on_servers_until_the_directors_have_changed(running):
-    running.inventory(services=[{**SERVICE, "addresses": ["192.0.2.101"]}, {**SERVICE, "name": "old", "addresses": [VIP], "state": "absent"},
-                              {**SERVICE, "name": "old6", "addresses": ["2001:db8::100"], "state": "absent"}])  # fmt: skip
+    old = [{**SERVICE, "name": "old%d" % n, "addresses": [vip], "state": "absent"} for n, vip in enumerate((VIP, "2001:db8::100"))]
+    running.inventory(services=[{**SERVICE, "addresses": ["192.0.2.101"]}, *old])
     # The servers' first turn, and no further.
     assert running.play(stop_after=2).returncode == 99
     for server in ("server1", "server2"):

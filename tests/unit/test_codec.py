@@ -111,7 +111,9 @@ def test_a_destination_is_read():
 
 
 @little
-@pytest.mark.parametrize(("bits", "forward"), [(0, "nat"), (1, "local"), (3, "dr"), (0x103, "dr"), (4, "bypass"), (7, "unknown")])
+@pytest.mark.parametrize(
+    ("bits", "forward"), [(0, "nat"), (1, "local"), (3, "dr"), (0x103, "dr"), (0xB, "dr"), (4, "bypass"), (7, "unknown")]
+)
 def test_forwarding_is_three_bits_and_only_a_tunnel_has_an_encapsulation(bits, forward):
     data = DESTINATION_ANSWER.replace(bytes.fromhex("0800 0300 02000000"), struct.pack("=HHI", 8, 3, bits))
     destination, _connections = codec.decode_destination(data, 0, len(data), 4)

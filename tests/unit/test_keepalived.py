@@ -177,6 +177,14 @@ def test_a_single_director_has_no_peers():
     assert "unicast" not in text and "virtual_ipaddress {" in text
 
 
+def test_settings_that_are_off_by_default():
+    assert "nopreempt" not in render(service()) and "    version" not in render(service())
+    assert "    nopreempt\n" in render(service(), settings={**SETTINGS, "preempt": "no"})
+    half = render(service(), settings={**SETTINGS, "advertisement_interval": 0.5})
+    assert "    version 3\n    advert_int 0.5\n" in half, "version 2 has whole seconds only"
+    assert "unicast" not in render(service(), settings={**SETTINGS, "unicast": False})
+
+
 @pytest.mark.parametrize("addresses", [[VIP], [VIP6], BOTH, [VIP6, "192.0.2.101"], ["192.0.2.101"]])
 def test_what_directors_say_is_the_same_whatever_vips_there_are(addresses):
     """A director drops advertisements with another list of addresses than its own, and two that are deaf are both active."""

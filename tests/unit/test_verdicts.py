@@ -119,3 +119,14 @@ def test_a_server_that_wants_none_is_no_server_to_count():
     assert shares(verdicts, 0.5, 10, {"a": 0.0, "b": 1.0}) == {"a": 0, "b": 1}
     assert shares(verdicts, 0, 10, {"a": 0.0}) == {"a": 0, "b": 0}
     assert shares({"a": after([True])}, 0, 10, {"a": 0.25}) == {"a": 0.25}
+
+
+def test_a_checker_that_takes_over_goes_on_with_a_slow_start():
+    """A reload in the middle of it neither ends the ramp nor forgets when a server went down."""
+    former = after([True, False, True, True], slow_start=100)
+    verdict = Verdict(slow_start=100)
+    verdict.take_over(former)
+    assert verdict.share(3 + 50) == former.share(3 + 50) == 0.5
+    down = Verdict()
+    down.take_over(after([True, False]))
+    assert shares({"s0": down, "s1": after([True, False])}, 0.5, 9) == {"s0": 1, "s1": 0}

@@ -86,6 +86,14 @@ def test_the_audit_names_it(broken):
         assert any(line.split()[:1] == [host] and words in line for line in audit.stdout.splitlines()), (words, audit.stdout[-6000:])
 
 
+def test_verify_fails_of_it(broken):
+    """A rollout ends with this audit: a fleet that leaks is never called a success."""
+    breakages, wire, _audit = broken
+    done = playbook("playbooks/verify.yml", *INVENTORY, "-e", "verify_attempts=1")
+    assert any(ANSWERS in shown for shown in wire.values())
+    assert done.returncode != 0 and "One director alone answers ARP for each VIP" in done.stdout, done.stdout[-3000:]
+
+
 def test_site_yml_repairs_it_for_good(broken, lab, ansible, active):
     breakages, _wire, _audit = broken
     done = playbook("site.yml", *INVENTORY)
