@@ -182,7 +182,7 @@ def apply_files(wanted, check=False):
 
     LvsError where one is refused: then none is written.
 
-    In check mode a program that judges a file may not be there yet.
+    In check mode a program that judges a file, or a folder that it looks for, may not be there yet.
     """
     folders, files, rules = (wanted.get(name) or [] for name in ("folders", "files", "rules"))
     seen = look(
@@ -210,8 +210,10 @@ def apply_files(wanted, check=False):
                 os.makedirs(name, exist_ok=True)
                 os.chmod(name, int(modes[name], 8))
     problems = Problems()
+    # keepalived from 2.3 on refuses a file that names a folder which is not there: check mode has made none.
+    ready = not check or None not in seen["folders"].values()
     for verb, name in steps:
-        if verb == "write" and contents[name].get("check"):
+        if verb == "write" and contents[name].get("check") and ready:
             _judge(name, contents[name], problems, check)
     problems.raise_if_any("Files were refused")
     if not check:

@@ -106,7 +106,8 @@ def unplayable(watched):
         if reasons:
             out.append("a %s does not play: %s" % (what, "; ".join(list(reasons)[:2])))
         elif any(not one.get("bytes") for one in found):
-            out.append("a %s got nothing" % what)
+            trouble = next((one["trouble"] for one in found if one.get("trouble")), None)
+            out.append("a %s got nothing%s" % (what, ": %s" % trouble if trouble else ""))
     return out
 
 

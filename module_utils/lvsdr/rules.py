@@ -18,7 +18,7 @@ HEAD = """\
 def render(services, interface, facts):
     """The text of the rules' file. facts: what lvs_preflight returned of the director.
 
-    The table is made anew as a whole, and has a comment by which in_force.py knows it.
+    The table is replaced as a whole, and has a comment by which in_force.py knows it.
     """
     vips = ", ".join(vip for vip in resolve.director_vips(services) if ":" not in vip)
     own = ", ".join(resolve.own_addresses(facts))

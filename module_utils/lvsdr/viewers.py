@@ -92,6 +92,7 @@ class Download:
         self.bytes, self.cuts, self.wrong, self.pause, self.lost = 0, [], 0, 0.0, None
         self.offset, self.sum = 0, 0
         self.begun = False  # whether a server has answered on the connection that there is
+        self.trouble = None  # why the last connection ended that did not end by itself
 
     async def run(self, until):
         broke = None  # since when there is no connection
@@ -103,6 +104,7 @@ class Download:
             except (OSError, Broken, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
                 now = time.monotonic()
                 why = "after %d bytes: %s" % (self.offset, str(error) or type(error).__name__)
+                self.trouble = why
                 if self.begun:
                     # One that never began was refused, and is nobody's running stream.
                     self.cuts.append(why)
@@ -177,7 +179,10 @@ async def _all(url, download, seconds, newcomers, downloads, players, rate, time
     return {
         "asked": sorted(coming.asked),
         "downloads": [
-            {"bytes": one.bytes, "cuts": one.cuts, "wrong_blocks": one.wrong, "longest_pause": round(one.pause, 3), "lost": one.lost}
+            {
+                "bytes": one.bytes, "cuts": one.cuts, "wrong_blocks": one.wrong, "longest_pause": round(one.pause, 3), "lost": one.lost,
+                "trouble": one.trouble,
+            }
             for one in loading
         ],
         "players": await asyncio.gather(*playing),

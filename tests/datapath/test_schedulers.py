@@ -156,7 +156,7 @@ def test_without_the_flag_newcomers_are_refused(scheduler, flags):
         with inside(director):
             result = table.converge([{**services[0], "scheduler": scheduler, "scheduler_flags": flags}])
             assert list(result["refuses_newcomers"].values()) == [["tcp %s:80" % VIP[4]]]
-    # dh goes by the VIP alone: all newcomers have one server, so it is that one that has to be out.
+    # dh hashes the VIP alone: all newcomers have one server, and that is the one that has to be out.
     (usual, _count), *_others = newcomers(30).most_common()
     fleet.set_weight(usual, 0)
     found = newcomers(NEWCOMERS)

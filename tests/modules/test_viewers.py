@@ -109,7 +109,7 @@ def test_a_connection_that_never_began_is_not_cut(what):
     with Server(lambda number, path, begin: what if path == "/long" else None) as server:
         seen = watch(server, downloads=1, seconds=2)
     (download,) = seen["downloads"]
-    assert download["lost"] and download["cuts"] == []
+    assert download["lost"] and download["cuts"] == [] and download["trouble"] == download["lost"]
 
 
 def test_newcomers_that_are_not_served():

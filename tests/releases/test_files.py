@@ -150,6 +150,14 @@ def test_a_script_with_a_user_of_its_own(release):
     taken(release, resolve.resolve([service(health_check={"type": "script", "path": "/bin/true", "user": "nobody"})], made), made)
 
 
+def test_folders_that_are_not_there(release):
+    """From 2.3 on keepalived refuses a file whose track files it can't watch; so folders are made before it is asked."""
+    made = inventory(with_facts=True)
+    conf = keepalived.render(resolve.resolve([service(health_check=STREAM)], made), "director1", made)
+    wrong = judged(release, "keepalived", conf.replace("/run/lvsdr/", "/run/nowhere/"))
+    assert (wrong is not None) is (release.name == "trixie")
+
+
 def test_an_ipv6_pair(release):
     hosts = {name: {"ansible_host": name + ".example.com"} for name in ("director1", "director2", "server1", "server2")}
     made = inventory(with_facts=True, hosts=hosts)

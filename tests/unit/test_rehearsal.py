@@ -75,6 +75,7 @@ WELL = {"bytes": 5, "cuts": [], "lost": None}
      ["a download does not play: after 0 bytes: the server answers 404"]),
     ({"downloads": [{**WELL, "cuts": ["after 9 bytes: reset"]}]}, ["a download does not play: after 9 bytes: reset"]),
     ({"downloads": [{**WELL, "bytes": 0}]}, ["a download got nothing"]),
+    ({"downloads": [{**WELL, "bytes": 0, "trouble": "after 0 bytes: 404"}]}, ["a download got nothing: after 0 bytes: 404"]),
     ({"players": [{"lost": "http://x is not an HLS playlist"}]}, ["a player does not play: http://x is not an HLS playlist"]),
     ({"players": [{"bytes": 0}]}, ["a player got nothing"]),
 ])  # fmt: skip

@@ -36,7 +36,7 @@ def test_what_does_not_play_is_not_rehearsed_with(lab):
     said = " ".join(done.stdout.split())
     assert (
         done.returncode != 0
-        and "There is nothing to rehearse with: a download does not play: after 0 bytes: the server answers 404" in said
+        and "There is nothing to rehearse with: a download got nothing: after 0 bytes: the server answers 404" in said
     )
     assert "Nothing was broken" in said
 
