@@ -2,8 +2,6 @@
 
 import json
 import socket
-import ssl
-import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import stream_probe
+from fakes.tls import self_signed
 
 SEGMENT = b"x" * 1000
 VOD = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + "".join(f"#EXTINF:2,\n/segment/{n}.ts\n" for n in range(20)) + "#EXT-X-ENDLIST\n"
@@ -306,13 +305,7 @@ def test_too_few_segments(server, run):
 
 def test_certificates_are_looked_at(server, run, tmp_path):
     """One that nobody vouches for is refused unless it is said not to matter."""
-    key, certificate = tmp_path / "key", tmp_path / "certificate"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=x", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    context = self_signed(tmp_path)
     # Each connection by itself: the listener of all paths speaks no TLS.
     listener = socket.create_server(("127.0.0.1", 0))
 

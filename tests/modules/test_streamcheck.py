@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.lvsdr import streamcheck, verdicts
 from ansible.module_utils.lvsdr.streamcheck import Place, Trouble
+from fakes.tls import self_signed
 
 OUT = str(verdicts.OUT)
 MODULE_UTILS = Path(__file__).parents[2] / "module_utils"
@@ -206,13 +206,7 @@ def test_every_url_counts_and_has_its_host_name():
 
 def test_https(tmp_path):
     """With a certificate of its own making, as a server behind a VIP may have it; and without TLS at all."""
-    key, certificate = tmp_path / "key", tmp_path / "certificate"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=x", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    context = self_signed(tmp_path)
     (said,) = check("https", Server({"/a": "ok"}, tls=context), urls=[URL])
     assert said == "HTTP/1.1 200 OK"
     (said,) = check("https", answering(b"HTTP/1.1 400 Bad Request\r\n\r\n"), urls=[URL])
