@@ -117,11 +117,13 @@ def test_thresholds_are_kept_by_the_kernel():
 
 def test_a_tunnel_joins_the_families():
     converge([service("tcp", 4, 1, destinations=[{"address": SERVER[6] % 1, "forward": "tunnel"}])])
+    assert any("-r [%s]:8001 -i" % (SERVER[6] % 1) in line for line in lines())
 
 
 def test_weights_to_the_limit():
     destinations = [{"address": SERVER[4] % 1, "weight": 2147483647}, {"address": SERVER[4] % 2, "weight": 0}]
     converge([service("tcp", 4, 1, destinations=destinations)])
+    assert [line.split(" -w ")[1] for line in lines() if line.startswith("-a")] == ["2147483647", "0"]
 
 
 def test_what_ipvsadm_made_is_read_and_taken_over():

@@ -33,9 +33,12 @@ def test_write(proc, value):
     assert (proc / "conntrack").read_text() == "1"
 
 
-def test_what_the_kernel_reads_back_with_tabs_was_kept(monkeypatch):
+def test_what_the_kernel_reads_back_with_tabs_was_kept(proc, monkeypatch):
     monkeypatch.setattr(sysctl, "read", lambda _name: "3\t60")
     sysctl.write("net/ipv4/vs/sync_threshold", "3 60")
+    assert (proc / "sync_threshold").read_text() == "3 60"
+    with pytest.raises(LvsError, match="was set to 3 61 and reads 3\t60"):
+        sysctl.write("net/ipv4/vs/sync_threshold", "3 61")
 
 
 @pytest.mark.parametrize("kept", ["1", "", None, "77"])

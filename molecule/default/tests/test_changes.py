@@ -111,14 +111,15 @@ def test_a_vip_comes_and_goes():
         assert MORE not in ssh(server, "ip -br address show lo") and VIP in ssh(server, "ip -br address show lo")
 
 
-def test_an_interval_changes():
-    """Directors with different intervals are deaf to each other: the one that stands by is silent meanwhile."""
+def test_what_directors_say_changes():
+    """Directors with another interval, version or kind of packet are deaf to each other: who stands by is silent meanwhile."""
     with sampled(VIP) as samples:
         # A part of a second needs another version of VRRP, so that changes as well, between keepalived 2.2 and 2.3.
-        done = site(director_advertisement_interval=1.5)
+        done = site(director_advertisement_interval=1.5, director_unicast=False)
         assert done.returncode == 0, done.stdout[-3000:]
         for director in DIRECTORS:
             assert "version 3\n    advert_int 1.5\n" in ssh(director, "cat /run/lvsdr/in_force/keepalived/etc/keepalived/keepalived.conf")
+            assert "unicast_peer" not in ssh(director, "cat /run/lvsdr/in_force/keepalived/etc/keepalived/keepalived.conf")
         # What the next test rolls out takes it back.
     found = owners(samples)
     print(found)
