@@ -221,12 +221,24 @@ class Fleet:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, cwd=self.project, timeout=600
         )
         done.said = " ".join(done.stdout.split())
+        if stop_after:
+            self.end_orphans()
         # A module of a run that was ended goes on for a moment, as on a host whose connection broke.
         deadline = time.monotonic() + 60
         while any(machine.processes() for machine in self.machines.values()):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         return done
+
+    def end_orphans(self):
+        """Ends what a run that was ended left behind on the controller: they are known by the inventory in their environment."""
+        mark = ("ANSIBLE_INVENTORY=%s" % (self.folder / "inventory.yml")).encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark in (folder / "environ").read_bytes() and b"ansible-playbook" in (folder / "cmdline").read_bytes():
+                    os.kill(int(folder.name), signal.SIGKILL)
+            except OSError:
+                continue  # gone meanwhile
 
     def wipe(self):
         """Each machine as new."""

@@ -35,8 +35,7 @@ def test_what_does_not_play_is_not_rehearsed_with(lab):
     done = run("playbooks/rehearse.yml", "-e", "rehearse_download=/vod/none.bin")
     said = " ".join(done.stdout.split())
     assert (
-        done.returncode != 0
-        and "There is nothing to rehearse with: a download got nothing: after 0 bytes: the server answers 404" in said
+        done.returncode != 0 and "There is nothing to rehearse with: a download got nothing: after 0 bytes: the server answers 404" in said
     )
     assert "Nothing was broken" in said
 

@@ -352,9 +352,14 @@ class Host:
             os.killpg(pid, signal.SIGKILL)
         if not self.wait_down():
             raise RuntimeError("%s (pid %s) does not end" % (self.name, pid))
+        self.forget_cgroup()
 
-    def remove(self):
-        self.kill()
+    def forget_cgroup(self):
+        """Removes what is left of the cgroup's tree.
+
+        A cgroup remembers that it was killed (kill_seq, kernel/cgroup/cgroup.c), and systemd from 254 on starts programs right in theirs: one
+        that it makes new would be killed at once for not remembering the same as the one that systemd itself is in.
+        """
         for folder, _, _ in os.walk(self.cgroup, topdown=False):
             for _attempt in range(100):
                 try:
@@ -364,6 +369,9 @@ class Host:
                     break
                 except OSError:
                     time.sleep(0.1)
+
+    def remove(self):
+        self.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
