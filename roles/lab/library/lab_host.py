@@ -357,8 +357,8 @@ class Host:
     def forget_cgroup(self):
         """Removes what is left of the cgroup's tree.
 
-        A cgroup remembers that it was killed (kill_seq, kernel/cgroup/cgroup.c), and systemd from 254 on starts programs right in theirs: one
-        that it makes new would be killed at once for not remembering the same as the one that systemd itself is in.
+        A cgroup remembers that it was killed (kill_seq, kernel/cgroup/cgroup.c), and newer systemd starts programs right in theirs: in a
+        cgroup that it has just made they would be killed at once, for not remembering the same as the one that systemd itself is in.
         """
         for folder, _, _ in os.walk(self.cgroup, topdown=False):
             for _attempt in range(100):
