@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import time
 
@@ -187,10 +188,10 @@ def test_who_watches_a_removed_server_goes_on(tmp_path):
         done = playbook("site.yml", "-e", "director_drain_seconds=5", inventory=folder)
         said = " ".join(done.stdout.split())
         assert done.returncode == 0, done.stdout[-3000:]
-        assert (
-            "Still leaving, with weight 0" in said
-            and "%s (%s) of http, tcp %s:80: %d connection" % (gone, own, VIP, served.count(gone)) in said
-        )
+        assert "Still leaving, with weight 0" in said, said[-1500:]
+        # The most that either director counts: one that took over a connection late counts it for longer.
+        (left,) = re.findall(r"%s \(%s\) of http, tcp %s:80: (\d+) connection" % (gone, own, VIP), said)
+        assert int(left) >= served.count(gone), said[-1500:]
         for director in DIRECTORS:
             assert "-r %s:80 -g -w 0" % own in ssh(director, "ipvsadm -Sn")
         newcomers = ssh("viewer", "for n in $(seq 60); do curl -sf -m 5 -o /dev/null -D - http://%s/healthz || echo refused; done" % VIP)
