@@ -17,9 +17,6 @@ def inventory(services):
     for wanted in read_services(services).values():
         name = service_name(service_key(wanted.service))
         reason = _obstacle(wanted) or _conflict(wanted, hosts)
-        loses = refuses_newcomers(wanted.service.scheduler, wanted.service.flags)
-        if loses and not reason and wanted.service.scheduler in FALLBACK_FLAGS:
-            notes.append("%s gets %s: %s" % (name, FALLBACK_FLAGS[wanted.service.scheduler], loses))
         if reason:
             notes.append("%s is left out: %s" % (name, reason))
             continue
@@ -28,8 +25,11 @@ def inventory(services):
             hosts.setdefault(destination.address, _variables(destination, wanted.service))
             members.append(_host_name(destination.address))
         declared.append(_virtual_service(wanted))
-        if loses and wanted.service.scheduler in FALLBACK_FLAGS:
-            declared[-1]["scheduler_flags"] = [*declared[-1].get("scheduler_flags", []), FALLBACK_FLAGS[wanted.service.scheduler]]
+        flag = FALLBACK_FLAGS.get(wanted.service.scheduler)
+        if flag and flag not in wanted.service.flags:
+            # As resolve.py adds it.
+            notes.append("%s gets %s: %s" % (name, flag, refuses_newcomers(wanted.service.scheduler, wanted.service.flags)))
+            declared[-1]["scheduler_flags"] = [*declared[-1].get("scheduler_flags", []), flag]
         group = "servers_of_" + re.sub("[^0-9A-Za-z]", "_", declared[-1]["name"])
         declared[-1]["real_servers"] = groups.setdefault(tuple(members), group)
     children = {DIRECTORS: {"hosts": {}}}

@@ -47,7 +47,7 @@ def status(services, directors):
     """The lines of a table of what each director holds of each real server.
 
     services: resolved. directors: ``{name: {"info": result of ipvs_info or None, "active": whether it holds a VIP, "drained": names of the
-    files in places.DRAINED}}``.
+    files in places.DRAINED_KEPT}}``.
     """
     rows = [
         (

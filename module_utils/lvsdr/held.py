@@ -93,8 +93,9 @@ def with_leaving(services, tables, cut=0, names=None):
             service = declared.get(key)
             if is_check_mark(key[0]) or (service is None and key[2] not in vips):
                 continue
+            stays = set() if service is None or service["absent"] else _destination_keys(service["table"])
             for destination in there["destinations"]:
-                if service is None or service["absent"] or not _names(service, destination):
+                if (destination["address"], destination.get("port", there.get("port", 0))) not in stays:
                     _note(found, key, there, destination)
     leaving = [one for _options, members in found.values() for one in members.values()]
     # Only what takes no newcomers any more is looked at: what still does first has its turn to drain.
@@ -118,11 +119,10 @@ def with_leaving(services, tables, cut=0, names=None):
     return out
 
 
-def _names(service, destination):
-    table = service["table"]
+def _destination_keys(table):
+    """{(address, port)} of the destinations of a service, in the words of ipvs_table's options."""
     usual = table.get("port", 0)
-    ours = (destination["address"], destination.get("port", usual))
-    return ours in [(one["address"], one.get("port", usual)) for one in table["destinations"]]
+    return {(one["address"], one.get("port", usual)) for one in table["destinations"]}
 
 
 def _note(found, key, there, destination):
@@ -172,27 +172,23 @@ def going(services, tables):
     """How many destinations directors hold on declared VIPs that nothing keeps there: the next rollout removes them."""
     wanted = {}
     for service in services:
-        usual = service["table"].get("port", 0)
-        members = wanted.setdefault(table_key(service["table"]), set())
-        members |= {(one["address"], one.get("port", usual)) for one in service["table"]["destinations"]}
+        wanted.setdefault(table_key(service["table"]), set()).update(_destination_keys(service["table"]))
     vips = {vip for service in services for vip in service["vips"]}
     return sum(
-        (one["address"], one.get("port", there.get("port", 0))) not in wanted.get(key, ())
+        len(_destination_keys(there) - wanted.get(key, set()))
         for table in tables.values()
         for there in table
         for key in [table_key(there)]
         if not is_check_mark(key[0]) and (key in wanted or key[2] in vips)
-        for one in there["destinations"]
     )
 
 
 def leaving_connections(services, table):
     """How many running connections one director's table has to what leaves."""
-    held = {(table_key(there), one["address"]): (there, one) for there in table for one in there["destinations"]}
-    total = 0
+    total, found = 0, held_destinations({"services": table})
     for service in services:
         for one in service.get("leaving") or ():
-            there, destination = held.get((table_key(service["table"]), one["address"]), (None, None))
+            there = found.get((table_key(service["table"]), one["address"]))
             if there:
-                total += live(there.get("protocol"), (destination["active"], destination["inactive"]))
+                total += live(service["table"].get("protocol"), (there["active"], there["inactive"]))
     return total

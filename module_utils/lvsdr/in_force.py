@@ -81,9 +81,8 @@ def plan_files(wanted, seen):
 def plan_units(wanted, seen, files=None):
     """Steps [(verb, unit)], in order: drop-in, daemon-reload (unit ""), enable, disable, start, restart, reload, stop.
 
-    wanted: ``[{"name", "state": started or stopped, "enabled": as the state unless given, "restart_on": [path],
-    "reload_on": [path]}]``; files: digest of each file as
-    it is, or will be, on disk (those that were seen unless given).
+    wanted: ``[{"name", "state": started or stopped, "enabled": as the state where left out, "restart_on": [path],
+    "reload_on": [path]}]``; files: digest of each file as it is, or will be, on disk (where left out, as they were seen).
     """
     files = seen["files"] if files is None else files
     first, last = [], []

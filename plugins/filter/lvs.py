@@ -141,7 +141,6 @@ class FilterModule:
             "lvs_streamchecks": resolve.streamchecks,
             "lvs_vrrp_wrong": fleet.vrrp_wrong,
             "lvs_held_wrongly": resolve.held_wrongly,
-            "lvs_own_addresses": resolve.own_addresses,
             "lvs_kernel_modules": resolve.kernel_modules,
             "lvs_streams": resolve.streams,
             "lvs_listeners": resolve.listeners_of,
