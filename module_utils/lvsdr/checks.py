@@ -8,7 +8,8 @@ Source: keepalived.conf(5) of keepalived 2.2.7, for what its checks can carry.
 import re
 
 from . import packets
-from .errors import LvsError
+from .errors import LvsError, shown
+from .model import whole_number
 
 # What keepalived's own checks have no words for: lvsdr-streamcheck makes a check that declares one of these.
 WATCHED = ("fall", "rise", "slow_start", "floor", "agent")
@@ -34,6 +35,8 @@ CHECK_TYPES = tuple(CHECK_FIELDS)
 # What carries each type of check; the others are TCP's.
 UDP_CHECKS = ("udp", "dns", "srt")
 STREAM_CHECKS = ("hls", "dash", "rtmp", "rtsp", "icecast")
+# Those that speak HTTP, and no TLS.
+PLAIN_TEXT = ("http", "hls", "dash", "icecast")
 # How the names of playlists end.
 PLAYLISTS = {"hls": (".m3u8", ".m3u"), "dash": (".mpd",)}
 
@@ -92,8 +95,17 @@ def is_watched(check):
 def _check_port(reader, inner, kind):
     """A check needs a port of what carries it."""
     carrier = "udp" if kind in UDP_CHECKS else "tcp"
+    ports = reader.get("ports")
+    port = inner.get("port", ports[0] if isinstance(ports, list) and len(ports) == 1 else None)
+    if kind in PLAIN_TEXT and whole_number(port) == 443:
+        inner.wrong(
+            "port", "443 is the port of HTTPS, and a %s check asks without TLS, so it would take every server out; name a port without "
+            "TLS, or use type https or tcp" % kind,
+        )  # fmt: skip
     if inner.get("port") is not None:
         return
+    if whole_number(port) == 0:
+        inner.wrong("port", "the service has every port (0), and a check needs one to ask; name it")
     if reader.get("protocol", "tcp") != carrier:
         inner.wrong(
             "port",
@@ -126,20 +138,35 @@ def _read_url(url):
     out = {"path": _read_path(url, "/"), "status": _read_status(url)}
     _read_host(url, out)
     if url.get("match") is not None:
-        out["match"] = url.get("match")
-        if not isinstance(out["match"], str) or not out["match"] or not is_label(out["match"]):
-            url.wrong("match", "%r can't be a regular expression in keepalived.conf; %s" % (out["match"], LABEL_HINT))
-        else:
-            try:
-                re.compile(out["match"])
-            except re.error as error:
-                url.wrong("match", "%r is no regular expression (%s)" % (out["match"], error))
+        out["match"] = _read_match(url)
     return out
+
+
+def _read_match(url):
+    """A regular expression that PCRE2 (keepalived) and Python (lvsdr-streamcheck) read in the same way."""
+    match = url.get("match")
+    if not isinstance(match, str) or not match or not is_label(match, LONGEST_WORD):
+        url.wrong(
+            "match", "%s can't be a regular expression in keepalived.conf: it is one line of up to %d bytes without %s"
+            % (shown(match), LONGEST_WORD, LABEL_SIGNS),
+        )  # fmt: skip
+        return "."
+    # PCRE's name of a group, in the one notation that both know.
+    match = re.sub(r"\(\?<(?![=!])", "(?P<", match)
+    flags = re.search(r"\(\?[a-zA-Z]*[auL]", match)
+    if flags:
+        url.wrong("match", "%s has the flags %s, which are Python's alone; keepalived reads PCRE" % (shown(match), flags.group()))
+    try:
+        re.compile(match)
+    except (re.error, OverflowError, RecursionError) as error:
+        url.wrong("match", "%s is no regular expression (%s)" % (shown(match), error))
+    return match
 
 
 def _read_status(url):
     """``200`` or ``200-299``."""
-    value = str(url.get("status", 200)).strip()
+    value = url.get("status", 200)
+    value = value.strip() if isinstance(value, str) else ""
     low, dash, high = value.partition("-")
     if dash and re.fullmatch("[0-9]{3}", low) and re.fullmatch("[0-9]{3}", high) and 100 <= int(low) <= int(high) <= 599:
         return value
@@ -149,18 +176,22 @@ def _read_status(url):
 def _read_path(reader, default=None):
     path = reader.get("path", default)
     if not is_path(path):
-        reader.wrong("path", "%r is no path; it begins with / and holds letters, digits and %s" % (path, PATH_SIGNS))
+        reader.wrong("path", "%s is no path; %s" % (shown(path), PATH_HINT))
     return path
 
 
 def _read_host(reader, out):
     if reader.get("host") is not None:
         out["host"] = reader.get("host")
-        if not isinstance(out["host"], str) or not re.fullmatch("[A-Za-z0-9.-]+", out["host"]):
-            reader.wrong("host", "%r is no host name" % (out["host"],))
+        if not is_host(out["host"]):
+            reader.wrong("host", "%s is no host name, with or without a port" % shown(out["host"]))
 
 
 def _hex(inner, field):
+    if not isinstance(inner.get(field, ""), str):
+        # YAML has read 0x0d0a and 0012 as numbers by now.
+        inner.wrong(field, '%s is a number; write the hex digits in quotes, such as "0d0a"' % shown(inner.get(field)))
+        return ""
     try:
         return packets.read_hex(inner.get(field, "")).hex()
     except LvsError as error:
@@ -169,13 +200,10 @@ def _hex(inner, field):
 
 
 def _read_query(inner):
-    query = str(inner.get("query", "."))
-    try:
-        packets.dns_question(query)
-    except LvsError as error:
-        inner.wrong("query", str(error))
-    if not re.fullmatch("[A-Za-z0-9._-]+", query):
-        inner.wrong("query", "%r is no name of DNS" % (query,))
+    query = inner.get("query", ".")
+    if not isinstance(query, str) or (query != "." and not is_host_name(query[:-1] if query.endswith(".") else query)):
+        inner.wrong("query", "%s is no name of DNS; give one such as example.com" % shown(query))
+        return "."
     return query
 
 
@@ -221,28 +249,62 @@ ARGUMENT = re.compile(r"[A-Za-z0-9._/@+:=,%-]+")
 def _read_script(inner):
     """A program on the directors; preflight looks whether it is there and safe to run."""
     path, arguments = inner.get("path"), inner.get("arguments", [])
-    if not isinstance(path, str) or not SCRIPT.fullmatch(path) or "/../" in path:
-        inner.wrong("path", "%r is no path of a program on the directors; give one such as /usr/local/bin/check-live" % (path,))
-    if not isinstance(arguments, list) or not all(ARGUMENT.fullmatch(str(word)) for word in arguments):
-        inner.wrong("arguments", "a list of words of letters, digits and . _ / @ + : = , %% - is needed, and %r is none" % (arguments,))
+    if not isinstance(path, str) or not SCRIPT.fullmatch(path) or "/../" in path or len(path) > LONGEST_WORD:
+        inner.wrong("path", "%s is no path of a program on the directors; give one such as /usr/local/bin/check-live" % shown(path))
+    good = isinstance(arguments, list) and all(type(word) in (int, str) and ARGUMENT.fullmatch(_text(word)) for word in arguments)
+    if not good or sum(len(_text(word)) + 1 for word in arguments) > LONGEST_WORD:
+        inner.wrong(
+            "arguments", "a list of words of letters, digits and . _ / @ + : = , %% - is needed, with up to %d characters together, not %s"
+            % (LONGEST_WORD, shown(arguments)),
+        )  # fmt: skip
         arguments = []
     user = inner.get("user", "nobody")
     if not isinstance(user, str) or not re.fullmatch("[a-z_][a-z0-9_-]{0,31}", user):
-        inner.wrong("user", "%r is no name of an account" % (user,))
+        inner.wrong("user", "%s is no name of an account" % shown(user))
     return {"path": path, "arguments": [str(word) for word in arguments], "user": user}
 
 
+def _text(word):
+    try:
+        return str(word)
+    except ValueError:  # a number of thousands of digits
+        return ""
+
+
+# A line of keepalived.conf has up to 1023 bytes (MAXBUF); these leave room for the keyword and the longest address.
+LONGEST_WORD, LONGEST_NAME = 500, 100
 PATH_SIGNS = "-._~%&()*+,;=:@/?"
+PATH_HINT = "it begins with /, holds letters, digits and %s, and has up to %d characters" % (PATH_SIGNS, LONGEST_WORD)
 
 
 def is_path(value):
-    """Whether it is the path of a URL (RFC 3986) that keepalived.conf can carry as it stands."""
-    return isinstance(value, str) and re.fullmatch("/[A-Za-z0-9%s]*" % re.escape(PATH_SIGNS), value) is not None
+    """Whether it is the path of a URL (RFC 3986) that keepalived.conf can carry as it is."""
+    # ~SEQ(…) and ~LST(…) are loops of keepalived's (parser.c).
+    return (
+        isinstance(value, str)
+        and len(value) <= LONGEST_WORD
+        and re.fullmatch("/[A-Za-z0-9%s]*" % re.escape(PATH_SIGNS), value) is not None
+        and re.search(r"~(SEQ|LST)\(", value) is None
+    )
 
 
-LABEL_HINT = "a name is one line without quotes, braces, backslash, #, ! and $"
+LABEL_SIGNS = "quotes, braces, backslash, #, !, ~ and $"
+LABEL_HINT = "a name is one line of up to %d bytes without %s" % (LONGEST_NAME, LABEL_SIGNS)
 
 
-def is_label(value):
-    """Whether a name can stand in keepalived.conf, in a comment or as a word."""
-    return value.isprintable() and not re.search(r"[\"'{}\\#!$]", value)
+def is_label(value, longest=LONGEST_NAME):
+    """Whether a name can be in keepalived.conf, in a comment or as a word."""
+    return value.isprintable() and not re.search(r"[\"'{}\\#!$~]", value) and len(value.encode()) <= longest
+
+
+def is_host_name(value):
+    """Whether it is a name that DNS can carry (RFC 1035), without a dot at its end."""
+    return isinstance(value, str) and len(value) <= 253 and all(re.fullmatch("[A-Za-z0-9_-]{1,63}", label) for label in value.split("."))
+
+
+def is_host(value):
+    """Whether it can be the Host of a request: a name or an address in brackets, with or without a port."""
+    name, colon, port = value.rpartition(":") if isinstance(value, str) and re.search(r":[0-9]+$", value) else (value, "", "")
+    if colon and not 0 < int(port[:6]) < 65536:
+        return False
+    return is_host_name(name) or (isinstance(name, str) and re.fullmatch(r"\[[0-9A-Fa-f:.]{2,45}\]", name) is not None)

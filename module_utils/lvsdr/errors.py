@@ -1,6 +1,24 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The one exception of lvsdr, and the list in which a check collects all that is wrong."""
+"""The one exception of lvsdr, the list in which a check collects all that is wrong, and how a message shows a value."""
+
+LONGEST = 120
+
+
+def printable(words, longest=None):
+    """Words that can stand in a message: what is not printable as Python escapes it, and no more than so many characters."""
+    out = "".join(
+        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode() for character in words
+    )
+    return out if longest is None or len(out) <= longest else out[: longest - 1] + "…"
+
+
+def shown(value):
+    """How a message shows a declared value: as Python writes it, and never long."""
+    try:
+        return printable(repr(value), LONGEST)
+    except (RecursionError, ValueError):  # a number of more digits than Python writes (sys.set_int_max_str_digits)
+        return "a value that is too long to show"
 
 
 class LvsError(Exception):
@@ -26,7 +44,7 @@ class Problems:
         self.found = []
 
     def add(self, path, text):
-        line = "%s: %s" % (path, text)
+        line = printable("%s: %s" % (path, text))
         if line not in self.found:
             self.found.append(line)
 

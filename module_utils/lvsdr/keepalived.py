@@ -5,13 +5,11 @@
 Source of the keywords: keepalived.conf(5) of keepalived 2.2.7, and the parsers of 2.2.7 and 2.3.3, which both take every file made here.
 """
 
-import re
-
-from . import keepalived_conf, packets, places, resolve
-from .checks import LABEL_HINT, STREAM_CHECKS, UDP_CHECKS, is_label, is_watched
+from . import hosts, keepalived_conf, packets, places, resolve
+from .checks import STREAM_CHECKS, UDP_CHECKS, is_watched
 from .errors import LvsError, Problems
-from .model import DIRECTORS, Reader, read_timeouts
-from .resolve import host_address
+from .hosts import host_address
+from .model import DIRECTORS
 
 METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN", "local": "DR"}
 
@@ -61,22 +59,11 @@ def _read_settings(director, services, inventory):
     """The director's variables as numbers and a name that can stand in the file; LvsError with all that is wrong."""
     problems = Problems()
     variables = inventory["hosts"].get(director, {})
-    values = Reader(problems, "hosts[%s]" % director, variables)
-    interface = values.get("director_interface")
-    if interface is None and resolve.director_vips(services):
-        interface = resolve.interface_of(services, variables.get("facts") or {})
-    # Without a VIP nothing names it.
-    interface = "lo" if interface is None else interface
-    if not isinstance(interface, str) or not re.fullmatch("[A-Za-z0-9._@:+-]{1,15}", interface):
-        values.wrong("director_interface", "%r is no name of an interface" % (interface,))
-    if not is_label(director) or " " in director:
-        values.wrong("", "the host's name can't be keepalived's router_id; %s, and without blanks" % LABEL_HINT)
-    read = {"interface": interface}
-    read["instances"] = resolve.instances(services, director, values.data, inventory["groups"].get(DIRECTORS, []), problems)
-    for name in ("preempt", "unicast"):
-        read[name] = values.boolean("director_" + name, True)
-    read["advertisement_interval"] = values.seconds("director_advertisement_interval", 1, 0.01, 40)
-    read["timeouts"] = read_timeouts(values.get("director_timeouts"), problems, "hosts[%s].director_timeouts" % director)
+    read = hosts.read_director(inventory, director, problems)
+    if variables.get("director_interface") is None:
+        # Without a VIP nothing names it.
+        read["interface"] = resolve.interface_of(services, variables.get("facts") or {}) if resolve.director_vips(services) else "lo"
+    read["instances"] = resolve.instances(services, director, variables, inventory["groups"].get(DIRECTORS, []), problems)
     problems.raise_if_any("keepalived can't be configured")
     return read
 
@@ -89,10 +76,10 @@ def vrrp_addresses(services, director, inventory):
     """
     if not resolve.director_vips(services):
         return []
-    return sorted({host_address(inventory["hosts"].get(director, {}), _vrrp_family(inventory))} - {None})
+    return sorted({host_address(inventory["hosts"].get(director, {}), vrrp_family(inventory))} - {None})
 
 
-def _vrrp_family(inventory):
+def vrrp_family(inventory):
     """The family of VRRP's own packets; an instance carries VIPs of both, so that they always move together.
 
     It follows from the directors and not from the VIPs: it has to stay whatever VIPs come and go.
@@ -127,7 +114,7 @@ def running_conf(inventory, director):
 
 
 def _instance(instance, director, inventory, settings):
-    family = _vrrp_family(inventory)
+    family = vrrp_family(inventory)
     own = host_address(inventory["hosts"].get(director, {}), family)
     peers = []
     for host in inventory["groups"].get(DIRECTORS, []):

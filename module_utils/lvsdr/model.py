@@ -14,7 +14,8 @@ import re
 import socket
 from collections import namedtuple
 
-from .errors import Problems
+from .errors import Problems, shown
+from .text import did_you_mean
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos")
 # What the three scheduler flag bits of a service mean depends on its scheduler (IP_VS_SVC_F_SCHED1 to 3).
@@ -30,6 +31,22 @@ DIRECTORS = "directors"
 MAX_WEIGHT = 2147483647  # a u32 that the kernel takes for a signed number
 MAX_PERSISTENCE = 31 * 24 * 3600  # ipvsadm(8)'s own limit
 MAX_TIMEOUT = 2147483  # the kernel's INT_MAX / HZ, with the highest HZ there is
+# IPVS' settings under /proc/sys/net/ipv4/vs (ip_vs_ctl.c, vs_vars; Linux 6.1 to 6.12): (lowest, highest, how many numbers), or None for
+# text. In the last three the kernel itself changes between 1 and 2, one automatic mode, as its memory gets short (update_defense_level).
+AUTOMATIC = ("drop_entry", "drop_packet", "secure_tcp")
+ANY_INTEGER = (-(1 << 31), (1 << 31) - 1, 1)
+SETTINGS = {
+    **dict.fromkeys(
+        (
+            "amemthresh", "am_droprate", "backup_only", "cache_bypass", "conn_reuse_mode", "conntrack", "debug_level", "expire_nodest_conn",
+            "expire_quiescent_template", "ignore_tunneled", "nat_icmp_send", "pmtu_disc", "run_estimation", "schedule_icmp", "sloppy_sctp",
+            "sloppy_tcp", "snat_reroute", "sync_persist_mode", "sync_refresh_period", "sync_sock_size",
+        ),
+        ANY_INTEGER,
+    ),
+    "sync_qlen_max": (0, (1 << 63) - 1, 1), "sync_threshold": (0, (1 << 31) - 1, 2), "sync_retries": (0, 3, 1), "sync_version": (0, 1, 1),
+    "sync_ports": (1, 64, 1), "est_nice": (-20, 19, 1), "est_cpulist": None, **dict.fromkeys(AUTOMATIC, (0, 3, 1)),
+}  # fmt: skip
 DAEMON_STATES = ("master", "backup")
 # What a daemon gets that was started without a word about it (IP_VS_SYNC_GROUP, IP_VS_SYNC_PORT, start_sync_thread).
 DAEMON_DEFAULTS = {"group": "224.0.0.81", "port": 8848, "ttl": 1}
@@ -83,8 +100,12 @@ CACHED = 1 << 16
 
 
 def parse_address(value):
-    """(family, canonical text) of an address; ValueError where it is none that a host can have."""
-    return _parse_address(str(value))
+    """(family, canonical text) of an address; ValueError, which says why, where it is none that one host can have on any link."""
+    try:
+        text = str(value)
+    except ValueError:  # a number of thousands of digits
+        raise ValueError("")
+    return _parse_address(text)
 
 
 @functools.lru_cache(CACHED)
@@ -93,12 +114,33 @@ def _parse_address(text):
     try:
         # The C library's rules, by which the kernel's answers are written too; it takes no zone and no leading zeros.
         packed = socket.inet_pton(AF[family], text.strip())
-    except OSError:
-        raise ValueError("%r is not an address" % text)
-    multicast = packed[0] == 0xFF if family == 6 else packed[0] >> 4 == 0xE
-    if multicast or not any(packed):
-        raise ValueError("%r is not a host's address" % text)
+    except (OSError, ValueError):  # ValueError: NUL, or half of a surrogate pair
+        raise ValueError("")
+    for length, start, reason in NO_HOSTS[family]:
+        if packed[: len(start)] == start and (length is None or not packed[length:].strip(b"\0")):
+            raise ValueError(reason)
     return family, socket.inet_ntop(AF[family], packed)
+
+
+# What is no address of one host on any link (RFC 6890, RFC 4291): (None, or how many bytes may be other than 0; first bytes; why).
+NO_HOSTS = {
+    4: (
+        (None, b"\0", "0.0.0.0/8 is this network"),
+        (None, b"\xff\xff\xff\xff", "it is the broadcast address"),
+        *((None, bytes([first]), "224.0.0.0/4 is multicast") for first in range(0xE0, 0xF0)),
+    ),
+    6: (
+        (0, b"", "it is the unspecified address"),
+        (None, b"\xff", "ff00::/8 is multicast"),
+        (None, b"\0" * 10 + b"\xff\xff", "it is an IPv4 address in IPv6 notation; write it as IPv4"),
+        *((None, bytes([0xFE, second]), "fe80::/10 is of one link, and no table says which") for second in range(0x80, 0xC0)),
+    ),
+}
+
+
+def not_an_address(value, why):
+    """The sentence for a value that parse_address refuses with that reason."""
+    return "%s is not an IPv4 or IPv6 host address%s" % (shown(value), ": %s" % why if str(why) else "")
 
 
 @functools.lru_cache(CACHED)
@@ -111,9 +153,12 @@ def address_number(text):
 def whole_number(value):
     """The int that a value or its text stands for, or None. YAML gives both, and a template only text, at times with a line end."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    # Twenty digits hold every number of IPVS, and int() alone takes more than operators mean: 1_0, other scripts' digits.
-    return int(value) if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,20}", value.strip()) else None
+        return value if -LARGEST < value < LARGEST else None
+    # int() alone takes more than operators mean: 1_0, other scripts' digits, and 010, which YAML has as 8.
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?(0|[1-9][0-9]{0,19})", value.strip()) else None
+
+
+LARGEST = 10**20  # holds every number of IPVS
 
 
 class Reader:
@@ -132,7 +177,9 @@ class Reader:
     def known(self, fields):
         for field in self.data:
             if field not in fields:
-                self.wrong(field, "no such option; these are: %s" % ", ".join(sorted(fields)))
+                # A key may be anything that YAML takes for one.
+                name = field if isinstance(field, str) and field else shown(field)
+                self.wrong(name, "no such option; these are: %s%s" % (", ".join(sorted(fields)), did_you_mean(field, fields)))
 
     def address(self, field, default=None):
         value = self.get(field, default)
@@ -141,18 +188,18 @@ class Reader:
             return None, None
         try:
             return parse_address(value)
-        except ValueError:
-            self.wrong(field, "%r is not an IPv4 or IPv6 host address" % value)
+        except ValueError as why:
+            self.wrong(field, not_an_address(value, why))
             return None, None
 
     def integer(self, field, default, low, high, unit=""):
         value = self.get(field, default)
         number = whole_number(value)
         if number is None:
-            self.wrong(field, "%r is not a whole number" % (value,))
+            self.wrong(field, "%s is not a whole number" % shown(value))
             return default
         if not low <= number <= high:
-            self.wrong(field, "%d is out of range; %d to %d%s are possible" % (number, low, high, unit))
+            self.wrong(field, "%d is out of range (%d to %d%s)" % (number, low, high, unit))
             return default
         return number
 
@@ -161,13 +208,13 @@ class Reader:
         value = self.get(field, default)
         try:
             number = round(float(str(value).strip()), 2)
-        except ValueError:
+        except (OverflowError, ValueError):
             number = None
         if number is None or isinstance(value, bool):
-            self.wrong(field, "%r is not a number" % (value,))
+            self.wrong(field, "%s is not a number" % shown(value))
             return default
         if not low <= number <= high:
-            self.wrong(field, "%s is out of range; %g to %g seconds are possible" % (value, low, high))
+            self.wrong(field, "%s is out of range (%g to %g seconds)" % (shown(value), low, high))
             return default
         return number
 
@@ -179,15 +226,16 @@ class Reader:
         except ValueError:
             number = None
         if number is None or isinstance(value, bool) or not 0 <= number <= 1:
-            self.wrong(field, "%r is no share; 0 to 1 are possible" % (value,))
+            self.wrong(field, "%s is not a share from 0 to 1" % shown(value))
             return default
         return number
 
     def choice(self, field, default, choices, hints=None):
         value = self.get(field, default)
         if not isinstance(value, str) or value not in choices:
-            hint = (hints or {}).get(str(value)) or "one of %s is possible" % ", ".join(choices)
-            self.wrong(field, "unknown value %r; %s" % (value, hint))
+            hint = (hints or {}).get(value) if isinstance(value, str) else None
+            hint = hint or "one of %s is possible" % ", ".join(choices)
+            self.wrong(field, "unknown value %s; %s" % (shown(value), hint))
             return default
         return value
 
@@ -196,14 +244,14 @@ class Reader:
         if isinstance(value, str) and value.lower() in ("yes", "true", "on", "no", "false", "off"):
             return value.lower() in ("yes", "true", "on")
         if not isinstance(value, bool):
-            self.wrong(field, "%r is neither true nor false" % (value,))
+            self.wrong(field, "%s is neither true nor false" % shown(value))
             return default
         return value
 
     def list(self, field):
         value = self.get(field, [])
         if not isinstance(value, list):
-            self.wrong(field, "a list is needed, and %r is none" % (value,))
+            self.wrong(field, "a list is needed, not %s" % shown(value))
             return []
         return value
 
@@ -222,7 +270,7 @@ def ipv4_netmask(text):
     else:
         try:
             bits = int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big")
-        except OSError:
+        except (OSError, ValueError):
             raise ValueError
         hosts = bits ^ 0xFFFFFFFF
         # Ones and then zeros: the complement and one more is a power of two. For a wildcard mask it is the mask itself.
@@ -235,15 +283,15 @@ def ipv4_netmask(text):
 
 def read_netmask(reader, field, family, value):
     """The netmask of a persistent service, by which clients are taken together, as the kernel shows it."""
-    text = str(value).strip().lstrip("/")
     try:
+        text = str(value).strip().lstrip("/")
         if family == 4:
             return ipv4_netmask(text)
         if not 1 <= (whole_number(text) or 0) <= 128:
             raise ValueError
         return str(whole_number(text))
     except ValueError:
-        reader.wrong(field, "%r is not a %s" % (value, "netmask" if family == 4 else "prefix length from 1 to 128"))
+        reader.wrong(field, "%s is not a %s" % (shown(value), "netmask" if family == 4 else "prefix length from 1 to 128"))
         return default_netmask(family)
 
 
@@ -268,7 +316,7 @@ def read_flags(reader, scheduler, protocol):
     for flag in flags:
         if flag not in possible:
             what = "it takes %s" % ", ".join(possible) if possible else "it takes none"
-            reader.wrong("scheduler_flags", "%r is no flag of scheduler %s; %s" % (flag, scheduler, what))
+            reader.wrong("scheduler_flags", "%s is no flag of scheduler %s; %s" % (shown(flag), scheduler, what))
     flags = {flag for flag in flags if flag in possible}
     if reader.boolean("one_packet"):
         # The kernel takes it for TCP without a word, and then every segment of a connection is scheduled by itself.
@@ -299,7 +347,7 @@ def read_tunnel(reader, forward):
             reader.wrong("tunnel", "is for destinations with forward: tunnel")
         return ()
     if not isinstance(value, (dict, type(None))):
-        reader.wrong("tunnel", "a dictionary is needed, and %r is none" % (value,))
+        reader.wrong("tunnel", "a dictionary is needed, not %s" % shown(value))
         value = None
     inner = reader.inner("tunnel", value or {})
     inner.known(("type", "port", "checksum"))
@@ -327,6 +375,8 @@ DESTINATION_OPTIONS = (
 def read_service(reader, deleting=False):
     """The Wanted of one declared service; worth something only if no problem was found. deleting: it is named to be removed."""
     reader.known(SERVICE_OPTIONS)
+    if not isinstance(reader.get("name", ""), str):
+        reader.wrong("name", "%s is not text" % shown(reader.get("name")))
     mark = reader.get("firewall_mark")
     absent = reader.choice("state", "present", ("present", "absent")) == "absent" or deleting
     if mark is not None:
@@ -343,7 +393,7 @@ def read_service(reader, deleting=False):
             reader.wrong("port", "a port is missing; 0 stands for every port and needs persistence")
         port = reader.integer("port", 1, 0, 65535)
         if reader.get("family") is not None and reader.get("family") != "ipv%d" % (family or 4):
-            reader.wrong("family", "%r is not the address's; only a firewall-mark service needs it" % (reader.get("family"),))
+            reader.wrong("family", "%s is not the address's; only a firewall-mark service needs it" % shown(reader.get("family")))
     scheduler = reader.choice("scheduler", "wlc", SCHEDULERS)
     flags = read_flags(reader, scheduler, protocol)
     persistence, netmask, engine = read_persistence(reader, family or 4)
@@ -361,7 +411,7 @@ def _read_destinations(reader, items, service):
     destinations, checked, fallbacks = {}, set(), {}
     for index, item in enumerate(items):
         if not isinstance(item, dict):
-            reader.wrong("destinations[%d]" % index, "a dictionary is needed, and %r is none" % (item,))
+            reader.wrong("destinations[%d]" % index, "a dictionary is needed, not %s" % shown(item))
             continue
         inner = reader.inner("destinations[%d]" % index, item)
         fallback = inner.boolean("fallback")
@@ -371,7 +421,7 @@ def _read_destinations(reader, items, service):
         destination, health_checked = found
         key = destination_key(destination)
         if key in destinations or key in fallbacks:
-            reader.wrong("destinations[%d]" % index, "destination %s stands in this service twice; remove one" % endpoint(*key))
+            reader.wrong("destinations[%d]" % index, "destination %s is in this service already; remove one" % endpoint(*key))
         if fallback:
             if health_checked:
                 inner.wrong("fallback", "a fallback serves when checks have taken all others out; it has none itself")
@@ -411,7 +461,7 @@ def _plain_destinations(items, service):
                 or type(weight) is not int
                 or not 0 <= weight <= MAX_WEIGHT
                 or type(port) is not int
-                or (port != usual and (forward != "nat" or not 0 <= port <= 65535))
+                or (port != usual and (not (forward == "nat" or service.protocol == "fwmark") or not 0 <= port <= 65535))
                 or forward not in PLAIN_FORWARDS
                 or key in destinations
             ):
@@ -434,8 +484,9 @@ def read_destination(reader, service):
     forward = reader.choice("forward", "dr", FORWARDS)
     usual = default_port(service)
     port = reader.integer("port", usual, 0, 65535)
-    # The kernel takes another port in silence and delivers to the service's all the same: only NAT rewrites packets.
-    if forward != "nat" and port != usual:
+    # The kernel takes another port in silence and delivers to the service's all the same: only NAT rewrites packets. In a firewall-mark
+    # service, which has none, ipvsadm keeps a destination's port, so that two ports are two destinations; packets keep theirs there, too.
+    if forward != "nat" and port != usual and service.protocol != "fwmark":
         reader.wrong(
             "port",
             "%d differs from the service's %d, and forwarding by %s does not rewrite ports; "
@@ -466,7 +517,7 @@ def read_services(data, problems=None, deleting=False):
     for index, item in enumerate(data or []):
         path = "services[%d]" % index
         if not isinstance(item, dict):
-            found.add(path, "a dictionary is needed, and %r is none" % (item,))
+            found.add(path, "a dictionary is needed, not %s" % shown(item))
             continue
         declared = read_service(Reader(found, path, item), deleting)
         key = service_key(declared.service)
@@ -487,7 +538,7 @@ def read_timeouts(data, problems, path="timeouts"):
     if data is None:
         return None
     if not isinstance(data, dict):
-        problems.add(path, "a dictionary with tcp, tcp_fin or udp is needed, and %r is none" % (data,))
+        problems.add(path, "a dictionary with tcp, tcp_fin or udp is needed, not %s" % shown(data))
         return None
     reader = Reader(problems, path, data)
     reader.known(Timeouts._fields)
@@ -499,13 +550,13 @@ def read_daemons(data, problems):
     if data is None:
         return None
     if not isinstance(data, list):
-        problems.add("sync_daemons", "a list is needed, and %r is none" % (data,))
+        problems.add("sync_daemons", "a list is needed, not %s" % shown(data))
         return None
     out = {}
     for index, item in enumerate(data):
         path = "sync_daemons[%d]" % index
         if not isinstance(item, dict):
-            problems.add(path, "a dictionary is needed, and %r is none" % (item,))
+            problems.add(path, "a dictionary is needed, not %s" % shown(item))
             continue
         reader = Reader(problems, path, item)
         reader.known(Daemon._fields)
@@ -521,7 +572,7 @@ def read_daemons(data, problems):
 def _read_daemon(reader, state):
     interface = reader.get("interface")
     if not isinstance(interface, str) or not re.fullmatch(INTERFACE, interface):
-        reader.wrong("interface", "%r is no name of an interface" % (interface,))
+        reader.wrong("interface", "%s is no name of an interface" % shown(interface))
     number = reader.integer("id", 0, 0, 255)
     # A backup daemon's buffer is never smaller than this; the kernel would raise the value without a word.
     low, high = 1024 if state == "backup" else 1, 65487 if ":" in str(reader.get("group")) else 65507
@@ -530,7 +581,7 @@ def _read_daemon(reader, state):
     if group is not None:
         group = multicast_address(group)
         if group is None:
-            reader.wrong("group", "%r is no multicast address; the kernel's own is 224.0.0.81" % (reader.get("group"),))
+            reader.wrong("group", "%s is no multicast address; the kernel's own is 224.0.0.81" % shown(reader.get("group")))
     port = None if reader.get("port") is None else reader.integer("port", 8848, 1, 65535)
     ttl = None if reader.get("ttl") is None else reader.integer("ttl", 1, 1, 255)
     return interface, number, maxlen, group, port, ttl

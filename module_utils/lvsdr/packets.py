@@ -7,7 +7,7 @@ Sources: RFC 1035 (DNS); draft-sharabayko-srt-01, 3.2.1 and 4.3.1 (SRT).
 
 import struct
 
-from .errors import LvsError
+from .errors import LvsError, shown
 
 KINDS = ("srt", "dns", "payload")
 
@@ -38,14 +38,14 @@ def fits(kind, answer):
 
 def read_hex(text):
     """bytes of hex digits, with or without blanks and 0x; LvsError where they are none."""
-    digits = str(text).replace(" ", "")
+    digits = text.replace(" ", "")
     digits = digits[2:] if digits.lower().startswith("0x") else digits
     try:
         data = bytes.fromhex(digits)
     except ValueError:
         data = b""
     if not 0 < len(data) <= 1400:
-        raise LvsError("%r is no payload" % (text,), "give 1 to 1400 bytes as hex digits, such as 0d0a")
+        raise LvsError("%s is no payload" % shown(text), "give 1 to 1400 bytes as hex digits, such as 0d0a")
     return data
 
 
@@ -61,11 +61,11 @@ DNS_ID = b"\x1d\x5a"
 
 def dns_question(name):
     """A question for the name servers of a name, which any server answers, if only with a refusal."""
-    labels = [label for label in name.split(".") if label]
+    labels = (name[:-1] if name.endswith(".") else name).split(".") if name != "." else []
     try:
         packed = b"".join(bytes([len(label)]) + label.encode("ascii") for label in labels)
     except (UnicodeEncodeError, ValueError):
         packed = None
-    if packed is None or len(packed) > 254 or any(len(label) > 63 for label in labels):
-        raise LvsError("%r is no name of DNS" % (name,), "give one such as example.com")
+    if packed is None or len(packed) > 254 or not all(0 < len(label) < 64 for label in labels):
+        raise LvsError("%s is no name of DNS" % shown(name), "give one such as example.com")
     return DNS_ID + struct.pack("!HHHHH", 0x0100, 1, 0, 0, 0) + packed + b"\0" + struct.pack("!HH", 2, 1)

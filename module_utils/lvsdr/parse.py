@@ -110,14 +110,14 @@ def _options(words, kind, path, problems):
         elif not glued:
             # popt's rules: whatever follows is the value, but the one that may be left out begins with no dash.
             if option == "-p" and (not words or words[0].startswith("-")):
-                value = "300"
+                value = "360"  # libipvs.h: IPVS_SVC_PERSISTENT_TIMEOUT
             elif words:
                 value = words.pop(0)
             else:
                 problems.add(path, "option %s has no value" % word)
                 continue
         if option in options:
-            problems.add(path, "option %s stands there twice" % word)
+            problems.add(path, "option %s is given a second time" % word)
         options[option] = value
     return options, plain
 
@@ -189,13 +189,16 @@ def _service(option, options, path, problems):
 
 
 def _destination(service, options, path, problems):
-    address, port = _split(options.get("-r", ""), path, problems)
+    if "-r" not in options:
+        problems.add(path, "option -r is missing; it names the real server")
+        return {"address": None}
+    address, port = _split(options["-r"], path, problems)
     forwards = [FORWARDS[option] for option in FORWARDS if option in options]
     if len(forwards) > 1:
         problems.add(path, "more than one forwarding method: %s" % ", ".join(forwards))
     out = {"address": address, "forward": forwards[0] if forwards else "dr"}
-    # Only NAT has a port of its own; for the others ipvsadm takes the service's, whatever is written.
-    if out["forward"] == "nat" and port is not None:
+    # For the other methods ipvsadm takes the service's port, whatever is written; but a firewall-mark service has none.
+    if port is not None and (out["forward"] == "nat" or "firewall_mark" in service):
         out["port"] = port
     for name, word in (("weight", "-w"), ("upper_threshold", "-x"), ("lower_threshold", "-y")):
         if word in options:

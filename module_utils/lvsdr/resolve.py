@@ -15,21 +15,35 @@ import ipaddress
 import re
 import zlib
 
-from . import arp, held, packets, places
+from . import held, packets, places
 from .checks import LABEL_HINT, UDP_CHECKS, is_label, is_path, is_watched, read_health_check
-from .errors import LvsError, Problems
+from .errors import LvsError, Problems, shown
+from .hosts import (
+    MAX_CONNECTIONS,
+    PRIORITY,
+    VIRTUAL_ROUTER_ID,
+    facts_of,
+    family_of,
+    host_address,
+    inside,
+    is_declared,
+    networks_of,
+    on_links,
+)  # fmt: skip
 from .model import (
     DIRECTORS,
     FALLBACK_FLAGS,
     MAX_WEIGHT,
     Reader,
     endpoint,
+    not_an_address,
     parse_address,
     read_service,
     refuses_newcomers,
     service_key,
     service_name,
     wanted_as_dict,
+    whole_number,
 )  # fmt: skip
 from .render import service_option
 
@@ -37,9 +51,13 @@ HOST_VARIABLES = (
     "ansible_host", "real_server_address", "real_server_address6", "real_server_weight", "real_server_state", "real_server_port",
     "real_server_misplaced", "director_interface", "director_instances", "director_virtual_router_id", "director_priority",
     "director_advertisement_interval", "director_preempt", "director_unicast", "director_timeouts", "director_sysctls",
-    "director_max_cut_connections", "preflight_allow_cloud",
+    "director_max_cut_connections", "director_drain_seconds", "director_streamcheck_metrics_port", "director_streamcheck_install",
+    "preflight_allow_cloud", "preflight_allow_drained", "streaming_server_kind", "streaming_server_listen", "streaming_server_packages",
+    "streaming_server_user", "streaming_server_connections", "streaming_server_keepalive_requests", "streaming_server_origin",
+    "streaming_server_vod_dir", "streaming_server_cache_dir", "streaming_server_cache_size", "streaming_server_hls_dir",
+    "streaming_server_fragment", "streaming_server_playlist", "streaming_server_rtmp_listen", "streaming_server_publishers",
+    "streaming_server_test_source",
 )  # fmt: skip
-MAX_CONNECTIONS = 1 << 31
 MODES = ("dr", "nat", "tunnel")
 MODE_HINTS = {
     "snat": "this version forwards by dr, nat or tunnel; snat needs another program than IPVS",
@@ -51,7 +69,7 @@ SERVICE_FIELDS = (
 )  # fmt: skip
 # The VRRP instance of services that name none; its router id and priorities are the director's own.
 INSTANCE = "lvsdr"
-VIRTUAL_ROUTER_ID, PRIORITY = 51, 100
+INSTANCE_NAME = "[A-Za-z0-9._-]{1,40}"
 # Of a further instance: its active director's, and the others'.
 PRIORITIES = (150, 100)
 # In the place of an address that is missing, to read on with.
@@ -64,10 +82,10 @@ def resolve(virtual_services, inventory):
     What directors hold and the inventory does not name any more stays with weight 0 while it has connections (held.with_leaving).
     """
     problems = Problems()
-    services = _resolve(virtual_services, inventory, problems)
+    services = read_services_of(virtual_services, inventory, problems)
     problems.raise_if_any("The inventory can't be used")
     directors = inventory["groups"].get(DIRECTORS) or []
-    tables = {director: _facts(inventory, director).get("ipvs") or [] for director in directors}
+    tables = {director: facts_of(inventory, director).get("ipvs") or [] for director in directors}
     names = {}
     for host, variables in inventory["hosts"].items():
         for family in (4, 6):
@@ -81,7 +99,7 @@ def max_cut(inventory, director):
     return Reader(Problems(), "", variables).integer("director_max_cut_connections", 0, 0, MAX_CONNECTIONS)
 
 
-def _resolve(virtual_services, inventory, problems):
+def read_services_of(virtual_services, inventory, problems):
     if not isinstance(virtual_services, list) or not virtual_services:
         problems.add("virtual_services", "a list with at least one service is needed, for example in group_vars/all.yml")
         return []
@@ -89,15 +107,15 @@ def _resolve(virtual_services, inventory, problems):
     for index, item in enumerate(virtual_services):
         path = "virtual_services[%d]" % index
         if not isinstance(item, dict):
-            problems.add(path, "a dictionary is needed, and %r is none" % (item,))
+            problems.add(path, "a dictionary is needed, not %s" % shown(item))
             continue
         name = item.get("name")
         if not isinstance(name, str) or not name:
             problems.add(path + ".name", "a name is missing; messages and keepalived.conf use it")
         elif not is_label(name):
-            problems.add(path + ".name", "%r can't be written into keepalived.conf; %s" % (name, LABEL_HINT))
+            problems.add(path + ".name", "%s can't be written into keepalived.conf; %s" % (shown(name), LABEL_HINT))
         elif name in names:
-            problems.add(path + ".name", "%r is the name of %s already" % (name, names[name]))
+            problems.add(path + ".name", "%s is the name of %s already" % (shown(name), names[name]))
         else:
             names[name] = path
         for service in _resolve_one(Reader(problems, path, item), inventory, problems):
@@ -128,7 +146,7 @@ def _check_services(services):
     destination. A check's socket with that mark connects to the VIP, and IPVS, which looks at marks first, sends it to just that server:
     addressed to the VIP, in a frame to its MAC, as a viewer's packets are.
     """
-    servers, marks = {}, {service["table"].get("firewall_mark") for service in services}
+    servers, marks = {}, {service["key"][3] for service in services if service["key"] and service["key"][1] == "fwmark"}
     for service in services:
         if service["health_check"] and service["health_check"]["target"] == "vip" and not service["absent"]:
             for destination, host in zip(service["table"]["destinations"], service["hosts"]):
@@ -172,13 +190,13 @@ def _resolve_one(reader, inventory, problems):
     _check_ports(reader, mark)
     check = read_health_check(reader)
     stream = reader.get("stream")
-    if stream is not None and not is_path(stream):
-        reader.wrong("stream", "%r is no path of a stream; give one such as /live/index.m3u8" % (stream,))
-    hosts = _real_servers(reader, inventory) if state == "present" else []
-    sorry = _sorry_server(reader, inventory, check, hosts) if state == "present" else []
+    if stream is not None:
+        _check_stream(reader, stream, mark)
+    hosts = _placed(_real_servers(reader, inventory), inventory) if state == "present" else []
+    sorry = _placed(_sorry_server(reader, inventory, check, hosts), inventory) if state == "present" else []
     instance = reader.get("instance", INSTANCE)
-    if not isinstance(instance, str) or not re.fullmatch("[A-Za-z0-9._-]{1,40}", instance):
-        reader.wrong("instance", "%r is no name of a VRRP instance; letters, digits and . _ - are possible" % (instance,))
+    if not isinstance(instance, str) or not re.fullmatch(INSTANCE_NAME, instance):
+        reader.wrong("instance", "%s is no name of a VRRP instance; it has up to 40 letters, digits and . _ -" % shown(instance))
         instance = INSTANCE
     if reader.get("scheduler") == "dh":
         reader.wrong(
@@ -186,6 +204,7 @@ def _resolve_one(reader, inventory, problems):
             refuses_newcomers("dh", ()) + "; every server can be drained, so use mh, which sends them on",
         )
     vips = _vips(reader)
+    _check_room(reader, check, hosts, inventory)
     out = []
     # Without a VIP there is nothing to resolve, but every other value is read all the same: all errors come at once.
     for family, vip in _tables_of(vips, mark) or ((4, None), (6, None)):
@@ -223,6 +242,41 @@ def _resolve_one(reader, inventory, problems):
     return out
 
 
+def _check_stream(reader, stream, mark):
+    """What verify plays through the VIP: a path on the service's own port, over HTTP."""
+    if not is_path(stream):
+        reader.wrong("stream", "%s is no path of a stream; give one such as /live/index.m3u8" % shown(stream))
+    port = whole_number(_port(reader))
+    if mark is not None or port == 0:
+        reader.wrong(
+            "stream",
+            "%s names no port to play it on; move it to a service with one" % ("a firewall mark" if mark is not None else "port 0"),
+        )
+    elif reader.get("protocol", "tcp") != "tcp":
+        reader.wrong("stream", "a stream is played over HTTP, and the service is %s" % shown(reader.get("protocol")))
+    elif port == 443:
+        reader.wrong(
+            "stream", "443 is the port of HTTPS, and streams are played without TLS; leave it out, or move it to a service without TLS"
+        )
+
+
+# With less, a tenth of a weight is none (verdicts.py).
+LEAST_WEIGHT = 10
+
+
+def _check_room(reader, check, hosts, inventory):
+    """A share of a small weight is nothing, or all of it: what gives a server a part of its weight needs one that has parts."""
+    words = [name for name in ("slow_start", "agent") if (check or {}).get(name)]
+    for host, path in hosts if words else ():
+        values = Reader(Problems(), path, inventory["hosts"].get(host, {}))
+        if 0 < values.integer("real_server_weight", 1, 0, MAX_WEIGHT) < LEAST_WEIGHT:
+            reader.problems.add(
+                path + ".real_server_weight",
+                "%s of service %s gives a server a part of its weight, and a weight below %d has too few parts; give all its servers "
+                "ten times the weight" % (" and ".join(words), shown(reader.get("name")), LEAST_WEIGHT),
+            )
+
+
 def _with_fallback(scheduler, flags):
     """The declared flags with the one that keeps newcomers of a server of weight 0 from being refused."""
     flag = FALLBACK_FLAGS.get(scheduler) if isinstance(scheduler, str) else None
@@ -241,11 +295,11 @@ def _vips(reader):
     for position, address in enumerate(addresses):
         try:
             vip = parse_address(address)
-        except ValueError:
-            reader.wrong("addresses[%d]" % position, "%r is not an IPv4 or IPv6 host address" % (address,))
+        except ValueError as why:
+            reader.wrong("addresses[%d]" % position, not_an_address(address, why))
             continue
         if vip in out:
-            reader.wrong("addresses[%d]" % position, "%s stands there twice; remove one" % vip[1])
+            reader.wrong("addresses[%d]" % position, "%s is in the list already; remove one" % vip[1])
         else:
             out.append(vip)
     return out
@@ -265,7 +319,7 @@ def _check_ports(reader, mark):
     ports = reader.get("ports", [])
     if mark is not None:
         if ports:
-            reader.wrong("ports", "a firewall-mark service has none; the rule that sets mark %s chooses them" % (mark,))
+            reader.wrong("ports", "a firewall-mark service has none; the rule that sets mark %s chooses them" % shown(mark))
     elif not isinstance(ports, list) or not ports:
         reader.wrong("ports", "a list with a port is needed")
     elif len(ports) > 1:
@@ -281,13 +335,6 @@ def _check_ports(reader, mark):
 def _port(reader):
     ports = reader.get("ports")
     return ports[0] if isinstance(ports, list) and ports else None
-
-
-def _family(address):
-    try:
-        return parse_address(address)[0]
-    except ValueError:
-        return None
 
 
 def _persistence_of(value, family, vips):
@@ -321,14 +368,19 @@ def _real_servers(reader, inventory):
     hosts = inventory["groups"].get(group)
     if hosts is None:
         known = ", ".join(sorted(name for name in inventory["groups"] if name not in ("all", "ungrouped") and not name.startswith("lvs_")))
-        reader.wrong("real_servers", "there is no group %r in the inventory; these are: %s" % (group, known))
+        reader.wrong("real_servers", "there is no group %s in the inventory; these are: %s" % (shown(group), known))
         return []
     if not hosts:
-        reader.wrong("real_servers", "group %r is empty; put its hosts into the inventory" % group)
+        reader.wrong("real_servers", "group %s is empty; put its hosts into the inventory" % shown(group))
     paths = [(host, "hosts[%s]" % host) for host in hosts]
     for host, path in paths:
         _check_host(Reader(reader.problems, path, inventory["hosts"].get(host, {})), host)
     return paths
+
+
+def _placed(hosts, inventory):
+    """Without those whose address only their facts will tell."""
+    return [(host, path) for host, path in hosts if inventory.get("read", True) or is_declared(inventory["hosts"].get(host, {}))]
 
 
 def _sorry_server(reader, inventory, check, hosts):
@@ -337,7 +389,7 @@ def _sorry_server(reader, inventory, check, hosts):
     if host is None:
         return []
     if not isinstance(host, str) or host not in inventory["hosts"]:
-        reader.wrong("sorry_server", "%r is no host of the inventory" % (host,))
+        reader.wrong("sorry_server", "%s is no host of the inventory" % shown(host))
         return []
     if host in [name for name, _path in hosts]:
         reader.wrong("sorry_server", "%s is one of the service's real servers; name another host" % host)
@@ -358,23 +410,14 @@ def _is_drained(inventory, host):
 def _check_host(values, host):
     """What is wrong with a real server's variables, whatever the service."""
     if not is_label(host):
-        values.wrong("", "%r can't be written into keepalived.conf; %s" % (host, LABEL_HINT))
+        values.wrong("", "%s can't be written into keepalived.conf; %s" % (shown(host), LABEL_HINT))
     for name in ("real_server_address", "real_server_address6"):
         if values.get(name) is not None:
             values.address(name)
     values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
-    values.integer("real_server_port", 0, 0, 65535)
+    values.integer("real_server_port", 1, 1, 65535)
     values.choice("real_server_state", "active", ("active", "drained"))
     values.choice("real_server_misplaced", "move", ("move", "refuse"))
-
-
-def host_address(variables, family):
-    """A host's own address of a family, or None: real_server_address and real_server_address6, else ansible_host."""
-    for name in ("real_server_address", "real_server_address6", "ansible_host"):
-        value = variables.get(name)
-        if value is not None and _family(value) == family:
-            return parse_address(value)[1]
-    return None
 
 
 def _destinations(reader, mode, family, hosts, inventory, check, problems):
@@ -388,19 +431,33 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
         if address is None:
             problems.add(
                 path,
-                "%s has no IPv%d address for service %s; set real_server_address%s"
-                % (host, family, reader.get("name"), "6" if family == 6 else ""),
+                "%s has no IPv%d address for service %s%s; set real_server_address%s"
+                % (
+                    host,
+                    family,
+                    reader.get("name"),
+                    "" if is_declared(variables) else _not_found(variables),
+                    "6" if family == 6 else "",
+                ),
             )
             # Something to go on with, so that all other errors are found as well.
             address = STAND_INS[family]
         # Where a check owns the weight, keepalived drains by a file (drain_file), without another configuration.
         destination = {"address": address, "forward": mode, "weight": 0 if not check and _is_drained(inventory, host) else weight}
-        if variables.get("real_server_port") is not None:
-            destination["port"] = variables["real_server_port"]
+        port = whole_number(variables.get("real_server_port"))
+        if port is not None and 0 < port < 65536:
+            destination["port"] = port
         if check and destination["weight"]:
             destination["health_checked"] = True
         out.append(destination)
     return out
+
+
+def _not_found(variables):
+    """Why its facts did not tell a host's address."""
+    if not variables.get("facts"):
+        return ": the inventory gives none, and it did not answer"
+    return ", or several and none alone in the subnet of a VIP"
 
 
 def streams(services):
@@ -428,10 +485,10 @@ def listeners_of(services, host):
         protocol, port = table.get("protocol"), table.get("port")
         if protocol is None:  # a firewall mark has neither; a check names a port of its own
             protocol, port = "udp" if check.get("type") in UDP_CHECKS else "tcp", check.get("port")
-        members = _members(service)
-        if service["absent"] or service["mode"] == "nat" or host not in members or not port or protocol not in ("tcp", "udp"):
+        hosts = members(service)
+        if service["absent"] or service["mode"] == "nat" or host not in hosts or not port or protocol not in ("tcp", "udp"):
             continue
-        destination = table["destinations"][members.index(host)]
+        destination = table["destinations"][hosts.index(host)]
         if destination["weight"] and host not in service["drained"]:
             own = {"name": service["name"], "protocol": protocol, "port": port, "own": destination["address"]}
             if check.get("type") in UDP_CHECKS:
@@ -536,20 +593,20 @@ def macs(inventory, group=None):
     return {
         interface["mac"]: host
         for host in (inventory["hosts"] if group is None else inventory["groups"].get(group, []))
-        for interface in _facts(inventory, host).get("interfaces", [])
+        for interface in facts_of(inventory, host).get("interfaces", [])
         if interface["type"] == "ether"
     }
 
 
 def vips_near(services, inventory, host):
     """The VIPs in whose subnet a host has an interface: those that it can ask for."""
-    networks = _networks(inventory, host) or []
-    return [vip for vip in director_vips(services) if _inside(vip, networks)]
+    networks = networks_of(inventory, host) or []
+    return [vip for vip in director_vips(services) if inside(vip, networks)]
 
 
 def interface_of(services, facts):
-    """The interface of a director whose subnet holds the first VIP."""
-    for vip in director_vips(services):
+    """The interface of a director whose subnet holds the first VIP, a retired one where no other is left."""
+    for vip in director_vips(services) or [vip for service in services for vip in service["vips"]]:
         for interface in facts.get("interfaces", ()):
             for text in interface["addresses"]:
                 network = ipaddress.ip_interface(text).network
@@ -560,22 +617,12 @@ def interface_of(services, facts):
 
 def holds_vip(services, facts):
     """Whether a director is the active one: it holds a VIP outside lo."""
-    return not {str(address.ip) for address in _on_links(facts)}.isdisjoint(director_vips(services))
-
-
-def _on_links(facts):
-    """A host's addresses on all interfaces but lo, with their prefix lengths."""
-    return [
-        ipaddress.ip_interface(text)
-        for interface in facts.get("interfaces", [])
-        if interface["name"] != "lo"
-        for text in interface["addresses"]
-    ]
+    return not {str(address.ip) for address in on_links(facts)}.isdisjoint(director_vips(services))
 
 
 def holders(vip, facts_by_director):
     """The directors that hold a VIP."""
-    return [director for director, facts in sorted(facts_by_director.items()) if vip in {str(address.ip) for address in _on_links(facts)}]
+    return [director for director, facts in sorted(facts_by_director.items()) if vip in {str(address.ip) for address in on_links(facts)}]
 
 
 def held_wrongly(services, facts_by_director):
@@ -597,15 +644,10 @@ def addresses_of(inventory, host):
     """All that a host's own packets may come from: its declared addresses, and those that its facts tell."""
     variables = inventory["hosts"].get(host, {})
     declared = [host_address(variables, family) for family in (4, 6)]
-    return {address for address in declared if address} | {str(address.ip) for address in _on_links(_facts(inventory, host))}
+    return {address for address in declared if address} | {str(address.ip) for address in on_links(facts_of(inventory, host))}
 
 
-def own_addresses(facts, family=4):
-    """A host's own addresses of a family: those with a subnet, on any interface but lo."""
-    return [str(address.ip) for address in _on_links(facts) if address.version == family and address.network.num_addresses > 1]
-
-
-def _members(service):
+def members(service):
     """The hosts of a service's destinations, in their order: the real servers, and the sorry server after them."""
     return service["hosts"] + ([service["sorry"]] if service["sorry"] else [])
 
@@ -614,9 +656,17 @@ def vips_of_host(services, host, mode=("dr", "tunnel")):
     """The VIPs that a real server must hold itself, in order: those of its direct-routing and tunnel services."""
     out = []
     for service in services:
-        if host in _members(service) and service["mode"] in mode:
+        if host in members(service) and service["mode"] in mode:
             out += [vip for vip in service["vips"] if vip not in out]
     return out
+
+
+def vips_in(virtual_services):
+    """Every VIP that is declared, whatever else is wrong."""
+    items = virtual_services if isinstance(virtual_services, list) else []
+    lists = [item.get("addresses") for item in items if isinstance(item, dict)]
+    found = [address for one in lists if isinstance(one, list) for address in one]
+    return [parse_address(address)[1] for address in found if family_of(address)]
 
 
 def director_vips(services):
@@ -632,7 +682,7 @@ def real_servers(services):
     """The names of all real servers, sorry servers too, in order."""
     out = []
     for service in services:
-        out += [host for host in _members(service) if host not in out]
+        out += [host for host in members(service) if host not in out]
     return out
 
 
@@ -652,61 +702,8 @@ def kernel_modules(services):
     return sorted(found)
 
 
-def preflight(virtual_services, inventory):
-    """Every error that can be seen before anything is touched, as a list of lines; empty where all is well."""
-    problems = Problems()
-    directors = inventory["groups"].get(DIRECTORS)
-    if directors is None:
-        problems.add("inventory", "there is no group 'directors'; name the hosts that run IPVS in it")
-    elif not directors:
-        problems.add("inventory", "group 'directors' is empty; name the hosts that run IPVS in it")
-    directors = directors or []
-    services = _resolve(virtual_services, inventory, problems)
-    declared = _declared_addresses(inventory, list(directors) + real_servers(services), problems)
-    for service in services:
-        path = "virtual service %s" % service["name"]
-        for vip in service["vips"]:
-            if vip in declared:
-                problems.add(path, "VIP %s is the own address of %s; a VIP belongs to no host" % (vip, declared[vip]))
-            for director in directors:
-                networks = _networks(inventory, director)
-                if networks is not None and not service["absent"] and not _inside(vip, networks):
-                    problems.add(
-                        path,
-                        "VIP %s is in no subnet of director %s (%s); give the director an interface there, or choose a VIP from its subnets"
-                        % (vip, director, _list_networks(networks, _family(vip))),
-                    )
-        _check_neighbours(service, path, directors, inventory, problems)
-        _check_vips_on_servers(service, path, director_vips(services), inventory, problems)
-    _check_cloud(services, inventory, problems)
-    _check_router_ids(services, directors, inventory, problems)
-    for director in directors:
-        for sentence in _facts(inventory, director).get("arp_rules", ()):
-            problems.add("host %s" % director, "%s; a director must answer ARP for its VIPs, so let it through" % sentence)
-    for host in sorted(set(directors) | set(real_servers(services))):
-        for line in _facts(inventory, host).get("problems", []):
-            problems.add("host %s" % host, line)
-    return problems.found
-
-
-def _check_router_ids(services, directors, inventory, problems):
-    """Every director has the same instances with the same router ids."""
-    first = None
-    for director in directors:
-        variables = inventory["hosts"].get(director, {})
-        found = {one["name"]: one["virtual_router_id"] for one in instances(services, director, variables, directors, problems)}
-        first = first or (director, found)
-        for name in sorted(found):
-            if name in first[1] and first[1][name] != found[name]:
-                problems.add(
-                    "hosts[%s]" % director,
-                    "the virtual_router_id of instance %s is %d here and %d on %s; all directors of an instance have one"
-                    % (name, found[name], first[1][name], first[0]),
-                )
-
-
 def instances(services, director, variables, directors, problems):
-    """The VRRP instances of a director: [{"name", "vips", "virtual_router_id", "priority"}, …], those without a VIP left out.
+    """The VRRP instances of a director: [{"name", "vips", "virtual_router_id", "priority", "active"}, …], those without a VIP left out.
 
     variables: with director_virtual_router_id and director_priority, of the instance INSTANCE, and director_instances, of the others:
     ``{name: {virtual_router_id: 52, active: director2}}``.
@@ -720,9 +717,13 @@ def instances(services, director, variables, directors, problems):
         INSTANCE: (
             values.integer("director_virtual_router_id", VIRTUAL_ROUTER_ID, 1, 255),
             values.integer("director_priority", PRIORITY, 1, 254),
+            None,
         )
     }
     for name, item in declared.items():
+        if not isinstance(name, str) or not re.fullmatch(INSTANCE_NAME, name):
+            values.wrong("director_instances", "%s is no name of a VRRP instance; it has up to 40 letters, digits and . _ -" % shown(name))
+            continue
         path = "director_instances.%s" % name
         if name == INSTANCE:
             values.wrong(path, "this is the instance of services that name none; it has director_virtual_router_id and director_priority")
@@ -735,11 +736,11 @@ def instances(services, director, variables, directors, problems):
         if inner.get("virtual_router_id") is None:
             inner.wrong("virtual_router_id", "a router id from 1 to 255 is missing")
         number = inner.integer("virtual_router_id", 1, 1, 255)
-        for other, (taken, _priority) in settings.items():
+        for other, (taken, _priority, _active) in settings.items():
             if taken == number:
                 inner.wrong("virtual_router_id", "%d is the router id of instance %s, too; on one link each has its own" % (number, other))
         active = inner.choice("active", directors[0] if directors else "", tuple(directors))
-        settings[name] = number, PRIORITIES[active != director]
+        settings[name] = number, PRIORITIES[active != director], active
     out = {}
     for service in services:
         for vip in service["vips"] if not service["absent"] else ():
@@ -753,127 +754,9 @@ def instances(services, director, variables, directors, problems):
             if settings[name] and vip not in out.setdefault(name, []):
                 out[name].append(vip)
     return [
-        {"name": name, "vips": vips, "virtual_router_id": settings[name][0], "priority": settings[name][1]} for name, vips in out.items()
+        {"name": name, "vips": vips, "virtual_router_id": settings[name][0], "priority": settings[name][1], "active": settings[name][2]}
+        for name, vips in out.items()
     ]
-
-
-def _facts(inventory, host):
-    return inventory["hosts"].get(host, {}).get("facts") or {}
-
-
-def _networks(inventory, host):
-    """The subnets a host is connected to, without loopback and single addresses; None where its facts are not known."""
-    facts = _facts(inventory, host)
-    if "interfaces" not in facts:
-        return None
-    networks = [address.network for address in _on_links(facts)]
-    return [network for network in networks if network.num_addresses > 1 and not network.is_link_local]
-
-
-def _inside(address, networks):
-    address = ipaddress.ip_address(address)
-    return any(address in network for network in networks)
-
-
-def _list_networks(networks, family):
-    return ", ".join(sorted(str(network) for network in networks if network.version == family)) or "it has none of IPv%d" % family
-
-
-def _declared_addresses(inventory, hosts, problems):
-    """Own address to host. An address with a full-length prefix is a VIP (keepalived's or ours), not a host's own."""
-    out = {}
-    for host in hosts:
-        variables = inventory["hosts"].get(host, {})
-        own = [host_address(variables, family) for family in (4, 6)]
-        own += [str(address.ip) for address in _on_links(_facts(inventory, host)) if address.network.num_addresses > 1]
-        for address in own:
-            if address is None or ipaddress.ip_address(address).is_loopback or ipaddress.ip_address(address).is_link_local:
-                continue
-            if out.get(address, host) != host:
-                problems.add("hosts[%s]" % host, "address %s belongs to %s as well; two hosts can't share one" % (address, out[address]))
-            out.setdefault(address, host)
-    return out
-
-
-def _check_neighbours(service, path, directors, inventory, problems):
-    """Direct routing rewrites a MAC: the director must reach the real server on a link of its own."""
-    if service["mode"] != "dr" or service["absent"] or service.get("checks"):
-        return
-    for destination, host in zip(service["table"]["destinations"], _members(service)):
-        for director in directors:
-            networks = _networks(inventory, director)
-            if networks is not None and not _inside(destination["address"], networks):
-                problems.add(
-                    path,
-                    "director %s has no interface in the subnet of real server %s (%s); direct routing needs both on one link. "
-                    "Its subnets are %s" % (director, host, destination["address"], _list_networks(networks, service["family"])),
-                )
-            elif networks is not None and destination.get("health_checked") and service["health_check"]["target"] == "vip":
-                own = host_address(inventory["hosts"].get(director, {}), service["family"])
-                addresses = [destination["address"], service["vips"][0], *([own] if own else [])]
-                # What answers a check comes in where accept_local and its rules are: on the interface of the VIP.
-                if not any(all(_inside(address, [network]) for address in addresses) for network in networks):
-                    problems.add(
-                        path,
-                        "the checks of real server %s (%s) from director %s (%s) to VIP %s do not stay in one subnet, and their answers "
-                        "would be dropped; set health_check.target: server, or the director's real_server_address to the one on that link"
-                        % (host, destination["address"], director, own, service["vips"][0]),
-                    )
-            _check_link("director %s" % director, _facts(inventory, director), destination["address"], path, problems)
-        _check_link("real server %s" % host, _facts(inventory, host), destination["address"], path, problems)
-
-
-def _check_cloud(services, inventory, problems):
-    """In a cloud the network itself decides which addresses a port may use."""
-    clouds = {}
-    for service in services:
-        if service["mode"] == "dr" and not service["absent"]:
-            for host in [*inventory["groups"].get(DIRECTORS, []), *_members(service)]:
-                cloud = _facts(inventory, host).get("cloud")
-                if cloud and not inventory["hosts"].get(host, {}).get("preflight_allow_cloud"):
-                    clouds.setdefault(cloud, []).append(host)
-    for cloud, hosts in sorted(clouds.items()):
-        problems.add(
-            "mode dr",
-            "%s run in %s, whose network drops packets with another address than the port's own, and moves no VIP by ARP; "
-            "use mode nat, or, where you have arranged that with the network, set preflight_allow_cloud: true"
-            % (", ".join(dict.fromkeys(hosts)), cloud),
-        )
-
-
-def _check_link(name, facts, address, path, problems):
-    """A frame is sent to a MAC that ARP found: a tunnel, a point-to-point link or a card without ARP has none to offer."""
-    links = [
-        interface
-        for interface in facts.get("interfaces", [])
-        if interface["name"] != "lo" and any(_inside(address, [ipaddress.ip_interface(text).network]) for text in interface["addresses"])
-    ]
-    for link in links:
-        for sentence in link.get("arp_filters", ()):
-            problems.add(path, "%s has a bridge, %s, on the link: %s; direct routing needs ARP there" % (name, link["name"], sentence))
-    if links and not any(link["type"] == "ether" and link["arp"] for link in links):
-        problems.add(
-            path,
-            "%s is on the link of real server %s with %s, which %s; direct routing rewrites a MAC and can't work there: "
-            "use mode tunnel or nat, or give both an Ethernet link"
-            % (name, address, links[0]["name"], "is no Ethernet" if links[0]["type"] != "ether" else "speaks no ARP"),
-        )
-
-
-def _check_vips_on_servers(service, path, vips, inventory, problems):
-    """A VIP that a real server has in the wrong place. vips: those of all services."""
-    for host in _members(service):
-        interfaces = _facts(inventory, host).get("interfaces", [])
-        addresses = [(link["name"], *arp.address_and_length(text)) for link in interfaces for text in link["addresses"]]
-        # The role real_server moves what can be moved; where the server holds no VIP of its own, that role does not come.
-        moves = service["mode"] != "nat" and inventory["hosts"].get(host, {}).get("real_server_misplaced", "move") == "move"
-        for vip in service["vips"]:
-            for place in arp.misplaced(vip, addresses):
-                # With a subnet's prefix on a card it is the host's own address, which is another error, and not to be removed.
-                if place[0] != "lo" and place[2] != arp.full_length(vip):
-                    continue
-                if not (moves and arp.can_move(place, vips, addresses)):
-                    problems.add(path, "on real server %s VIP %s" % (host, arp.wrong_place(place)))
 
 
 def parity(tables_by_director, services):

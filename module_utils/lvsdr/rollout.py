@@ -2,14 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a rollout has to know of the fleet that runs: what must be refused first, in which order directors change, what is left. Pure."""
 
-from . import held, keepalived, keepalived_conf, resolve
+from . import held, hosts, keepalived, keepalived_conf, resolve
+from . import preflight as inventory_preflight
 from .errors import LvsError
 from .model import DIRECTORS
 
 
 def preflight(virtual_services, inventory):
     """Every error that can be seen before anything is touched, as a list of lines: of the inventory, and of what runs beside it."""
-    problems = resolve.preflight(virtual_services, inventory)
+    problems = inventory_preflight.preflight(virtual_services, inventory)
     if problems:
         return problems
     services = resolve.resolve(virtual_services, inventory)
@@ -147,7 +148,7 @@ def sent_to(inventory, facts):
 
     facts: what lvs_preflight returned of the host.
     """
-    addresses = {address for family in (4, 6) for address in resolve.own_addresses(facts, family)}
+    addresses = {address for family in (4, 6) for address in hosts.own_addresses(facts, family)}
     out = []
     for director in inventory["groups"].get(DIRECTORS, []):
         table = (inventory["hosts"].get(director, {}).get("facts") or {}).get("ipvs")

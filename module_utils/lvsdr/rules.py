@@ -5,7 +5,7 @@
 Source of the words: nft(8) of nftables 1.0.6.
 """
 
-from . import places, resolve
+from . import hosts, places, resolve
 from .text import with_digest
 
 HEAD = """\
@@ -21,7 +21,7 @@ def render(services, interface, facts):
     The table is replaced as a whole, and has a comment by which in_force.py knows it.
     """
     vips = ", ".join(vip for vip in resolve.director_vips(services) if ":" not in vip)
-    own = ", ".join(resolve.own_addresses(facts))
+    own = ", ".join(hosts.own_addresses(facts))
     answers = [
         "        ip saddr { %s } ip daddr { %s } tcp flags & (syn | ack) != syn accept" % (vips, own),
         "        ip saddr { %s } ip daddr { %s } meta l4proto udp accept" % (vips, own),

@@ -6,6 +6,7 @@ import os
 import re
 
 from .errors import LvsError
+from .model import AUTOMATIC
 from .text import setting_text as text
 
 ROOT = "/proc/sys"
@@ -43,14 +44,14 @@ def write(name, value):
         with open(path_of(name), "w") as f:
             f.write(value)
     except FileNotFoundError:
-        raise LvsError("This kernel has no setting %s" % name, "see that the name is right and its module is loaded")
+        raise LvsError("This kernel has no setting %s" % name, "check the name, and whether its module is loaded")
     except OSError as error:
         raise LvsError(
             "Setting %s to %s failed (%s)" % (name, value, error.strerror),
             "a container may not be allowed to, or the value is out of range",
         )
     kept = read(name)
-    if (kept or "").split() != value.split():
+    if not same(name, kept or "", value):
         raise LvsError("%s was set to %s and reads %s" % (name, value, kept), "the value is out of the kernel's range")
 
 
@@ -68,13 +69,19 @@ def differing(prefix, wanted, path, problems):
     for name, value in sorted((wanted or {}).items()):
         now = read(prefix + name) if re.fullmatch("[a-z0-9_]{1,64}", str(name)) else None
         if now is None:
-            problems.add("%s.%s" % (path, name), "this kernel has no setting %s%s; see that the name is right" % (prefix, name))
+            problems.add("%s.%s" % (path, name), "this kernel has no setting %s%s; check the name" % (prefix, name))
             continue
         try:
             value = text(value)
         except LvsError as error:
             problems.add("%s.%s" % (path, name), str(error))
             continue
-        if now.split() != value.split():
+        if not same(name, now, value):
             out[name] = (now, value)
     return out
+
+
+def same(name, now, wanted):
+    """Whether a setting is as wanted. 1 and 2 are one automatic mode, in which the kernel changes by itself (update_defense_level)."""
+    pair = [value.split() for value in (now, wanted)]
+    return pair[0] == pair[1] or (name.rpartition("/")[2] in AUTOMATIC and all(value in (["1"], ["2"]) for value in pair))

@@ -1,15 +1,22 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Text: digests of it, and how a value becomes it. Pure."""
+"""Text: digests of it, and how a value becomes it, in a file and in a message. Pure."""
 
+import difflib
 import hashlib
 
-from .errors import LvsError
+from .errors import LvsError, shown
 
 
 def digest_of(text):
     """SHA-256 of a text, as of the file that holds it."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def did_you_mean(name, names):
+    """``"; did you mean real_server_weight?"``, or nothing where no name is near."""
+    near = difflib.get_close_matches(str(name) if isinstance(name, str) else "", names, 1, 0.75)
+    return "; did you mean %s?" % near[0] if near else ""
 
 
 def setting_text(value):
@@ -22,7 +29,7 @@ def setting_text(value):
     if isinstance(value, int):
         return str(value)
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise LvsError("%r is neither a number nor text" % (value,))
+        raise LvsError("%s is neither a number nor text" % shown(value))
     text = " ".join(value.split())
     return {"true": "1", "yes": "1", "on": "1", "false": "0", "no": "0", "off": "0"}.get(text.lower(), text)
 

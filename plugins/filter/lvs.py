@@ -2,18 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What playbooks, roles and templates need of module_utils/lvsdr, and nothing else."""
 
+import copy
 import functools
+import glob
 import os
 
 import ansible.module_utils
-from ansible.errors import AnsibleFilterError
+import yaml
+from ansible.errors import AnsibleError, AnsibleFilterError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 # Filters run in the controller's own process, which does not look into the project's module_utils by itself.
 _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "module_utils"))
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
-from ansible.module_utils.lvsdr import fleet, held, in_force, keepalived, places, rehearsal, resolve, rollout, rules, text
+from ansible.module_utils.lvsdr import fleet, held, hosts, in_force, keepalived, places, rehearsal, resolve, rollout, rules, text
 from ansible.module_utils.lvsdr.errors import LvsError
 
 
@@ -31,22 +35,61 @@ def _readable(function):
 
 
 def inventory(hostvars, groups):
-    """The inventory as module_utils/lvsdr/resolve.py takes it, from Ansible's hostvars and groups.
+    """The inventory as module_utils/lvsdr/resolve.py and hosts.py take it, from Ansible's hostvars and groups.
 
     Facts are those that the preflight play registered as lvs_preflight, and of directors outside of --limit as lvs_others.
     """
-    hosts, others = {}, {}
+    hosts_of, others, read, services = {}, {}, False, None
+    specs = _specs()
     for host in groups.get("all", []):
         variables = hostvars[host]
-        hosts[host] = {name: variables[name] for name in resolve.HOST_VARIABLES if name in variables}
+        hosts_of[host] = made = _variables(host, variables, specs)
         others = others or {one["item"]: one for one in (variables.get("lvs_others") or {}).get("results") or ()}
-        facts = variables.get("lvs_preflight") or {}
-        if "interfaces" in facts:
-            hosts[host]["facts"] = facts
+        facts = variables.get("lvs_preflight")
+        read = read or facts is not None
+        services = services or variables.get("virtual_services")
+        if "interfaces" in (facts or {}):
+            made["facts"] = facts
     for host, facts in others.items():
-        if "interfaces" in facts and "facts" not in hosts.get(host, {"facts": None}):
-            hosts[host]["facts"] = facts
-    return {"groups": {name: list(members) for name, members in groups.items()}, "hosts": hosts}
+        if "interfaces" in facts and "facts" not in hosts_of.get(host, {"facts": None}):
+            hosts_of[host]["facts"] = facts
+    made = {"groups": {name: list(members) for name, members in groups.items()}, "hosts": hosts_of, "read": read, "names": sorted(specs)}
+    hosts.add_addresses(made, resolve.vips_in(services))
+    return made
+
+
+def _variables(host, variables, specs):
+    """Of a host's variables those that are ours: the values that resolve.py reads, and what is wrong with names and types."""
+    out, misfits = {}, {}
+    for name in variables:
+        if name not in specs and name not in resolve.HOST_VARIABLES:  # ansible_host is one of these
+            continue
+        try:
+            value = variables[name]
+        except AnsibleError as error:
+            misfits[name] = "its template can't be read: %s" % str(error).splitlines()[0]
+            continue
+        if name in resolve.HOST_VARIABLES:
+            out[name] = value
+        elif specs.get(name) and value is not None:
+            found = ArgumentSpecValidator({name: specs[name]}).validate({name: copy.deepcopy(value)})
+            if found.error_messages:
+                misfits[name] = "; ".join(found.error_messages)
+    unknown = sorted(name for name in variables if name.startswith(hosts.PREFIXES) and name not in specs)
+    return {**out, **({"misfits": misfits} if misfits else {}), **({"unknown": unknown} if unknown else {})}
+
+
+@functools.lru_cache(maxsize=1)
+def _specs():
+    """{name: its argument spec} of every variable that a role declares or a playbook reads."""
+    out = dict.fromkeys([*hosts.PLAYBOOK_VARIABLES, *(name for name in resolve.HOST_VARIABLES if name.startswith(hosts.PREFIXES))])
+    for path in sorted(glob.glob(os.path.join(os.path.dirname(__file__), "..", "..", "roles", "*", "meta", "argument_specs.yml"))):
+        with open(path, encoding="utf-8") as f:
+            for entry in yaml.safe_load(f)["argument_specs"].values():
+                for name, spec in entry["options"].items():
+                    if name.startswith(hosts.PREFIXES):
+                        out[name] = {key: value for key, value in spec.items() if key in ("type", "elements", "choices")}
+    return out
 
 
 def group_members(virtual_services, groups):

@@ -143,9 +143,9 @@ def test_timeouts():
     with pytest.raises(LvsError) as caught:
         render(service(), settings={**SETTINGS, "timeouts": {"tcp": 0, "fin": 1}, "priority": 0})
     assert [line.split(": ")[0] for line in caught.value.details["problems"]] == [
-        "hosts[director1].director_priority",
         "hosts[director1].director_timeouts.fin",
         "hosts[director1].director_timeouts.tcp",
+        "hosts[director1].director_priority",
     ]
 
 
@@ -291,7 +291,7 @@ def test_instances():
             {"radio": {"virtual_router_id": 51}},
             "virtual_router_id: 51 is the router id of instance lvsdr, too; on one link each has its own",
         ),
-        ({"radio": {"virtual_router_id": 256}}, "virtual_router_id: 256 is out of range; 1 to 255 are possible"),
+        ({"radio": {"virtual_router_id": 256}}, "virtual_router_id: 256 is out of range (1 to 255)"),
         ({"radio": {"virtual_router_id": 5, "active": "server1"}}, "active: unknown value 'server1'; one of director1, director2"),
         ({"radio": {"virtual_router_id": 5, "id": 1}}, "director_instances.radio.id: no such option"),
         ({"other": {"virtual_router_id": 5}}, "virtual service live: there is no instance radio; declare it in director_instances"),
@@ -309,7 +309,7 @@ def test_settings_of_vrrp(name, value):
     with pytest.raises(LvsError) as caught:
         render(service(), settings={**SETTINGS, name: value})
     (line,) = caught.value.details["problems"]
-    assert re.match(r"hosts\[director1\]\.director_%s: .* is (not a whole number|out of range; 1 to \d+ are)" % name, line)
+    assert re.match(r"hosts\[director1\]\.director_%s: .* is (not a whole number|out of range \(1 to \d+\))" % name, line)
 
 
 def test_the_interface_is_found_by_its_subnet():
@@ -357,7 +357,7 @@ def test_the_largest_settings():
     assert "virtual_router_id 255\n    priority 254\n" in render(
         service(), settings={**SETTINGS, "priority": 254, "virtual_router_id": 255}
     )
-    with pytest.raises(LvsError, match="255 is out of range; 1 to 254 are possible"):
+    with pytest.raises(LvsError, match=r"255 is out of range \(1 to 254\)"):
         render(service(), settings={**SETTINGS, "priority": 255})
     with pytest.raises(LvsError, match="2 errors"):
         render(service(), settings={**SETTINGS, "priority": 255, "virtual_router_id": 0})
@@ -445,21 +445,22 @@ def test_no_value_breaks_out_of_its_place(place):
     """It is refused before anything is rendered, with a message that shows it."""
     good = GOOD.get(place, "7")
     changes, variables = PLACES[place](good)
-    assert render(service(**changes), hosts={"server1": variables}), "the place itself is one"
+    heavy = {"real_server_weight": 10}
+    assert render(service(**changes), hosts={"server1": {**heavy, **variables}, "server2": heavy}), "the place itself is one"
     for evil in EVIL:
         if place in ("name", "health_check.match") and evil == "%s evil":
             continue  # it stands in a comment or between quotes, where blanks do no harm
         changes, variables = PLACES[place](evil % good)
         with pytest.raises(LvsError):
-            render(service(**changes), hosts={"server1": variables})
+            render(service(**changes), hosts={"server1": {**heavy, **variables}, "server2": heavy})
 
 
 def test_all_places_are_tried():
     """An option that is added to the model belongs into PLACES, too."""
     tried = {name.partition(".")[0] for name in PLACES} | {"real_servers", "stream"}
     assert set(resolve.SERVICE_FIELDS) - {"addresses", "ports", "health_check"} <= tried
-    settings = {name for name in resolve.HOST_VARIABLES if name.startswith("director_")}  # these have tests of their own
-    assert set(resolve.HOST_VARIABLES) - settings - {"preflight_allow_cloud"} <= tried
+    others = {name for name in resolve.HOST_VARIABLES if name.startswith(("director_", "streaming_server_", "preflight_"))}
+    assert set(resolve.HOST_VARIABLES) - others <= tried, "those have tests of their own"
 
 
 def test_a_stream_and_a_group_are_not_in_the_file():

@@ -61,7 +61,7 @@ def test_a_script_is_read_as_well():
                 "protocol": "tcp",
                 "port": 80,
                 "scheduler": "wrr",
-                "persistence": {"timeout": 300, "netmask": "255.255.255.0"},
+                "persistence": {"timeout": 360, "netmask": "255.255.255.0"},
                 "destinations": [
                     {"address": "192.0.2.21", "forward": "dr", "weight": 5},
                     # ipvsadm takes the service's port for all but NAT.
@@ -99,7 +99,7 @@ BAD = {
     "-A -t 198.51.100.300:80": "line 1: address: '198.51.100.300' is not an IPv4 or IPv6 host address",
     "-A -t 198.51.100.100:80 -s fast": "line 1: scheduler: unknown value 'fast'; one of %s is possible" % ", ".join(model.SCHEDULERS),
     "-A -t 198.51.100.100:80 -w 5": "line 1: option -w does not belong there",
-    "-A -t 198.51.100.100:80 -s rr -s wrr": "line 1: option -s stands there twice",
+    "-A -t 198.51.100.100:80 -s rr -s wrr": "line 1: option -s is given a second time",
     "-A -t": "line 1: option -t has no value",
     "-A -s rr": "line 1: it can't be read; a line names one service, and nothing but options follows",
     "-A -t 198.51.100.100:80 80": "line 1: 80 can't be read; a line names one service, and nothing but options follows",
@@ -114,14 +114,14 @@ BAD = {
     "--set 1 2 x": "line 1: udp: 'x' is not a whole number",
     "--start-daemon both --mcast-interface eth0": "line 1: state: unknown value 'both'; one of master, backup is possible",
     "-A -f 5\n-A -f 5": "line 2: the service is added a second time",
-    "-A -f 5\n-a -f 5 -r 192.0.2.1 -w -1": "line 2: weight: -1 is out of range; 0 to 2147483647 are possible",
+    "-A -f 5\n-a -f 5 -r 192.0.2.1 -w -1": "line 2: weight: -1 is out of range (0 to 2147483647)",
     "-A -f 5\n-a -f 5 -r 192.0.2.1 -w": "line 2: option -w has no value",
     "-A -f 5\n-a -f 5 -r 192.0.2.1:0 -i --tun-csum --tun-nocsum": "line 2: more than one checksum: none, csum",
     "-A -f 5\n-a -f 5 -r 192.0.2.1:0 -g -i": "line 2: more than one forwarding method: dr, tunnel",
     "-A -f 5\n-a -f 5 -r 192.0.2.1:0\n-a -f 5 -r 192.0.2.1:0": (
-        "line 3: destination 192.0.2.1:0 stands in this service twice; remove one"
+        "line 3: destination 192.0.2.1:0 is in this service already; remove one"
     ),
-    "-A -f 5\n\n-a -f 5 -r 192.0.2.1:0 -w 9999999999": "line 3: weight: 9999999999 is out of range; 0 to 2147483647 are possible",
+    "-A -f 5\n\n-a -f 5 -r 192.0.2.1:0 -w 9999999999": "line 3: weight: 9999999999 is out of range (0 to 2147483647)",
 }  # fmt: skip
 
 

@@ -74,8 +74,8 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(proc):
     found, problems = differing({"b": 1, "conntrack": 1, "../ipv4/x": 1, "sync_ports": [1], "sync_threshold": " "})
     assert found == {"conntrack": ("0", "1")}
     assert problems == [
-        "sysctls.../ipv4/x: this kernel has no setting net/ipv4/vs/../ipv4/x; see that the name is right",
-        "sysctls.b: this kernel has no setting net/ipv4/vs/b; see that the name is right",
+        "sysctls.../ipv4/x: this kernel has no setting net/ipv4/vs/../ipv4/x; check the name",
+        "sysctls.b: this kernel has no setting net/ipv4/vs/b; check the name",
         "sysctls.sync_ports: [1] is neither a number nor text",
         "sysctls.sync_threshold: ' ' is neither a number nor text",
     ]
