@@ -49,7 +49,7 @@ def destinations(draw, service):
     forward = draw(st.sampled_from(model.FORWARDS))
     family = draw(st.sampled_from((4, 6))) if forward == "tunnel" else service.family
     port = 0 if service.protocol == "fwmark" else service.port
-    if forward == "nat":
+    if forward == "nat" or service.protocol == "fwmark":
         port = draw(st.sampled_from((port, 8080)))
     upper = draw(st.sampled_from((0, 0, 5, 4294967295)))
     lower = draw(st.sampled_from((0, upper // 2, upper)))

@@ -536,7 +536,12 @@ BAD = [
     (web(SERVER, {"address": TWO, "port": 99999}), ["services[0].destinations[1].port"]),
     (web({**SERVER, "port": 81}), [ITEM + ".port"]),
     (web({**SERVER, "port": 81, "forward": "tunnel"}), [ITEM + ".port"]),
-    ({"firewall_mark": 5, "destinations": [{**SERVER, "port": 80}]}, [ITEM + ".port"]),
+    ({"firewall_mark": 5, "destinations": [{**SERVER, "port": 65536}]}, [ITEM + ".port"]),
+    (web({**SERVER, "address": "255.255.255.255"}), [ITEM + ".address"]),
+    (web({**SERVER, "address": "::ffff:198.51.100.21"}), [ITEM + ".address"]),
+    (web({**SERVER, "address": "fe80::21"}), [ITEM + ".address"]),
+    (web({**SERVER, "weight": "007"}), [ITEM + ".weight"]),
+    (web(SERVER, name={"a": 1}), ["services[0].name"]),
     (web({**SERVER, "forward": "dsr"}), [ITEM + ".forward"]),
     (web({**SERVER, "weight": -1}), [ITEM + ".weight"]),
     (web({**SERVER, "weight": 2147483648}), [ITEM + ".weight"]),
@@ -883,7 +888,8 @@ def test_a_sysctl_that_the_kernel_changes_to_something_else_is_a_change(there, r
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a" * 300, "a\0b", "conntrack/"])
 def test_a_name_that_is_no_setting(there, run, proc, name):
     result = run([web(port="x")], sysctls={name: 1})
-    assert result["failed"] and paths(result) == sorted(["services[0].port", "sysctls." + name])
+    shown = name.replace("\0", "\\x00")
+    assert result["failed"] and paths(result) == sorted(["services[0].port", "sysctls." + shown])
 
 
 def test_zero_counters_leaves_alone_what_goes_and_what_was_not_named(there, run):
