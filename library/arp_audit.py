@@ -11,7 +11,8 @@ description:
   - Sends ARP requests (neighbour solicitations for IPv6) for VIPs and returns B(every) MAC that answered, not just the first.
   - A healthy VIP has one owner, the active director. A second answer is a leak, and that host takes the service away from the director.
   - It also listens for ARP requests that name a VIP as their sender without coming from its owner. They poison the neighbours' caches.
-  - A host does not hear itself. Run this on a host that does not hold the VIP, or on two that do.
+  - A host does not hear itself. Where this one has the VIP on a network card it counts as an answer; what it would say for a VIP on lo only
+    another host hears.
 options:
   vips:
     description: The addresses to ask for.
@@ -107,13 +108,14 @@ def main():
         if not 0 <= module.params["watch"] <= 86400:
             raise LvsError("watch: %s is out of range" % module.params["watch"], "0 to 86400 seconds are possible")
         vips = arp.check_audit(module.params["vips"])
-        answers = wire.ask(vips, host.interfaces(), module.params["interface"], module.params["timeout"], module.params["watch"])
+        links = host.interfaces()
+        answers = wire.ask(vips, links, module.params["interface"], module.params["timeout"], module.params["watch"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     results = []
     for _family, vip in vips:
         interface, macs, claims = answers[vip]
-        verdict, text = arp.verdict(vip, macs, module.params["owners"], claims, module.params["names"])
+        verdict, text = arp.verdict(vip, macs, module.params["owners"], claims, module.params["names"], arp.holder(vip, links))
         results.append({"vip": vip, "interface": interface, "macs": macs, "claims": claims, "verdict": verdict, "text": text})
     wrong = [result["text"] for result in results if result["verdict"] != "one owner"]
     if wrong and module.params["strict"]:

@@ -74,7 +74,7 @@ options:
         type: path
         required: true
       table:
-        description: Family and name of its table, such as C(ip lvsdr).
+        description: Family and name of its table, such as C(inet lvsdr).
         type: str
         required: true
       content:

@@ -96,6 +96,16 @@ keepalived:
     - The text of keepalived.conf, C(file) as it is on disk, and C(running) as the running keepalived has read it; null without one.
   returned: with O(director=true)
   type: dict
+settings:
+  description: The names of IPVS' settings under C(/proc/sys/net/ipv4/vs). None before ip_vs is loaded.
+  returned: with O(director=true)
+  type: list
+  elements: str
+dropped:
+  description: How many packets lvsdr's rules have dropped of VRRP (C(strange_vrrp)) and of connection sync (C(strange_sync)) that came from
+    no director. Empty where the rules are not in force.
+  returned: with O(director=true)
+  type: dict
 problems:
   description: What stands in the way on this host, in sentences.
   returned: always
@@ -107,7 +117,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import host, in_force, places
+from ..module_utils.lvsdr import host, in_force, places, sysctl
 from ..module_utils.lvsdr.errors import LvsError
 
 
@@ -165,7 +175,13 @@ def _read_director(seen):
     if seen["units"]["keepalived"]["active"]:
         # What an older lvsdr or somebody else has started has left no copy: then the file is the best that is known.
         running = host.read_text(in_force.copy_of("keepalived", places.KEEPALIVED_CONF)) or text
-    return {"ipvs": ipvs, "keepalived": {"file": text, "running": running}}
+    folder = sysctl.path_of("net/ipv4/vs")
+    return {
+        "ipvs": ipvs,
+        "keepalived": {"file": text, "running": running},
+        "settings": sorted(os.listdir(folder)) if os.path.isdir(folder) else [],
+        "dropped": in_force.dropped(places.RULES_TABLE),
+    }
 
 
 if __name__ == "__main__":

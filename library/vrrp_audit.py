@@ -60,7 +60,6 @@ states:
   sample: {lvsdr: BACKUP}
 """
 
-import ipaddress
 import os
 import select
 import signal
@@ -70,34 +69,33 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import vrrp
+from ..module_utils.lvsdr import arp, vrrp
 from ..module_utils.lvsdr.errors import LvsError
 
+# linux/if_packet.h
+SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_MULTICAST = 263, 1, 0
 PID_FILE, DUMP = "/run/keepalived.pid", "/tmp/keepalived.data"
 
 
 def listen(interface, seconds):
     """[dict] of all that advertise within so many seconds."""
-    heard, sockets = {}, {}
+    heard, sockets = {}, []
     try:
         index = socket.if_nametoindex(interface)
-        for family, group in vrrp.GROUPS.items():
-            sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_RAW, vrrp.PROTOCOL)
-            sockets[sock] = family
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
-            if family == 4:
-                member = socket.inet_aton(group) + socket.inet_aton("0.0.0.0") + struct.pack("@i", index)
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
-            else:
-                member = socket.inet_pton(socket.AF_INET6, group) + struct.pack("@I", index)
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+        # Before the packet filter, which drops what strangers send.
+        for ethertype, groups in ((arp.ETH_P_IP, b"\x01\0\x5e\0\0\x12"), (arp.ETH_P_IPV6, b"\x33\x33\0\0\0\x12")):
+            sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ethertype))
+            sockets.append(sock)
+            sock.bind((interface, ethertype))
+            member = struct.pack("@iHH8s", index, PACKET_MR_MULTICAST, 6, groups)
+            sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, member)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            for sock in select.select(list(sockets), [], [], max(0, until - time.monotonic()))[0]:
-                data, place = sock.recvfrom(2048)
-                found = vrrp.parse(vrrp.payload(data) if sockets[sock] == 4 else data)
+            for sock in select.select(sockets, [], [], max(0, until - time.monotonic()))[0]:
+                packet, place = sock.recvfrom(2048)
+                source, data = (vrrp.received(packet) if place[2] != socket.PACKET_OUTGOING else None) or (None, b"")
+                found = vrrp.parse(data)
                 if found:
-                    source = str(ipaddress.ip_address(place[0].partition("%")[0]))
                     heard[source, found.virtual_router_id] = {
                         "source": source, "version": found.version, "virtual_router_id": found.virtual_router_id,
                         "priority": found.priority, "interval": found.interval,

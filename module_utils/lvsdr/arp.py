@@ -355,7 +355,7 @@ def lifetime(vip):
 
 # --- packets of the audit -----------------------------------------------------------------------------------------------------------
 
-ETH_P_ARP, ETH_P_IPV6 = 0x0806, 0x86DD
+ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD
 BROADCAST = b"\xff" * 6
 
 
@@ -366,7 +366,7 @@ def mac_text(data):
 def arp_request(mac, sender, target):
     """An Ethernet frame that asks who has target (RFC 826). mac: 6 bytes; sender: own address, or 0.0.0.0 for a probe (RFC 5227)."""
     return (
-        BROADCAST + mac + struct.pack("!HHHBBH", ETH_P_ARP, 1, 0x0800, 6, 4, 1)
+        BROADCAST + mac + struct.pack("!HHHBBH", ETH_P_ARP, 1, ETH_P_IP, 6, 4, 1)
         + mac + socket.inet_aton(sender) + b"\0" * 6 + socket.inet_aton(target)
     )  # fmt: skip
 
@@ -421,12 +421,14 @@ def claim(frame):
     return None
 
 
-def verdict(vip, macs, owners, claims=(), names=None):
+def verdict(vip, macs, owners, claims=(), names=None, own=None):
     """(verdict, sentence): ``one owner``, ``leak`` or ``nobody``.
 
     macs: all that answered. owners: {mac: name} of the hosts that may; empty where anybody may, as long as it is one. claims: all that
-    named the VIP as the sender of a request of their own. names: {mac: name} of further hosts that are known.
+    named the VIP as the sender of a request of their own. names: {mac: name} of further hosts that are known. own: MAC of this host where
+    it answers for the VIP itself, which it does not hear.
     """
+    macs = [*([own] if own else []), *macs]
     known = {**(names or {}), **owners}
 
     def listed(found, joint=" and "):
@@ -447,8 +449,16 @@ def verdict(vip, macs, owners, claims=(), names=None):
             "deploy it with real_server_vip" % (listed(poisoners), vip)
         )
     if not macs:
-        return "nobody", "nobody answers for %s; see that keepalived runs on a director and holds it" % vip
+        return "nobody", "nobody answers for %s; look whether keepalived runs on a director and holds it" % vip
     return "one owner", "%s answers for %s" % (listed(macs), vip)
+
+
+def holder(vip, links):
+    """MAC of this host's Ethernet link that has the VIP, and answers ARP for it; None where it is on none."""
+    for link in links:
+        if link["type"] == "ether" and any(text.partition("/")[0] == vip for text in link["addresses"]):
+            return link["mac"]
+    return None
 
 
 def check_audit(vips):

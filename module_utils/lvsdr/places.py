@@ -5,7 +5,7 @@
 KEEPALIVED_CONF = "/etc/keepalived/keepalived.conf"
 KEEPALIVED_DROP_IN = "/etc/systemd/system/keepalived.service.d/lvsdr.conf"
 RULES = "/etc/keepalived/lvsdr.nft"
-RULES_TABLE = "ip lvsdr"
+RULES_TABLE = "inet lvsdr"
 NGINX_CONF = "/etc/nginx/nginx.conf"
 TEST_SOURCE_UNIT = "/etc/systemd/system/lvsdr-test-source.service"
 

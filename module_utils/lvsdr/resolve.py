@@ -34,6 +34,7 @@ from .model import (
     DIRECTORS,
     FALLBACK_FLAGS,
     MAX_WEIGHT,
+    SCHEDULERS,
     Reader,
     endpoint,
     not_an_address,
@@ -604,6 +605,38 @@ def vips_near(services, inventory, host):
     return [vip for vip in director_vips(services) if inside(vip, networks)]
 
 
+def askers(services, inventory, count=2):
+    """Hosts that ask for the VIPs, so many for each VIP where its link has as many, real servers first: a host does not hear itself."""
+    out = []
+    wanted = dict.fromkeys(director_vips(services), count)
+    for host in [*real_servers(services), *inventory["groups"].get(DIRECTORS, [])]:
+        near = [vip for vip in vips_near(services, inventory, host) if wanted[vip]]
+        if near and host not in out:
+            out.append(host)
+            for vip in near:
+                wanted[vip] -= 1
+    return out
+
+
+def stranger(services, inventory):
+    """{"host", "directors", "interface", "virtual_router_id"} for a proof that directors take no VRRP and no connections from others.
+
+    host: a real server on the link of the directors, or None where there is none. directors: {director: its address there}.
+    virtual_router_id: one that no instance has, so that nothing happens even where a packet gets in.
+    """
+    names = inventory["groups"].get(DIRECTORS, [])
+    taken = {one["virtual_router_id"] for name in names for one in instances(services, name, inventory["hosts"][name], names, Problems())}
+    unused = max(set(range(1, 256)) - taken)
+    for host in real_servers(services):
+        for link in facts_of(inventory, host).get("interfaces", []) if host not in names else ():
+            networks = [ipaddress.ip_interface(text).network for text in link["addresses"]]
+            for family in (4, 6):
+                found = {name: host_address(inventory["hosts"][name], family) for name in names if facts_of(inventory, name)}
+                if link["name"] != "lo" and found and all(address and inside(address, networks) for address in found.values()):
+                    return {"host": host, "directors": found, "interface": link["name"], "virtual_router_id": unused}
+    return {"host": None, "directors": {}, "interface": None, "virtual_router_id": unused}
+
+
 def interface_of(services, facts):
     """The interface of a director whose subnet holds the first VIP, a retired one where no other is left."""
     for vip in director_vips(services) or [vip for service in services for vip in service["vips"]]:
@@ -693,12 +726,17 @@ def tables(services):
 
 def kernel_modules(services):
     """Kernel modules the services need, sorted."""
+    return modules_of((service["table"]["scheduler"], service["table"].get("persistence", {}).get("engine")) for service in services)
+
+
+def modules_of(pairs):
+    """Kernel modules of pairs of a scheduler and a persistence engine or None, sorted; of names that IPVS does not know none."""
     found = {"ip_vs"}
-    for service in services:
-        found.add("ip_vs_" + service["table"]["scheduler"])
-        engine = service["table"].get("persistence", {}).get("engine")
-        if engine:
-            found.add("ip_vs_pe_" + engine)
+    for scheduler, engine in pairs:
+        if isinstance(scheduler, str) and scheduler in SCHEDULERS:
+            found.add("ip_vs_" + scheduler)
+        if engine == "sip":
+            found.add("ip_vs_pe_sip")
     return sorted(found)
 
 

@@ -8,13 +8,25 @@ from .errors import LvsError
 from .model import DIRECTORS
 
 
-def preflight(virtual_services, inventory):
-    """Every error that can be seen before anything is touched, as a list of lines: of the inventory, and of what runs beside it."""
+def preflight(virtual_services, inventory, hosts=None):
+    """Every error that can be seen before anything is touched, as a list of lines: of the inventory, and of what runs beside it.
+
+    hosts: those that take part in this run (--limit); all of them where nothing is said.
+    """
     problems = inventory_preflight.preflight(virtual_services, inventory)
     if problems:
         return problems
+    if not inventory.get("read", True):
+        return []
     services = resolve.resolve(virtual_services, inventory)
-    return vanished(services, inventory) + moved_vips(services, inventory) + _voices(services, inventory)
+    for director in inventory["groups"][DIRECTORS]:
+        try:
+            keepalived.render(services, director, inventory)
+        except LvsError as error:
+            # One that was not read may lack an address that only its facts tell.
+            if resolve.facts_of(inventory, director):
+                problems.append(str(error))
+    return problems + vanished(services, inventory) + moved_vips(services, inventory) + _voices(services, inventory, hosts)
 
 
 def _conf(inventory, director):
@@ -64,16 +76,27 @@ def moved_vips(services, inventory):
     return out
 
 
-def _voices(services, inventory):
-    """A change of what directors say to each other needs one of them silent meanwhile: none that holds a VIP can be."""
+def _voices(services, inventory, hosts):
+    """A change of what directors say to each other is one of all of them, and needs one silent meanwhile: none that holds a VIP can be."""
     try:
         changed = keepalived.changed_voice(services, inventory)
-    except LvsError as error:
-        return [str(error)]
+    except LvsError:
+        return []  # of a director that was not read
     active = _active(services, inventory)
+    sentences = list(dict.fromkeys(sentence for found in changed.values() for sentence in found))
+    missing = [
+        director
+        for director in inventory["groups"].get(DIRECTORS, [])
+        if not resolve.facts_of(inventory, director) or (hosts is not None and director not in hosts)
+    ]
+    if changed and missing:
+        return [
+            "directors: %s: directors that differ in that do not hear each other, and each would hold the VIPs. Not in this run: %s; run "
+            "it without --limit when all directors answer, or take one that is gone out of group directors"
+            % ("; ".join(sentences), " and ".join(missing))
+        ]
     if not changed or len(active) < 2:
         return []
-    sentences = list(dict.fromkeys(sentence for found in changed.values() for sentence in found))
     return [
         "directors: %s: while that changes the directors do not hear each other, and %s hold VIPs now. Stop keepalived on one of them "
         "(`systemctl stop keepalived`: its VIPs move to the other), then run site.yml, which starts it again"
@@ -107,14 +130,60 @@ def going(services, inventory):
     return held.going(services, {number: one.get("ipvs") or [] for number, one in enumerate(facts)})
 
 
-def undone(services, inventory, directors):
+def _known(services, inventory):
+    """{(table_key, address)} of the destinations that any director has."""
+    return {
+        (held.table_key(service), one["address"])
+        for director in inventory["groups"].get(DIRECTORS, [])
+        for service in resolve.facts_of(inventory, director).get("ipvs") or ()
+        for one in service["destinations"]
+    }
+
+
+def ready(services, inventory, rolled_out):
+    """The services without the real servers that were not rolled out and that no director knows: they may not hold the VIP."""
+    known, out = _known(services, inventory), []
+    for service in services:
+        if service["absent"] or service.get("checks"):
+            out.append(service)
+            continue
+        key, names = held.table_key(service["table"]), resolve.members(service)
+        destinations = service["table"]["destinations"]
+        kept = [(one, host) for one, host in zip(destinations, names) if host in rolled_out or (key, one["address"]) in known]
+        sorry = service["sorry"] if any(one.get("fallback") for one, _host in kept) else None
+        out.append(
+            {
+                **service, "table": {**service["table"], "destinations": [one for one, _host in kept] + destinations[len(names) :]},
+                "hosts": [host for one, host in kept if not one.get("fallback")], "sorry": sorry,
+            }
+        )  # fmt: skip
+    return out
+
+
+def taken(before, after):
+    """Sentences on what directors took that came from no director. before, after: results of lvs_preflight, each with its ``item``."""
+    out = []
+    later = {one["item"]: one.get("dropped") or {} for one in after}
+    for one in before:
+        for name, words in (("strange_vrrp", "VRRP advertisement"), ("strange_sync", "message of the connection sync")):
+            if later[one["item"]].get(name, 0) <= (one.get("dropped") or {}).get(name, 0):
+                out.append("%s did not drop a %s that came from no director" % (one["item"], words))
+    return out
+
+
+def silent(inventory, hosts):
+    """A sentence for each of the hosts that could not be read."""
+    return ["%s did not answer" % host for host in hosts if not resolve.facts_of(inventory, host)]
+
+
+def undone(services, inventory, directors, rolled_out):
     """What a rollout left out that the rest of it needs, in sentences, from what directors held when they were last read.
 
-    directors: those that were rolled out.
+    directors, rolled_out: the directors and the real servers that were rolled out.
     """
-    out = []
+    out, known = [], _known(services, inventory)
     for director in inventory["groups"].get(DIRECTORS, []):
-        facts = inventory["hosts"].get(director, {}).get("facts") or {}
+        facts = resolve.facts_of(inventory, director)
         if director in directors:
             continue
         if "ipvs" not in facts:
@@ -128,7 +197,40 @@ def undone(services, inventory, directors):
                     unknown.setdefault(host, []).append(service["name"])
         for host, names in unknown.items():
             out.append("%s took no part and sends nobody to %s (%s)" % (director, host, ", ".join(dict.fromkeys(names))))
+    waiting = {}
+    for service in services:
+        for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service.get("checks") else ():
+            if host not in rolled_out and (held.table_key(service["table"]), destination["address"]) not in known:
+                waiting.setdefault(host, []).append(service["name"])
+    for host, names in waiting.items():
+        out.append("%s was not rolled out, so no director sends anybody there (%s)" % (host, ", ".join(dict.fromkeys(names))))
     return out
+
+
+# What the tasks of a rollout register, in their order.
+REGISTERED = (
+    "__streaming_server_files_done", "__streaming_server_units_done", "__real_server_vip", "__director_files_done", "__director_table",
+    "__director_units_done",
+)  # fmt: skip
+
+
+def changes(hosts):
+    """What a rollout has done on each host, a line each. hosts: {host: {name of REGISTERED: result}}."""
+    out = []
+    for host, results in sorted(hosts.items()):
+        said = []
+        for name in REGISTERED:
+            result = results.get(name) or {}
+            said += result.get("steps") or [one["text"] if isinstance(one, dict) else one for one in result.get("operations") or ()]
+        if said:
+            more = ", and %d more" % (len(said) - MOST_STEPS) if len(said) > MOST_STEPS else ""
+            out.append("%s: %s%s" % (host, ", ".join(said[:MOST_STEPS]), more))
+    effects = [(results.get("__director_table") or {}).get("effects") or {} for results in hosts.values()]
+    cut = sum((one.get("cuts") or {}).get("connections", 0) for one in effects)
+    return (out or ["Nothing: all hosts are as declared"]) + (["Running connections that were cut: %d" % cut] if cut else [])
+
+
+MOST_STEPS = 6
 
 
 def still_served(stale, services, inventory):

@@ -5,38 +5,77 @@
 Source of the words: nft(8) of nftables 1.0.6.
 """
 
-from . import hosts, places, resolve
+from . import places, vrrp
+from .hosts import facts_of, host_address, own_addresses
+from .model import DAEMON_DEFAULTS, DIRECTORS
+from .resolve import director_vips
 from .text import with_digest
 
 HEAD = """\
-# Managed by lvsdr. A check goes to a VIP through one real server and is answered from the VIP. The active director holds that VIP
-# itself, and its kernel drops what comes from one of its own addresses unless accept_local says otherwise. These rules let in the
-# answers to checks and nothing else: no host of the link can pass for this director.
+# Managed by lvsdr. VRRP and connection sync have no authentication: they are let in from the other directors alone, and VRRP from this
+# link alone, where no router has counted its TTL down. Who stands between could take the VIPs away, or fill the connection table.
+#
+# A check goes to a VIP through one real server and is answered from the VIP. The active director holds that VIP itself, and its kernel
+# drops what comes from one of its own addresses unless accept_local says otherwise. These rules let in the answers to checks and nothing
+# else: no host of the link can pass for this director.
 """
+# Tables of earlier versions.
+FORMER = ("ip lvsdr",)
+# What the rules have dropped, by the names of their counters.
+COUNTERS = ("strange_vrrp", "strange_sync")
 
 
-def render(services, interface, facts):
-    """The text of the rules' file. facts: what lvs_preflight returned of the director.
+def render(services, director, inventory, interface):
+    """The text of the rules' file of a director.
 
     The table is replaced as a whole, and has a comment by which in_force.py knows it.
     """
-    vips = ", ".join(vip for vip in resolve.director_vips(services) if ":" not in vip)
-    own = ", ".join(hosts.own_addresses(facts))
+    facts = facts_of(inventory, director)
+    vips = ", ".join(vip for vip in director_vips(services) if ":" not in vip)
+    own = ", ".join(own_addresses(facts))
     answers = [
         "        ip saddr { %s } ip daddr { %s } tcp flags & (syn | ack) != syn accept" % (vips, own),
         "        ip saddr { %s } ip daddr { %s } meta l4proto udp accept" % (vips, own),
     ]
+    peers = {family: ", ".join(_peers(director, inventory, family)) for family in (4, 6)}
     lines = [
+        *(line for table in FORMER for line in ("table " + table, "delete table " + table)),
         "table %s" % places.RULES_TABLE,
         "delete table %s" % places.RULES_TABLE,
         "table %s {" % places.RULES_TABLE,
         '    comment "lvsdr @DIGEST@"',
+        *("    counter %s {\n    }" % name for name in COUNTERS),
+        "    chain vrrp {",
+        *(['        iifname "%s" ip ttl 255 ip saddr { %s } accept' % (interface, peers[4])] if peers[4] else []),
+        *(['        iifname "%s" ip6 hoplimit 255 ip6 saddr { %s } accept' % (interface, peers[6])] if peers[6] else []),
+        # On another link somebody else may have instances of his own.
+        '        iifname != "%s" ip daddr %s accept' % (interface, vrrp.GROUPS[4]),
+        '        iifname != "%s" ip6 daddr %s accept' % (interface, vrrp.GROUPS[6]),
+        "        counter name %s drop" % COUNTERS[0],
+        "    }",
+        "    chain sync {",
+        *(["        ip saddr { %s } accept" % peers[4]] if peers[4] else []),
+        "        counter name %s drop" % COUNTERS[1],
+        "    }",
         "    chain prerouting {",
         "        type filter hook prerouting priority raw; policy accept;",
+        "        meta l4proto %d jump vrrp" % vrrp.PROTOCOL,
+        '        iifname "%s" ip daddr %s udp dport %d jump sync' % (interface, DAEMON_DEFAULTS["group"], DAEMON_DEFAULTS["port"]),
         '        iifname != "%s" accept' % interface,
         *(answers if vips and own else []),
-        "        fib saddr type local counter drop",
+        "        meta nfproto ipv4 fib saddr type local counter drop",
         "    }",
         "}",
     ]
     return with_digest(HEAD + "\n".join(lines) + "\n")
+
+
+def _peers(director, inventory, family):
+    """The addresses that the other directors' packets come from: VRRP from the declared one, sync from the first one of the interface."""
+    out = []
+    for host in inventory["groups"].get(DIRECTORS, []):
+        if host != director:
+            declared = host_address(inventory["hosts"].get(host, {}), family)
+            found = own_addresses(facts_of(inventory, host)) if family == 4 else []
+            out += [address for address in [declared, *found] if address and address not in out]
+    return sorted(out)

@@ -5,6 +5,7 @@
 Sources: RFC 3768 (version 2), RFC 5798 (version 3), keepalived's dump of its state (SIGUSR1, vrrp_data.c).
 """
 
+import socket
 import struct
 from collections import namedtuple
 
@@ -25,9 +26,38 @@ def parse(data):
     return Advertisement(version, virtual_router_id, priority, count, interval)
 
 
-def payload(packet):
-    """What an IPv4 packet carries."""
-    return packet[4 * (packet[0] & 0x0F) :] if packet else b""
+def advertisement(family, virtual_router_id, priority, addresses=None):
+    """The payload of an advertisement each second, of version 2 for IPv4 and 3 for IPv6. addresses: packed; one of nobody by default.
+
+    The checksum of version 3 covers the addresses of the packet, so it is left to who sends it.
+    """
+    if addresses is None:
+        addresses = [bytes(4 if family == 4 else 16)]
+    if family == 6:
+        return struct.pack("!BBBBHH", 0x31, virtual_router_id, priority, len(addresses), 100, 0) + b"".join(addresses)
+    data = struct.pack("!BBBBBBH", 0x21, virtual_router_id, priority, len(addresses), 0, 1, 0) + b"".join(addresses) + bytes(8)
+    return data[:6] + struct.pack("!H", checksum(data)) + data[8:]
+
+
+def checksum(data):
+    """The Internet checksum (RFC 1071) of an even number of bytes."""
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total ^ 0xFFFF
+
+
+# A message of the connection sync (ip_vs_sync.c, struct ip_vs_sync_mesg, version 1) with no connection in it, of sync id 0.
+EMPTY_SYNC = struct.pack("!BBHBbH", 0, 0, 8, 0, 1, 0)
+
+
+def received(packet):
+    """(source, payload) of an IP packet that carries VRRP, or None where it carries something else."""
+    if len(packet) >= 20 and packet[0] >> 4 == 4 and packet[9] == PROTOCOL:
+        return socket.inet_ntop(socket.AF_INET, packet[12:16]), packet[4 * (packet[0] & 0x0F) :]
+    if len(packet) >= 40 and packet[0] >> 4 == 6 and packet[6] == PROTOCOL:
+        return socket.inet_ntop(socket.AF_INET6, packet[8:24]), packet[40:]
+    return None
 
 
 def states(dump):

@@ -114,6 +114,21 @@ def scripts(virtual_services):
     return found
 
 
+def modules_wanted(virtual_services):
+    """The kernel modules that the declared services need, whatever else is wrong with them."""
+    pairs = []
+    for service in virtual_services if isinstance(virtual_services, list) else []:
+        if isinstance(service, dict) and service.get("state") != "absent":
+            persistence = service.get("persistence")
+            pairs.append((service.get("scheduler") or "wlc", persistence.get("engine") if isinstance(persistence, dict) else None))
+    return resolve.modules_of(pairs)
+
+
+def changes(hostvars, hosts):
+    """What a rollout has done on each host, in lines (module_utils/lvsdr/rollout.py)."""
+    return rollout.changes({host: {name: hostvars[host].get(name) for name in rollout.REGISTERED} for host in hosts})
+
+
 def audit(hostvars, hosts, services, lvs_inventory):
     """The table of a fleet's audit (module_utils/lvsdr/fleet.py), from what the hosts registered as lvs_audit and lvs_gathered."""
     found = {}
@@ -205,6 +220,13 @@ class FilterModule:
             "lvs_turn": rollout.turn,
             "lvs_going": rollout.going,
             "lvs_undone": rollout.undone,
+            "lvs_silent": rollout.silent,
+            "lvs_taken": rollout.taken,
+            "lvs_askers": resolve.askers,
+            "lvs_stranger": resolve.stranger,
+            "lvs_ready": rollout.ready,
+            "lvs_changes": changes,
+            "lvs_modules_wanted": modules_wanted,
             "lvs_still_served": rollout.still_served,
             "lvs_leaving": held.leaving_lines,
             "lvs_leaving_connections": held.leaving_connections,

@@ -18,7 +18,7 @@ LINKS = [
     {"name": "lo", "mac": "00:00:00:00:00:00", "type": "loopback", "addresses": ["127.0.0.1/8", "192.0.2.100/24"]},
     {"name": "tun0", "mac": "", "type": "none", "addresses": ["192.0.2.7/24"]},
     {"name": "eth0", "mac": OWN, "type": "ether", "addresses": ["198.51.100.31/24"]},
-    {"name": "eth1", "mac": OWN, "type": "ether", "addresses": ["192.0.2.100/32", "192.0.2.31/24", "2001:db8::31/64"]},
+    {"name": "eth1", "mac": OWN, "type": "ether", "addresses": ["192.0.2.31/24", "2001:db8::31/64"]},
 ]
 
 
@@ -224,3 +224,14 @@ def test_no_ip(run, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     result = run(vips=[VIP])
     assert result["failed"] and "ip can't be run" in result["msg"]
+
+
+@pytest.mark.parametrize(("others", "verdict"), [([], "one owner"), ([B], "leak"), ([STRANGER], "leak")])
+def test_a_host_that_holds_the_vip_itself(run, links, monkeypatch, others, verdict):
+    """It hears nobody where all is well: its own answer counts, on a card and not on lo."""
+    there = [dict(link) for link in LINKS]
+    there[-1] = {**there[-1], "mac": A, "addresses": [VIP + "/32", *there[-1]["addresses"]]}
+    monkeypatch.setattr(arp_audit.host, "interfaces", lambda: there)
+    links.says["eth1"] = lambda frame: [reply(mac, VIP) for mac in others]
+    (one,) = run(vips=[VIP], owners=OWNERS)["results"]
+    assert (one["verdict"], one["macs"]) == (verdict, others)

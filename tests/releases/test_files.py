@@ -24,7 +24,7 @@ def judged(release, program, text):
 
 
 def files(services, made):
-    return keepalived.render(services, "director1", made), rules.render(services, "eth0", made["hosts"]["director1"]["facts"])
+    return keepalived.render(services, "director1", made), rules.render(services, "director1", made, "eth0")
 
 
 def taken(release, services, made):

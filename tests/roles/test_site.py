@@ -218,8 +218,8 @@ def test_a_retired_vip_stays_on_servers_until_the_directors_have_changed(running
 
 def test_nobody_passes_for_a_director(running):
     """The rules drop what claims to come from the director's own addresses, and let answers to checks in."""
-    rules = running.machines["director1"].inside("nft", "list", "table", "ip", "lvsdr")
-    assert "fib saddr type local counter packets 0 bytes 0 drop" in rules
+    rules = running.machines["director1"].inside("nft", "list", "table", "inet", "lvsdr")
+    assert "meta nfproto ipv4 fib saddr type local counter packets 0 bytes 0 drop" in rules
     assert "ip saddr 192.0.2.100 ip daddr 192.0.2.11 tcp flags != syn / syn,ack accept" in rules
 
 

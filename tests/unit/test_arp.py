@@ -819,7 +819,7 @@ OWNERS = {A: "director1", B: "director2"}
     [
         ([A], OWNERS, "one owner", f"{A} (director1) answers for {VIP}"),
         ([C], {}, "one owner", f"{C} answers for {VIP}"),
-        ([], OWNERS, "nobody", f"nobody answers for {VIP}; see that keepalived runs on a director and holds it"),
+        ([], OWNERS, "nobody", f"nobody answers for {VIP}; look whether keepalived runs on a director and holds it"),
         ([C], OWNERS, "leak", f"{C} answers for {VIP} and is no director: that host takes the service; deploy it with real_server_vip"),
         ([A, C], OWNERS, "leak", f"{C} answers for {VIP} and is no director"),
         ([A, B], OWNERS, "leak", f"2 hosts answer for {VIP}: {A} (director1), {B} (director2); only the active director may"),

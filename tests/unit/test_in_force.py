@@ -5,7 +5,7 @@ from ansible.module_utils.lvsdr import in_force, places, rules, sysctl, text
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.resolve import resolve
 
-from inventories import facts, inventory, service
+from inventories import inventory, service
 
 CONF, PROGRAM = "/etc/keepalived/keepalived.conf", "/usr/local/lib/x.py"
 RULES = {
@@ -132,12 +132,15 @@ def test_what_a_judge_says(status, output, ignore, found):
 
 def test_rules_say_which_they_are():
     services = resolve([service()], inventory())
-    one, other = (rules.render(services, interface, facts(11)) for interface in ("eth0", "eth1"))
+    one, other = (rules.render(services, "director1", inventory(with_facts=True), interface) for interface in ("eth0", "eth1"))
     digests = [in_force.rules_digest(made) for made in (one, other)]
     assert len(set(digests)) == 2 and all(len(digest) == 16 for digest in digests)
     assert in_force.rules_digest("table ip lvsdr {\n}\n") == ""
     assert 'iifname != "eth1" accept\n' in other
-    assert "ip saddr { 192.0.2.100 } ip daddr { 192.0.2.11 } meta l4proto udp accept\n        fib saddr type local counter drop\n" in one
+    assert (
+        "ip saddr { 192.0.2.100 } ip daddr { 192.0.2.11 } meta l4proto udp accept\n        meta nfproto ipv4 fib saddr type local counter drop\n"
+        in one
+    )
 
 
 @pytest.mark.parametrize(

@@ -133,10 +133,11 @@ HELD = [{"address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc", "des
 
 def test_a_director_that_took_no_part():
     services, made = fleet(service(), tables={"director1": HELD, "director2": HELD})
-    assert rollout.undone(services, made, ["director1", "director2"]) == []
-    assert rollout.undone(services, made, ["director1"]) == ["director2 took no part and sends nobody to server2 (live)"]
+    servers = ["server1", "server2"]
+    assert rollout.undone(services, made, ["director1", "director2"], servers) == []
+    assert rollout.undone(services, made, ["director1"], servers) == ["director2 took no part and sends nobody to server2 (live)"]
     del made["hosts"]["director2"]["facts"]
-    assert rollout.undone(services, made, ["director1"]) == ["director2 took no part and could not be read"]
+    assert rollout.undone(services, made, ["director1"], servers) == ["director2 took no part and could not be read"]
 
 
 def test_a_retired_vip_stays_on_servers_while_a_director_serves_it():

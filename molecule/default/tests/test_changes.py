@@ -231,4 +231,4 @@ def test_a_boot_after_other_settings(active):
         time.sleep(2)
     values = ssh(waiting, "cd /proc/sys/net/ipv4/vs; cat conntrack conn_reuse_mode sloppy_tcp").split()
     assert values == ["0", "3", "1"]
-    assert "lvsdr" in ssh(waiting, "nft list table ip lvsdr")
+    assert "lvsdr" in ssh(waiting, "nft list table inet lvsdr")

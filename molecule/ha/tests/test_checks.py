@@ -64,7 +64,7 @@ def test_a_server_that_answers_on_its_own_address_alone_is_taken_out(lab, breaks
 def test_nobody_on_the_link_passes_for_a_director(lab, director):
     """accept_local lets in what comes from a director's own address; the rules drop all of it but answers to checks."""
     own = lab(director).check_output("ip -br -4 address show eth0").split()[2].split("/")[0]
-    count = "nft list chain ip lvsdr prerouting | grep -o 'packets [0-9]*'"
+    count = "nft list chain inet lvsdr prerouting | grep -o 'packets [0-9]*'"
     before = int(ssh(director, count).split()[1])
     mac = lab(director).check_output("cat /sys/class/net/eth0/address")
     # Any host of the link may write any address into a frame: a UDP packet from the director to itself.
