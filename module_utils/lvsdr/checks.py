@@ -6,6 +6,7 @@ Source: keepalived.conf(5) of keepalived 2.2.7, for what its checks can carry.
 """
 
 import re
+import warnings
 
 from . import packets
 from .errors import LvsError, shown
@@ -156,11 +157,25 @@ def _read_match(url):
     flags = re.search(r"\(\?[a-zA-Z]*[auL]", match)
     if flags:
         url.wrong("match", "%s has the flags %s, which are Python's alone; keepalived reads PCRE" % (shown(match), flags.group()))
+    # keepalived 2.3.3 ends with a segmentation fault where PCRE2 refuses what Python takes (check_http.c, url->regex).
+    odd = re.search(r"\[[:.=]", match) or (match.count("(") > MOST_GROUPS and match) or GROUP_NAME.search(match)
+    if odd:
+        url.wrong(
+            "match", "%s has what PCRE2 may refuse: classes such as [:alpha:], more than %d groups, or a group's name of other signs than "
+            "32 letters, digits and _" % (shown(match), MOST_GROUPS),
+        )  # fmt: skip
     try:
-        re.compile(match)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(match)
     except (re.error, OverflowError, RecursionError) as error:
         url.wrong("match", "%s is no regular expression (%s)" % (shown(match), error))
     return match
+
+
+MOST_GROUPS = 50
+# The name of a group, or a reference to one, that PCRE2 would not take.
+GROUP_NAME = re.compile(r"\(\?P[<=](?![A-Za-z_][A-Za-z0-9_]{0,31}[>)])")
 
 
 def _read_status(url):
@@ -193,10 +208,16 @@ def _hex(inner, field):
         inner.wrong(field, '%s is a number; write the hex digits in quotes, such as "0d0a"' % shown(inner.get(field)))
         return ""
     try:
-        return packets.read_hex(inner.get(field, "")).hex()
+        data = packets.read_hex(inner.get(field, ""))
     except LvsError as error:
         inner.wrong(field, str(error))
         return ""
+    if len(data) > LONGEST_HEX:
+        inner.wrong(field, "it has %d bytes; a line of keepalived.conf has room for %d" % (len(data), LONGEST_HEX))
+    elif data[-1] == 0xFF:
+        # parser.c of keepalived 2.2.7, read_hex_str.
+        inner.wrong(field, "its last byte is ff, which keepalived 2.2 does not read; leave it out, or ask in another way")
+    return data.hex()
 
 
 def _read_query(inner):
@@ -204,6 +225,9 @@ def _read_query(inner):
     if not isinstance(query, str) or (query != "." and not is_host_name(query[:-1] if query.endswith(".") else query)):
         inner.wrong("query", "%s is no name of DNS; give one such as example.com" % shown(query))
         return "."
+    if re.match(r"[^.]\.", query):
+        # check_dns.c takes a first label of one character for an empty one.
+        inner.wrong("query", "%s begins with a label of one character, which keepalived does not read; ask for another name" % shown(query))
     return query
 
 
@@ -272,7 +296,7 @@ def _text(word):
 
 
 # A line of keepalived.conf has up to 1023 bytes (MAXBUF); these leave room for the keyword and the longest address.
-LONGEST_WORD, LONGEST_NAME = 500, 100
+LONGEST_WORD, LONGEST_NAME, LONGEST_HEX = 500, 100, 480
 PATH_SIGNS = "-._~%&()*+,;=:@/?"
 PATH_HINT = "it begins with /, holds letters, digits and %s, and has up to %d characters" % (PATH_SIGNS, LONGEST_WORD)
 

@@ -139,7 +139,13 @@ def _instance(instance, director, inventory, settings):
         "    garp_master_refresh 60",
     ]
     if peers and settings["unicast"]:
-        lines += ["    unicast_src_ip %s" % own, "    unicast_peer {", *("        " + peer for peer in peers), "    }"]
+        # A router on the way counts the TTL down, so 255 came from this link. With these words keepalived takes advertisements from peers
+        # alone, too (vrrp_data.c, alloc_unicast_peer); over IPv6 it sends the system's hop limit unless unicast_ttl is there.
+        lines += ["    unicast_src_ip %s" % own, "    unicast_ttl 255", "    unicast_peer {"]
+        lines += ["        %s min_ttl 255 max_ttl 255" % peer for peer in peers] + ["    }"]
+    elif peers and family == 4:
+        # The address that the other directors' rules let in (rules.py); over IPv6 the group has to hear a link-local one (RFC 5798).
+        lines.append("    mcast_src_ip %s" % own)
     lines += ["    virtual_ipaddress {", "        %s dev lo no_track" % advertised(instance["virtual_router_id"], family), "    }"]
     lines.append("    virtual_ipaddress_excluded {")
     lines += ["        %s/%d dev %s" % (vip, 128 if ":" in vip else 32, settings["interface"]) for vip in instance["vips"]]

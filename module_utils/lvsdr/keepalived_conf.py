@@ -11,7 +11,7 @@ from collections import namedtuple
 from .model import parse_address
 
 # What two directors have to agree on, or each of them drops the other's advertisements and becomes the active one.
-Voice = namedtuple("Voice", "virtual_router_id version interval unicast addresses")
+Voice = namedtuple("Voice", "virtual_router_id version interval unicast hop_limit addresses")
 
 
 def blocks(text):
@@ -78,10 +78,17 @@ def instances(text):
             version=(values.get("version") or ["2"])[0],
             interval=float((values.get("advert_int") or ["1"])[0]),
             unicast="unicast_peer" in lists,
+            hop_limit=_hop_limit(values, lists.get("unicast_peer") or ()),
             addresses=tuple(sorted(address for address, _interface in advertised)),
         )
         out[words[1]] = (voice, [address for address, interface in advertised + excluded if interface != "lo"])
     return out
+
+
+def _hop_limit(values, peers):
+    """What advertisements are sent with: 255, but for unicast over IPv6, where unicast_ttl has to say it (vrrp.c)."""
+    over_ipv6 = any(":" in words[0] for words, _children in peers if words)
+    return (values.get("unicast_ttl") or ["64"])[0] if over_ipv6 else "255"
 
 
 def _addresses(children):

@@ -47,7 +47,8 @@ def render(services, director, inventory, interface):
         *("    counter %s {\n    }" % name for name in COUNTERS),
         "    chain vrrp {",
         *(['        iifname "%s" ip ttl 255 ip saddr { %s } accept' % (interface, peers[4])] if peers[4] else []),
-        *(['        iifname "%s" ip6 hoplimit 255 ip6 saddr { %s } accept' % (interface, peers[6])] if peers[6] else []),
+        # To the group directors speak from link-local addresses, which nothing tells beforehand.
+        *(['        iifname "%s" ip6 hoplimit 255 ip6 saddr { %s, fe80::/10 } accept' % (interface, peers[6])] if peers[6] else []),
         # On another link somebody else may have instances of his own.
         '        iifname != "%s" ip daddr %s accept' % (interface, vrrp.GROUPS[4]),
         '        iifname != "%s" ip6 daddr %s accept' % (interface, vrrp.GROUPS[6]),

@@ -217,7 +217,7 @@ def test_a_page_that_nginx_refuses(fleet):
     edges(fleet)
     good(fleet.play())
     before = state(fleet.machines["server1"])
-    edges(fleet, streaming_server_user="REFUSED")
+    edges(fleet, streaming_server_vod_dir="/srv/REFUSED")
     done = fleet.play()
     assert done.returncode != 0 and '/etc/nginx/nginx.conf: nginx refuses it: nginx: [emerg] unknown directive "REFUSED"' in done.said
     assert state(fleet.machines["server1"]) == before

@@ -87,7 +87,7 @@ def test_directors_without_ipv4_speak_ipv6():
     services = resolve.resolve([service()], made)
     assert keepalived.vrrp_addresses(services, "director1", made) == ["2001:db8::11"]
     text = keepalived.render(services, "director1", with_settings(made, SETTINGS))
-    assert "unicast_src_ip 2001:db8::11\n" in text and "        2001:db8::12\n" in text
+    assert "unicast_src_ip 2001:db8::11\n" in text and "        2001:db8::12 min_ttl 255 max_ttl 255\n" in text
     assert "    virtual_ipaddress {\n        fe80::7672:7270:33/128 dev lo no_track\n    }\n" in text
 
 
@@ -169,7 +169,7 @@ def test_nothing_to_hold():
 def test_the_other_director():
     text = render(service(), director="director2", settings={**SETTINGS, "priority": "100"})
     assert "    router_id director2\n" in text and "    priority 100\n" in text
-    assert "    unicast_src_ip 192.0.2.12\n    unicast_peer {\n        192.0.2.11\n    }\n" in text
+    assert "    unicast_ttl 255\n    unicast_peer {\n        192.0.2.11 min_ttl 255 max_ttl 255\n    }\n" in text
 
 
 def test_a_single_director_has_no_peers():
@@ -182,14 +182,24 @@ def test_settings_that_are_off_by_default():
     assert "    nopreempt\n" in render(service(), settings={**SETTINGS, "preempt": "no"})
     half = render(service(), settings={**SETTINGS, "advertisement_interval": 0.5})
     assert "    version 3\n    advert_int 0.5\n" in half, "version 2 has whole seconds only"
-    assert "unicast" not in render(service(), settings={**SETTINGS, "unicast": False})
+    group = render(service(), settings={**SETTINGS, "unicast": False})
+    assert "unicast" not in group and "    mcast_src_ip 192.0.2.11\n" in group, "the other director's rules know this address"
+
+
+def test_a_new_hop_limit_is_a_change_of_what_directors_say():
+    """Over IPv6 a director that insists on 255 does not hear one that sends 64, as earlier versions did. Over IPv4 all sent 255."""
+    six = {name: {"ansible_host": "2001:db8::%d" % number} for name, number in (("director1", 11), ("director2", 12))}
+    for hosts, found in (({}, []), (six, ["hop limit of instance lvsdr becomes 255 (was 64)"])):
+        now = render(service(), hosts=hosts)
+        before = now.replace("    unicast_ttl 255\n", "").replace(" min_ttl 255 max_ttl 255", "")
+        assert keepalived_conf.disagreements(now, before) == found
 
 
 @pytest.mark.parametrize("addresses", [[VIP], [VIP6], BOTH, [VIP6, "192.0.2.101"], ["192.0.2.101"]])
 def test_what_directors_say_is_the_same_whatever_vips_there_are(addresses):
     """A director drops advertisements with another list of addresses than its own, and two that are deaf are both active."""
     voice, vips = keepalived_conf.instances(render(service(addresses=addresses)))["lvsdr"]
-    assert voice == keepalived_conf.Voice("51", "2", 1.0, True, ("169.254.112.51",)) and vips == addresses
+    assert voice == keepalived_conf.Voice("51", "2", 1.0, True, "255", ("169.254.112.51",)) and vips == addresses
     assert keepalived_conf.disagreements(render(service(addresses=addresses)), render(service(addresses=BOTH))) == []
 
 

@@ -1,0 +1,236 @@
+"""Two real directors (keepalived 2.3.3 and 2.2.7) and a stranger on their link, who sends what only a director may send."""
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+from ansible.module_utils.lvsdr import keepalived, resolve, rules, vrrp
+from conftest import CACHE
+
+from inventories import GONE, VIP, inventory, service
+
+NUMBERS = {"director1": 11, "director2": 12, "stranger": 77}
+SUITES = {"director1": "trixie", "director2": "bookworm"}
+# A director gives its peer three intervals of a second; with so much more a takeover would be seen.
+SECONDS = 6
+
+
+class Host:
+    """A network namespace on the link, for a director with a release's root file system."""
+
+    def __init__(self, name, folder):
+        self.name, number = name, NUMBERS[name]
+        root = (CACHE / SUITES.get(name, "bookworm")).resolve()
+        assert root.is_dir(), "there is no root file system: run `make releases`, which builds it"
+        self.root, peer = folder / "root", "lvsdrt%d" % number
+        script = f"""set -eu
+            mount -t tmpfs tmpfs '{folder}'; mkdir '{folder}/upper' '{folder}/work' '{folder}/root'
+            mount -t overlay overlay -o 'lowerdir={root},upperdir={folder}/upper,workdir={folder}/work' '{folder}/root'
+            mount --bind /proc '{folder}/root/proc'; mount --rbind /dev '{folder}/root/dev'; mount -t tmpfs tmpfs '{folder}/root/run'
+            echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
+            ip link set lo up; echo ready; exec sleep infinity"""
+        self.holder = subprocess.Popen(
+            ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self.holder.stdout.readline() == "ready\n"
+        self.daemon = None
+        for words in (
+            ["link", "add", peer, "type", "veth", "peer", "name", "eth0", "netns", str(self.holder.pid)],
+            ["link", "set", peer, "master", "lvsdrt-link", "up"],
+        ):
+            subprocess.run(["ip", *words], check=True)
+        for address in ("192.0.2.%d/24" % number, "2001:db8::%d/64" % number):
+            self.inside("ip", "address", "add", address, "dev", "eth0")
+        self.inside("ip", "link", "set", "eth0", "up")
+
+    def inside(self, *command, stdin=None, check=True):
+        command = ["nsenter", "--target", str(self.holder.pid), "--mount", "--net", "--", *command]
+        done = subprocess.run(command, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        assert not check or done.returncode == 0, done.stdout
+        return done.stdout
+
+    def chroot(self, *command, stdin=None):
+        return self.inside("chroot", str(self.root), *command, stdin=stdin)
+
+    def start(self, conf):
+        """keepalived without its half for IPVS, which this kernel has not."""
+        self.chroot("sh", "-c", "cat >/run/keepalived.conf", stdin=conf)
+        words = ["keepalived", "--vrrp", "-n", "-l", "-f", "/run/keepalived.conf"]
+        self.daemon = subprocess.Popen(
+            ["nsenter", "--target", str(self.holder.pid), "--mount", "--net", "--", "chroot", str(self.root), *words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+
+    def stop(self):
+        if self.daemon:
+            os.killpg(self.daemon.pid, signal.SIGKILL)
+            self.daemon.wait()
+            self.daemon = None
+        self.inside("sh", "-c", "ip address flush dev eth0 to %s/32; rm -f %s/run/keepalived/*.pid %s/run/*.pid; nft flush ruleset"
+                    % (VIP, self.root, self.root))  # fmt: skip
+
+    def holds(self):
+        return VIP + "/32" in self.inside("ip", "-o", "address", "show", "dev", "eth0")
+
+    def end(self):
+        self.stop()
+        self.holder.kill()
+        self.holder.wait()
+        self.holder.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def link(tmp_path_factory):
+    subprocess.run(["ip", "link", "delete", "lvsdrt-link"], stderr=subprocess.DEVNULL)
+    subprocess.run(["ip", "link", "add", "lvsdrt-link", "type", "bridge", "mcast_snooping", "0"], check=True)
+    subprocess.run(["ip", "link", "set", "lvsdrt-link", "up"], check=True)
+    made = {}
+    try:
+        for name in NUMBERS:
+            made[name] = Host(name, tmp_path_factory.mktemp(name))
+        yield made
+    finally:
+        for host in made.values():
+            host.end()
+        subprocess.run(["ip", "link", "delete", "lvsdrt-link"], check=True)
+
+
+@pytest.fixture
+def directors(link):
+    yield {name: link[name] for name in SUITES}
+    for name in SUITES:
+        link[name].stop()
+
+
+def start(directors, family=4, guard=True, former=False, **variables):
+    """The pair with the product's own files; director1 has the higher priority. former: without what keeps strangers out."""
+    hosts = {name: {"director_priority": 150 - 50 * n, **variables} for n, name in enumerate(SUITES)}
+    if family == 6:
+        for name in SUITES:
+            hosts[name].update(ansible_host="2001:db8::%d" % NUMBERS[name], real_server_address6=GONE)
+    made = inventory(hosts, with_facts=True)
+    services = resolve.resolve([service()], made)
+    for name, host in directors.items():
+        conf = keepalived.render(services, name, made)
+        if former:
+            conf = conf.replace(" min_ttl 255 max_ttl 255", "").replace("    unicast_ttl 255\n", "")
+        if guard:
+            host.chroot("nft", "-f", "-", stdin=rules.render(services, name, made, "eth0"))
+        host.start(conf)
+    wait_for(directors, "director1")
+
+
+def wait_for(directors, owner):
+    deadline = time.monotonic() + 60
+    while [name for name, host in directors.items() if host.holds()] != [owner]:
+        assert time.monotonic() < deadline, "%s never was the only owner" % owner
+        time.sleep(0.2)
+
+
+FORGE = """
+import socket, sys
+family, target, hops, payload, source = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), bytes.fromhex(sys.argv[4]), sys.argv[5]
+sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_RAW, 112)
+sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+if family == 4:
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, hops)
+    if source:  # with a header of our own (raw(7)); the kernel puts in length, number and checksum
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_HDRINCL, 1)
+        addresses = socket.inet_aton(source) + socket.inet_aton(target)
+        payload = bytes([0x45, 0, 0, 0, 0, 0, 0, 0, hops, 112, 0, 0]) + addresses + payload
+else:
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hops)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, hops)
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_CHECKSUM, 6)
+sock.sendto(payload, (target, 0))
+"""
+
+
+def forged(family, hops=(3, 255), groups=True, sources=("",)):
+    """[arguments of FORGE] of every kind: to each director and to the group, routed and not, the right router id and another."""
+    advertised = keepalived.advertised(51, family).partition("/")[0]
+    packed = socket.inet_pton(socket.AF_INET if family == 4 else socket.AF_INET6, advertised)
+    targets = ["192.0.2.11", "192.0.2.12"] if family == 4 else ["2001:db8::11", "2001:db8::12"]
+    out = []
+    for target in targets + ([vrrp.GROUPS[family]] if groups else []):
+        for hop in hops:
+            for virtual_router_id in (51, 7):
+                data = vrrp.advertisement(family, virtual_router_id, 255, [packed])
+                if family == 6:
+                    # The pair speaks version 2, over IPv6, too.
+                    data = struct.pack("!BBBBBBH", 0x21, virtual_router_id, 255, 1, 0, 1, 0) + packed
+                out += [[str(family), target, str(hop), data.hex(), source] for source in sources]
+    return out
+
+
+def attack(link, directors, packets, seconds=SECONDS):
+    """Who held the VIP meanwhile, as the set of what was seen."""
+    seen, until = set(), time.monotonic() + seconds
+    while time.monotonic() < until:
+        for arguments in packets:
+            link["stranger"].inside("python3", "-c", FORGE, *arguments)
+        seen.add(tuple(name for name, host in directors.items() if host.holds()))
+    return seen
+
+
+def test_what_strangers_could_do(link, directors):
+    """Without these words and rules nobody holds the VIP as long as it goes on: this test can fail."""
+    start(directors, guard=False, former=True)
+    assert () in attack(link, directors, forged(4, hops=(3,), groups=False), seconds=10)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("unicast", [True, False])
+def test_the_vip_stays(link, directors, family, unicast):
+    start(directors, family, director_unicast=unicast)
+    assert attack(link, directors, forged(family)) == {("director1",)}
+    dropped = directors["director1"].inside("nft", "list", "counters", "table", "inet", "lvsdr")
+    assert "counter strange_vrrp {\n\t\tpackets 0 " not in dropped, "what was sent has arrived"
+
+
+def test_a_routed_packet_in_the_name_of_a_director(link, directors):
+    """Its source is right, and its TTL tells that it is from elsewhere."""
+    start(directors)
+    packets = forged(4, hops=(3, 254), groups=False, sources=("192.0.2.11", "192.0.2.12"))
+    assert attack(link, directors, packets) == {("director1",)}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_keepalived_alone_keeps_them_out_after_a_flush(link, directors, family):
+    """`nft flush ruleset`, as by `systemctl restart nftables`: with unicast its own words hold until the next rollout loads the rules."""
+    start(directors, family)
+    for host in directors.values():
+        host.inside("nft", "flush", "ruleset")
+    assert attack(link, directors, forged(family)) == {("director1",)}
+
+
+def test_directors_hear_each_other_through_the_rules(link, directors):
+    """And take over: the guard keeps nobody out who belongs there."""
+    start(directors)
+    directors["director1"].stop()
+    wait_for(directors, "director2")
+
+
+def test_sync_messages_of_strangers_are_dropped(link, directors):
+    start(directors)
+    send = """if True:
+        import socket
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+        sock.sendto(bytes.fromhex("%s"), ("224.0.0.81", 8848))""" % vrrp.EMPTY_SYNC.hex()
+
+    def count(host):
+        return host.inside("nft", "list", "counter", "inet", "lvsdr", "strange_sync")
+
+    before = {name: count(host) for name, host in directors.items()}
+    directors["director1"].inside("python3", "-c", send)
+    assert count(directors["director2"]) == before["director2"], "the other director's come in"
+    link["stranger"].inside("python3", "-c", send)
+    for name, host in directors.items():
+        assert count(host) != before[name]
