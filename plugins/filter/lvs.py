@@ -8,8 +8,9 @@ import glob
 import os
 
 import ansible.module_utils
+import jinja2
 import yaml
-from ansible.errors import AnsibleError, AnsibleFilterError
+from ansible.errors import AnsibleFilterError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 # Filters run in the controller's own process, which does not look into the project's module_utils by itself.
@@ -64,10 +65,10 @@ def _variables(host, variables, specs):
     for name in variables:
         if name not in specs and name not in resolve.HOST_VARIABLES:  # ansible_host is one of these
             continue
-        try:
-            value = variables[name]
-        except AnsibleError as error:
-            misfits[name] = "its template can't be read: %s" % str(error).splitlines()[0]
+        value = variables[name]
+        fault = _fault(value)
+        if fault:
+            misfits[name] = "its template can't be read: %s" % fault
             continue
         if name in resolve.HOST_VARIABLES:
             out[name] = value
@@ -77,6 +78,14 @@ def _variables(host, variables, specs):
                 misfits[name] = "; ".join(found.error_messages)
     unknown = sorted(name for name in variables if name.startswith(hosts.PREFIXES) and name not in specs)
     return {**out, **({"misfits": misfits} if misfits else {}), **({"unknown": unknown} if unknown else {})}
+
+
+def _fault(value):
+    """What is wrong with a template in a value, or None. In a filter Ansible gives what it could not read as an Undefined."""
+    if isinstance(value, jinja2.Undefined):
+        return str(getattr(value, "_undefined_message", None) or "it has an error").rpartition("was tripped: ")[2]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return next((fault for fault in map(_fault, inner) if fault), None)
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,0 +1,170 @@
+"""A host that does not answer is a row and not the end; --limit does no half of what takes two."""
+
+import pytest
+from fleet import SERVICE, VIP, in_force, state
+from test_changes import LIVE, good, weights
+
+# Nobody listens on that port.
+DEAD = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o ConnectTimeout=5"}
+SECOND = [SERVICE, {**SERVICE, "name": "second", "addresses": ["192.0.2.101"]}]
+
+
+def test_a_dead_server_of_a_fleet_that_runs(running):
+    """The others are rolled out, it keeps its place in the tables, and the run ends with its name and not with 0."""
+    running.inventory(services=SECOND, hosts={"server2": DEAD})
+    done = running.play()
+    assert done.returncode != 0 and "The rollout is not finished: - server2 did not answer" in done.said
+    assert "Run it again when they answer" in done.said
+    for director in ("director1", "director2"):
+        assert set(weights(running, director)) == {"192.0.2.21", "192.0.2.22"}
+        # On the new VIP nobody may be sent to it yet.
+        assert set(weights(running, director, "tcp 192.0.2.101:80")) == {"192.0.2.21"}
+        assert not in_force(running.machines[director])
+    assert "server2 was not rolled out, so no director sends anybody there (second)" in done.said
+    running.inventory(services=SECOND)
+    good(running.play())
+    assert set(weights(running, "director1", "tcp 192.0.2.101:80")) == {"192.0.2.21", "192.0.2.22"}
+
+
+def test_a_dead_server_of_a_first_rollout(fleet, reference):
+    fleet.inventory(hosts={"server2": DEAD})
+    done = fleet.play()
+    assert done.returncode != 0 and "server2 was not rolled out, so no director sends anybody there (live)" in done.said
+    assert set(weights(fleet, "director1")) == {"192.0.2.21"}
+    assert "192.0.2.22" not in fleet.machines["director1"].read("/etc/keepalived/keepalived.conf").replace("192.0.2.22 ", "")
+    fleet.inventory()
+    good(fleet.play())
+    assert {name: state(machine) for name, machine in fleet.machines.items()} == reference
+
+
+def test_a_dead_director(running):
+    before = state(running.machines["director2"])
+    running.inventory(services=SECOND, hosts={"director2": DEAD})
+    done = running.play()
+    assert done.returncode != 0 and "director2 did not answer" in done.said
+    assert weights(running, "director1", "tcp 192.0.2.101:80") and not in_force(running.machines["director1"])
+    for server in ("server1", "server2"):
+        assert "192.0.2.101/32" in state(running.machines[server])["addresses"]
+    assert state(running.machines["director2"]) == before
+
+
+@pytest.mark.parametrize(
+    ("hosts", "options"), [({"director2": DEAD}, ()), ({}, ("--limit", "director1,web")), ({}, ("--limit", "director2"))]
+)
+def test_what_directors_say_changes_on_all_or_on_none(running, hosts, options):
+    """Each would be deaf to the other, and both would hold the VIPs."""
+    before = {name: state(machine) for name, machine in running.machines.items()}
+    running.inventory(hosts=hosts, director_advertisement_interval=2)
+    done = running.play("site.yml", *options)
+    missing = "director1" if "director2" in options else "director2"
+    assert done.returncode != 0 and "Not in this run: %s" % missing in done.said and "No host was changed" in done.said
+    assert {name: state(machine) for name, machine in running.machines.items()} == before
+
+
+def test_directors_alone_send_nobody_to_a_new_server(fleet):
+    fleet.inventory(web=["server1"])
+    good(fleet.play())
+    fleet.activate()
+    fleet.inventory()
+    for options in (("--limit", "directors"), ("--tags", "director")):
+        done = fleet.play("site.yml", *options)
+        assert done.returncode != 0 and "server2 was not rolled out, so no director sends anybody there (live)" in done.said
+        assert set(weights(fleet, "director1")) == {"192.0.2.21"}
+    good(fleet.play())
+    assert set(weights(fleet, "director1")) == {"192.0.2.21", "192.0.2.22"}
+
+
+@pytest.mark.parametrize("dead", ["server2", "director2"])
+def test_status_audit_and_drain_go_on(running, dead):
+    running.inventory(hosts={dead: DEAD})
+    done = running.play("playbooks/status.yml")
+    assert "%s did not answer" % dead in done.said and "weight 0, 0 active" in done.said
+    audit = running.play("playbooks/audit.yml")
+    assert audit.returncode != 0 and "not reached" in audit.said and "server1" in audit.said
+    done = running.play("playbooks/drain.yml", "-e", "servers=server1", "-e", "drain_seconds=5")
+    assert done.returncode != 0 and "This is not finished: - %s did not answer" % dead in done.said
+    assert running.machines["director1"].inside("ls", "/run/lvsdr/drained").startswith("drained-server1")
+
+
+def test_check_mode_with_a_dead_host(running):
+    running.inventory(services=SECOND, hosts={"server2": DEAD})
+    before = {name: state(machine) for name, machine in running.machines.items()}
+    done = running.play(check=True)
+    assert done.returncode != 0 and "server2 did not answer" in done.said
+    assert "+virtual_server 192.0.2.101 80 {" in done.stdout, "the others are gone through"
+    assert {name: state(machine) for name, machine in running.machines.items()} == before
+
+
+def test_the_last_word_of_a_rollout(running):
+    running.inventory(services=SECOND)
+    done = good(running.play())
+    assert "director1: write /etc/keepalived/keepalived.conf" in done.said
+    assert "server1: ip address add 192.0.2.101/32 dev lo" in done.said
+    assert "skipping: [" not in done.stdout
+    assert "Nothing: all hosts are as declared" in good(running.play()).said
+
+
+# --- errors that come first -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "hosts", "words"),
+    [
+        ({}, {"server1": {"real_server_wieght": 10}}, "hosts[server1].real_server_wieght: real_server_wieght is not a variable of lvsdr"),
+        ({}, {"server1": {"real_server_wieght": 10}}, "did you mean real_server_weight?"),
+        ({}, {"server1": {"real_server_sate": "drained"}}, "did you mean real_server_state?"),
+        ({}, {"director1": {"director_prioriti": 150}}, "did you mean director_priority?"),
+        ({}, {"server1": {"streaming_server_kind": "egde"}}, "hosts[server1].streaming_server_kind: unknown value 'egde'"),
+        ({"director_sysctls": {"contrack": 0}}, {}, "IPVS has no such setting; did you mean conntrack?"),
+        ({"verify_attempts": "many"}, {}, "verify_attempts"),
+        ({}, {"director1": {"director_priority": "{{ nowhere }}"}}, "hosts[director1].director_priority: its template can't be read"),
+        ({}, {"director2": {"director_unicast": False}}, "hosts[director2].director_unicast: it is off here and on on director1"),
+        ({"web": ["server1", "director2"]}, {}, "director2 is a director and a real server of this service"),
+        ({"directors": []}, {}, "group 'directors' is empty"),
+        ({"services": []}, {}, "a list with at least one service is needed"),
+        ({}, dict.fromkeys(("server1", "server2"), {"real_server_state": "drained"}), "all its real servers are drained or have weight 0"),
+    ],
+)  # fmt: skip
+def test_what_the_inventory_alone_tells_comes_before_any_host_is_asked(fleet, changes, hosts, words):
+    hosts = {name: {**DEAD, **hosts.get(name, {})} for name in fleet.machines}
+    fleet.inventory(**{"hosts": hosts, **changes})
+    done = fleet.play()
+    assert done.returncode != 0 and words in done.said and "No host was changed" in done.said
+    assert "UNREACHABLE" not in done.stdout
+
+
+def test_what_the_hosts_tell(fleet):
+    """And an address that only the facts have, where ansible_host is a name."""
+    before = {name: state(machine) for name, machine in fleet.machines.items()}
+    fleet.inventory(director_interface="eth9", director_sysctls={"sync_ports": 2}, hosts={"server1": {"real_server_address": "192.0.2.77"}})
+    done = fleet.play()
+    for words in (
+        "hosts[director1].director_interface: director1 has no interface eth9; it has eth0",
+        "director_sysctls.sync_ports: the kernel of this director has no such setting",
+        "hosts[server1]: server1 has no address 192.0.2.77 (it has 192.0.2.21); set real_server_address to its own",
+    ):
+        assert words in done.said
+    assert {name: state(machine) for name, machine in fleet.machines.items()} == before
+
+
+def test_addresses_that_only_the_facts_have(fleet, reference):
+    nobody = {"real_server_address": None, "real_server_address6": None, "ansible_host": "somewhere.example"}
+    fleet.inventory(hosts=dict.fromkeys(fleet.machines, nobody))
+    good(fleet.play())
+    assert {name: state(machine) for name, machine in fleet.machines.items()} == reference
+    fleet.activate()
+    # Dead, it stays where it is.
+    fleet.inventory(hosts={**dict.fromkeys(fleet.machines, nobody), "server2": {**nobody, **DEAD, "ansible_host": "localhost"}})
+    fleet.play()
+    assert set(weights(fleet, "director1", LIVE)) == {"192.0.2.21", "192.0.2.22"}
+
+
+def test_the_last_vip_is_retired(running):
+    running.inventory(services=[{**SERVICE, "state": "absent"}])
+    good(running.play())
+    assert weights(running, "director1") is None
+    for server in ("server1", "server2"):
+        assert VIP + "/32" not in state(running.machines[server])["addresses"]
+    for name in ("director1", "director2"):
+        running.machines[name].inside("ip", "address", "flush", "dev", "eth0", "to", VIP + "/32")
+    assert good(running.play()).stdout.count("changed=0") == 4
