@@ -40,7 +40,7 @@ def check_names(inventory, problems):
         for name, words in (variables.get("misfits") or {}).items():
             found.setdefault((name, words), []).append(host)
     for (name, words), hosts in sorted(found.items()):
-        more = " (and %d more hosts)" % (len(hosts) - 1) if len(hosts) > 1 else ""
+        more = " (and %d more)" % (len(hosts) - 1) if len(hosts) > 1 else ""
         problems.add("hosts[%s].%s" % (hosts[0], name), words + more)
 
 
