@@ -414,7 +414,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             # Values are judged in module_utils/lvsdr/model.py, all at once and with the path to each.
-            "services": {"type": "list", "elements": "raw", "default": []},
+            "services": {"type": "raw", "default": []},
             "timeouts": {"type": "raw"},
             "sync_daemons": {"type": "raw"},
             "zero_counters": {"type": "bool", "default": False},

@@ -177,6 +177,8 @@ def main():
     try:
         if module.params["state"] == "gathered":
             module.exit_json(changed=False, gathered=real_server.gather(module.params["vips"], move))
+        if module.params["vips"] is None:
+            raise LvsError("vips: a list is needed", "an empty one takes all VIPs away")
         result = real_server.converge(
             module.params["vips"],
             purge=module.params["purge"],

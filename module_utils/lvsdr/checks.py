@@ -139,11 +139,11 @@ def _read_url(url):
     out = {"path": _read_path(url, "/"), "status": _read_status(url)}
     _read_host(url, out)
     if url.get("match") is not None:
-        out["match"] = _read_match(url)
+        out["match"] = read_match(url)
     return out
 
 
-def _read_match(url):
+def read_match(url):
     """A regular expression that PCRE2 (keepalived) and Python (lvsdr-streamcheck) read in the same way."""
     match = url.get("match")
     if not isinstance(match, str) or not match or not is_label(match, LONGEST_WORD):
@@ -276,9 +276,9 @@ def _read_script(inner):
     if not isinstance(path, str) or not SCRIPT.fullmatch(path) or "/../" in path or len(path) > LONGEST_WORD:
         inner.wrong("path", "%s is no path of a program on the directors; give one such as /usr/local/bin/check-live" % shown(path))
     good = isinstance(arguments, list) and all(type(word) in (int, str) and ARGUMENT.fullmatch(_text(word)) for word in arguments)
-    if not good or sum(len(_text(word)) + 1 for word in arguments) > LONGEST_WORD:
+    if not good or sum(len(_text(word)) + 1 for word in [path, *arguments]) > LONGEST_WORD + 1:
         inner.wrong(
-            "arguments", "a list of words of letters, digits and . _ / @ + : = , %% - is needed, with up to %d characters together, not %s"
+            "arguments", "a list of words of letters, digits and . _ / @ + : = , %% - is needed, up to %d characters with the path, not %s"
             % (LONGEST_WORD, shown(arguments)),
         )  # fmt: skip
         arguments = []

@@ -514,7 +514,9 @@ def read_services(data, problems=None, deleting=False):
     found = Problems() if problems is None else problems
     wanted = {}
     root = {}
-    for index, item in enumerate(data or []):
+    if not isinstance(data, (list, tuple)):
+        found.add("services", "a list is needed, not %s; [] declares none" % shown(data))
+    for index, item in enumerate(data if isinstance(data, (list, tuple)) else ()):
         path = "services[%d]" % index
         if not isinstance(item, dict):
             found.add(path, "a dictionary is needed, not %s" % shown(item))

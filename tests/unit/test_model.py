@@ -41,7 +41,8 @@ def test_none_is_left_out_too():
     nothing = {"protocol": None, "scheduler": None, "scheduler_flags": None, "one_packet": None, "persistence": None, "state": None}
     assert plain == read(address=VIP, port=80, firewall_mark=None, destinations=[{"address": ONE, "port": None, "weight": None}], **nothing)
     assert read(address=VIP, port=80, destinations=None).destinations == {}
-    assert model.read_services(None) == {}
+    with pytest.raises(LvsError, match="services: a list is needed, not None"):
+        model.read_services(None)
 
 
 def test_all_that_can_be_said_of_a_service():

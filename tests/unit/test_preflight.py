@@ -194,7 +194,7 @@ SERVICES = [
     ({"health_check": {"type": "http", "host": "a.example:0"}}, {}, "is no host name"),
     ({"health_check": {"type": "http", "host": "x" * 64 + ".example"}}, {}, "is no host name"),
     ({"health_check": {"type": "http", "status": ["200"]}}, {}, "['200'] is not a whole number"),
-    ({"health_check": {"type": "script", "path": "/x", "arguments": ["y" * 501]}}, {}, "with up to 500 characters together"),
+    ({"health_check": {"type": "script", "path": "/x", "arguments": ["y" * 501]}}, {}, "up to 500 characters with the path"),
     ({"health_check": {"type": "script", "path": "/x", "arguments": [{}]}}, {}, "a list of words"),
     ({"name": "x" * 101}, {}, "a name is one line of up to 100 bytes"),
     ({"name": "~SEQ(1,9)"}, {}, "can't be written into keepalived.conf"),
