@@ -219,6 +219,36 @@ def test_who_watches_a_removed_server_goes_on(tmp_path):
         assert ssh(gone, "systemctl is-enabled lvsdr-vip 2>&1; cat /proc/sys/net/ipv4/conf/all/arp_ignore", check=False).split()[-1] == "0"
 
 
+def power(state, host):
+    done = playbook("playbooks/lab.yml", "--limit", "localhost,%s" % host, "-e", "lab_host_state=%s" % state)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_rollout_with_a_dead_server():
+    """The others get what is new; it keeps its place, is named, and gets no viewers of what it has not heard of."""
+    declared = services()
+    more = {**declared[0], "name": "more", "addresses": [MORE], "health_check": {"type": "tcp"}, "stream": None}
+    power("killed", "streaming3")
+    try:
+        done = site(virtual_services=[*declared, more])
+        said = " ".join(done.stdout.split())
+        assert done.returncode != 0
+        assert "The rollout is not finished: - streaming3 did not answer" in said, said[-2000:]
+        assert "streaming3 was not rolled out, so no director sends anybody there (more)" in said
+        for director in DIRECTORS:
+            table = ssh(director, "ipvsadm -Sn")
+            assert "-a -t %s:80 -r 198.51.100.23:80" % VIP in table and "-a -t %s:80 -r 198.51.100.22:80" % MORE in table
+            assert "-a -t %s:80 -r 198.51.100.23:80" % MORE not in table
+        answers = ssh("viewer", "for n in $(seq 20); do curl -sf -m 5 -o /dev/null http://%s/healthz || echo refused; done" % MORE)
+        assert "refused" not in answers
+        status = playbook("playbooks/status.yml")
+        assert "streaming3 did not answer" in status.stdout and "weight 10" in status.stdout
+    finally:
+        power("started", "streaming3")
+    done = site(virtual_services=[*declared, {**more, "state": "absent"}])
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
 def test_a_boot_after_other_settings(active):
     """Settings as YAML spells them: keepalived's unit starts with them as well."""
     (waiting,) = set(DIRECTORS) - {active}

@@ -57,6 +57,36 @@ def test_verify_names_a_stranger_and_a_director_that_could_not_take_over():
     assert "director1 hears router id 51 (instance lvsdr) from 198.51.100.1 too" in words
 
 
+# The one address that an instance advertises, the highest priority, to each director and to the group, as if from this link and routed.
+FORGED = STRANGER.replace("1, 0, 0, 1, 0) + bytes(8)", "255, 1, 0, 1, 0) + bytes([169, 254, 112, 51]) + bytes(8)").replace("!8H", "!10H")
+FORGED = FORGED.replace(
+    '    sock.sendto(data, ("224.0.0.18", 0))\n',
+    """
+    for ttl in (255, 3):
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+        for target in ("198.51.100.11", "198.51.100.12", "224.0.0.18"):
+            sock.sendto(data, (target, 0))
+""",
+)
+
+
+def test_a_forged_advertisement_takes_nothing(lab):
+    """Twice a second for longer than a director waits for the other one; each packet is counted where it is dropped."""
+    count = "nft list counter inet lvsdr strange_vrrp"
+    before = {director: lab(director).check_output(count) for director in DIRECTORS}
+    ssh("router", "systemd-run --quiet --unit=stranger python3 -c '%s'" % (FORGED % 51))
+    try:
+        for _number in range(10):
+            test_each_director_is_active_for_some(lab)
+            time.sleep(1)
+    finally:
+        ssh("router", "systemctl stop stranger", check=False)
+    for director in DIRECTORS:
+        assert lab(director).check_output(count) != before[director]
+        assert "Entering BACKUP STATE" not in ssh(director, "journalctl -u keepalived --since -15s")
+
+
 def test_the_states_are_keepalived_s_own(ansible):
     """keepalived was started by the test before this one, and an election takes its time."""
     wanted = {"director1": {"lvsdr": "MASTER", "radio": "BACKUP"}, "director2": {"lvsdr": "BACKUP", "radio": "MASTER"}}
