@@ -542,6 +542,21 @@ def drained(services):
     return sorted({drain_file(host) for service in services for host in service["drained"] if service["health_check"]})
 
 
+def empty_without(services, hosts, drained_files=()):
+    """A sentence for each service that would have nobody left who serves, without these hosts. drained_files: names of files that drain."""
+    out = []
+    for service in services:
+        if service["absent"] or service.get("checks") or service["sorry"] or not set(hosts) & set(service["hosts"]):
+            continue
+        gone = {*hosts, *service["drained"], *(host for host in service["hosts"] if drain_file(host) in drained_files)}
+        if not any(one["weight"] and host not in gone for one, host in zip(service["table"]["destinations"], service["hosts"])):
+            out.append(
+                "nobody would be left to serve %s (%s), and new viewers would be refused; leave one in, declare a sorry_server, or say "
+                "-e preflight_allow_drained=true" % (service["name"], service["vips"][0])
+            )
+    return out
+
+
 def not_drainable(services, hosts):
     """A sentence for each host that can't be drained by a file."""
     out = [] if hosts else ["no server was named; say which, such as -e servers=streaming1,streaming2"]

@@ -202,6 +202,7 @@ class FilterModule:
             "lvs_vips_of": resolve.vips_of_host,
             "lvs_drain_file": resolve.drain_file,
             "lvs_not_drainable": resolve.not_drainable,
+            "lvs_empty_without": resolve.empty_without,
             "lvs_connections": held.connections,
             "lvs_drained": resolve.drained,
             "lvs_waiting": held.waiting,

@@ -168,3 +168,15 @@ def test_the_last_vip_is_retired(running):
     for name in ("director1", "director2"):
         running.machines[name].inside("ip", "address", "flush", "dev", "eth0", "to", VIP + "/32")
     assert good(running.play()).stdout.count("changed=0") == 4
+
+
+def test_nobody_would_be_left(running):
+    """One by one, too, because the first is drained already."""
+    for servers in ("server1,server2", "server1"):
+        done = running.play("playbooks/drain.yml", "-e", "servers=" + servers, "-e", "drain_seconds=5")
+        refused = "nobody would be left to serve live (%s)" % VIP in done.said
+        assert refused is ("," in servers) and (done.returncode != 0) is refused, done.stdout[-2000:]
+    done = running.play("playbooks/drain.yml", "-e", "servers=server2", "-e", "drain_seconds=5")
+    assert done.returncode != 0 and "nobody would be left" in done.said and "Nothing was changed" in done.said
+    good(running.play("playbooks/drain.yml", "-e", "servers=server2", "-e", "drain_seconds=5", "-e", "preflight_allow_drained=true"))
+    good(running.play("playbooks/undrain.yml", "-e", "servers=server1,server2"))
