@@ -273,7 +273,7 @@ class Ipvs:
         """
         failures = []
         for begin in range(0, len(operations), BATCH):
-            batch = operations[begin : begin + BATCH]
+            batch = self._weights_of_now(operations[begin : begin + BATCH])
             first = self.sequence + 1
             out = [self.encode(operation, codec.NLM_F_REQUEST, self._next()) for operation in batch]
             # Errors come unasked; only the end of the batch needs an acknowledgement, and that is all it costs.
@@ -298,6 +298,24 @@ class Ipvs:
                     done = done or number == self.sequence
         return failures
 
+    def _weights_of_now(self, batch):
+        """The batch with the weights that health checks have given since the table was read: the kernel takes a destination as a whole."""
+        weights, out = {}, []
+        for operation in batch:
+            if operation.checked:
+                key, family = service_key(operation.service), operation.service.family
+                if key not in weights:
+
+                    def decode(data, start, end, family=family):
+                        return codec.decode_destination(data, start, end, family)
+
+                    rows = self._dump(codec.GET_DEST, codec.encode_service_key(key), decode, codec.decode_destinations)
+                    weights[key] = {destination_key(destination): destination.weight for destination, _counts in rows}
+                weight = weights[key].get(destination_key(operation.destination), operation.destination.weight)
+                operation = operation._replace(destination=operation.destination._replace(weight=weight))
+            out.append(operation)
+        return out
+
     COMMANDS = {
         "add-service": codec.NEW_SERVICE,
         "set-service": codec.SET_SERVICE,
@@ -313,7 +331,7 @@ class Ipvs:
 
     def encode(self, operation, flags, sequence):
         """The message of one plan.Operation."""
-        verb, service, destination, _effect, _connections, setting = operation
+        verb, service, destination, setting = operation.verb, operation.service, operation.destination, operation.setting
         if destination is not None:
             encode = codec.encode_destination_key if verb == "delete-destination" else codec.encode_destination
             payload = codec.encode_service_key(service_key(service)) + encode(destination)

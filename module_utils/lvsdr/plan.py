@@ -14,7 +14,7 @@ EFFECTS = ("keeps", "drains", "cuts")
 # verb: add-, set- or delete- with service or destination, set-timeouts, add-daemon, delete-daemon, zero-counters.
 # service: None where the operation is about the whole table; destination: None where it is about no single one;
 # effect: one of EFFECTS; connections: how many active ones it concerns; setting: a Timeouts or Daemon.
-Operation = namedtuple("Operation", "verb service destination effect connections setting", defaults=(None,))
+Operation = namedtuple("Operation", "verb service destination effect connections setting checked", defaults=(None, False))
 
 # add before remove, and weights down before anything goes.
 ORDER = {
@@ -139,9 +139,8 @@ def _change(wanted, entry, prune):
         if destination != current:
             active = live(entry.service.protocol, entry.connections.get(destination_id, (0, 0, 0)))
             drains = destination.weight == 0 and current.weight > 0
-            operations.append(
-                Operation("set-destination", wanted.service, destination, "drains" if drains else "keeps", active if drains else 0)
-            )
+            effect, checked = "drains" if drains else "keeps", destination_id in wanted.checked
+            operations.append(Operation("set-destination", wanted.service, destination, effect, active if drains else 0, checked=checked))
     if prune:
         for destination_id, current in entry.destinations.items():
             if destination_id not in wanted.destinations and destination_id not in wanted.fallbacks:
@@ -152,7 +151,7 @@ def _change(wanted, entry, prune):
 
 def command(operation):
     """The operation as the ipvsadm command that does the same."""
-    verb, service, destination, _effect, _connections, setting = operation
+    verb, service, destination, setting = operation.verb, operation.service, operation.destination, operation.setting
     if destination is not None:
         return destination_command({"add": "-a", "set": "-e", "delete": "-d"}[verb.split("-")[0]], service, destination)
     if verb == "set-timeouts":

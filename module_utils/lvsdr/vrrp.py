@@ -9,6 +9,8 @@ import socket
 import struct
 from collections import namedtuple
 
+from .arp import checksum
+
 PROTOCOL = 112
 GROUPS = {4: "224.0.0.18", 6: "ff02::12"}
 ADVERTISEMENT = 1
@@ -37,14 +39,6 @@ def advertisement(family, virtual_router_id, priority, addresses=None):
         return struct.pack("!BBBBHH", 0x31, virtual_router_id, priority, len(addresses), 100, 0) + b"".join(addresses)
     data = struct.pack("!BBBBBBH", 0x21, virtual_router_id, priority, len(addresses), 0, 1, 0) + b"".join(addresses) + bytes(8)
     return data[:6] + struct.pack("!H", checksum(data)) + data[8:]
-
-
-def checksum(data):
-    """The Internet checksum (RFC 1071) of an even number of bytes."""
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total ^ 0xFFFF
 
 
 # A message of the connection sync (ip_vs_sync.c, struct ip_vs_sync_mesg, version 1) with no connection in it, of sync id 0.

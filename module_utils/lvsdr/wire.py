@@ -13,6 +13,8 @@ from . import arp
 from .errors import LvsError
 
 ETH_P_ALL = 3
+# So many MACs of one address are kept: more is a flood, and a leak in any case.
+MOST_MACS = 64
 # Requests for each address, spread over the time: a reply may get lost, a second owner may be slow.
 ROUNDS = 3
 
@@ -79,7 +81,7 @@ def ask(vips, links, interface=None, timeout=2.0, watch=0.0, rounds=ROUNDS):
         for link, _own in where.values():
             if link["name"] not in sockets:
                 sockets[link["name"]] = _open(link["name"])
-        found, claims = {vip: [] for vip in where}, {vip: [] for vip in where}
+        found, claims = {vip: {} for vip in where}, {vip: {} for vip in where}  # MACs in the order of their answers
         begin = time.monotonic()
         for number in range(rounds):
             for vip, (link, own) in where.items():
@@ -95,7 +97,7 @@ def ask(vips, links, interface=None, timeout=2.0, watch=0.0, rounds=ROUNDS):
     finally:
         for sock in sockets.values():
             sock.close()
-    return {vip: (where[vip][0]["name"], macs, claims[vip]) for vip, macs in found.items()}
+    return {vip: (where[vip][0]["name"], list(macs), list(claims[vip])) for vip, macs in found.items()}
 
 
 def _open(name):
@@ -123,9 +125,9 @@ def _collect(sockets, where, found, claims, deadline):
                 continue
             for said, heard in ((arp.answer(frame), found), (arp.claim(frame), claims)):
                 address, mac = said or (None, None)
-                if address not in heard or mac in heard[address]:
+                if address not in heard or mac in heard[address] or len(heard[address]) >= MOST_MACS:
                     continue
                 link = where[address][0]
                 # What this host says itself comes back on its own socket.
                 if link["name"] == names[sock] and mac != link["mac"]:
-                    heard[address].append(mac)
+                    heard[address][mac] = None

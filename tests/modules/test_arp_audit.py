@@ -235,3 +235,11 @@ def test_a_host_that_holds_the_vip_itself(run, links, monkeypatch, others, verdi
     links.says["eth1"] = lambda frame: [reply(mac, VIP) for mac in others]
     (one,) = run(vips=[VIP], owners=OWNERS)["results"]
     assert (one["verdict"], one["macs"]) == (verdict, others)
+
+
+def test_a_flood_of_answers(run, links):
+    """Of forged answers no more is kept, or shown, than a leak needs; the owner's came first."""
+    forged = [reply("06:00:00:00:%02x:%02x" % divmod(number, 256), VIP) for number in range(100)]
+    links.says["eth1"] = lambda frame: [reply(A, VIP), *forged] if len(links["eth1"].sent) == 1 else []
+    (one,) = run(vips=[VIP], owners=OWNERS)["results"]
+    assert one["verdict"] == "leak" and len(one["macs"]) == wire.MOST_MACS and one["macs"][0] == A

@@ -779,6 +779,23 @@ def test_a_race_that_leads_beyond_the_limits_says_what_was_done(there, run):
     assert result["changed"] and len(result["applied"]) == 1 and ONE in result["applied"][0]
 
 
+@pytest.mark.parametrize("weight", [0, 7])
+def test_a_check_that_speaks_between_reading_and_writing(there, run, monkeypatch, weight):
+    """keepalived takes a server out, or gives it a weight, while its threshold is changed: the last word is its own."""
+    server = {"address": ONE, "weight": 10, "health_checked": True}
+    run([web(server)])
+    there.services[WEB].destinations[ONE + ":80"].weight = 10 - weight
+    apply = kernel.Ipvs.apply
+
+    def later(self, operations):
+        there.services[WEB].destinations[ONE + ":80"].weight = weight
+        return apply(self, operations)
+
+    monkeypatch.setattr(kernel.Ipvs, "apply", later)
+    assert run([web({**server, "upper_threshold": 5})])["changed"]
+    assert there.services[WEB].destinations[ONE + ":80"].weight == weight
+
+
 def test_the_result_after_a_race_is_what_the_kernel_holds(there, run):
     def other(fake):
         fake.destination(fake.service("tcp", VIP, 80, scheduler="rr"), THREE)
