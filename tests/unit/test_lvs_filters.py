@@ -81,6 +81,29 @@ def test_group_members(filters, declared, members):
     assert filters["lvs_group_members"](declared, {"web": ["server1", "server2"], "more": ["server2", "server3"]}) == members
 
 
+@pytest.mark.parametrize(
+    ("declared", "modules"),
+    [
+        ([service(scheduler="mh"), service(persistence={"engine": "sip"})], ["ip_vs", "ip_vs_mh", "ip_vs_pe_sip", "ip_vs_wlc"]),
+        ([service(scheduler="mh", state="absent"), service(scheduler=["x"]), service(scheduler="no"), 5, None], ["ip_vs"]),
+        (None, ["ip_vs"]),
+    ],
+)
+def test_kernel_modules_that_preflight_looks_for(filters, declared, modules):
+    assert filters["lvs_modules_wanted"](declared) == modules
+
+
+def test_names_and_types_of_variables(filters):
+    """Against what the roles declare."""
+    made = filters["lvs_inventory"](
+        hostvars(server1={"real_server_wieght": 1, "verify_attempts": "many"}, director1={"director_streamcheck_install": "perhaps"}),
+        inventory()["groups"],
+    )["hosts"]
+    assert made["server1"]["unknown"] == ["real_server_wieght"] and "unknown" not in made["server2"]
+    assert "many" in made["server1"]["misfits"]["verify_attempts"]
+    assert made["director1"]["director_streamcheck_install"] == "perhaps", "hosts.py says what is wrong with it"
+
+
 def test_resolve_and_what_is_taken_from_it(filters, services):
     assert [one["name"] for one in services] == ["live", "live", "old"]
     assert filters["lvs_tables"](services) == [one["table"] for one in services]

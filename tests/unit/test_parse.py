@@ -121,8 +121,22 @@ BAD = {
     "-A -f 5\n-a -f 5 -r 192.0.2.1:0\n-a -f 5 -r 192.0.2.1:0": (
         "line 3: destination 192.0.2.1:0 is in this service already; remove one"
     ),
+    "-A -f 5\n-a -f 5 -g": "line 2: option -r is missing; it names the real server",
+    "-A -t 198.51.100.100:80 -s \x1b[2J": "line 1: scheduler: unknown value '\\x1b[2J'; one of %s is possible"
+    % ", ".join(model.SCHEDULERS),
     "-A -f 5\n\n-a -f 5 -r 192.0.2.1:0 -w 9999999999": "line 3: weight: 9999999999 is out of range (0 to 2147483647)",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["-g", "-i", "-m"])
+def test_ports_behind_a_firewall_mark_are_destinations_of_their_own(method):
+    """As ipvsadm has it: dropping one would delete a destination with all its viewers when the table is declared again."""
+    text = "-A -f 9 -s rr\n-a -f 9 -r 192.0.2.21:80 %s -w 1\n-a -f 9 -r 192.0.2.21:81 %s -w 1\n" % (method, method)
+    table = {
+        key: model.Entry(wanted.service, wanted.destinations, {}) for key, wanted in model.read_services(parse(text)["services"]).items()
+    }
+    assert [key for entry in table.values() for key in entry.destinations] == [("192.0.2.21", 80), ("192.0.2.21", 81)]
+    assert model.read_services(parse(render.render(table))["services"]) == wanted
 
 
 @pytest.mark.parametrize("text", BAD)

@@ -84,3 +84,23 @@ def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(proc):
 
 def test_exists():
     assert sysctl.exists("net/ipv4/vs/") and not sysctl.exists("net/ipv4/none/")
+
+
+@pytest.mark.parametrize(
+    ("name", "now", "wanted", "same"),
+    [
+        ("drop_entry", "2", 1, True), ("secure_tcp", "1", "2", True), ("drop_packet", "1", 1, True), ("drop_entry", "0", 1, False),
+        ("drop_packet", "3", 2, False), ("secure_tcp", "2", 0, False), ("conntrack", "1", 2, False),
+    ],
+)  # fmt: skip
+def test_a_mode_in_which_the_kernel_moves_by_itself(proc, monkeypatch, name, now, wanted, same):
+    """1 and 2 are one automatic mode: under pressure a declared 1 reads 2, and is as declared."""
+    (proc / name).write_text(now + "\n")
+    found, problems = differing({name: wanted})
+    assert (found, problems) == ({} if same else {name: (now, str(wanted))}, [])
+    monkeypatch.setattr(sysctl, "read", lambda _name: now)
+    if same:
+        sysctl.write("net/ipv4/vs/" + name, wanted)
+    else:
+        with pytest.raises(LvsError, match="was set to %s and reads %s" % (wanted, now)):
+            sysctl.write("net/ipv4/vs/" + name, wanted)
