@@ -132,9 +132,8 @@ BAD = {
 def test_ports_behind_a_firewall_mark_are_destinations_of_their_own(method):
     """As ipvsadm has it: dropping one would delete a destination with all its viewers when the table is declared again."""
     text = "-A -f 9 -s rr\n-a -f 9 -r 192.0.2.21:80 %s -w 1\n-a -f 9 -r 192.0.2.21:81 %s -w 1\n" % (method, method)
-    table = {
-        key: model.Entry(wanted.service, wanted.destinations, {}) for key, wanted in model.read_services(parse(text)["services"]).items()
-    }
+    wanted = model.read_services(parse(text)["services"])
+    table = {key: Entry(one.service, one.destinations, {}) for key, one in wanted.items()}
     assert [key for entry in table.values() for key in entry.destinations] == [("192.0.2.21", 80), ("192.0.2.21", 81)]
     assert model.read_services(parse(render.render(table))["services"]) == wanted
 
