@@ -85,12 +85,13 @@ clean:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import arp, host, wire
+from ..module_utils.lvsdr import arp, host, options, wire
 from ..module_utils.lvsdr.errors import LvsError
 
 
 def main():
-    module = AnsibleModule(
+    module = options.begin(
+        AnsibleModule,
         argument_spec={
             "vips": {"type": "list", "elements": "str", "required": True},
             "interface": {"type": "str"},
@@ -103,6 +104,7 @@ def main():
         supports_check_mode=True,
     )
     try:
+        host.check_names(interface=[module.params["interface"]] if module.params["interface"] is not None else [])
         if not 0.1 <= module.params["timeout"] <= 300:
             raise LvsError("timeout: %s is out of range" % module.params["timeout"], "0.1 to 300 seconds are possible")
         if not 0 <= module.params["watch"] <= 86400:

@@ -90,7 +90,7 @@ not_applied:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import in_force
+from ..module_utils.lvsdr import host, in_force, options
 from ..module_utils.lvsdr.errors import LvsError
 
 UNIT = {
@@ -103,7 +103,8 @@ UNIT = {
 
 
 def main():
-    module = AnsibleModule(
+    module = options.begin(
+        AnsibleModule,
         argument_spec={
             "units": {"type": "list", "elements": "dict", "required": True, "options": UNIT},
             "digests": {"type": "dict", "default": {}},
@@ -111,6 +112,7 @@ def main():
         supports_check_mode=True,
     )
     try:
+        host.check_names(units=[unit["name"] for unit in module.params["units"]])
         result = in_force.apply_units(module.params["units"], module.params["digests"], module.check_mode)
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)

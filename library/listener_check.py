@@ -97,7 +97,7 @@ import socket
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import listeners, packets
+from ..module_utils.lvsdr import listeners, options, packets
 from ..module_utils.lvsdr.errors import LvsError
 
 
@@ -150,7 +150,8 @@ def main():
         "payload": {"type": "str"},
         "query": {"type": "str"},
     }
-    module = AnsibleModule(
+    module = options.begin(
+        AnsibleModule,
         argument_spec={
             "services": {"type": "list", "elements": "dict", "options": service, "required": True},
             "timeout": {"type": "float", "default": 2},
@@ -159,7 +160,7 @@ def main():
     )
     timeout = module.params["timeout"]
     if not 0 < timeout <= 60:
-        module.fail_json(msg="timeout: %g is out of range; more than 0 and up to 60 seconds are possible" % timeout)
+        module.fail_json(msg="timeout: %g is out of range; give more than 0 and up to 60 seconds" % timeout)
     try:
         services = listeners.read_services(module.params["services"])
     except LvsError as error:

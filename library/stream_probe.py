@@ -181,8 +181,15 @@ errors:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import probe
+from ..module_utils.lvsdr import options, probe
 from ..module_utils.lvsdr.errors import LvsError
+
+
+def check(params):
+    """Raises LvsError for a limit below 0, before anything is played."""
+    for name in ("max_stalls", "min_segments"):
+        if params[name] < 0:
+            raise LvsError(f"{name} is {params[name]}", "give 0 or more")
 
 
 def verdict(params, result):
@@ -210,7 +217,8 @@ def verdict(params, result):
 
 
 def main():
-    module = AnsibleModule(
+    module = options.begin(
+        AnsibleModule,
         argument_spec={
             "url": {"type": "str", "required": True},
             "duration": {"type": "float", "default": 10},
@@ -230,6 +238,7 @@ def main():
     judged = ("max_stalls", "min_segments", "expect_servers")
     result = {}
     try:
+        check(module.params)
         result = probe.play(**{name: value for name, value in module.params.items() if name not in judged})
         verdict(module.params, result)
     except LvsError as error:

@@ -92,7 +92,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import packets
+from ..module_utils.lvsdr import options, packets
 from ..module_utils.lvsdr.errors import LvsError
 from ..module_utils.lvsdr.model import AF, endpoint, parse_address
 
@@ -127,7 +127,8 @@ def ask(family, vip, port, data, kind, count, timeout):
 
 
 def main():
-    module = AnsibleModule(
+    module = options.begin(
+        AnsibleModule,
         argument_spec={
             "vip": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
@@ -144,7 +145,7 @@ def main():
     p = module.params
     for name, low, high in (("port", 1, 65535), ("count", 1, 500), ("timeout", 0.1, 60)):
         if not low <= p[name] <= high:
-            module.fail_json(msg="%s: %g is out of range; %g to %g are possible" % (name, p[name], low, high))
+            module.fail_json(msg="%s: %g is out of range; give %g to %g" % (name, p[name], low, high))
     try:
         family, vip = parse_address(p["vip"])
     except ValueError:

@@ -100,12 +100,13 @@ players:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import viewers
+from ..module_utils.lvsdr import options, viewers
 from ..module_utils.lvsdr.errors import LvsError
 
 
 def main():
-    module = AnsibleModule(
+    module = options.begin(
+        AnsibleModule,
         argument_spec={
             "url": {"type": "str", "required": True},
             "download": {"type": "str"},

@@ -65,12 +65,13 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import arp, host, wire
+from ..module_utils.lvsdr import arp, host, options, wire
 from ..module_utils.lvsdr.errors import LvsError
 
 
 def main():
-    module = AnsibleModule(
+    module = options.begin(
+        AnsibleModule,
         argument_spec={
             "vips": {"type": "list", "elements": "str", "required": True},
             "interface": {"type": "str"},
@@ -81,6 +82,7 @@ def main():
     )
     seconds, every = module.params["seconds"], module.params["every"]
     try:
+        host.check_names(interface=[module.params["interface"]] if module.params["interface"] is not None else [])
         if not 0.1 <= every <= 60:
             raise LvsError("every: %s is out of range" % every, "0.1 to 60 seconds are possible")
         if not every <= seconds <= 86400:

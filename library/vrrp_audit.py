@@ -69,7 +69,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import arp, vrrp
+from ..module_utils.lvsdr import arp, host, options, vrrp
 from ..module_utils.lvsdr.errors import LvsError
 
 # linux/if_packet.h
@@ -134,14 +134,16 @@ def states():
 
 
 def main():
-    module = AnsibleModule(
+    module = options.begin(
+        AnsibleModule,
         argument_spec={"interface": {"type": "str", "required": True}, "seconds": {"type": "float", "default": 3.5}},
         supports_check_mode=True,
     )
     seconds = module.params["seconds"]
     try:
+        host.check_names(interface=[module.params["interface"]])
         if not 0 <= seconds <= 3600:
-            raise LvsError("seconds: %s is out of range" % seconds, "0 to 3600 seconds are possible")
+            raise LvsError("seconds: %s is out of range" % seconds, "give 0 to 3600 seconds")
         heard = listen(module.params["interface"], seconds)
         module.exit_json(changed=False, heard=heard, states=states())
     except LvsError as error:

@@ -60,7 +60,10 @@ def read_services(data):
                 reader.wrong("payload" if kind == "payload" else "query", str(error))
             if protocol != "udp":
                 reader.wrong("kind", "only UDP programs are asked; for TCP a connection tells enough")
-        item = {"name": str(reader.get("name", "")), "protocol": protocol, "port": port, "vip": vip, "own": own}
+        name = str(reader.get("name", ""))
+        if not name.isprintable():
+            reader.wrong("name", "%r is not one line of printable text" % name)
+        item = {"name": name, "protocol": protocol, "port": port, "vip": vip, "own": own}
         out.append({**item, "kind": kind, "question": question})
     problems.raise_if_any("The listeners can't be checked")
     return out

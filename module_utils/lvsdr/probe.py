@@ -4,6 +4,8 @@
 
 import functools
 import http.client
+import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -30,22 +32,49 @@ class Reply(NamedTuple):
     body: bytes
 
 
+def read_host(text):
+    """The name or address of a host as a socket takes it. ValueError, with what is wrong, for what no resolver can look up (RFC 1035)."""
+    if ":" in text:
+        try:
+            return str(ipaddress.IPv6Address(text))
+        except ValueError:
+            raise ValueError("%r is not an IPv6 address" % text) from None
+    try:
+        name = text if text.isascii() else text.encode("idna").decode()
+    except UnicodeError:
+        raise ValueError("the name of its host can't be written in ASCII (IDNA)") from None
+    if len(name) > 253:
+        raise ValueError("the name of its host is %d characters long, and 253 are allowed" % len(name))
+    for label in (name[:-1] if name.endswith(".") else name).split("."):
+        if not label:
+            raise ValueError("the name of its host has an empty label")
+        if len(label) > 63:
+            raise ValueError("the name of its host has a label of %d characters, and 63 are allowed" % len(label))
+        if not re.fullmatch("[A-Za-z0-9_-]+", label):
+            raise ValueError("%r is not a part of a host's name" % label)
+    return name
+
+
 def split(url):
     """(scheme, host, port, value of the Host header, request target) of a URL. Raises LvsError for one that cannot be fetched."""
     hint = "write it as http://HOST/PATH.m3u8"
     try:
+        # urlsplit leaves line ends and tabs out without a word.
+        if re.search("[\0-\x1f\x7f]", url):
+            raise ValueError("it has a control character")
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
-        if not host.isascii():
-            host = host.encode("idna").decode()
+        host = read_host(host) if host else ""
         # What is quoted already stays as it is; spaces and letters beyond ASCII, common in names of recordings, are quoted.
         target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
         if parts.query:
             target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?")
-    except ValueError as error:  # UnicodeError is one, too
-        raise LvsError(f"'{url}' is not a URL ({error})", hint) from None
+    except UnicodeError:
+        raise LvsError(f"{url!r} is not a URL (it can't be written in UTF-8)", hint) from None
+    except ValueError as error:
+        raise LvsError(f"{url!r} is not a URL ({error})", hint) from None
     if parts.scheme not in ("http", "https") or not host:
-        raise LvsError(f"'{url}' is not an http or https URL", hint)
+        raise LvsError(f"{url!r} is not an http or https URL", hint)
     name = f"[{host}]" if ":" in host else host
     if port is not None:
         name += f":{port}"
@@ -63,8 +92,14 @@ class Client:
     ):
         self.timeout = timeout
         self.until = until
-        self.connect_to = connect_to
-        self.source = source
+        try:
+            self.connect_to = read_host(connect_to) if connect_to else None
+        except ValueError as error:
+            raise LvsError(f"connect_to: {connect_to!r} is not a host ({error})", "give an address or a name") from None
+        try:
+            self.source = str(ipaddress.ip_address(source)) if source else None
+        except ValueError:
+            raise LvsError(f"source: {source!r} is not an address", "give one that this host has") from None
         self.keepalive = keepalive
         self.validate_certs = validate_certs
         self.servers_header = servers_header

@@ -62,7 +62,8 @@ class Newcomers:
         while time.monotonic() < until:
             task = asyncio.ensure_future(self._ask(time.monotonic()))
             asking.add(task)
-            task.add_done_callback(asking.discard)
+            # What nobody expected stays in the set, and ends the watch with an error instead of looking like a quiet one.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception() or asking.discard(done))
             await asyncio.sleep(max(0, min(1 / self.rate, until - time.monotonic())))
         await asyncio.gather(*asking)
 
@@ -201,7 +202,10 @@ def watch(url, download=None, seconds=20.0, newcomers=10.0, downloads=4, players
             raise LvsError("%s: %s is out of range" % (name, value), "give a number above 0")
     for name, value in (("downloads", downloads), ("players", players)):
         if not 0 <= value <= 100:
-            raise LvsError("%s: %s is out of range" % (name, value), "0 to 100 are possible")
+            raise LvsError("%s: %s is out of range" % (name, value), "give 0 to 100")
     for one in (url, download) if download else (url,):
         probe.split(one)
-    return asyncio.run(_all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience))
+    seen = asyncio.run(_all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience))
+    if not seen["asked"]:
+        raise LvsError("Nobody asked for %s within %g s" % (url, seconds), "watch for longer")
+    return seen

@@ -224,7 +224,20 @@ def test_what_cannot_be_played_is_said_in_one_sentence(server, run, path, words)
         ("http://[::1/x", {}, "is not a URL"),
         ("http://host:99999/x", {}, "is not a URL"),
         ("http://" + "ä" * 99 + "/x", {}, "is not a URL"),
-        ("http://ho st/x", {"connect_to": "127.0.0.1"}, "cannot be loaded through 127.0.0.1"),
+        ("http://ho st/x", {"connect_to": "127.0.0.1"}, "'ho st' is not a part of a host's name"),
+        ("http://%s.example/x" % ("a" * 64), {}, "has a label of 64 characters"),
+        ("http://%s/x" % ".".join(["a" * 49] * 6), {}, "is 299 characters long"),
+        ("http://a..b/x", {}, "has an empty label"),
+        ("http://.b/x", {}, "has an empty label"),
+        ("http://[2001:db8::g]/x", {}, "is not a URL"),
+        ("http://a\ud800b/x", {}, "can't be written in UTF-8 (character 9"),
+        ("http://127.0.0.1:1/x\ny", {}, "it has a control character"),
+        ("http://h/\ud800", {}, "can't be written in UTF-8 (character 10"),
+        ("http://127.0.0.1:1/x", {"connect_to": "a" * 64}, "connect_to: '%s' is not a host" % ("a" * 64)),
+        ("http://127.0.0.1:1/x", {"connect_to": "a\0"}, "connect_to: 'a\\x00' is not a host"),
+        ("http://127.0.0.1:1/x", {"source": "a..b"}, "source: 'a..b' is not an address"),
+        ("http://127.0.0.1:1/x", {"max_stalls": -1}, "max_stalls is -1"),
+        ("http://127.0.0.1:1/x", {"min_segments": -1}, "min_segments is -1"),
         ("http://127.0.0.1:1/x", {}, "cannot be loaded: Connection refused"),
         ("http://127.0.0.1:1/x", {"source": "192.0.2.1"}, "cannot be loaded"),
         ("http://127.0.0.1:1/x", {"duration": 0}, "duration is 0"),
@@ -236,6 +249,7 @@ def test_what_cannot_be_played_is_said_in_one_sentence(server, run, path, words)
 def test_wrong_values(run, url, options, words):
     result = run(url, **options)
     assert result["failed"] and words in result["msg"]
+    assert "Error" not in result["msg"] and "codec" not in result["msg"], "Python's words help nobody"
 
 
 def test_tls_that_is_none(server, run):

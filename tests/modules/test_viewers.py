@@ -139,6 +139,37 @@ def test_a_player_that_cannot_go_on():
     assert "is not an HLS playlist" in player["lost"]
 
 
+UNUSABLE = ["http://%s.example/x" % ("a" * 64), "http://%s/x" % ("a." * 150), "http://a..b/x", "http://a\ud800b/x", "http://h/\ud800"]
+
+
+@pytest.mark.parametrize("url", UNUSABLE)
+@pytest.mark.parametrize("option", ["url", "download"])
+def test_a_host_that_nobody_can_look_up(monkeypatch, option, url):
+    """Said before anything begins: a watch that asked nothing would read as one in which nothing happened."""
+    monkeypatch.setattr(viewers, "_all", None)
+    with pytest.raises(LvsError, match="is not a URL"):
+        viewers.watch(**{"url": "http://127.0.0.1:1/", option: url})
+
+
+def test_a_watch_in_which_nobody_asked(monkeypatch):
+    async def nobody(self, until):
+        pass
+
+    monkeypatch.setattr(viewers.Newcomers, "run", nobody)
+    with pytest.raises(LvsError, match="Nobody asked for http://127.0.0.1:1/"):
+        viewers.watch("http://127.0.0.1:1/", seconds=0.1, players=0)
+
+
+def test_what_nobody_thought_of_is_no_quiet_watch(monkeypatch):
+    def odd(url):
+        raise UnicodeError("odd")
+
+    begun = viewers.Newcomers("http://127.0.0.1:1/", 10, 1)
+    monkeypatch.setattr(viewers.probe, "split", odd)
+    with pytest.raises(UnicodeError, match="odd"):
+        asyncio.run(begun.run(time.monotonic() + 0.3))
+
+
 @pytest.mark.parametrize("options", [{"seconds": 0}, {"newcomers": -1}, {"downloads": -1}, {"players": 1000}, {"download": "ftp://x/"}])
 def test_wrong_options(options):
     with pytest.raises(LvsError) as caught:

@@ -76,11 +76,15 @@ def test_bad_services_are_named():
                 service(protocol="sctp"),
                 service(kind="srt"),
                 service(protocol="udp", kind="payload"),
+                service(name="http\n  - all is well"),
+                service(name="\ud800"),
+                service(protocol="udp", kind="dns", query="a..b"),
             ]
         )
     assert [line.split(": ")[0] for line in caught.value.details["problems"]] == [
         "services[0].vip", "services[1].port", "services[2].own", "services[3].protocol", "services[4].kind",
-        "services[5].payload"]  # fmt: skip
+        "services[5].payload", "services[6].name", "services[7].name", "services[8].query"]  # fmt: skip
+    assert "\n" not in "".join(caught.value.details["problems"])
 
 
 # --- packets ------------------------------------------------------------------------------------------------------------------------
@@ -98,7 +102,8 @@ def test_the_packets():
 
 
 @pytest.mark.parametrize("make", [lambda: packets.read_hex("xyz"), lambda: packets.read_hex(""), lambda: packets.read_hex("0d" * 1401),
-                                  lambda: packets.dns_question("a" * 64), lambda: packets.dns_question("ü")])  # fmt: skip
+                                  lambda: packets.dns_question("a" * 64), lambda: packets.dns_question("ü"),
+                                  lambda: packets.dns_question("a..b"), lambda: packets.dns_question(".a")])  # fmt: skip
 def test_what_can_not_be_sent_is_named(make):
     with pytest.raises(LvsError):
         make()

@@ -409,7 +409,7 @@ ERRORS = {
     "no hex": (
         {"health_check": {"type": "udp", "payload": "0d0", "reply": "00"}, **UDP}, {}, ".health_check.payload", "'0d0' is no payload"
     ),
-    "no name of DNS": ({"health_check": {"type": "dns", "query": "a..b c"}, **UDP}, {}, ".health_check.query", "is no name of DNS"),
+    "no name of DNS": ({"health_check": {"type": "dns", "query": "a b c"}, **UDP}, {}, ".health_check.query", "is no name of DNS"),
     "check of a mark": ({"health_check": {}, **MARK}, {}, ".health_check.port", "has no port of its own; name the one to check"),
     "check without pause": ({"health_check": {"interval": 0}}, {}, ".health_check.interval", "out of range (1 to 3600 seconds)"),
     "check without time": ({"health_check": {"timeout": 601}}, {}, ".health_check.timeout", "out of range (1 to 600 seconds)"),
