@@ -16,7 +16,8 @@ description:
   - It gives up after twice O(duration) and twice O(timeout) in all. It never hangs.
 options:
   url:
-    description: Address of the playlist, C(http) or C(https), with a host name, an IPv4 address or an IPv6 address in brackets.
+    description: Address of the playlist, C(http) or C(https), with a host name, an IPv4 address or an IPv6 address in
+      brackets, and without user and password.
     type: str
     required: true
   duration:
@@ -181,7 +182,7 @@ errors:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import options, probe
+from ..module_utils.lvsdr import hls, options, probe
 from ..module_utils.lvsdr.errors import LvsError
 
 
@@ -236,10 +237,12 @@ def main():
         supports_check_mode=True,
     )
     judged = ("max_stalls", "min_segments", "expect_servers")
-    result = {}
+    asked, result = dict(module.params), {}
+    # They come back with the result.
+    module.params.update({name: hls.shown(asked[name]) for name in ("url", "connect_to") if asked[name]})
     try:
         check(module.params)
-        result = probe.play(**{name: value for name, value in module.params.items() if name not in judged})
+        result = probe.play(**{name: value for name, value in asked.items() if name not in judged})
         verdict(module.params, result)
     except LvsError as error:
         module.fail_json(msg=str(error), **{**result, **error.details})

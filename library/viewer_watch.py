@@ -13,7 +13,7 @@ description:
   - Run it asynchronously while something happens to directors or real servers. It never fails for what viewers notice; that is its result.
 options:
   url:
-    description: Playlist of a live HLS stream behind the VIP.
+    description: Playlist of a live HLS stream behind the VIP. No user and password.
     type: str
     required: true
   download:
@@ -100,7 +100,7 @@ players:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import options, viewers
+from ..module_utils.lvsdr import hls, options, viewers
 from ..module_utils.lvsdr.errors import LvsError
 
 
@@ -120,8 +120,11 @@ def main():
         },
         supports_check_mode=True,
     )
+    asked = dict(module.params)
+    # They come back with the result.
+    module.params.update({name: hls.shown(asked[name]) for name in ("url", "download") if asked[name]})
     try:
-        result = viewers.watch(**module.params)
+        result = viewers.watch(**asked)
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     module.exit_json(changed=False, **result)

@@ -9,7 +9,7 @@ next and when. All times are seconds of any clock that only goes forward.
 import re
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from .errors import LvsError
 
@@ -69,12 +69,26 @@ class Master:
     variants: tuple
 
 
+def shown(url):
+    """A URL for a message: without the user and password that it may hold."""
+    head = re.match("([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*)", url)
+    try:
+        sound = head is not None and (urlsplit(url).port or True)
+    except ValueError:
+        sound = False
+    if sound:
+        return head[1] + head[2].rpartition("@")[2] + url[head.end() :]
+    # Where it can't be taken apart, a password with signs of its own may reach up to the last @.
+    return (head[1] if head and "@" in url else "") + url.rpartition("@")[2]
+
+
 def resolve(base, uri):
     """``uri`` as seen from the document at ``base``, which is the address after all redirects."""
     try:
         return urljoin(base, uri)
     except ValueError as error:
-        raise LvsError(f"{base} names the address '{uri}', which is not one ({error})", "correct what writes it") from None
+        why = "" if "@" in uri else f" ({error})"
+        raise LvsError(f"{base} names the address '{shown(uri)}', which is not one{why}", "correct what writes it") from None
 
 
 def parse(data, base):

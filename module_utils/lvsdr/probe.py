@@ -57,12 +57,17 @@ def read_host(text):
 
 def split(url):
     """(scheme, host, port, value of the Host header, request target) of a URL. Raises LvsError for one that cannot be fetched."""
-    hint = "write it as http://HOST/PATH.m3u8"
+    hint, said = "write it as http://HOST/PATH.m3u8", hls.shown(url)
     try:
         # urlsplit leaves line ends and tabs out without a word.
         if re.search("[\0-\x1f\x7f]", url):
             raise ValueError("it has a control character")
         parts = urlsplit(url)
+        if "@" in parts.netloc:
+            raise LvsError(
+                f"{said!r} was given with a user or password in front of its host",
+                "leave them out: none are sent here. Have the server admit this host by its address, or name a path that needs no login",
+            )
         host, port = parts.hostname or "", parts.port
         host = read_host(host) if host else ""
         # What is quoted already stays as it is; spaces and letters beyond ASCII, common in names of recordings, are quoted.
@@ -70,11 +75,13 @@ def split(url):
         if parts.query:
             target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?")
     except UnicodeError:
-        raise LvsError(f"{url!r} is not a URL (it can't be written in UTF-8)", hint) from None
+        raise LvsError(f"{said!r} is not a URL (it can't be written in UTF-8)", hint) from None
     except ValueError as error:
-        raise LvsError(f"{url!r} is not a URL ({error})", hint) from None
+        if "@" in url:  # Python's words would quote what may be a password
+            raise LvsError(f"{said!r} is not a URL", "leave user and password out, and " + hint) from None
+        raise LvsError(f"{said!r} is not a URL ({error})", hint) from None
     if parts.scheme not in ("http", "https") or not host:
-        raise LvsError(f"{url!r} is not an http or https URL", hint)
+        raise LvsError(f"{said!r} is not an http or https URL", hint)
     name = f"[{host}]" if ":" in host else host
     if port is not None:
         name += f":{port}"
@@ -95,7 +102,8 @@ class Client:
         try:
             self.connect_to = read_host(connect_to) if connect_to else None
         except ValueError as error:
-            raise LvsError(f"connect_to: {connect_to!r} is not a host ({error})", "give an address or a name") from None
+            why = "it has an @" if "@" in connect_to else error
+            raise LvsError(f"connect_to: {hls.shown(connect_to)!r} is not a host ({why})", "give an address or a name") from None
         try:
             self.source = str(ipaddress.ip_address(source)) if source else None
         except ValueError:

@@ -77,6 +77,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(status=302, Location="/vod/x.m3u8")
         elif kind == "loop":
             self.answer(status=302, Location="/loop")
+        elif kind == "login":
+            self.answer(status=301, Location="http://viewer:Hunter2@127.0.0.1/x")
+        elif kind == "secret":
+            self.answer(VOD.replace("/segment/", "http://viewer:Hunter2@127.0.0.1/segment/"))
         elif kind == "away":
             self.answer(status=301, Location="ftp://127.0.0.1/x")
         elif kind == "page":
@@ -250,6 +254,27 @@ def test_wrong_values(run, url, options, words):
     result = run(url, **options)
     assert result["failed"] and words in result["msg"]
     assert "Error" not in result["msg"] and "codec" not in result["msg"], "Python's words help nobody"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://viewer:Hunter2@127.0.0.1:1/x", "http://Hunter2@127.0.0.1:1/x", "http://viewer:Hunter2@h:99999/x", "http://viewer:Hun/ter2@h/x",
+        "http://viewer:Hunter2@[::1/x", "ftp://viewer:Hunter2@h/x", "viewer:Hunter2@h/x", "http://viewer:Hun@ter2@h/@x", "HTTP://:Hunter2@h/",
+    ],
+)  # fmt: skip
+def test_credentials_are_refused_and_not_repeated(run, url):
+    result = run(url)
+    said = json.dumps(result)
+    assert result["failed"] and "unter2" not in said and "Hun" not in said and "ter2" not in said and "viewer" not in said
+    assert "not a" in result["msg"] or "leave them out: none are sent here" in result["msg"]
+
+
+def test_credentials_in_what_a_server_names(server, run):
+    for path in ("/login/x.m3u8", "/secret/x.m3u8"):
+        result = run(server.url + path, duration=1, timeout=0.5)
+        assert result["failed"] and "Hunter2" not in json.dumps(result), result
+        assert "with a user or password" in json.dumps(result)
 
 
 def test_tls_that_is_none(server, run):

@@ -1,6 +1,7 @@
 """viewer_watch's viewers against a server on 127.0.0.1 that has one trouble after the other."""
 
 import asyncio
+import json
 import random
 import threading
 import time
@@ -8,6 +9,8 @@ import time
 import pytest
 from ansible.module_utils.lvsdr import viewers
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.testing import patch_module_args
+from ansible.modules import viewer_watch
 
 LONG = random.Random(7).randbytes(1 << 20)
 
@@ -149,6 +152,14 @@ def test_a_host_that_nobody_can_look_up(monkeypatch, option, url):
     monkeypatch.setattr(viewers, "_all", None)
     with pytest.raises(LvsError, match="is not a URL"):
         viewers.watch(**{"url": "http://127.0.0.1:1/", option: url})
+
+
+@pytest.mark.parametrize("option", ["url", "download"])
+def test_credentials_are_refused_and_not_repeated(capsys, option):
+    with patch_module_args({"url": "http://127.0.0.1:1/", option: "http://viewer:Hunter2@127.0.0.1:1/"}), pytest.raises(SystemExit):
+        viewer_watch.main()
+    said = capsys.readouterr().out
+    assert json.loads(said)["failed"] and "Hunter2" not in said and "leave them out" in said
 
 
 def test_a_watch_in_which_nobody_asked(monkeypatch):

@@ -268,3 +268,29 @@ def test_the_time_watched_and_stalled_adds_up(arrivals):
     empty = player._empty_at
     assert empty - first == pytest.approx(player.buffered + player.stalled_seconds)
     assert player.jumps == sum(lost for _, lost in arrivals)
+
+
+# --- addresses in messages ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://192.0.2.1:80/@live/x.m3u8?a=@b", "http://192.0.2.1:80/@live/x.m3u8?a=@b"),
+        ("http://u:p@h:80/@x?u=http://a", "http://h:80/@x?u=http://a"),
+        ("http://u:p@q@[2001:db8::1]/", "http://[2001:db8::1]/"),
+        ("http://u:p/q@h/", "http://h/"),
+        ("ftp://u:p@h", "ftp://h"),
+        ("u:p@h/x", "h/x"),
+        ("http://[::1/x", "http://[::1/x"),
+        ("", ""),
+    ],
+)
+def test_a_url_is_shown_without_credentials(url, shown):
+    assert hls.shown(url) == shown
+
+
+def test_an_address_that_is_none_is_named_without_credentials():
+    with pytest.raises(LvsError, match="names the address 'http://.::1', which is not one:") as caught:
+        hls.resolve("http://h/", "http://u:p@[::1")
+    assert "u:p" not in str(caught.value)
