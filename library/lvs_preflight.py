@@ -138,6 +138,7 @@ def main():
         accept_local = ["net/ipv4/conf/%s/accept_local" % link["name"] for link in interfaces]
         seen = in_force.look(places.FILES, places.FOLDERS, places.UNITS, [places.RULES_TABLE], accept_local)
         more = _read_director(seen) if module.params["director"] else {}
+        missing = [name for name in module.params["kernel_modules"] if not host.has_module(name)]
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     problems = []
@@ -145,7 +146,6 @@ def main():
         problems.append("tasks run as an ordinary user; set `become: true` or connect as root")
     if not os.path.isdir("/run/systemd/system"):
         problems.append("systemd does not run here; lvsdr starts its services with it")
-    missing = [name for name in module.params["kernel_modules"] if not host.has_module(name)]
     if missing:
         problems.append(
             "the kernel (%s) has no module %s; install a kernel image that ships IPVS" % (os.uname().release, ", ".join(missing))

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import time
@@ -15,11 +16,40 @@ from . import sysctl
 from .arp import SETTINGS, frame_filters, sysctl_name
 from .errors import LvsError, Problems
 
+# How long a program may take, in seconds. Those that start services or read large files get more, also than the TimeoutStartSec of lvsdr's
+# units (180): systemd then says first what was wrong.
+SECONDS = 60
+SLOW = {"systemctl": 200, "keepalived": 200, "nginx": 200}
+
+
+class Late(LvsError):
+    """A program that did not end in time."""
+
+
+def finish(command, stderr=subprocess.PIPE):
+    """What a command did, as subprocess.run tells it. Late where it takes too long, OSError where it can't be run."""
+    seconds = SLOW.get(os.path.basename(command[0]), SECONDS)
+    # Of a session of its own: what it has started ends with it, and keepalived -t of 2.2.7 ends its process group where a script has a user
+    # other than root.
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, errors="replace", start_new_session=True
+    )
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        # Not waited for: what hangs in the kernel does not end then either.
+        raise Late(
+            "`%s` did not end within %g s, and was killed" % (" ".join(command), seconds),
+            "run it by hand on this host to see what it waits for, then run again",
+        ) from None
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
 
 def run(*command):
     """Output of a command; LvsError with what it said where it fails."""
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = finish(command)
     except OSError as error:
         raise LvsError("%s can't be run (%s)" % (command[0], error.strerror), "install it on this host")
     if done.returncode:
@@ -63,6 +93,8 @@ def add_arp_filters(links):
     if find_command("nft"):
         try:
             rules = json.loads(run("nft", "-j", "list", "ruleset"))
+        except Late:
+            raise
         except (LvsError, ValueError):
             rules = {}  # a kernel without nftables has no rules
     for link in links:
@@ -187,7 +219,7 @@ def has_module(name):
     if os.path.isdir("/sys/module/" + name):
         return True
     modprobe = find_command("modprobe")
-    return bool(modprobe) and subprocess.run([modprobe, "-n", "-q", name], stdin=subprocess.DEVNULL).returncode == 0
+    return bool(modprobe) and finish([modprobe, "-n", "-q", name]).returncode == 0
 
 
 def fingerprint(path):
@@ -243,7 +275,7 @@ def unit_states(names):
         return {}
     command = ["systemctl", "show", "--property=LoadState,ActiveState,UnitFileState,NeedDaemonReload", *names]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = finish(command)
     except OSError:
         return {name: dict(nothing) for name in names}
     blocks = done.stdout.strip().split("\n\n")
@@ -267,7 +299,7 @@ def started_since(unit, path, text):
         return False
     command = ["systemctl", "show", "--timestamp=unix", "--property=ActiveState,ActiveEnterTimestamp", unit]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = finish(command)
     except OSError:
         return False
     found = dict(line.partition("=")[::2] for line in done.stdout.splitlines())

@@ -159,6 +159,8 @@ def _rules_in_force(table):
     """The digest in a table's comment; None where the table is not there."""
     try:
         return rules_digest(host.run(host.find_command("nft") or "nft", "list", "table", *table.split()))
+    except host.Late:
+        raise
     except LvsError:
         return None
 
@@ -261,11 +263,7 @@ def _judge(path, item, problems, check):
     trial = os.path.join(folder if os.path.isdir(folder) else "/run", ".%s.lvsdr" % os.path.basename(path))
     try:
         host.write_atomically(trial, item["content"], 0o600)
-        # Of its own session: keepalived -t of 2.2.7 ends its process group where a script has a user other than root.
-        done = subprocess.run(
-            [word.replace("%s", trial) for word in words],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
-        )  # fmt: skip
+        done = host.finish([word.replace("%s", trial) for word in words], stderr=subprocess.STDOUT)
     finally:
         if os.path.exists(trial):
             os.unlink(trial)

@@ -24,6 +24,8 @@ BUFFER = 1 << 20
 RECEIVE = 1 << 16
 # Requests of one send. An error comes back without being asked for, and each may take 1 KiB of the socket's receive buffer.
 BATCH = 100
+# How long the kernel may take for one answer. It has them at once, unless something holds the lock of the table.
+SECONDS = 60
 # A dump that the kernel had to interrupt is read again, this often.
 ATTEMPTS = 5
 
@@ -98,11 +100,24 @@ def connect():
     for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
         sock.setsockopt(socket.SOL_SOCKET, option, BUFFER)
     sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
+    sock.settimeout(SECONDS)
     sock.bind((0, 0))
     return sock
 
 
-def _broken(error):
+ANSWERS = {
+    codec.GET_SERVICE: "the services", codec.GET_DEST: "the destinations of a service", codec.GET_DAEMON: "the sync daemons",
+    codec.GET_CONFIG: "the timeouts", codec.GET_INFO: "its version",
+}  # fmt: skip
+
+
+def _broken(error, what):
+    """what: the answer that was waited for."""
+    if isinstance(error, socket.timeout):
+        return LvsError(
+            "The kernel did not tell %s of IPVS within %d s" % (what, SECONDS),
+            "see `dmesg` on this director for what holds the table, and run again",
+        )
     return LvsError("Talking to the kernel failed (%s)" % error.strerror, "see `dmesg` on this director, and run again")
 
 
@@ -118,7 +133,11 @@ class Ipvs:
         except OSError as error:
             raise LvsError("No netlink socket could be opened (%s)" % error, "IPVS is a part of Linux; run this on a director")
         self.sequence = 0
-        self.family = self._family()
+        try:
+            self.family = self._family()
+        except LvsError:
+            self.close()
+            raise
 
     def close(self):
         self.socket.close()
@@ -131,7 +150,7 @@ class Ipvs:
         # Asking for the family makes the kernel load ip_vs by itself where a module is at hand.
         self.socket.send(codec.get_family_message(self._next()))
         found = None
-        for kind, _flags, data, start, end in self._answers(self.sequence):
+        for kind, _flags, data, start, end in self._answers(self.sequence, "the netlink family"):
             if kind == codec.NLMSG_ERROR:
                 number = -struct.unpack_from("=i", data, start)[0]
                 if number:
@@ -144,13 +163,13 @@ class Ipvs:
             found = struct.unpack_from("=H", data, found[codec.CTRL_ATTR_FAMILY_ID][0])[0]
         return found
 
-    def _answers(self, sequence):
+    def _answers(self, sequence, what):
         """(type, flags, data, payload offset, end) of all that answers one request, until its acknowledgement or end."""
         while True:
             try:
                 data = self.socket.recv(RECEIVE)
             except OSError as error:
-                raise _broken(error)
+                raise _broken(error, what)
             for kind, flags, number, start, end in codec.messages(data):
                 if number != sequence:
                     continue  # left over from a dump that was given up
@@ -187,7 +206,7 @@ class Ipvs:
                             rows.append(decode(data, start + 4, end))
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
-                    raise _broken(error)
+                    raise _broken(error, ANSWERS[command])
                 self._reconnect()
                 broken = True
             if not broken:
@@ -210,7 +229,7 @@ class Ipvs:
     def _get(self, command):
         sequence = self._next()
         self.socket.send(codec.message(self.family, command, b"", codec.NLM_F_REQUEST | codec.NLM_F_ACK, sequence))
-        for kind, _flags, data, start, end in self._answers(sequence):
+        for kind, _flags, data, start, end in self._answers(sequence, ANSWERS[command]):
             if kind == codec.NLMSG_ERROR:
                 self._refuse(data, start, "Asking IPVS")
             row = (data, start + 4, end)

@@ -9,8 +9,14 @@ from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import ipvs_table
 from fakes.kernel import (
+    CTRL,
+    CTRL_GETFAMILY,
     DEL_DEST,
     DEL_SERVICE,
+    FAMILY_ID,
+    GET_CONFIG,
+    GET_DAEMON,
+    GET_DEST,
     GET_SERVICE,
     HASHED,
     INET,
@@ -767,6 +773,39 @@ def test_answers_that_are_lost_twice(there, run):
     result = run([web()], zero_counters=True)
     assert result["failed"] and "answers were lost, twice: see what else burdens this director" in result["msg"]
     assert result["changed"] and result["applied"] == ["ipvsadm -A -t 198.51.100.100:80 -s wlc  # keeps connections"]
+
+
+@pytest.mark.parametrize(
+    ("stuck", "what"),
+    [
+        ((CTRL, CTRL_GETFAMILY), "the netlink family"),
+        ((FAMILY_ID, GET_SERVICE), "the services"),
+        ((FAMILY_ID, GET_DEST), "the destinations of a service"),
+        ((FAMILY_ID, GET_CONFIG), "the timeouts"),
+        ((FAMILY_ID, GET_DAEMON), "the sync daemons"),
+    ],
+)
+def test_a_kernel_that_does_not_answer(there, run, stuck, what):
+    filled(there)
+    there.stuck.add(stuck)
+    result = run([web()], timeouts={"tcp": 5}, sync_daemons=[])
+    assert result["failed"] and "The kernel did not tell %s of IPVS within 60 s" % what in result["msg"]
+    assert there.changes == [] and there.open_sockets == 0
+
+
+def test_a_kernel_that_does_not_answer_to_a_change(there, run):
+    there.stuck.add((FAMILY_ID, NEW_SERVICE))
+    result = run([web()])
+    assert result["failed"] and "answers were lost, twice" in result["msg"]
+    assert len(result["not_applied"]) == 1 and there.open_sockets == 0
+
+
+def test_the_real_socket_waits_no_longer():
+    sock = kernel.connect()
+    try:
+        assert sock.gettimeout() == kernel.SECONDS
+    finally:
+        sock.close()
 
 
 def test_a_race_that_leads_beyond_the_limits_says_what_was_done(there, run):

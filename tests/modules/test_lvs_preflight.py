@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 
 import pytest
 from ansible.module_utils.lvsdr import host, places
@@ -203,6 +204,32 @@ def test_all_problems_at_once(ready, run):
         "the kernel (%s) has no module ip_vs_none, ../x; install a kernel image that ships IPVS" % os.uname().release in result["problems"]
     )
     assert not result.get("failed"), "the controller names the errors of all hosts at once"
+
+
+@pytest.mark.parametrize("name", ["ip", "systemctl", "nft", "modprobe"])
+def test_a_program_that_does_not_end(ready, run, program, monkeypatch, name):
+    """Neither it nor what it has started goes on, and what it would have told is not taken for nothing."""
+    path = program(name)
+    with open(path, "w") as f:
+        f.write("#!/bin/sh\necho $$ > %s.pid\nsleep 300\n" % path)
+    monkeypatch.setattr(host, "SECONDS", 0.5)
+    monkeypatch.setattr(host, "SLOW", {"systemctl": 0.5})
+    result = run(kernel_modules=["ip_vs_none"])
+    assert result["failed"] and "did not end within 0.5 s, and was killed" in result["msg"]
+    assert result["msg"].startswith("`%s " % (path if name in ("nft", "modprobe") else name)) or "`%s " % name in result["msg"]
+    with open(path + ".pid") as f:
+        group = int(f.read())
+    deadline = time.monotonic() + 5
+    while any(fields_of(pid)[2:3] == [str(group)] for pid in os.listdir("/proc") if pid.isdigit()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def fields_of(pid):
+    """State, parent, process group, … of a process that has not ended."""
+    text = host.read_text("/proc/%s/stat" % pid) or ""
+    fields = text.rpartition(")")[2].split()
+    return [] if fields[:1] == ["Z"] else fields
 
 
 def test_no_ip(run, monkeypatch, tmp_path):

@@ -163,3 +163,12 @@ def test_a_setting_as_the_kernel_takes_it(value, kernels):
 def test_a_setting_that_is_none(value):
     with pytest.raises(LvsError):
         text.setting_text(value)
+
+
+def test_a_judge_that_does_not_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(in_force.host, "SECONDS", 0.3)
+    path = tmp_path / "new.conf"
+    wanted = {"files": [{"path": str(path), "content": "x", "check": {"command": ["sleep", "300"]}}]}
+    with pytest.raises(LvsError, match="`sleep 300` did not end within 0.3 s, and was killed"):
+        in_force.apply_files(wanted)
+    assert list(tmp_path.iterdir()) == []
