@@ -53,6 +53,10 @@ heard:
     virtual_router_id: {description: Router id., type: int}
     priority: {description: Priority; 0 from one that stops., type: int}
     interval: {description: Seconds between two advertisements., type: float}
+running:
+  description: Whether keepalived runs here. A PID file that it has left behind does not count.
+  returned: success
+  type: bool
 states:
   description: The state of each instance of keepalived here, such as C(MASTER), C(BACKUP) or C(FAULT). Empty where keepalived does not run.
   returned: success
@@ -110,13 +114,24 @@ def listen(interface, seconds):
     return [heard[key] for key in sorted(heard)]
 
 
-def states():
-    """{instance: state} as keepalived says; {} where it does not run or does not answer."""
+def running():
+    """The process id of keepalived, or None. A PID file may be left over, and its number be somebody else's, whom SIGUSR1 would end."""
+    pid = (host.read_text(PID_FILE) or "").strip()
+    if not pid.isdecimal():
+        return None
+    try:
+        names = {(host.read_text("/proc/%s/comm" % pid) or "").strip(), os.path.basename(os.readlink("/proc/%s/exe" % pid)).split()[0]}
+    except OSError:
+        return None
+    return int(pid) if "keepalived" in names else None
+
+
+def states(pid):
+    """{instance: state} as keepalived says; {} where it does not answer."""
     begin = time.time()
     try:
-        with open(PID_FILE) as f:
-            os.kill(int(f.read()), signal.SIGUSR1)
-    except (OSError, ValueError):
+        os.kill(pid, signal.SIGUSR1)
+    except OSError:
         return {}
     before, until = None, time.monotonic() + 20
     while time.monotonic() < until:
@@ -145,7 +160,8 @@ def main():
         if not 0 <= seconds <= 3600:
             raise LvsError("seconds: %s is out of range" % seconds, "give 0 to 3600 seconds")
         heard = listen(module.params["interface"], seconds)
-        module.exit_json(changed=False, heard=heard, states=states())
+        pid = running()
+        module.exit_json(changed=False, heard=heard, running=pid is not None, states=states(pid) if pid else {})
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
 

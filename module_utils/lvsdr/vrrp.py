@@ -69,13 +69,15 @@ def states(dump):
 def wrong(director, instances, found, own):
     """Sentences for what a director's VRRP has wrong.
 
-    instances: resolve.instances; found: {"states": {instance: state}, "heard": [{"source", "virtual_router_id", "priority"}, …]};
-    own: the addresses of all directors.
+    instances: resolve.instances; found: {"running": bool, "states": {instance: state},
+    "heard": [{"source", "virtual_router_id", "priority"}, …]}; own: the addresses of all directors.
     """
-    out = []
+    out, runs = [], found.get("running", True)
+    if instances and not runs:
+        out.append("%s could not take over: keepalived is not running there; see `journalctl -u keepalived` there" % director)
     for instance in instances:
         state = found["states"].get(instance["name"])
-        if state not in ("MASTER", "BACKUP"):
+        if runs and state not in ("MASTER", "BACKUP"):
             out.append(
                 "%s could not take over: its VRRP instance %s is %s; see `journalctl -u keepalived` there"
                 % (director, instance["name"], "in state " + state if state else "unknown to keepalived")
