@@ -186,7 +186,9 @@ class Fleet:
             (library / (name + ".py")).write_text(source.replace('if __name__ == "__main__":', hook))
         self.inventory()
 
-    def inventory(self, services=(SERVICE,), web=("server1", "server2"), hosts=None, directors=("director1", "director2"), **variables):
+    def inventory(
+        self, services=(SERVICE,), web=("server1", "server2"), hosts=None, directors=("director1", "director2"), origins=(), **variables
+    ):
         """Writes the inventory; hosts: {name: variables}."""
         self.web = list(web)
         named = {
@@ -203,6 +205,7 @@ class Fleet:
                 "children": {
                     "directors": {"hosts": {name: {"director_priority": 150 - 50 * index} for index, name in enumerate(directors)}},
                     "web": {"hosts": dict.fromkeys(web)},
+                    **({"origins": {"hosts": dict.fromkeys(origins)}} if origins else {}),
                 },
             }
         }

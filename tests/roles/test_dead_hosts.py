@@ -180,3 +180,12 @@ def test_nobody_would_be_left(running):
     assert done.returncode != 0 and "nobody would be left" in done.said and "Nothing was changed" in done.said
     good(running.play("playbooks/drain.yml", "-e", "servers=server2", "-e", "drain_seconds=5", "-e", "preflight_allow_drained=true"))
     good(running.play("playbooks/undrain.yml", "-e", "servers=server1,server2"))
+
+
+def test_an_origin_takes_no_part_in_a_drain(running):
+    """It is read by a rollout alone; here nobody asks it."""
+    running.inventory(web=["server1"], origins=["server2"], hosts={"server2": DEAD})
+    good(running.play("playbooks/drain.yml"))
+    running.inventory(web=["server1"], origins=["server2"], hosts={"server2": DEAD})
+    done = running.play()
+    assert done.returncode != 0 and "The rollout is not finished: - server2 did not answer" in done.said
