@@ -161,13 +161,13 @@ def ready(services, inventory, rolled_out):
 
 
 def taken(before, after):
-    """Sentences on what directors took that came from no director. before, after: results of lvs_preflight, each with its ``item``."""
+    """Sentences on what directors took that came from no director. before, after: {director: what lvs_preflight returned}."""
     out = []
-    later = {one["item"]: one.get("dropped") or {} for one in after}
-    for one in before:
+    for director, facts in sorted(before.items()):
         for name, words in (("strange_vrrp", "VRRP advertisement"), ("strange_sync", "message of the connection sync")):
-            if later[one["item"]].get(name, 0) <= (one.get("dropped") or {}).get(name, 0):
-                out.append("%s did not drop a %s that came from no director" % (one["item"], words))
+            count = (after.get(director) or {}).get("dropped") or {}
+            if count.get(name, 0) <= (facts.get("dropped") or {}).get(name, 0):
+                out.append("%s did not drop a %s that came from no director" % (director, words))
     return out
 
 

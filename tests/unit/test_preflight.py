@@ -358,10 +358,10 @@ def test_what_a_rollout_says_it_did():
 
 @pytest.mark.parametrize(("vrrp", "sync", "count"), [(1, 1, 0), (0, 1, 1), (1, 0, 1), (0, 0, 2)])
 def test_what_directors_took_of_strangers(vrrp, sync, count):
-    before = [{"item": "director1", "dropped": {"strange_vrrp": 4, "strange_sync": 7}}]
-    after = [{"item": "director1", "dropped": {"strange_vrrp": 4 + vrrp, "strange_sync": 7 + sync}}]
+    before = {"director1": {"dropped": {"strange_vrrp": 4, "strange_sync": 7}}}
+    after = {"director1": {"dropped": {"strange_vrrp": 4 + vrrp, "strange_sync": 7 + sync}}}
     assert len(rollout.taken(before, after)) == count
-    assert len(rollout.taken(before, [{"item": "director1", "dropped": {}}])) == 2, "flushed meanwhile"
+    assert len(rollout.taken(before, {"director1": {"dropped": {}}})) == 2, "flushed meanwhile"
 
 
 def test_who_asks_for_the_vips():
