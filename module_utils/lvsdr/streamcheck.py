@@ -14,6 +14,7 @@ agent-check, keepalived.conf(5) FILE_CHECK, sd_notify(3).
 import argparse
 import asyncio
 import contextlib
+import http.server
 import json
 import os
 import random
@@ -22,6 +23,7 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 import time
 from urllib.parse import urlsplit
 
@@ -458,13 +460,19 @@ class Checker:
 
     async def run(self):
         servers = [(service, members, server) for service, members in self.services for server in members.values()]
-        if self.metrics_port and not self.metrics:
-            try:
-                self.metrics = Metrics(self.metrics_port)
-            except (ImportError, OSError) as error:
-                print("<4>Going on without metrics: %s" % error, flush=True)
+        self._expose()
         notify("READY=1\nSTATUS=%d checks" % len(servers))
         await asyncio.gather(self._settle(), *(self._watch(service, members, server) for service, members, server in servers))
+
+    def _expose(self):
+        """Metrics where the configuration has them now."""
+        try:
+            if self.metrics_port and not self.metrics:
+                self.metrics = Metrics()
+            if self.metrics:
+                self.metrics.listen(self.metrics_port)
+        except (ImportError, OSError, OverflowError) as error:
+            print("<4>Going on without metrics: %s" % error, flush=True)
 
     async def _watch(self, service, members, server):
         # Spread over the first interval, and never in step: a fleet's checks must not come all at once.
@@ -522,15 +530,29 @@ class Checker:
 class Metrics:
     """For Prometheus, on this host alone."""
 
-    def __init__(self, port):
+    def __init__(self):
         import prometheus_client
 
+        self.handler, self.port, self.server = prometheus_client.MetricsHandler, 0, None
         labels = ("service", "vip", "server")
         self.good = prometheus_client.Gauge("lvsdr_check_good", "Whether the last check succeeded", labels)
         self.up = prometheus_client.Gauge("lvsdr_server_up", "Whether the server is held to be up", labels)
         self.seconds = prometheus_client.Gauge("lvsdr_check_seconds", "How long the last check took", labels)
         self.share = prometheus_client.Gauge("lvsdr_weight_share", "The part of its weight that the server has", labels)
-        prometheus_client.start_http_server(port, "127.0.0.1")
+
+    def listen(self, port):
+        """On this port and no other; 0 for none. What was counted stays."""
+        if port == self.port:
+            return
+        if self.server:
+            self.server.shutdown()
+            self.server.server_close()
+        self.port, self.server = 0, None
+        if port:
+            # Not prometheus_client's own server: older versions have no way to end it.
+            self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), self.handler)
+            self.port = port
+            threading.Thread(target=self.server.serve_forever, name="metrics", daemon=True).start()
 
     def forget(self, server):
         for gauge in (self.good, self.up, self.seconds, self.share):

@@ -1,6 +1,7 @@
 """lvsdr-streamcheck against real servers on 127.0.0.1, good ones and such as have one trouble each; and the daemon as systemd runs it."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -302,19 +304,25 @@ class Daemon:
         self.heard.bind(str(folder / "notify"))
         self.heard.settimeout(20)
 
-    def configure(self, port, **service):
+    def configure(self, port, metrics_port=0, **service):
         service = {
             "name": "live", "vip": "192.0.2.100", "floor": 0, "slow_start": 0,
             "check": {"type": "hls", "path": "/live.m3u8", "interval": 0.2, "timeout": 1, "fall": 1, "rise": 1},
             "servers": [{"name": "server1", "address": "127.0.0.1", "port": port, "weight": 10, "file": "track"}], **service,
         }  # fmt: skip
-        self.config.write_text(json.dumps({"folder": str(self.folder), "metrics_port": 0, "services": [service]}))
+        self.config.write_text(json.dumps({"folder": str(self.folder), "metrics_port": metrics_port, "services": [service]}))
 
     def start(self, checks=1):
-        environment = dict(os.environ, PYTHONPATH=str(MODULE_UTILS), NOTIFY_SOCKET=str(self.folder / "notify"))
+        environment = dict(os.environ, PYTHONPATH="%s:%s" % (MODULE_UTILS, self.folder / "lib"), NOTIFY_SOCKET=str(self.folder / "notify"))
         command = [sys.executable, "-m", "lvsdr.streamcheck", str(self.config)]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.heard.recv(100) == b"READY=1\nSTATUS=%d checks" % checks
+
+    def hear_on(self):
+        """The daemon waits for whoever is behind the socket, as it would for systemd, once its queue is full."""
+        with contextlib.suppress(OSError):
+            while True:
+                self.heard.recv(100)
 
     def track(self):
         return (self.folder / "track").read_text().strip()
@@ -643,3 +651,102 @@ def test_checks_are_spread_over_their_interval(tmp_path, monkeypatch):
 
     asyncio.run(run())
     assert len(begun) >= 50 and sorted(begun)[40] - begun[0] > 0.4, "not all at once"
+
+
+# What the daemon uses of prometheus_client, as version 0.16 has it.
+PROMETHEUS = """
+from http.server import BaseHTTPRequestHandler
+
+values = {}
+
+
+class Gauge:
+    def __init__(self, name, documentation, labelnames):
+        assert name not in values, "Duplicated timeseries"
+        self.name = name
+        values[name] = {}
+
+    def labels(self, *labels):
+        self.asked = labels
+        return self
+
+    def set(self, value):
+        values[self.name][self.asked] = float(value)
+
+    def remove(self, *labels):
+        del values[self.name][labels]
+
+
+class MetricsHandler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(repr(values).encode())
+
+    def log_message(self, *args):
+        pass
+"""
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def test_a_reload_follows_the_port_of_the_metrics(daemon):
+    (daemon.folder / "lib").mkdir()
+    (daemon.folder / "lib" / "prometheus_client.py").write_text(PROMETHEUS)
+    one, two = free_port(), free_port()
+
+    def said(port):
+        try:
+            with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % port, timeout=5) as answer:
+                return answer.read().decode()
+        except OSError:
+            return None
+
+    def reload(port):
+        daemon.configure(1, metrics_port=port)
+        daemon.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while [number for number in (one, two) if said(number)] != [number for number in (one, two) if number == port]:
+            assert time.monotonic() < deadline, port
+            time.sleep(0.05)
+        assert daemon.status("down")["state"] == "down" and daemon.track() == OUT
+
+    daemon.configure(1)
+    daemon.start()
+    threading.Thread(target=daemon.hear_on, daemon=True).start()
+    daemon.wait_for(OUT)
+    reload(one)
+    deadline = time.monotonic() + 20
+    while "('live', '192.0.2.100', 'server1'): 0.0" not in said(one):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    reload(two)
+    reload(0)
+    reload(one)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        daemon.configure(1, metrics_port=taken.getsockname()[1])
+        daemon.process.send_signal(signal.SIGHUP)
+        while said(one):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert daemon.status("down")
+        reload(two)
+    code, out = daemon.end()
+    assert code == 0 and out.count("is down") == 1, "what was known of the server stayed known"
+    assert [line for line in out.splitlines() if "metrics" in line] == ["<4>Going on without metrics: [Errno 98] Address already in use"]
+
+
+def test_a_director_without_prometheus_client_goes_on(daemon):
+    (daemon.folder / "lib").mkdir()
+    (daemon.folder / "lib" / "prometheus_client.py").write_text("raise ImportError('none here')")
+    daemon.configure(1, metrics_port=free_port())
+    daemon.start()
+    daemon.wait_for(OUT)
+    code, out = daemon.end()
+    assert code == 0 and "<4>Going on without metrics: none here" in out.splitlines()
