@@ -14,6 +14,7 @@ agent-check, keepalived.conf(5) FILE_CHECK, sd_notify(3).
 import argparse
 import asyncio
 import contextlib
+import functools
 import http.server
 import json
 import os
@@ -173,13 +174,20 @@ def _range(status):
     return int(low), int(high or low)
 
 
+@functools.lru_cache(1)
+def _tls():
+    """One for all checks, and without the authorities' certificates that a default one loads: they take a megabyte."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 class Https(Http):
     """As keepalived does, whatever the certificate says: it belongs to a name, and this goes to an address."""
 
     def __init__(self, options):
         super().__init__(options)
-        self.tls = ssl.create_default_context()
-        self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
+        self.tls = _tls()
 
 
 class Udp:
@@ -240,8 +248,11 @@ class Hls(Live):
             raise Trouble("the playlist went back from segment %d to %d" % (before, playlist.end))
         if stands > 2 * max(1, playlist.target_duration):
             raise Trouble("the playlist has stood still for %.0f s, and its target duration is %d s" % (stands, playlist.target_duration))
-        await self.fetch_last(place, playlist.segments[-1].media.uri, "last")
-        return "segment %d" % (playlist.end - 1)
+        last, end = playlist.segments[-1].media.uri, playlist.end
+        # Not kept while a slow server sends its segment: hours of a stream are a megabyte of objects.
+        del playlist
+        await self.fetch_last(place, last, "last")
+        return "segment %d" % (end - 1)
 
     @staticmethod
     def _parse(data, base):

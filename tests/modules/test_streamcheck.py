@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -544,6 +545,23 @@ def test_what_the_director_lacks_is_no_servers_fault(daemon):
         time.sleep(0.1)
     assert daemon.status("unknown")["why"] == "this director can't ask from 192.0.2.11 (Cannot assign requested address)"
     assert daemon.track() == "0"
+
+
+def test_many_checks_take_little_memory():
+    """The unit has a limit. A context of TLS with the authorities' certificates takes a megabyte, and so does an hours-long playlist."""
+    one, two = (streamcheck.Https({"urls": []}) for _number in range(2))
+    assert one.tls is two.tls and one.tls.get_ca_certs() == []
+    held = []
+
+    async def talk(reader, writer):
+        if b"/seg/" in await reader.readuntil(b"\r\n\r\n"):
+            held.append(sum(isinstance(thing, streamcheck.hls.Segment) for thing in gc.get_objects()))
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\nx")
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + playlist(1, 1000).encode())
+
+    assert check("hls", Server(talk=talk), path="/live.m3u8") == ["segment 1000"]
+    assert held[0] < 1000, "no playlist is kept while its segment comes"
 
 
 def test_a_configuration_that_is_none(tmp_path):
