@@ -421,6 +421,10 @@ def claim(frame):
     return None
 
 
+# So many MACs of one address are kept: more is a flood, and a leak in any case. A sentence names the first of them.
+MOST_MACS, NAMED_MACS = 64, 8
+
+
 def verdict(vip, macs, owners, claims=(), names=None, own=None):
     """(verdict, sentence): ``one owner``, ``leak`` or ``nobody``.
 
@@ -432,7 +436,9 @@ def verdict(vip, macs, owners, claims=(), names=None, own=None):
     known = {**(names or {}), **owners}
 
     def listed(found, joint=" and "):
-        return joint.join("%s (%s)" % (mac, known[mac]) if mac in known else mac for mac in found)
+        more = len(found) - NAMED_MACS
+        words = joint.join("%s (%s)" % (mac, known[mac]) if mac in known else mac for mac in found[:NAMED_MACS])
+        return words if more <= 0 else "%s and %s%d more" % (words, "at least " if len(found) >= MOST_MACS else "", more)
 
     strangers = [mac for mac in macs if owners and mac not in owners]
     if strangers:

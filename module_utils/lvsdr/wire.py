@@ -10,11 +10,10 @@ import struct
 import time
 
 from . import arp
+from .arp import MOST_MACS
 from .errors import LvsError
 
 ETH_P_ALL = 3
-# So many MACs of one address are kept: more is a flood, and a leak in any case.
-MOST_MACS = 64
 # Requests for each address, spread over the time: a reply may get lost, a second owner may be slow.
 ROUNDS = 3
 
@@ -68,7 +67,7 @@ def _own_addresses(link, vip, vips):
 
 def ask(vips, links, interface=None, timeout=2.0, watch=0.0, rounds=ROUNDS):
     """``{vip: (interface, [mac, …], [mac, …])}``: every MAC that answered within timeout seconds, in the order of the answers, and every
-    one that named the VIP as the sender of a request of its own, in watch seconds more as well.
+    one that named the VIP as the sender of a request of its own, in watch seconds more as well; of each the first MOST_MACS.
 
     vips: (family, text) pairs. Requests go out in so many rounds, answers are collected until the time is over.
     """

@@ -848,6 +848,16 @@ def test_verdicts_on_who_claims_to_be_the_vip(macs, owners, claims, verdict, tex
     assert got == verdict and sentence.startswith(text)
 
 
+def test_a_sentence_names_the_first_of_many():
+    macs = ["06:00:00:00:00:%02x" % number for number in range(arp.MOST_MACS + 1)]
+    for count, words in ((8, "06:00:00:00:00:07 answers for"), (9, "06:00:00:00:00:07 and 1 more answers for"),
+                         (arp.MOST_MACS, "06:00:00:00:00:07 and at least 56 more answers for")):  # fmt: skip
+        got, sentence = arp.verdict(VIP, macs[:count], OWNERS)
+        assert got == "leak" and words in sentence and "06:00:00:00:00:08" not in sentence
+        got, sentence = arp.verdict(VIP, [A], OWNERS, macs[:count])
+        assert got == "leak" and words.replace("answers for", "names") in sentence
+
+
 def test_who_claims_an_address():
     assert arp.claim(arp.arp_request(OTHER, VIP, "192.0.2.1")) == (VIP, "02:00:00:00:00:22")
     assert arp.claim(arp.arp_request(OTHER, VIP, VIP)) == (VIP, "02:00:00:00:00:22"), "gratuitous"
