@@ -738,6 +738,12 @@ def test_the_checksum_of_a_solicitation(mac, sender, target):
     assert group[13:] == ipaddress.ip_address(target).packed[13:]
 
 
+def test_a_checksum_of_0_is_sent_as_it_is():
+    """Only UDP writes ffff in its place (RFC 8200, 8.1)."""
+    frame = arp.neighbour_solicitation(bytes.fromhex("020000001c28"), "2001:db8::1", "2001:db8::2")
+    assert frame[54:58].hex() == "87000000"
+
+
 @given(st.binary(max_size=99))
 def test_the_internet_checksum(data):
     padded = data + b"\0" * (len(data) % 2)
