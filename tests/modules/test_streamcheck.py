@@ -671,41 +671,6 @@ def test_checks_are_spread_over_their_interval(tmp_path, monkeypatch):
     assert len(begun) >= 50 and sorted(begun)[40] - begun[0] > 0.4, "not all at once"
 
 
-# What the daemon uses of prometheus_client, as version 0.16 has it.
-PROMETHEUS = """
-from http.server import BaseHTTPRequestHandler
-
-values = {}
-
-
-class Gauge:
-    def __init__(self, name, documentation, labelnames):
-        assert name not in values, "Duplicated timeseries"
-        self.name = name
-        values[name] = {}
-
-    def labels(self, *labels):
-        self.asked = labels
-        return self
-
-    def set(self, value):
-        values[self.name][self.asked] = float(value)
-
-    def remove(self, *labels):
-        del values[self.name][labels]
-
-
-class MetricsHandler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(repr(values).encode())
-
-    def log_message(self, *args):
-        pass
-"""
-
-
 def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
@@ -713,8 +678,6 @@ def free_port():
 
 
 def test_a_reload_follows_the_port_of_the_metrics(daemon):
-    (daemon.folder / "lib").mkdir()
-    (daemon.folder / "lib" / "prometheus_client.py").write_text(PROMETHEUS)
     one, two = free_port(), free_port()
 
     def said(port):
@@ -739,7 +702,7 @@ def test_a_reload_follows_the_port_of_the_metrics(daemon):
     daemon.wait_for(OUT)
     reload(one)
     deadline = time.monotonic() + 20
-    while "('live', '192.0.2.100', 'server1'): 0.0" not in said(one):
+    while 'lvsdr_server_up{server="server1",service="live",vip="192.0.2.100"} 0.0' not in said(one):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     reload(two)
