@@ -1,0 +1,27 @@
+"""The unit of lvsdr-streamcheck, judged by systemd of each release (252 and 257)."""
+
+import os
+import re
+from pathlib import Path
+
+import jinja2
+from ansible.module_utils.lvsdr import places
+
+TEMPLATE = Path(__file__).parents[2] / "roles/director/templates/lvsdr-streamcheck.service.j2"
+PATH = "/run/lvsdr-streamcheck.service"
+
+
+def test_systemd_knows_all_of_it(release):
+    environment = jinja2.Environment()
+    environment.filters.update(lvs_place=lambda name: getattr(places, name), dirname=os.path.dirname)
+    release.run("sh", "-c", "cat >" + PATH, stdin=environment.from_string(TEMPLATE.read_text()).render())
+    _status, said = release.run("systemd-analyze", "verify", "--man=no", PATH)
+    assert not [line for line in said.splitlines() if "lvsdr-streamcheck" in line], said
+    _status, said = release.run("systemd-analyze", "--offline=true", "--no-pager", "security", PATH)
+    exposure = re.search(r"exposure level for .*: ([0-9.]+)", said)
+    assert exposure and float(exposure.group(1)) <= 1.6, said
+
+
+def test_it_can_refuse(release):
+    release.run("sh", "-c", "cat >" + PATH, stdin="[Service]\nExecStart=/bin/true\nProtectEverything=yes\n")
+    assert "ProtectEverything" in release.run("systemd-analyze", "verify", "--man=no", PATH)[1]
