@@ -224,8 +224,8 @@ def check_directors(inventory, problems):
             if first.get(name) != other.get(name):
                 problems.add(
                     "hosts[%s].%s" % (director, name),
-                    "it is %s here and %s on %s; after a failover directors have to do the same, so move it to the group's variables"
-                    % (_words(other.get(name)), _words(first.get(name)), directors[0]),
+                    "this is %s, and on %s it is %s; after a failover directors have to do the same, so move it to the group's variables"
+                    % (_words(other.get(name)), directors[0], _words(first.get(name))),
                 )
     return out
 

@@ -118,7 +118,7 @@ def test_the_last_word_of_a_rollout(running):
         ({"director_sysctls": {"contrack": 0}}, {}, "IPVS has no such setting; did you mean conntrack?"),
         ({"verify_attempts": "many"}, {}, "verify_attempts"),
         ({}, {"director1": {"director_priority": "{{ nowhere }}"}}, "hosts[director1].director_priority: its template can't be read"),
-        ({}, {"director2": {"director_unicast": False}}, "hosts[director2].director_unicast: it is off here and on on director1"),
+        ({}, {"director2": {"director_unicast": False}}, "hosts[director2].director_unicast: this is off, and on director1 it is on"),
         ({"web": ["server1", "director2"]}, {}, "director2 is a director and a real server of this service"),
         ({"directors": []}, {}, "group 'directors' is empty"),
         ({"services": []}, {}, "a list with at least one service is needed"),

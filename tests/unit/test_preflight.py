@@ -64,11 +64,16 @@ def test_settings_of_directors(name, value, words):
 @pytest.mark.parametrize(
     ("name", "one", "other", "line"),
     [
-        ("advertisement_interval", 1, 0.5, "hosts[director2].director_advertisement_interval: it is 0.5 here and 1.0 on director1"),
-        ("unicast", True, "no", "hosts[director2].director_unicast: it is off here and on on director1"),
-        ("preempt", False, True, "hosts[director2].director_preempt: it is on here and off on director1"),
-        ("timeouts", {"tcp": 60}, {}, "hosts[director2].director_timeouts.tcp: it is not set here and 60 on director1"),
-        ("sysctls", {"conntrack": 0}, {"conntrack": True}, "hosts[director2].director_sysctls.conntrack: it is 1 here and 0 on director1"),
+        ("advertisement_interval", 1, 0.5, "hosts[director2].director_advertisement_interval: this is 0.5, and on director1 it is 1.0"),
+        ("unicast", True, "no", "hosts[director2].director_unicast: this is off, and on director1 it is on"),
+        ("preempt", False, True, "hosts[director2].director_preempt: this is on, and on director1 it is off"),
+        ("timeouts", {"tcp": 60}, {}, "hosts[director2].director_timeouts.tcp: this is not set, and on director1 it is 60"),
+        (
+            "sysctls",
+            {"conntrack": 0},
+            {"conntrack": True},
+            "hosts[director2].director_sysctls.conntrack: this is 1, and on director1 it is 0",
+        ),
     ],
 )
 def test_directors_agree(name, one, other, line):
