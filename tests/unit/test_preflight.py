@@ -72,7 +72,7 @@ def test_settings_of_directors(name, value, words):
             "sysctls",
             {"conntrack": 0},
             {"conntrack": True},
-            "hosts[director2].director_sysctls.conntrack: this is 1, and on director1 it is 0",
+            "director_sysctls.conntrack: this is 1, and on director1 it is 0",
         ),
     ],
 )
