@@ -323,7 +323,8 @@ def is_label(value, longest=LONGEST_NAME):
 
 def is_host_name(value):
     """Whether it is a name that DNS can carry (RFC 1035), without a dot at its end."""
-    return isinstance(value, str) and len(value) <= 253 and all(re.fullmatch("[A-Za-z0-9_-]{1,63}", label) for label in value.split("."))
+    labels = value.split(".") if isinstance(value, str) and len(value) <= 253 else [""]
+    return all(re.fullmatch("(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", label) for label in labels)
 
 
 def is_host(value):

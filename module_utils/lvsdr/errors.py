@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The one exception of lvsdr, the list in which a check collects all that is wrong, and how a message shows a value."""
 
-LONGEST = 120
+LONGEST, LONGEST_LINE = 120, 600
 
 
 def printable(words, longest=None):
@@ -13,8 +13,16 @@ def printable(words, longest=None):
     return out if longest is None or len(out) <= longest else out[: longest - 1] + "…"
 
 
+def listed(names, most=12):
+    """Names with commas between, the first of many."""
+    names = list(names)
+    return ", ".join(names[:most]) + (" and %d more" % (len(names) - most) if len(names) > most else "")
+
+
 def shown(value):
     """How a message shows a declared value: as Python writes it, and never long."""
+    if hasattr(value, "isoformat"):
+        return "%s, which YAML reads as a date (write it in quotes)," % value.isoformat()
     try:
         return printable(repr(value), LONGEST)
     except (RecursionError, ValueError):  # a number of more digits than Python writes (sys.set_int_max_str_digits)
@@ -44,7 +52,7 @@ class Problems:
         self.found = []
 
     def add(self, path, text):
-        line = printable("%s: %s" % (path, text))
+        line = printable("%s: %s" % (path, text), LONGEST_LINE)
         if line not in self.found:
             self.found.append(line)
 

@@ -18,7 +18,7 @@ CHECK_MARKS = 0x4C000000
 
 
 def is_check_mark(mark):
-    return mark is not None and mark & 0xFF000000 == CHECK_MARKS
+    return mark is not None and mark >= 0 and mark & ~0xFFFFFF == CHECK_MARKS
 
 
 def table_key(table):

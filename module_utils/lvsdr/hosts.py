@@ -11,7 +11,7 @@ import ipaddress
 import re
 
 from .checks import LABEL_HINT, is_host_name, is_label
-from .errors import LvsError, Problems, shown
+from .errors import LvsError, Problems, listed, shown
 from .model import DIRECTORS, SETTINGS, Reader, parse_address, read_timeouts, whole_number
 from .text import did_you_mean, setting_text
 
@@ -142,7 +142,7 @@ def inside(address, networks):
 
 
 def list_networks(networks, family):
-    return ", ".join(sorted(str(network) for network in networks if network.version == family)) or "it has none of IPv%d" % family
+    return listed(sorted(str(network) for network in networks if network.version == family)) or "it has none of IPv%d" % family
 
 
 # --- directors ----------------------------------------------------------------------------------------------------------------------
@@ -200,6 +200,8 @@ def _read_sysctls(values, facts):
 def _check_setting(values, path, limits, text):
     numbers = [whole_number(word) for word in text.split()]
     if limits is None:  # text, or a setting of a newer kernel
+        if path.endswith(".est_cpulist") and not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", text):
+            values.wrong(path, "%s is not a list of processors such as 0-3,8" % shown(text))
         return
     low, high, count = limits
     if len(numbers) != count or None in numbers:
@@ -208,6 +210,11 @@ def _check_setting(values, path, limits, text):
         )
     elif not all(low <= number <= high for number in numbers):
         values.wrong(path, "%s is out of range (%d to %d)" % (text, low, high))
+    # ip_vs_ctl.c: proc_do_sync_threshold and proc_do_sync_ports.
+    elif path.endswith(".sync_threshold") and numbers[1] and numbers[0] >= numbers[1]:
+        values.wrong(path, "%s: the first number has to be below the second" % text)
+    elif path.endswith(".sync_ports") and numbers[0] & (numbers[0] - 1):
+        values.wrong(path, "%s is not a power of 2" % text)
 
 
 # These follow from a host's memory and processors, so directors may differ in them.
@@ -247,6 +254,7 @@ def _words(value):
 
 # --- streaming servers --------------------------------------------------------------------------------------------------------------
 
+CACHE_SIZE = "[1-9][0-9]{0,12}|[1-9][0-9]{0,9}[kK]|[1-9][0-9]{0,6}[mM]|[1-9][0-9]{0,3}[gG]"
 FOLDER = "/[A-Za-z0-9._/@+-]{1,200}"
 
 
@@ -259,20 +267,31 @@ def check_streaming_server(inventory, host, problems):
     _check_words(values, "streaming_server_listen", _is_listen, "a port, or an address with a port, such as 80 or [::]:80")
     _check_words(values, "streaming_server_origin", _is_origin, "HOST:PORT, an IPv6 address in brackets")
     _check_words(values, "streaming_server_publishers", _is_network, "an address or a network, such as 192.0.2.0/24")
-    _check_words(values, "streaming_server_packages", lambda word: re.fullmatch("[a-z0-9][a-z0-9+.:~=_-]*", word), "a package's name")
+    _check_words(values, "streaming_server_packages", lambda word: re.fullmatch("[a-z0-9][a-z0-9+.:~=_/-]*", word), "a package's name")
     for name, pattern, hint in (
-        ("user", "[a-z_][a-z0-9_-]{0,31}", "the name of an account"),
-        ("cache_size", "[1-9][0-9]{0,11}[kKmMgG]?", "a size in nginx's notation, such as 1g"),
+        ("user", "[a-z_][a-z0-9_.-]{0,31}", "the name of an account"),
+        (
+            "cache_size",
+            "[1-9][0-9]{0,12}|[1-9][0-9]{0,9}[kK]|[1-9][0-9]{0,6}[mM]|[1-9][0-9]{0,3}[gG]",
+            "a size in nginx's notation, such as 1g, up to 9999g",
+        ),
         ("vod_dir", FOLDER, "a folder by its whole path"),
         ("cache_dir", FOLDER, "a folder by its whole path"),
         ("hls_dir", FOLDER, "a folder by its whole path"),
     ):
         value = values.get("streaming_server_" + name)
-        if value is not None and (not isinstance(value, str) or not re.fullmatch(pattern, value)):
+        if value is not None and not _fits(value, re.compile(pattern).fullmatch):
             values.wrong("streaming_server_" + name, "%s is not %s" % (shown(value), hint))
     listen = values.get("streaming_server_rtmp_listen", "1935")
     if not _fits(listen, _is_listen):
         values.wrong("streaming_server_rtmp_listen", "%s is not a port, or an address with a port" % shown(listen))
+    declared = values.get("streaming_server_listen", [80])
+    ports = [_port_of(word) for word in declared if _fits(word, _is_listen)] if isinstance(declared, list) else []
+    rtmp = _port_of(listen)[1] if _fits(listen, _is_listen) and values.get("streaming_server_kind") == "origin" else None
+    if rtmp in {port for _host, port in ports}:
+        values.wrong("streaming_server_rtmp_listen", "port %s is one of streaming_server_listen; RTMP needs another one" % rtmp)
+    for place in dict.fromkeys(place for place in ports if ports.count(place) > 1):
+        values.wrong("streaming_server_listen", "port %s of %s is in the list twice; remove one" % (place[1], place[0]))
     for name, low, high in (("connections", 16, 1 << 20), ("keepalive_requests", 1, 1 << 30), ("fragment", 1, 60), ("playlist", 1, 86400)):
         values.integer("streaming_server_" + name, low, low, high)
     fragment, playlist = (whole_number(values.get("streaming_server_" + name)) for name in ("fragment", "playlist"))
@@ -307,6 +326,12 @@ def _host_and_port(word):
     return (found[1] or found[3], found[2] or found[4]) if found else (None, None)
 
 
+def _port_of(word):
+    """(address, port) of what nginx listens on; every IPv4 address is 0.0.0.0."""
+    host, port = _host_and_port(str(word))
+    return ("0.0.0.0" if host in (None, "*") else host), port or str(word)
+
+
 def _is_port(text):
     return 0 < (whole_number(text) or 0) < 65536
 
@@ -322,7 +347,9 @@ def _is_origin(word):
 
 
 def _is_network(word):
+    address, _slash, length = word.partition("/")
     try:
-        return word == "all" or bool(ipaddress.ip_network(word))
+        # nginx takes a prefix length, and no mask.
+        return word == "all" or (family_of(address) is not None and length.isdigit() == bool(_slash) and bool(ipaddress.ip_network(word)))
     except ValueError:
         return False

@@ -101,11 +101,15 @@ CACHED = 1 << 16
 
 def parse_address(value):
     """(family, canonical text) of an address; ValueError, which says why, where it is none that one host can have on any link."""
+    return _parse_address(plain_text(value))
+
+
+def plain_text(value):
+    """The text of a value that is no list, dictionary or the like; "" of what can't be written."""
     try:
-        text = str(value)
+        return "" if isinstance(value, (bytes, dict, list, set, tuple)) else str(value)
     except ValueError:  # a number of thousands of digits
-        raise ValueError("")
-    return _parse_address(text)
+        return ""
 
 
 @functools.lru_cache(CACHED)
@@ -207,7 +211,7 @@ class Reader:
         """Seconds in hundredths, as a float."""
         value = self.get(field, default)
         try:
-            number = round(float(str(value).strip()), 2)
+            number = round(float(plain_text(value).strip()), 2)
         except (OverflowError, ValueError):
             number = None
         if number is None or isinstance(value, bool):
@@ -222,7 +226,7 @@ class Reader:
         """A share, from 0 to 1."""
         value = self.get(field, default)
         try:
-            number = float(str(value).strip())
+            number = float(plain_text(value).strip())
         except ValueError:
             number = None
         if number is None or isinstance(value, bool) or not 0 <= number <= 1:
@@ -284,7 +288,7 @@ def ipv4_netmask(text):
 def read_netmask(reader, field, family, value):
     """The netmask of a persistent service, by which clients are taken together, as the kernel shows it."""
     try:
-        text = str(value).strip().lstrip("/")
+        text = plain_text(value).strip().lstrip("/")
         if family == 4:
             return ipv4_netmask(text)
         if not 1 <= (whole_number(text) or 0) <= 128:

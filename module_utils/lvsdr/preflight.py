@@ -6,13 +6,16 @@ Before the hosts have been read it finds what the inventory alone tells, and aft
 """
 
 import ipaddress
+import re
 
 from . import arp, keepalived
-from .errors import LvsError, Problems, shown
+from .errors import LvsError, Problems, listed, shown
 from .hosts import (
+    INTERFACE,
     check_directors,
     check_names,
     check_streaming_server,
+    declared_address,
     facts_of,
     family_of,
     host_address,
@@ -22,7 +25,7 @@ from .hosts import (
     on_links,
 )  # fmt: skip
 from .model import DIRECTORS, Reader
-from .resolve import director_vips, instances, interface_of, members, read_services_of, real_servers
+from .resolve import STAND_INS, director_vips, instances, interface_of, members, read_services_of, real_servers
 
 
 def preflight(virtual_services, inventory):
@@ -97,6 +100,9 @@ def _destinations_of(service):
 def _check_addresses(services, directors, inventory, problems):
     """VIPs belong to no host and are in a subnet of each director, and the addresses of hosts are theirs."""
     own = _declared_addresses(inventory, list(directors) + real_servers(services), problems)
+    for host, variables in inventory["hosts"].items():
+        for family in (4, 6):
+            own.setdefault(declared_address(variables, family), host)
     for service in services:
         path = "virtual service %s" % service["name"]
         for vip in service["vips"]:
@@ -141,14 +147,21 @@ def _not_for_hosts(address, network):
 
 
 def _check_own(host, address, inventory, problems):
-    """An address that a host has not gets packets that nobody takes."""
+    """An address that a host has not gets packets that nobody takes, or those that are its own."""
+    family = 6 if ":" in address else 4
+    if ipaddress.ip_address(address).is_loopback:
+        problems.add(
+            "hosts[%s]" % host,
+            "%s is every host's own loopback address, and others need the one of %s; set real_server_address%s"
+            % (address, host, "6" if family == 6 else ""),
+        )
+        return
     interfaces = facts_of(inventory, host).get("interfaces")
-    if interfaces is None:
+    if interfaces is None or address in STAND_INS.values():
         return
     there = [ipaddress.ip_interface(text).ip for link in interfaces for text in link["addresses"]]
     if ipaddress.ip_address(address) not in there:
-        family = 6 if ":" in address else 4
-        known = ", ".join(str(one) for one in there if one.version == family and not one.is_loopback) or "none of IPv%d" % family
+        known = listed(str(one) for one in there if one.version == family and not one.is_loopback) or "none of IPv%d" % family
         problems.add(
             "hosts[%s]" % host,
             "%s has no address %s (it has %s); set real_server_address%s to its own" % (host, address, known, "6" if family == 6 else ""),
@@ -169,10 +182,26 @@ def _check_interface(director, name, services, inventory, problems):
     if name not in links:
         problems.add(
             "hosts[%s].director_interface" % director,
-            "%s has no interface %s; it has %s" % (director, name, ", ".join(sorted(set(links) - {"lo"}))),
+            "%s has no interface %s; it has %s" % (director, name, listed(sorted(set(links) - {"lo"}))),
         )
         return
+    if not re.fullmatch(INTERFACE, name):
+        problems.add(
+            "hosts[%s]" % director,
+            "the VIPs are in a subnet of interface %s, and keepalived.conf can't carry that name; rename it" % shown(name),
+        )
+    if not links[name]["up"]:
+        problems.add("hosts[%s]" % director, "%s, which carries the VIPs, is down; run `ip link set %s up` there" % (name, name))
     there = [ipaddress.ip_interface(text).network for text in links[name]["addresses"]]
+    family = keepalived.vrrp_family(inventory)
+    speaks = host_address(inventory["hosts"].get(director, {}), family)
+    known = speaks and speaks not in STAND_INS.values() and not ipaddress.ip_address(speaks).is_loopback
+    if len(inventory["groups"].get(DIRECTORS) or ()) > 1 and known and not inside(speaks, there):
+        problems.add(
+            "hosts[%s]" % director,
+            "%s would speak VRRP from %s, which is in no subnet of %s, the link of the VIPs; what comes from elsewhere is not believed: "
+            "set real_server_address%s to its address there" % (director, speaks, name, "6" if family == 6 else ""),
+        )
     for vip in vips:
         if not inside(vip, there) and inside(vip, networks_of(inventory, director)):
             problems.add(
@@ -247,17 +276,18 @@ def _check_cloud(services, inventory, problems):
     """In a cloud the network itself decides which addresses a port may use."""
     clouds = {}
     for service in services:
-        if service["mode"] == "dr" and not service["absent"]:
-            for host in [*inventory["groups"].get(DIRECTORS, []), *members(service)]:
+        # With NAT a real server answers from its own address.
+        if not service["absent"]:
+            for host in [*inventory["groups"].get(DIRECTORS, []), *(members(service) if service["mode"] != "nat" else [])]:
                 cloud = facts_of(inventory, host).get("cloud")
-                if cloud and not inventory["hosts"].get(host, {}).get("preflight_allow_cloud"):
+                allowed = Reader(Problems(), "", inventory["hosts"].get(host, {})).boolean("preflight_allow_cloud", False)
+                if cloud and not allowed:
                     clouds.setdefault(cloud, []).append(host)
     for cloud, hosts in sorted(clouds.items()):
         problems.add(
-            "mode dr",
+            "virtual_services",
             "%s run in %s, whose network drops packets with another address than the port's own, and moves no VIP by ARP; "
-            "use mode nat, or, where you have arranged that with the network, set preflight_allow_cloud: true"
-            % (", ".join(dict.fromkeys(hosts)), cloud),
+            "where you have arranged both with the network, set preflight_allow_cloud: true" % (listed(dict.fromkeys(hosts)), cloud),
         )
 
 

@@ -17,7 +17,7 @@ import zlib
 
 from . import held, packets, places
 from .checks import LABEL_HINT, UDP_CHECKS, is_label, is_path, is_watched, read_health_check
-from .errors import LvsError, Problems, shown
+from .errors import LvsError, Problems, listed, shown
 from .hosts import (
     MAX_CONNECTIONS,
     PRIORITY,
@@ -111,8 +111,10 @@ def read_services_of(virtual_services, inventory, problems):
             problems.add(path, "a dictionary is needed, not %s" % shown(item))
             continue
         name = item.get("name")
-        if not isinstance(name, str) or not name:
+        if name is None or name == "":
             problems.add(path + ".name", "a name is missing; messages and keepalived.conf use it")
+        elif not isinstance(name, str):
+            problems.add(path + ".name", "%s is not text; write it in quotes" % shown(name))
         elif not is_label(name):
             problems.add(path + ".name", "%s can't be written into keepalived.conf; %s" % (shown(name), LABEL_HINT))
         elif name in names:
@@ -189,6 +191,8 @@ def _resolve_one(reader, inventory, problems):
     state = reader.choice("state", "present", ("present", "absent"))
     mark = reader.get("firewall_mark")
     _check_ports(reader, mark)
+    if held.is_check_mark(whole_number(mark)):
+        reader.wrong("firewall_mark", "marks from 0x4c000000 to 0x4cffffff are those of lvsdr's checks; take another one")
     check = read_health_check(reader)
     stream = reader.get("stream")
     if stream is not None:
@@ -368,7 +372,7 @@ def _real_servers(reader, inventory):
         return []
     hosts = inventory["groups"].get(group)
     if hosts is None:
-        known = ", ".join(sorted(name for name in inventory["groups"] if name not in ("all", "ungrouped") and not name.startswith("lvs_")))
+        known = listed(sorted(name for name in inventory["groups"] if name not in ("all", "ungrouped") and not name.startswith("lvs_")))
         reader.wrong("real_servers", "there is no group %s in the inventory; these are: %s" % (shown(group), known))
         return []
     if not hosts:
@@ -436,7 +440,7 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
                 % (
                     host,
                     family,
-                    reader.get("name"),
+                    _short(reader.get("name")),
                     "" if is_declared(variables) else _not_found(variables),
                     "6" if family == 6 else "",
                 ),
@@ -452,6 +456,11 @@ def _destinations(reader, mode, family, hosts, inventory, check, problems):
             destination["health_checked"] = True
         out.append(destination)
     return out
+
+
+def _short(name):
+    """A service's name in a message, also where it is none."""
+    return name if isinstance(name, str) and is_label(name) else shown(name)
 
 
 def _not_found(variables):

@@ -73,10 +73,9 @@ def render(services, director, inventory, interface):
 
 def _peers(director, inventory, family):
     """The addresses that the other directors' packets come from: VRRP from the declared one, sync from the first one of the interface."""
-    out = []
+    out = set()
     for host in inventory["groups"].get(DIRECTORS, []):
         if host != director:
-            declared = host_address(inventory["hosts"].get(host, {}), family)
-            found = own_addresses(facts_of(inventory, host)) if family == 4 else []
-            out += [address for address in [declared, *found] if address and address not in out]
-    return sorted(out)
+            out.add(host_address(inventory["hosts"].get(host, {}), family))
+            out.update(own_addresses(facts_of(inventory, host)) if family == 4 else ())
+    return sorted(out - {None})

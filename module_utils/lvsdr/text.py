@@ -26,11 +26,11 @@ def setting_text(value):
     """
     if isinstance(value, bool):
         return str(int(value))
-    if isinstance(value, int):
-        return str(value)
-    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+    text = " ".join(value.strip().replace("\t", " ").split(" ")) if isinstance(value, str) else ""
+    if isinstance(value, int) and abs(value) < 1 << 64:
+        text = str(value)
+    if not text or not text.isprintable():
         raise LvsError("%s is neither a number nor text" % shown(value))
-    text = " ".join(value.split())
     return {"true": "1", "yes": "1", "on": "1", "false": "0", "no": "0", "off": "0"}.get(text.lower(), text)
 
 

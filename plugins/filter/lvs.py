@@ -45,7 +45,7 @@ def inventory(hostvars, groups):
     for host in groups.get("all", []):
         variables = hostvars[host]
         hosts_of[host] = made = _variables(host, variables, specs)
-        others = others or {one["item"]: one for one in (variables.get("lvs_others") or {}).get("results") or ()}
+        others = others or {one.get("item"): one for one in (variables.get("lvs_others") or {}).get("results") or ()}
         facts = variables.get("lvs_preflight")
         read = read or facts is not None
         services = services or variables.get("virtual_services")
@@ -66,7 +66,10 @@ def _variables(host, variables, specs):
         if name not in specs and name not in resolve.HOST_VARIABLES:  # ansible_host is one of these
             continue
         value = variables[name]
-        fault = _fault(value)
+        try:
+            fault = _fault(value)
+        except RecursionError:
+            fault = "it holds itself, or is nested too deeply"
         if fault:
             misfits[name] = "its template can't be read: %s" % fault
             continue

@@ -42,6 +42,10 @@ DIRECTOR = [
     ("sysctls", {"conntrack": []}, "is neither a number nor text"),
     ("sysctls", {"sync_threshold": 3}, "'3' is not 2 whole numbers"),
     ("sysctls", {"sync_retries": 4}, "4 is out of range (0 to 3)"),
+    ("sysctls", {"sync_threshold": "50 3"}, "the first number has to be below the second"),
+    ("sysctls", {"sync_ports": 3}, "3 is not a power of 2"),
+    ("sysctls", {"est_cpulist": "all"}, "is not a list of processors"),
+    ("sysctls", {"conntrack": 10**5000}, "is neither a number nor text"),
     ("sysctls", [], "a dictionary such as {conntrack: 0} is needed"),
     ("sysctls", {5: 1}, "IPVS has no such setting"),
     ("priority", 255, "out of range (1 to 254)"),
@@ -84,6 +88,11 @@ def test_directors_agree(name, one, other, line):
 def test_what_directors_may_differ_in():
     one, other = {"director_sysctls": {"amemthresh": 1024, "conntrack": "no"}}, {"director_sysctls": {"conntrack": 0}}
     assert found(service(), hosts={"director1": one, "director2": other}) == []
+
+
+def test_settings_as_the_kernel_and_templates_write_them():
+    good = {"director_sysctls": {"sync_threshold": "3\t50", "est_nice": "19\n", "est_cpulist": "0-3,8", "sync_ports": "4"}}
+    assert found(service(), hosts={"director1": good, "director2": good}) == []
 
 
 def test_directors_agree_on_who_is_active():
@@ -158,6 +167,22 @@ def test_settings_of_streaming_servers(name, value, words):
     only(found(service(), hosts={"server1": {"streaming_server_kind": "edge", "streaming_server_" + name: value}}), words)
 
 
+MORE_STREAMING = [
+    ({"listen": [80, "*:80"]}, "port 80 of 0.0.0.0 is in the list twice"),
+    ({"kind": "origin", "rtmp_listen": 80}, "port 80 is one of streaming_server_listen; RTMP needs another one"),
+    ({"publishers": ["192.0.2.0/255.255.255.0"]}, "is not an address or a network"),
+    ({"publishers": ["fe80::1%eth0"]}, "is not an address or a network"),
+    ({"cache_size": "999999999999g"}, "is not a size in nginx's notation"),
+    ({"origin": ["-:80"]}, "is not HOST:PORT"),
+]
+
+
+@pytest.mark.parametrize(("values", "words"), MORE_STREAMING)
+def test_settings_that_only_nginx_would_refuse(values, words):
+    declared = {"streaming_server_" + name: word for name, word in {"kind": "edge", **values}.items()}
+    only(found(service(), hosts={"server1": declared}), words)
+
+
 def test_good_settings_of_streaming_servers():
     good = {
         "kind": "origin", "listen": [80, "[::]:80", "192.0.2.1:8080", "*:81"],
@@ -204,6 +229,9 @@ SERVICES = [
     ({"name": "x" * 101}, {}, "a name is one line of up to 100 bytes"),
     ({"name": "~SEQ(1,9)"}, {}, "can't be written into keepalived.conf"),
     ({"name": "a\x1b[2J"}, {}, r"'a\x1b[2J' can't be written"),
+    ({"firewall_mark": 0x4C000001, "ports": GONE}, {}, "are those of lvsdr's checks"),
+    ({"name": 2024}, {}, "2024 is not text; write it in quotes"),
+    ({"mode": "nat"}, {"real_server_address": "127.0.0.1"}, "127.0.0.1 is every host's own loopback address"),
     ({"firewall_mark": [1], "ports": GONE}, {}, "[1] is not a whole number"),
     ({"firewall_mark": {"a": 1}, "ports": GONE}, {}, "{'a': 1} is not a whole number"),
     ({"ports": [10**5000]}, {}, "a value that is too long to show is not a whole number"),
@@ -257,6 +285,9 @@ ETH1 = interface("eth1", "203.0.113.11/24", mac="02:00:00:00:01:11")
     ("changes", "hosts_of", "words"),
     [
         ({}, {"director1": {"director_interface": "eth9"}}, "director_interface: director1 has no interface eth9; it has eth0"),
+        ({"addresses": [VIP]}, {"director1": {"facts": {"interfaces": [{**interface("eth0", "192.0.2.11/24"), "up": False}]}}},
+         "eth0, which carries the VIPs, is down; run `ip link set eth0 up` there"),
+        ({}, {"director1": {"facts": {"interfaces": [interface('a"b', "192.0.2.11/24")]}}}, "keepalived.conf can't carry that name"),
         ({}, {"server1": {"real_server_address": "192.0.2.77"}}, "server1 has no address 192.0.2.77 (it has 192.0.2.21)"),
         ({}, {"director1": {"real_server_address": "192.0.2.77"}}, "director1 has no address 192.0.2.77 (it has 192.0.2.11)"),
         ({"addresses": [VIP, "203.0.113.100"]}, {"director1": {"facts": facts(11, ETH1)}},
@@ -274,6 +305,45 @@ def test_what_does_not_fit_the_hosts(changes, hosts_of, words):
     # Nobody has been asked yet.
     unread = {name: {key: value for key, value in variables.items() if key != "facts"} for name, variables in hosts_of.items()}
     assert found(service(**changes), read=False, hosts=unread, groups={"directors": ["director1"]}) == []
+
+
+def test_addresses_that_are_somebody_else_s():
+    only(found(service(), hosts={"database": {"ansible_host": VIP}}), "VIP 192.0.2.100 is the own address of database")
+    lines = found(service(), hosts={name: {"ansible_host": "127.0.0.1"} for name in BOTH_DIRECTORS})
+    assert len(lines) == 2 and all("127.0.0.1 is every host's own loopback address" in line for line in lines)
+
+
+def test_no_in_words_is_no():
+    cloudy = {"facts": {**facts(21), "cloud": "OpenStack"}, "preflight_allow_cloud": "no"}
+    only(found(service(), hosts={"server1": cloudy}), "server1 run in OpenStack")
+    director = {"facts": {**facts(11), "cloud": "OpenStack"}}
+    only(found(service(mode="nat"), hosts={"director1": director}), "director1 run in OpenStack")
+
+
+def test_values_that_hold_themselves():
+    deep = []
+    for _number in range(3000):
+        deep = [deep]
+    for changes, variables in (
+        ({"addresses": deep}, {}), ({"health_check": {"floor": deep}}, {}), ({"persistence": {"netmask": deep}}, {}),
+        ({}, {"real_server_address": deep}), ({}, {"ansible_host": deep, "real_server_address": GONE}),
+    ):  # fmt: skip
+        assert found(service(**changes), hosts={"server1": variables}), changes
+    assert found(service(), hosts={"director1": {"director_advertisement_interval": deep}})
+
+
+def test_messages_stay_short():
+    """On a host with a hundred links, in an inventory of a hundred groups, and with a text of thousands of letters."""
+    many = {"group%d" % number: [] for number in range(100)}
+    links = [interface("veth%d" % number, "10.%d.0.1/24" % number) for number in range(100)]
+    for lines in (
+        found(service(real_servers="wbe"), groups=many),
+        found(service(addresses=["198.51.100.1"]), hosts={"director1": {"facts": {"interfaces": links}}}),
+        found(service(), hosts={"director1": {"facts": facts(11, *links), "director_interface": "eth9"}}),
+        found(service(name="x" * 5000, **{"y" * 5000: 1}), hosts={"server1": {"real_server_address": GONE, "ansible_host": "2001:db8::1"}}),
+        found(service(), hosts={"director1": {"director_sysctls": {"z" * 5000: 1}}}),
+    ):
+        assert lines and max(map(len, lines)) <= 600
 
 
 def named(**facts_of):

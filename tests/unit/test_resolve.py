@@ -160,16 +160,15 @@ def test_health_checks_and_their_defaults():
 
 
 def test_a_server_is_checked_by_a_mark_of_its_own():
-    """Whatever else is declared: a mark is made of the address, and steps aside for one that an operator has."""
+    """Whatever else is declared: a mark is made of the address, and nobody else may have it."""
     *_services, checks, other = resolved(service(health_check={}), service(name="more", ports=[81], health_check={}))
     table = checks["table"]
     assert (checks["hosts"], checks["vips"], checks["health_check"]) == (["server1"], [], None)
     assert table["destinations"] == [{"address": "192.0.2.21", "forward": "dr", "weight": 1}] and table["scheduler"] == "rr"
     mark = table["firewall_mark"]
     assert mark >> 24 == 0x4C and mark != other["table"]["firewall_mark"]
-    taken = service(name="mark", ports=GONE, firewall_mark=mark)
-    again = resolved(service(health_check={}), taken)[2]["table"]
-    assert again == {**table, "firewall_mark": mark + 1}
+    with pytest.raises(LvsError, match="marks from 0x4c000000 to 0x4cffffff are those of lvsdr's checks"):
+        resolved(service(health_check={}), service(name="mark", ports=GONE, firewall_mark=mark))
     assert not any(one.get("checks") for one in resolved(service(health_check={"target": "server"}), service(name="b", ports=[81])))
 
 
@@ -269,7 +268,7 @@ ERRORS = {
     "unknown option": ({"port": 80}, {}, ".port", "no such option; these are: addresses, firewall_mark, health_check"),
     "no name": ({"name": GONE}, {}, ".name", "a name is missing; messages and keepalived.conf use it"),
     "empty name": ({"name": ""}, {}, ".name", "a name is missing"),
-    "name that is none": ({"name": 5}, {}, ".name", "a name is missing"),
+    "name that is none": ({"name": 5}, {}, ".name", "5 is not text; write it in quotes"),
     "unknown mode": ({"mode": "DR"}, {}, ".mode", "unknown value 'DR'; one of dr, nat, tunnel is possible"),
     "mode snat": ({"mode": "snat"}, {}, ".mode", "unknown value 'snat'; this version forwards by dr, nat or tunnel; snat needs another"),
     "mode proxy": ({"mode": "proxy"}, {}, ".mode", "this version forwards by dr, nat or tunnel; proxy needs another program"),
@@ -611,12 +610,13 @@ PREFLIGHT = {
     ),
     "checks over two links": (
         {"health_check": {}},
-        {"director1": {"ansible_host": "203.0.113.11", "facts": facts(11, interface("eth1", "203.0.113.11/24"))}}, {"web": ["server1"]},
+        {"director1": {"ansible_host": "203.0.113.11", "facts": facts(11, interface("eth1", "203.0.113.11/24"))}},
+        {"web": ["server1"], "directors": ["director1"]},
         "virtual service live: the checks of real server server1 (192.0.2.21) from director director1 (203.0.113.11) to VIP 192.0.2.100",
     ),
     "cloud": (
         {}, {name: {"facts": {**facts(number), "cloud": "Amazon EC2"}} for name, number in (("director1", 11), ("server1", 21))}, {},
-        "mode dr: director1, server1 run in Amazon EC2, whose network drops packets with another address than the port's own",
+        "virtual_services: director1, server1 run in Amazon EC2, whose network drops packets with another address than the port's own",
     ),
     "bridge that filters": (
         {}, {"server1": {"facts": {**facts(21), "interfaces": [
@@ -702,7 +702,10 @@ def test_only_direct_routing_needs_one_link():
 
 def test_checks_over_two_links_of_the_servers_own_addresses():
     apart = {"director1": {"ansible_host": "203.0.113.11", "facts": facts(11, interface("eth1", "203.0.113.11/24"))}}
-    assert found_by_preflight(service(health_check={"target": "server"}), hosts=apart) == []
+    alone = {"directors": ["director1"]}
+    assert found_by_preflight(service(health_check={"target": "server"}), hosts=apart, groups=alone) == []
+    (line,) = found_by_preflight(service(health_check={"target": "server"}), hosts=apart)
+    assert "director1 would speak VRRP from 203.0.113.11, which is in no subnet of eth0" in line
     apart["director1"]["real_server_address"] = "192.0.2.11"
     assert found_by_preflight(service(health_check={}), hosts=apart) == []
 
