@@ -671,6 +671,66 @@ def test_checks_are_spread_over_their_interval(tmp_path, monkeypatch):
     assert len(begun) >= 50 and sorted(begun)[40] - begun[0] > 0.4, "not all at once"
 
 
+def test_a_check_never_falls_into_step(tmp_path, monkeypatch):
+    """Checks that began together drift apart: the pauses between them are a little longer or shorter."""
+    config = one_server(tmp_path)
+    config["services"][0]["check"]["interval"] = 100
+    pauses, sleep = [], asyncio.sleep
+
+    async def noted(seconds):
+        pauses.append(seconds)
+        await sleep(0)
+
+    async def good(server):
+        return True, "connected"
+
+    monkeypatch.setattr(streamcheck.asyncio, "sleep", noted)
+    monkeypatch.setattr(streamcheck.Server, "check", good)
+
+    async def run():
+        task = asyncio.ensure_future(streamcheck.Checker(config).run())
+        while sum(seconds > 1 for seconds in pauses) < 50:  # those of 1 are between two looks at the ramps
+            await sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(run())
+    # The first one is the spread at the beginning.
+    between = [seconds for seconds in pauses if seconds > 1][1:]
+    assert all(94 < seconds < 106 for seconds in between) and max(between) - min(between) > 5
+
+
+def test_the_status_is_exchanged_and_never_half_written(tmp_path):
+    checker = streamcheck.Checker(one_server(tmp_path))
+    checker._write_status()
+    with open(tmp_path / "status.json") as before:
+        checker.services[0][1]["server1"].verdict.add(True, "connected", 0)
+        checker._write_status()
+        assert json.load(before)["checks"][0]["state"] == "unknown"
+    assert json.loads((tmp_path / "status.json").read_text())["checks"][0]["state"] == "up"
+
+
+def test_of_a_segment_the_beginning_is_enough():
+    """It may be long, and a mount of Icecast has no end."""
+    sent = []
+
+    async def talk(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not writer.is_closing() and len(sent) < 1000:
+            writer.write(bytes(65536))
+            await writer.drain()
+            sent.append(65536)
+
+    async def run():
+        async with Server(talk=talk) as place:
+            assert await streamcheck.get(place, "/x", limit=1 << 30, enough=1)
+            await asyncio.sleep(0.2)
+
+    asyncio.run(run())
+    assert sum(sent) < 100 * 65536
+
+
 def free_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))

@@ -108,3 +108,12 @@ def test_names_of_hosts_are_words_of_a_command():
     found = fault("server drained", "/x", server="a;b c")
     for command in (found["runs"], found["runs_back"]):
         assert shlex.split(command)[3] == "servers=a;b c"
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_verify_fails_where_the_audit_finds_something_wrong(check_mode):
+    """In check mode nothing was rolled out that could be right."""
+    (audit,) = [task["arp_audit"] for task in tasks("roles/verify/tasks/audit.yml") if "arp_audit" in task]
+    templar = Templar(loader=DataLoader(), variables={"ansible_check_mode": check_mode})
+    strict = audit["strict"]
+    assert (templar.template(trust_as_template(strict)) if isinstance(strict, str) else strict) is not check_mode
