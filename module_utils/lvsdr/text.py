@@ -4,6 +4,7 @@
 
 import difflib
 import hashlib
+import re
 
 from .errors import LvsError, shown
 
@@ -26,7 +27,7 @@ def setting_text(value):
     """
     if isinstance(value, bool):
         return str(int(value))
-    text = " ".join(value.strip().replace("\t", " ").split(" ")) if isinstance(value, str) else ""
+    text = re.sub("[ \t]+", " ", value.strip()) if isinstance(value, str) else ""
     if isinstance(value, int) and abs(value) < 1 << 64:
         text = str(value)
     if not text or not text.isprintable():
