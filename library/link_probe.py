@@ -9,7 +9,7 @@ module: link_probe
 short_description: Send directors VRRP and connection sync that come from no director
 description:
   - Sends each director one VRRP advertisement with TTL 255, and to the link one message of the connection sync, which names no connection.
-  - Directors have to drop both. Their counters tell (RV(ignore:lvs_preflight.dropped)); what happens to the packets is not seen from here.
+  - Directors have to drop both. Their counters tell (C(nft list counters table inet lvsdr)); from here nothing is seen of it.
   - The advertisement has a router id that no instance has, so nothing happens even where it gets in.
 options:
   directors:

@@ -101,11 +101,6 @@ settings:
   returned: with O(director=true)
   type: list
   elements: str
-dropped:
-  description: How many packets lvsdr's rules have dropped of VRRP (C(strange_vrrp)) and of connection sync (C(strange_sync)) that came from
-    no director. Empty where the rules are not in force.
-  returned: with O(director=true)
-  type: dict
 problems:
   description: What stands in the way on this host, in sentences.
   returned: always
@@ -180,7 +175,6 @@ def _read_director(seen):
         "ipvs": ipvs,
         "keepalived": {"file": text, "running": running},
         "settings": sorted(os.listdir(folder)) if os.path.isdir(folder) else [],
-        "dropped": in_force.dropped(places.RULES_TABLE),
     }
 
 

@@ -165,15 +165,6 @@ def _rules_in_force(table):
         return None
 
 
-def dropped(table):
-    """{name of a counter: packets} of a table's named counters; {} where the table is not there."""
-    try:
-        text = host.run(host.find_command("nft") or "nft", "list", "counters", "table", *table.split())
-    except LvsError:
-        return {}
-    return {name: int(packets) for name, packets in re.findall(r"counter (\w+) \{\s*packets (\d+)", text)}
-
-
 def _units(names):
     out = {}
     for name, state in host.unit_states(names).items():

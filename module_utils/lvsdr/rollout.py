@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a rollout has to know of the fleet that runs: what must be refused first, in which order directors change, what is left. Pure."""
 
-from . import held, hosts, keepalived, keepalived_conf, resolve
+from . import held, hosts, keepalived, keepalived_conf, resolve, rules
 from . import preflight as inventory_preflight
 from .errors import LvsError
 from .model import DIRECTORS
@@ -160,15 +160,23 @@ def ready(services, inventory, rolled_out):
     return out
 
 
-def taken(before, after):
-    """Sentences on what directors took that came from no director. before, after: {director: what lvs_preflight returned}."""
-    out = []
-    for director, facts in sorted(before.items()):
-        for name, words in (("strange_vrrp", "VRRP advertisement"), ("strange_sync", "message of the connection sync")):
-            count = (after.get(director) or {}).get("dropped") or {}
-            if count.get(name, 0) <= (facts.get("dropped") or {}).get(name, 0):
-                out.append("%s did not drop a %s that came from no director" % (director, words))
-    return out
+def taken(director, after, before, stranger):
+    """Sentences on what a director takes that comes from no director.
+
+    after, before: what `nft list counters` says of its rules, both of which stranger, a host or None, has raised in between.
+    """
+    now, then = rules.counts(after), rules.counts(before)
+    if not now:
+        return [
+            "%s would take VRRP and connections from anybody: its rules are not in force, as after `nft flush ruleset`; site.yml loads them"
+            % director
+        ]
+    words = dict(zip(rules.COUNTERS, ("VRRP advertisement", "message of the connection sync")))
+    return [
+        "%s did not drop a %s that came from %s, which is no director" % (director, word, stranger)
+        for name, word in words.items()
+        if stranger and now.get(name, 0) <= then.get(name, 0)
+    ]
 
 
 def silent(inventory, hosts):

@@ -5,6 +5,8 @@
 Source of the words: nft(8) of nftables 1.0.6.
 """
 
+import re
+
 from . import places, vrrp
 from .hosts import facts_of, host_address, own_addresses
 from .model import DAEMON_DEFAULTS, DIRECTORS
@@ -69,6 +71,11 @@ def render(services, director, inventory, interface):
         "}",
     ]
     return with_digest(HEAD + "\n".join(lines) + "\n")
+
+
+def counts(text):
+    """{name of a counter: packets} in what `nft list counters` says."""
+    return {name: int(packets) for name, packets in re.findall(r"counter (\w+) \{\s*packets (\d+)", text)}
 
 
 def _peers(director, inventory, family):

@@ -433,10 +433,13 @@ def test_what_a_rollout_says_it_did():
 
 @pytest.mark.parametrize(("vrrp", "sync", "count"), [(1, 1, 0), (0, 1, 1), (1, 0, 1), (0, 0, 2)])
 def test_what_directors_took_of_strangers(vrrp, sync, count):
-    before = {"director1": {"dropped": {"strange_vrrp": 4, "strange_sync": 7}}}
-    after = {"director1": {"dropped": {"strange_vrrp": 4 + vrrp, "strange_sync": 7 + sync}}}
-    assert len(rollout.taken(before, after)) == count
-    assert len(rollout.taken(before, {"director1": {"dropped": {}}})) == 2, "flushed meanwhile"
+    one = "\tcounter %s {\n\t\tpackets %%d bytes 9\n\t}\n"
+    text = "table inet lvsdr {\n" + one % "strange_vrrp" + one % "strange_sync" + "}\n"
+    before, now = text % (4, 7), text % (4 + vrrp, 7 + sync)
+    lines = rollout.taken("director1", now, before, "server1")
+    assert len(lines) == count and all("that came from server1, which is no director" in line for line in lines)
+    assert rollout.taken("director1", now, before, None) == [], "nobody could send any"
+    only(rollout.taken("director1", "", before, "server1"), "director1 would take VRRP and connections from anybody")
 
 
 def test_who_asks_for_the_vips():
