@@ -26,6 +26,11 @@ options:
     type: list
     elements: str
     default: []
+  accounts:
+    description: Accounts that checks run programs as. Each has to exist.
+    type: list
+    elements: str
+    default: []
   kernel_modules:
     description: Kernel modules that the host must be able to load.
     type: list
@@ -122,6 +127,7 @@ def main():
             "commands": {"type": "list", "elements": "str", "default": []},
             "director": {"type": "bool", "default": False},
             "scripts": {"type": "list", "elements": "str", "default": []},
+            "accounts": {"type": "list", "elements": "str", "default": []},
             "kernel_modules": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -145,7 +151,7 @@ def main():
         problems.append(
             "the kernel (%s) has no module %s; install a kernel image that ships IPVS" % (os.uname().release, ", ".join(missing))
         )
-    problems += host.script_problems(module.params["scripts"])
+    problems += host.script_problems(module.params["scripts"]) + host.account_problems(module.params["accounts"])
     module.exit_json(
         changed=False,
         interfaces=interfaces,

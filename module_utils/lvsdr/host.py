@@ -6,6 +6,7 @@ import glob
 import hashlib
 import json
 import os
+import pwd
 import shutil
 import signal
 import stat
@@ -238,6 +239,17 @@ def read_text(path):
             return f.read()
     except OSError:
         return None
+
+
+def account_problems(names):
+    """A sentence for each account that is not there; keepalived leaves a check out whose account it does not find."""
+    out = []
+    for name in dict.fromkeys(names):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            out.append("there is no account %s, which a check runs its program as; make it on every director, or name another user" % name)
+    return out
 
 
 def script_problems(paths):

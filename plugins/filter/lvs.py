@@ -116,14 +116,23 @@ def group_members(virtual_services, groups):
     return found
 
 
-def scripts(virtual_services):
-    """The programs that checks run on directors, as far as they can be told: those that preflight looks at."""
-    found = []
+def _script_checks(virtual_services):
+    """The checks that run a program on directors, as far as they can be told."""
     for service in virtual_services if isinstance(virtual_services, list) else []:
         check = service.get("health_check") if isinstance(service, dict) and service.get("state") != "absent" else None
-        if isinstance(check, dict) and check.get("type") == "script" and isinstance(check.get("path"), str):
-            found.append(check["path"])
-    return found
+        if isinstance(check, dict) and check.get("type") == "script":
+            yield check
+
+
+def scripts(virtual_services):
+    """The programs that checks run on directors: those that preflight looks at."""
+    return list(dict.fromkeys(check["path"] for check in _script_checks(virtual_services) if isinstance(check.get("path"), str)))
+
+
+def accounts(virtual_services):
+    """The accounts that these programs run as."""
+    found = [check.get("user") or "nobody" for check in _script_checks(virtual_services)]
+    return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
 def modules_wanted(virtual_services):
@@ -198,6 +207,7 @@ class FilterModule:
             "lvs_inventory": inventory,
             "lvs_group_members": group_members,
             "lvs_scripts": scripts,
+            "lvs_accounts": accounts,
             "lvs_resolve": resolve.resolve,
             "lvs_preflight": rollout.preflight,
             "lvs_tables": resolve.tables,

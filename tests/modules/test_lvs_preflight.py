@@ -128,6 +128,11 @@ def test_what_keepalived_runs_with(ready, run, program, tmp_path, monkeypatch, s
     assert result["ipvs"] == [] or os.path.exists("/proc/net/ip_vs"), "a question would load the module"
 
 
+def test_accounts_of_checks(ready, run):
+    (line,) = run(accounts=["root", "nosuchuser", "nosuchuser"])["problems"]
+    assert line.startswith("there is no account nosuchuser, which a check runs its program as; make it on every director")
+
+
 def test_scripts_of_checks(ready, run, tmp_path):
     """A good one is root's, all the way up; what is wrong is named with its path."""
     assert run(scripts=["/bin/sh", "/bin/sh"])["problems"] == []

@@ -93,6 +93,15 @@ def test_kernel_modules_that_preflight_looks_for(filters, declared, modules):
     assert filters["lvs_modules_wanted"](declared) == modules
 
 
+def test_programs_and_accounts_of_checks(filters):
+    def script(**more):
+        return service(health_check={"type": "script", "path": "/x", **more})
+
+    declared = [script(), script(user="media"), script(user=["x"], path=5), {**script(user="gone"), "state": "absent"}, service(), 5, None]
+    assert filters["lvs_scripts"](declared) == ["/x"] and filters["lvs_accounts"](declared) == ["nobody", "media"]
+    assert filters["lvs_scripts"](None) == filters["lvs_accounts"]("x") == []
+
+
 def test_names_and_types_of_variables(filters):
     """Against what the roles declare."""
     made = filters["lvs_inventory"](
