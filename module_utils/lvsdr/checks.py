@@ -10,7 +10,7 @@ import warnings
 
 from . import packets
 from .errors import LvsError, shown
-from .model import whole_number
+from .model import plain_text, whole_number
 
 # What keepalived's own checks have no words for: lvsdr-streamcheck makes a check that declares one of these.
 WATCHED = ("fall", "rise", "slow_start", "floor", "agent")
@@ -158,7 +158,7 @@ def read_match(url):
     if flags:
         url.wrong("match", "%s has the flags %s, which are Python's alone; keepalived reads PCRE" % (shown(match), flags.group()))
     # keepalived 2.3.3 ends with a segmentation fault where PCRE2 refuses what Python takes (check_http.c, url->regex).
-    odd = re.search(r"\[[:.=]", match) or (match.count("(") > MOST_GROUPS and match) or GROUP_NAME.search(match)
+    odd = re.search(r"\[[:.=]", match) or match.count("(") > MOST_GROUPS or GROUP_NAME.search(match)
     if odd:
         url.wrong(
             "match", "%s has what PCRE2 may refuse: classes such as [:alpha:], more than %d groups, or a group's name of other signs than "
@@ -275,8 +275,8 @@ def _read_script(inner):
     path, arguments = inner.get("path"), inner.get("arguments", [])
     if not isinstance(path, str) or not SCRIPT.fullmatch(path) or "/../" in path or len(path) > LONGEST_WORD:
         inner.wrong("path", "%s is no path of a program on the directors; give one such as /usr/local/bin/check-live" % shown(path))
-    good = isinstance(arguments, list) and all(type(word) in (int, str) and ARGUMENT.fullmatch(_text(word)) for word in arguments)
-    if not good or sum(len(_text(word)) + 1 for word in [path, *arguments]) > LONGEST_WORD + 1:
+    good = isinstance(arguments, list) and all(type(word) in (int, str) and ARGUMENT.fullmatch(plain_text(word)) for word in arguments)
+    if not good or sum(len(plain_text(word)) + 1 for word in [path, *arguments]) > LONGEST_WORD + 1:
         inner.wrong(
             "arguments", "a list of words of letters, digits and . _ / @ + : = , %% - is needed, up to %d characters with the path, not %s"
             % (LONGEST_WORD, shown(arguments)),
@@ -286,13 +286,6 @@ def _read_script(inner):
     if not isinstance(user, str) or not re.fullmatch("[a-z_][a-z0-9_-]{0,31}", user):
         inner.wrong("user", "%s is no name of an account" % shown(user))
     return {"path": path, "arguments": [str(word) for word in arguments], "user": user}
-
-
-def _text(word):
-    try:
-        return str(word)
-    except ValueError:  # a number of thousands of digits
-        return ""
 
 
 # A line of keepalived.conf has up to 1023 bytes (MAXBUF); these leave room for the keyword and the longest address.

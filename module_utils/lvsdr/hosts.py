@@ -193,14 +193,15 @@ def _read_sysctls(values, facts):
             except LvsError as error:
                 values.wrong(path, str(error))
                 continue
-            _check_setting(values, path, SETTINGS.get(name), out[name])
+            _check_setting(values, path, name, out[name])
     return out
 
 
-def _check_setting(values, path, limits, text):
+def _check_setting(values, path, name, text):
+    limits = SETTINGS.get(name)
     numbers = [whole_number(word) for word in text.split()]
     if limits is None:  # text, or a setting of a newer kernel
-        if path.endswith(".est_cpulist") and not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", text):
+        if name == "est_cpulist" and not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", text):
             values.wrong(path, "%s is not a list of processors such as 0-3,8" % shown(text))
         return
     low, high, count = limits
@@ -211,9 +212,9 @@ def _check_setting(values, path, limits, text):
     elif not all(low <= number <= high for number in numbers):
         values.wrong(path, "%s is out of range (%d to %d)" % (text, low, high))
     # ip_vs_ctl.c: proc_do_sync_threshold and proc_do_sync_ports.
-    elif path.endswith(".sync_threshold") and numbers[1] and numbers[0] >= numbers[1]:
+    elif name == "sync_threshold" and numbers[1] and numbers[0] >= numbers[1]:
         values.wrong(path, "%s: the first number has to be below the second" % text)
-    elif path.endswith(".sync_ports") and numbers[0] & (numbers[0] - 1):
+    elif name == "sync_ports" and numbers[0] & (numbers[0] - 1):
         values.wrong(path, "%s is not a power of 2" % text)
 
 
@@ -270,11 +271,7 @@ def check_streaming_server(inventory, host, problems):
     _check_words(values, "streaming_server_packages", lambda word: re.fullmatch("[a-z0-9][a-z0-9+.:~=_/-]*", word), "a package's name")
     for name, pattern, hint in (
         ("user", "[a-z_][a-z0-9_.-]{0,31}", "the name of an account"),
-        (
-            "cache_size",
-            "[1-9][0-9]{0,12}|[1-9][0-9]{0,9}[kK]|[1-9][0-9]{0,6}[mM]|[1-9][0-9]{0,3}[gG]",
-            "a size in nginx's notation, such as 1g, up to 9999g",
-        ),
+        ("cache_size", CACHE_SIZE, "a size in nginx's notation, such as 1g, up to 9999g"),
         ("vod_dir", FOLDER, "a folder by its whole path"),
         ("cache_dir", FOLDER, "a folder by its whole path"),
         ("hls_dir", FOLDER, "a folder by its whole path"),

@@ -120,26 +120,27 @@ def _parse_address(text):
         packed = socket.inet_pton(AF[family], text.strip())
     except (OSError, ValueError):  # ValueError: NUL, or half of a surrogate pair
         raise ValueError("")
-    for length, start, reason in NO_HOSTS[family]:
-        if packed[: len(start)] == start and (length is None or not packed[length:].strip(b"\0")):
-            raise ValueError(reason)
+    reason = _no_host(family, packed)
+    if reason:
+        raise ValueError(reason)
     return family, socket.inet_ntop(AF[family], packed)
 
 
-# What is no address of one host on any link (RFC 6890, RFC 4291): (None, or how many bytes may be other than 0; first bytes; why).
-NO_HOSTS = {
-    4: (
-        (None, b"\0", "0.0.0.0/8 is this network"),
-        (None, b"\xff\xff\xff\xff", "it is the broadcast address"),
-        *((None, bytes([first]), "224.0.0.0/4 is multicast") for first in range(0xE0, 0xF0)),
-    ),
-    6: (
-        (0, b"", "it is the unspecified address"),
-        (None, b"\xff", "ff00::/8 is multicast"),
-        (None, b"\0" * 10 + b"\xff\xff", "it is an IPv4 address in IPv6 notation; write it as IPv4"),
-        *((None, bytes([0xFE, second]), "fe80::/10 is of one link, and no table says which") for second in range(0x80, 0xC0)),
-    ),
-}
+def _no_host(family, packed):
+    """Why an address is none of one host on any link (RFC 6890, RFC 4291), or None."""
+    if family == 4:
+        if packed[0] >> 4 == 0xE:
+            return "224.0.0.0/4 is multicast"
+        if packed == b"\xff\xff\xff\xff":
+            return "it is the broadcast address"
+        return None if packed[0] else "0.0.0.0/8 is this network"
+    if packed[0] == 0xFF:
+        return "ff00::/8 is multicast"
+    if packed[0] == 0xFE and packed[1] >> 6 == 2:
+        return "fe80::/10 is of one link, and no table says which"
+    if packed[:12] == b"\0" * 10 + b"\xff\xff":
+        return "it is an IPv4 address in IPv6 notation; write it as IPv4"
+    return None if any(packed) else "it is the unspecified address"
 
 
 def not_an_address(value, why):
