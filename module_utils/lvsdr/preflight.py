@@ -25,7 +25,7 @@ from .hosts import (
     on_links,
 )  # fmt: skip
 from .model import DIRECTORS, Reader
-from .resolve import STAND_INS, director_vips, instances, interface_of, members, read_services_of, real_servers
+from .resolve import STAND_INS, director_vips, instances, interface_of, members, read_services_of, real_servers, somebody_serves
 
 
 def preflight(virtual_services, inventory):
@@ -83,18 +83,12 @@ def _check_somebody_serves(service, directors, inventory, problems):
     allowed = any(Reader(Problems(), "", inventory["hosts"].get(host, {})).boolean("preflight_allow_drained") for host in directors)
     if not service["hosts"] or service["sorry"] or allowed:
         return
-    if not any(one["weight"] and host not in service["drained"] for one, host in _destinations_of(service)):
+    if not somebody_serves(service):
         problems.add(
             "virtual service %s" % service["name"],
             "all its real servers are drained or have weight 0, so new viewers are refused; leave one in, declare a sorry_server, or set "
             "preflight_allow_drained: true where that is meant",
         )
-
-
-def _destinations_of(service):
-    """(destination, host) of the real servers; a weight that is no number has been reported already."""
-    for one, host in zip(service["table"]["destinations"], service["hosts"]):
-        yield {**one, "weight": one["weight"] if isinstance(one.get("weight"), int) else 1}, host
 
 
 def _check_addresses(services, directors, inventory, problems):

@@ -551,14 +551,23 @@ def drained(services):
     return sorted({drain_file(host) for service in services for host in service["drained"] if service["health_check"]})
 
 
+def somebody_serves(service, gone=()):
+    """Whether a real server takes new viewers that is not drained and not among those that go."""
+    return any(
+        # Of a weight that is no number nobody knows; it has been reported.
+        (not isinstance(one["weight"], int) or one["weight"]) and host not in service["drained"] and host not in gone
+        for one, host in zip(service["table"]["destinations"], service["hosts"])
+    )
+
+
 def empty_without(services, hosts, drained_files=()):
     """A sentence for each service that would have nobody left who serves, without these hosts. drained_files: names of files that drain."""
     out = []
     for service in services:
         if service["absent"] or service.get("checks") or service["sorry"] or not set(hosts) & set(service["hosts"]):
             continue
-        gone = {*hosts, *service["drained"], *(host for host in service["hosts"] if drain_file(host) in drained_files)}
-        if not any(one["weight"] and host not in gone for one, host in zip(service["table"]["destinations"], service["hosts"])):
+        gone = {*hosts, *(host for host in service["hosts"] if drain_file(host) in drained_files)}
+        if not somebody_serves(service, gone):
             out.append(
                 "nobody would be left to serve %s (%s), and new viewers would be refused; leave one in, declare a sorry_server, or say "
                 "-e preflight_allow_drained=true" % (service["name"], service["vips"][0])
@@ -651,11 +660,12 @@ def stranger(services, inventory):
     names = inventory["groups"].get(DIRECTORS, [])
     taken = {one["virtual_router_id"] for name in names for one in instances(services, name, inventory["hosts"][name], names, Problems())}
     unused = max(set(range(1, 256)) - taken)
+    read = [name for name in names if facts_of(inventory, name)]
+    addresses = [{name: host_address(inventory["hosts"][name], family) for name in read} for family in (4, 6)]
     for host in real_servers(services):
         for link in facts_of(inventory, host).get("interfaces", []) if host not in names else ():
             networks = [ipaddress.ip_interface(text).network for text in link["addresses"]]
-            for family in (4, 6):
-                found = {name: host_address(inventory["hosts"][name], family) for name in names if facts_of(inventory, name)}
+            for found in addresses:
                 if link["name"] != "lo" and found and all(address and inside(address, networks) for address in found.values()):
                     return {"host": host, "directors": found, "interface": link["name"], "virtual_router_id": unused}
     return {"host": None, "directors": {}, "interface": None, "virtual_router_id": unused}
