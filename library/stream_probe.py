@@ -182,7 +182,7 @@ errors:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import hls, options, probe
+from ..module_utils.lvsdr import http, options, probe
 from ..module_utils.lvsdr.errors import LvsError
 
 
@@ -239,7 +239,7 @@ def main():
     judged = ("max_stalls", "min_segments", "expect_servers")
     asked, result = dict(module.params), {}
     # They come back with the result.
-    module.params.update({name: hls.shown(asked[name]) for name in ("url", "connect_to") if asked[name]})
+    module.params.update({name: http.shown(asked[name]) for name in ("url", "connect_to") if asked[name]})
     try:
         check(module.params)
         result = probe.play(**{name: value for name, value in asked.items() if name not in judged})

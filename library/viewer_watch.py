@@ -100,7 +100,7 @@ players:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.lvsdr import hls, options, viewers
+from ..module_utils.lvsdr import http, options, viewers
 from ..module_utils.lvsdr.errors import LvsError
 
 
@@ -122,7 +122,7 @@ def main():
     )
     asked = dict(module.params)
     # They come back with the result.
-    module.params.update({name: hls.shown(asked[name]) for name in ("url", "download") if asked[name]})
+    module.params.update({name: http.shown(asked[name]) for name in ("url", "download") if asked[name]})
     try:
         result = viewers.watch(**asked)
     except LvsError as error:

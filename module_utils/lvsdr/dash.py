@@ -1,114 +1,263 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a live manifest of MPEG-DASH says of its newest segment. Pure.
+"""What a manifest of MPEG-DASH says of its segments: of one representation, which is enough to see whether the packager works. Pure.
 
-Source: ISO/IEC 23009-1, 5.3.1 (MPD), 5.3.9.4 (segment templates) and 5.3.9.6 (segment timelines).
+Source: ISO/IEC 23009-1, 5.3.1 (MPD), 5.3.2 (Period), 5.3.9.3 (segment lists), 5.3.9.4 (templates) and 5.3.9.6 (timelines).
 """
 
 import datetime
 import math
 import re
 import xml.etree.ElementTree as ElementTree
-from collections import namedtuple
-from urllib.parse import urljoin
+from typing import NamedTuple, Optional
+from xml.parsers import expat
 
-from .errors import LvsError
+from . import http
+from .errors import LvsError, NotUnderstood
+from .hls import Media, Resource, Segment
 
-# live: whether there is more to come; end: seconds on the manifest's timeline until which there are segments, or None where the clock alone
-# tells (a template without a timeline); duration: of one segment in seconds; last: URL of the newest one, or None without any.
-Manifest = namedtuple("Manifest", "live end duration last")
+DURATION = re.compile(
+    r"\s*(-)?P(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,9})D)?"
+    r"(?:T(?:(\d{1,9})H)?(?:(\d{1,12})M)?(?:(\d{1,15}(?:\.\d*)?|\.\d+)S)?)?\s*\Z"
+)
+# Segments of a manifest that are named where all are wanted.
+MOST = 20000
+UNITS = (365 * 86400, 30 * 86400, 86400, 3600, 60, 1)
 
-DURATION = re.compile(r"^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$")
+
+class Part(NamedTuple):
+    """A segment: where it begins on the manifest's timeline and how long it is, in seconds."""
+
+    start: float
+    duration: float
+    media: Resource
+    init: Optional[Resource] = None
+
+
+class Manifest(NamedTuple):
+    """live: whether there is more to come; end: seconds on the manifest's timeline until which there are segments, or None where the clock
+    alone tells (a template without a timeline); duration: of the newest segment; segments: the newest ones, as Part; update: seconds after
+    which players load the manifest again, at the least."""
+
+    live: bool
+    end: Optional[float]
+    duration: float
+    segments: tuple
+    update: float = 0.0
 
 
 def seconds(text):
-    """Seconds of an xs:duration without years and months: ``PT2.5S``."""
+    """Seconds of an xs:duration such as ``PT2.5S``; a year has 365 days, a month 30. ValueError where it is none."""
     found = DURATION.match(text or "")
-    if not found or not any(found.groups()):
-        raise LvsError("%r is no duration" % (text,), "see xs:duration")
-    return sum(float(part or 0) * unit for part, unit in zip(found.groups(), (86400, 3600, 60, 1)))
+    if not found or not any(found.groups()[1:]):
+        raise ValueError("%.40r is no duration" % (text,))
+    return (-1 if found[1] else 1) * sum(float(part or 0) * unit for part, unit in zip(found.groups()[1:], UNITS))
 
 
-def parse(data, base, now):
-    """The Manifest in the bytes of an MPD. base: its URL; now: the time as seconds since 1970, for templates that go by the clock.
+def _refuse_types(data):
+    """LvsError for a document type, in whatever encoding: its entities can be any amount of text."""
 
-    Of the last period with a segment it follows the first representation: one is enough to see whether the packager still works.
+    class Over(Exception):
+        pass
+
+    def stop(*_args):
+        raise Over
+
+    def refuse(*_args):
+        raise LvsError("it has a document type, which no manifest needs")
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, stop
+    try:
+        parser.Parse(data, True)
+    except Over:
+        pass
+
+
+def parse(data, base, now, newest=8, is_own=None):
+    """The Manifest in the bytes of an MPD.
+
+    base: its URL; now: the time as seconds since 1970, for templates that go by the clock; newest: how many segments to name,
+    None for all; is_own: says of a URL whether it is the server's, where a manifest has several.
+    Raises LvsError for what is no manifest, NotUnderstood for values that can't be used.
     """
-    if len(data) > 4 << 20 or b"<!DOCTYPE" in data[:4096] or b"<!ENTITY" in data:
-        raise LvsError("%s is no DASH manifest that can be trusted" % base, "an MPD has no document type and no entities")
+    said = http.shown(base)
     try:
+        _refuse_types(data)
         root = ElementTree.fromstring(data)
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter two of an encoding that nobody knows
-        raise LvsError("%s is no DASH manifest (%s)" % (base, error), "use the address of an .mpd file") from None
+    except LvsError as error:
+        raise LvsError("%s is no DASH manifest that can be trusted: %s" % (said, error), "have the packager leave it out") from None
+    except (ElementTree.ParseError, expat.ExpatError, ValueError, LookupError) as error:  # the latter two of an unknown encoding
+        raise LvsError("%s is no DASH manifest (%s)" % (said, error), "use the address of an .mpd file") from None
     if _name(root) != "MPD":
-        raise LvsError("%s is no DASH manifest" % base, "use the address of an .mpd file")
-    found = (0.0, 0.0, None)
+        raise LvsError("%s is no DASH manifest" % said, "use the address of an .mpd file")
     try:
-        for period in reversed(_children(root, "Period")):
-            found = _read(root, period, base, now)
-            if found[2]:
-                break
+        return _read(root, base, now, newest, is_own or (lambda url: True))
     except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError) as error:
-        raise LvsError("%s has a value that can't be used (%s)" % (base, error), "see how the packager writes it") from None
-    return Manifest(root.get("type", "static") == "dynamic", *found)
+        raise NotUnderstood("%s has a value that can't be used (%s)" % (said, error), "see how the packager writes it") from None
 
 
 def _name(element):
-    return element.tag.rpartition("}")[2]
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
 def _children(element, name):
     return [child for child in element if _name(child) == name]
 
 
-def _read(root, period, base, now):
-    """(end, duration, last) of a period, as in Manifest."""
-    path = [root, period]
-    for name in ("AdaptationSet", "Representation"):
-        path += _children(path[-1], name)[:1]
-    template, timeline, listed = {}, None, None
-    for element in path:
-        for child in _children(element, "BaseURL"):
-            base = urljoin(base, (child.text or "").strip())
-            break
-        for child in _children(element, "SegmentTemplate"):
-            template.update(child.attrib)
-            timeline = (_children(child, "SegmentTimeline") or [timeline])[0]
-        listed = (_children(element, "SegmentList") or [listed])[0]
-    scale = float(template.get("timescale", 1))
-    begin = seconds(period.get("start", "PT0S"))
-    if listed is not None and not template:
-        return _of_list(listed, base, begin)
-    if "media" not in template:
-        return 0.0, 0.0, None
-    number = int(template.get("startNumber", 1))
-    if timeline is not None:
-        start, count, end, duration = None, 0, 0, 0
-        for item in _children(timeline, "S"):
-            # Below 0 it goes on until something else is said; one of them is there in any case.
-            duration, repeat = int(item.get("d")), max(0, int(item.get("r", 0)))
-            if duration <= 0:
-                raise ValueError("S with d=%d" % duration)
-            count, end = count + repeat + 1, int(item.get("t", end)) + duration * (repeat + 1)
-            start = end - duration
-        last = None if start is None else urljoin(base, _fill(template["media"], path[-1], number + count - 1, start))
-        # On the manifest's own timeline: each period begins a new one.
-        return begin + (end - int(template.get("presentationTimeOffset", 0))) / scale, duration / scale, last
-    duration = float(template.get("duration", 0)) / scale
+def _read(root, base, now, newest, is_own):
+    live = root.get("type", "static").strip() == "dynamic"
+    update = seconds(root.get("minimumUpdatePeriod")) if root.get("minimumUpdatePeriod") else 0.0
+    # How far the clock is on the manifest's timeline; None where nothing says when that began.
     available = _moment(root.get("availabilityStartTime"))
-    if available is None or duration <= 0:
-        raise ValueError("no availabilityStartTime or duration")
-    # The newest one that has to be there, less one: clocks of packager and director are never quite the same.
-    index = math.floor((now - available - begin) / duration) - 2
-    last = urljoin(base, _fill(template["media"], path[-1], number + index, None)) if index >= 0 else None
-    return None, duration, last
+    elapsed = now - available if live and available is not None else None
+    periods = list(_periods(root))
+    # Not those that are only announced; where all are, the clock is wrong.
+    there = [one for one in periods if elapsed is None or one[1] <= elapsed] or periods
+    for period, start, end in reversed(there):
+        for adaptation in sorted(_children(period, "AdaptationSet"), key=_rank):
+            for representation in _children(adaptation, "Representation")[:1]:
+                track = _Track([root, period, adaptation, representation], base, is_own)
+                found = track.read(start, end, elapsed, live, newest)
+                if found:
+                    return Manifest(live, *found, update)
+    return Manifest(live, 0.0, 0.0, (), update)
 
 
-def _of_list(listed, base, begin):
-    urls = [child.get("media") for child in _children(listed, "SegmentURL") if child.get("media")]
-    duration = float(listed.get("duration", 0)) / float(listed.get("timescale", 1))
-    first = int(listed.get("startNumber", 1))
-    return begin + (first + len(urls)) * duration, duration, urljoin(base, urls[-1]) if urls else None
+def _periods(root):
+    """(period, start, end or None): one without a start begins where the one before ends (5.3.2.1)."""
+    out, start, following = [], 0.0, 0.0
+    for period in _children(root, "Period"):
+        # Of one whose beginning nothing tells at least the segments are known.
+        start = seconds(period.get("start")) if period.get("start") else start if following is None else following
+        following = start + seconds(period.get("duration")) if period.get("duration") else None
+        out.append([period, start, following])
+    total = root.get("mediaPresentationDuration")
+    for one, after in zip(out, out[1:]):
+        one[2] = one[2] if one[2] is not None else after[1]
+    if out and out[-1][2] is None and total:
+        out[-1][2] = seconds(total)
+    return out
+
+
+def _rank(adaptation):
+    """Video first, what is only read last."""
+    representation = (_children(adaptation, "Representation") or [adaptation])[0]
+    words = [adaptation.get("contentType"), adaptation.get("mimeType"), representation.get("mimeType")]
+    kind = next((word for word in words if word), "audio").partition("/")[0].strip()
+    return {"video": 0, "audio": 1}.get(kind, 2)
+
+
+class _Track:
+    """One representation: its address, and the template or the list of its segments, with what it inherits."""
+
+    def __init__(self, path, base, is_own):
+        self.representation, self.base = path[-1], base
+        self.template, self.timeline, self.listed, self.first = {}, None, None, None
+        for element in path:
+            bases = [http.resolve(self.base, (child.text or "").strip()) for child in _children(element, "BaseURL")]
+            self.base = next(filter(is_own, bases), bases[0] if bases else self.base)
+            for child in _children(element, "SegmentTemplate") + _children(element, "SegmentList"):
+                self.template.update(child.attrib)
+                self.timeline = (_children(child, "SegmentTimeline") or [self.timeline])[0]
+                self.first = (_children(child, "Initialization") or [self.first])[0]
+                if _name(child) == "SegmentList":
+                    self.listed = child
+        self.scale = float(self.template.get("timescale") or 1)
+        self.number = int(self.template.get("startNumber") or 1)
+        self.offset = float(self.template.get("presentationTimeOffset") or 0)
+
+    def read(self, start, end, elapsed, live, newest):
+        """(end, duration, segments) as in Manifest, or None without any segment. start, end: of the period."""
+        urls = _children(self.listed, "SegmentURL") if self.listed is not None else None
+        if urls is None and "media" not in self.template:
+            return None
+        duration = float(self.template.get("duration") or 0)
+        by_clock = False
+        if self.timeline is not None:
+            runs, by_clock = self._runs(start, end, elapsed)
+        elif urls is not None:
+            runs = [(self.offset + (self.number - 1) * duration, duration, len(urls))] if duration > 0 else [(self.offset, 1, len(urls))]
+        else:
+            runs, by_clock = self._clock(duration, start, end, elapsed, live), live
+        if urls is not None:
+            # A timeline may be ahead of its list.
+            count = min(len(urls), sum(run[2] for run in runs))
+            urls = urls[:count]
+        parts = self._newest(runs, start, newest, urls)
+        if not parts:
+            return None
+        return (None if by_clock else parts[-1].start + parts[-1].duration), parts[-1].duration, tuple(parts)
+
+    def _runs(self, start, end, elapsed):
+        """[(time, duration, count)] of a timeline, and whether the clock says where it ends."""
+        out, time, by_clock = [], 0, False
+        items = _children(self.timeline, "S")
+        for at, item in enumerate(items):
+            time, duration, repeat = int(item.get("t") or time), int(item.get("d") or 0), int(item.get("r") or 0)
+            if duration <= 0:
+                continue  # nothing can be played of it
+            if repeat < 0:
+                # Until the next one begins, the period ends, or now.
+                if at + 1 < len(items):
+                    limit = int(items[at + 1].get("t") or time)
+                else:
+                    limits = [(limit - start) * self.scale + self.offset for limit in (end, elapsed) if limit is not None]
+                    by_clock = elapsed is not None and (end is None or elapsed < end)
+                    limit = min(limits) if limits else time
+                repeat = max(0, math.floor((limit - time) / duration) - 1)
+            out.append((time, duration, repeat + 1))
+            time += duration * (repeat + 1)
+        return out, by_clock
+
+    def _clock(self, duration, start, end, elapsed, live):
+        """The segments that have to be there by now; of a recording, all of them."""
+        if duration <= 0:
+            raise ValueError("a template without duration and without a timeline")
+        if live and elapsed is None or not live and end is None:
+            raise ValueError("no availabilityStartTime" if live else "no duration of the presentation")
+        length = duration / self.scale
+        if live and (end is None or elapsed < end):
+            # Less one: the clocks of packager and director are never quite the same.
+            count = math.floor((elapsed - start) / length) - 1
+        else:
+            count = math.ceil(round((end - start) / length, 6))
+        return [(self.offset, duration, count)] if count > 0 else []
+
+    def _newest(self, runs, start, newest, urls):
+        parts, number = [], self.number + sum(run[2] for run in runs)
+        init = self._init()
+        for time, duration, count in reversed(runs):
+            for index in range(count - 1, -1, -1):
+                number -= 1
+                if len(parts) == (newest or MOST):
+                    return parts[::-1]
+                at = time + index * duration
+                media = self._listed(urls[number - self.number]) if urls is not None else self._named(number, at)
+                if media:
+                    parts.append(Part(start + (at - self.offset) / self.scale, duration / self.scale, media, init))
+        return parts[::-1]
+
+    def _named(self, number, time):
+        return Resource(http.resolve(self.base, _fill(self.template["media"], self.representation, number, time)))
+
+    def _listed(self, url):
+        if not url.get("media") and not url.get("mediaRange"):
+            return None
+        return Resource(http.resolve(self.base, url.get("media") or ""), _range(url.get("mediaRange")))
+
+    def _init(self):
+        if self.template.get("initialization"):
+            return Resource(http.resolve(self.base, _fill(self.template["initialization"], self.representation, None, None)))
+        if self.first is not None:
+            return Resource(http.resolve(self.base, self.first.get("sourceURL") or ""), _range(self.first.get("range")))
+        return None
+
+
+def _range(text):
+    """``0-499``"""
+    found = re.fullmatch(r"\s*(\d{1,19})-(\d{1,19})\s*", text or "")
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def _moment(text):
@@ -119,13 +268,13 @@ def _moment(text):
     return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()
 
 
-def _fill(media, representation, number, start):
+def _fill(media, representation, number, time):
     """A template's ``$Number%05d$`` and the like."""
     values = {
         "RepresentationID": representation.get("id", ""),
         "Number": number,
         "Bandwidth": representation.get("bandwidth", 0),
-        "Time": start,
+        "Time": None if time is None else int(time),
     }
 
     def value(found):
@@ -137,3 +286,27 @@ def _fill(media, representation, number, start):
         return "%0*d" % (int(width), int(values[name])) if width else str(values[name])
 
     return re.sub(r"\$(?:([A-Za-z]+)(?:%0(\d{1,3})d)?)?\$", value, media)
+
+
+class Playlists:
+    """Manifests of one stream as a player's playlists (hls.Media): their segments get numbers that stay."""
+
+    def __init__(self):
+        self.first, self.starts = 0, []
+
+    def media(self, manifest):
+        starts = [round(part.start, 3) for part in manifest.segments]
+        if self.starts and starts:
+            if starts[0] in self.starts:
+                self.first += self.starts.index(starts[0])
+            elif starts[0] > self.starts[-1]:
+                self.first += len(self.starts)
+            elif self.starts[0] in starts:
+                self.first -= starts.index(self.starts[0])
+            else:
+                self.first = 0  # it has begun again
+        if starts:
+            self.starts = starts
+        segments = tuple(Segment(self.first + at, part.duration, part.media, part.init) for at, part in enumerate(manifest.segments))
+        longest = max([part.duration for part in manifest.segments] + [manifest.update, 1])
+        return Media(math.ceil(longest), self.first, segments, not manifest.live)

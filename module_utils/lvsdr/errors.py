@@ -45,6 +45,10 @@ class LvsError(Exception):
         return "%s: %s" % (self.message, self.hint) if self.hint else self.message
 
 
+class NotUnderstood(LvsError):
+    """What a server sent has a form that lvsdr does not know, and that a player may."""
+
+
 class Problems:
     """All that is wrong with an input, each with the path to the item: ``services[3].destinations[0].port``."""
 

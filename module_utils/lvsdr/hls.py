@@ -6,12 +6,14 @@
 next and when. All times are seconds of any clock that only goes forward.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from .errors import LvsError
+from . import http
+from .errors import LvsError, printable
 
 # A live stream is entered this many segments before its end: nearer to it, each late segment would be a stall (RFC 8216 6.3.3).
 START = 3
@@ -24,11 +26,16 @@ SHORTEST = 0.25
 # How often a segment is asked for, and the seconds between.
 ATTEMPTS = 4
 PAUSE = 0.5
+# Of a longer playlist whose newest segments alone are wanted, so many characters are read at its beginning and at its end.
+WINDOW = 24 << 10
 
-_INTEGER = re.compile(r"\d{1,19}\Z")
-_DECIMAL = re.compile(r"\d{1,19}(\.\d*)?\Z")
-_RANGE = re.compile(r"(\d{1,19})(?:@(\d{1,19}))?\Z")
-_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^,]*)')
+UNREAD = object()
+
+_NUMBER = re.compile(r"\s*(\d{1,19}(?:\.\d*)?|\.\d+)")
+_RANGE = re.compile(r"\s*(\d{1,19})(?:@(\d{1,19}))?\s*\Z")
+_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)\s*=\s*("[^"]*"|[^,]*)')
+_VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
+_ADDRESS = re.compile(r"^[ \t]*[^#\s]", re.MULTILINE)
 
 
 class Resource(NamedTuple):
@@ -39,130 +46,180 @@ class Resource(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """``duration`` in seconds. ``init`` is what must be loaded before it (EXT-X-MAP), ``sequence`` its number in the stream."""
+    """``duration`` in seconds. ``init`` is what must be loaded before it (EXT-X-MAP), ``sequence`` its number in the stream; ``gap``: it is
+    not there, and nobody is to ask for it (EXT-X-GAP)."""
 
     sequence: int
     duration: float
     media: Resource
     init: Optional[Resource] = None
+    gap: bool = False
 
 
 @dataclass(frozen=True)
 class Media:
-    """A media playlist: ``segments`` from number ``sequence`` on. ``ended``: nothing will follow."""
+    """A media playlist.
+
+    ``segments``: their numbers begin with ``sequence``. ``ended``: nothing will follow. ``parts``: of the segment after them, those that
+    are there already (EXT-X-PART). ``more``: how many segments it has that are not among ``segments``.
+    """
 
     target_duration: int
     sequence: int
     segments: tuple
     ended: bool
+    parts: tuple = ()
+    more: int = 0
 
     @property
     def end(self):
         """Number of the segment that will come next."""
-        return self.sequence + len(self.segments)
+        return self.sequence + len(self.segments) + self.more
 
 
 @dataclass(frozen=True)
 class Master:
-    """A master playlist: the URIs of its ``variants`` in order. Players begin with the first."""
+    """A master playlist: the URIs of its ``variants`` in order. Players begin with the first. ``variables``: what it defines for them."""
 
     variants: tuple
+    variables: Optional[dict] = None
 
 
-def shown(url):
-    """A URL for a message: without the user and password that it may hold."""
-    head = re.match("([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*)", url)
-    try:
-        sound = head is not None and (urlsplit(url).port or True)
-    except ValueError:
-        sound = False
-    if sound:
-        return head[1] + head[2].rpartition("@")[2] + url[head.end() :]
-    # Where it can't be taken apart, a password with signs of its own may reach up to the last @.
-    return (head[1] if head and "@" in url else "") + url.rpartition("@")[2]
+def _lines(text, newest):
+    """(lines to read, their number before which so many addresses were only counted, how many).
+
+    Who wants the newest segments alone gets the beginning and the end of a long playlist: an hour of parts is a million lines.
+    """
+    if not newest or len(text) <= 2 * WINDOW:
+        return text.split("\n"), 0, 0
+    first, last = text.find("\n", WINDOW) + 1, text.find("\n", len(text) - WINDOW) + 1
+    if not first or last < first:
+        return text[: 2 * WINDOW].split("\n"), 0, 0
+    middle = text[first:last]
+    head, found = text[:first].split("\n")[:-1], middle.rfind("#EXT-X-MAP:")
+    # What has to be loaded before the newest segments may be said far in front of them.
+    kept = [middle[found:].partition("\n")[0]] if found >= 0 else []
+    return head + kept + text[last:].split("\n"), len(head), len(_ADDRESS.findall(middle))
 
 
-def resolve(base, uri):
-    """``uri`` as seen from the document at ``base``, which is the address after all redirects."""
-    try:
-        return urljoin(base, uri)
-    except ValueError as error:
-        why = "" if "@" in uri else f" ({error})"
-        raise LvsError(f"{base} names the address '{shown(uri)}', which is not one{why}", "correct what writes it") from None
-
-
-def parse(data, base):
+def parse(data, base, newest=None, variables=None):
     """Master or Media from the bytes of a playlist that came from ``base``.
 
-    Raises LvsError for what is no playlist, naming the line.
+    newest: how many of the last segments are wanted; None for all. variables: those that the master playlist has (EXT-X-DEFINE).
+    It reads as players do, who are more tolerant than RFC 8216: lines and numbers that they get over are no error here. Raises LvsError
+    for what is no playlist.
     """
 
     def wrong(text):
         hint = "use the address of an .m3u8 playlist, and check what the server sends there"
-        return LvsError(f"{base} is not an HLS playlist: {text}", hint)
+        return LvsError(f"{http.shown(base)} is not an HLS playlist: {text}", hint)
 
-    def number(pattern, kind):
-        if not pattern.match(value):
-            raise wrong(f"line {at} has '{line[:80]}' where a number belongs")
-        return kind(value)
+    text = data.decode("utf-8", "surrogateescape")
+    text = text[1:] if text.startswith("\ufeff") else text
+    if not text.startswith("#EXTM3U"):
+        raise wrong(f"it begins with '{printable(text[:40].partition(chr(10))[0].strip(), 40)}' and not with #EXTM3U")
+
+    known = {}
+
+    def attributes(text):
+        return {name: value.strip().strip('"') for name, value in _ATTRIBUTE.findall(text)}
+
+    def define(text):
+        found = attributes(text)
+        if "NAME" in found:
+            known[found["NAME"]] = found.get("VALUE", "")
+        elif "IMPORT" in found:
+            known[found["IMPORT"]] = (variables or {}).get(found["IMPORT"], "")
+        elif "QUERYPARAM" in found:
+            known[found["QUERYPARAM"]] = parse_qs(urlsplit(base).query).get(found["QUERYPARAM"], [""])[0]
 
     def part(text, previous):
+        """First and last byte; None where that can't be told, so that the file is asked for."""
         found = _RANGE.match(text)
-        if not found:
-            raise wrong(f"line {at} has the byte range '{text[:80]}'")
-        first = int(found.group(2)) if found.group(2) else previous
-        return first, first + int(found.group(1)) - 1
+        if not found or not int(found[1]) or (found[2] is None and previous is None):
+            return None
+        first = int(found[2]) if found[2] else previous
+        return first, first + int(found[1]) - 1
 
-    try:
-        lines = data.decode("utf-8").split("\n")
-    except UnicodeDecodeError:
-        raise wrong("it is not text in UTF-8") from None
-    if lines[0].strip() != "#EXTM3U":
-        raise wrong(f"it begins with '{lines[0].strip()[:40]}' and not with #EXTM3U")
-
-    target, sequence, ended = None, 0, False
-    segments, variants = [], []
-    duration, byte_range, init, variant_next = None, None, None, False
-    for at, line in enumerate((line.strip() for line in lines), 1):
+    target, sequence, ended, skipped = None, 0, False, 0
+    # Of a segment: (number from the beginning, duration, address, range, init, gap). Addresses are resolved where they are wanted.
+    segments, variants, parts = [], [], []
+    duration, byte_range, init, gap, variant_next = None, None, None, False, False
+    former, following, longest = None, None, 0.0  # address of the segment before, and the byte behind it
+    lines, jump_at, jumped = _lines(text, newest)
+    count = 0
+    for at, line in enumerate(lines):
+        if jumped and at == jump_at:
+            count, former, following = count + jumped, UNREAD, None
+        line = line.strip()
+        if not line:
+            continue
+        if "{$" in line and known:
+            line = _VARIABLE.sub(lambda found: known.get(found[1], found[0]), line)
+        if line[0] != "#":
+            if variant_next:
+                variants.append(line)
+            elif duration is not None:
+                # A range without an offset goes on where the one before ended, in the same file.
+                found = part(byte_range, following if line == former or former is UNREAD else 0) if byte_range else None
+                segments.append((count, duration, line, found, init, gap))
+                former, following = line, found[1] + 1 if found else None
+                count += 1
+                longest = max(longest, duration)
+                parts = []
+            duration, byte_range, gap, variant_next = None, None, False, False
+            continue
+        if not line.startswith("#EXT"):
+            continue
         tag, _, value = line.partition(":")
-        if tag == "#EXT-X-TARGETDURATION":
-            target = number(_INTEGER, int)
+        if tag == "#EXTINF":
+            found = _NUMBER.match(value)
+            duration = float(found[1]) if found else 0.0
+        elif tag == "#EXT-X-TARGETDURATION":
+            found = _NUMBER.match(value)
+            target = math.ceil(float(found[1])) if found else target
         elif tag == "#EXT-X-MEDIA-SEQUENCE":
-            sequence = number(_INTEGER, int)
-        elif tag == "#EXTINF":
-            value = value.partition(",")[0].strip()
-            duration = number(_DECIMAL, float)
+            found = _NUMBER.match(value)
+            sequence = int(float(found[1])) if found and "." in found[1] else int(found[1]) if found else sequence
         elif tag == "#EXT-X-BYTERANGE":
             byte_range = value
+        elif tag == "#EXT-X-GAP":
+            gap = True
+        elif tag == "#EXT-X-PART":
+            found = attributes(value)
+            if found.get("URI"):
+                parts.append((found["URI"], part(found["BYTERANGE"], None) if "BYTERANGE" in found else None, found.get("GAP") == "YES"))
+        elif tag == "#EXT-X-SKIP":
+            found = _NUMBER.match(attributes(value).get("SKIPPED-SEGMENTS", ""))
+            skipped = int(float(found[1])) if found else 0
+            count += skipped
         elif tag == "#EXT-X-MAP":
-            attributes = {name: text.strip('"') for name, text in _ATTRIBUTE.findall(value)}
-            if not attributes.get("URI"):
-                raise wrong(f"line {at} has an EXT-X-MAP without URI")
-            init = Resource(resolve(base, attributes["URI"]), part(attributes["BYTERANGE"], 0) if "BYTERANGE" in attributes else None)
+            found = attributes(value)
+            init = (found["URI"], part(found["BYTERANGE"], 0) if "BYTERANGE" in found else None) if found.get("URI") else None
         elif tag == "#EXT-X-STREAM-INF":
             variant_next = True
+        elif tag == "#EXT-X-DEFINE":
+            define(value)
         elif tag == "#EXT-X-ENDLIST":
             ended = True
-        elif line and not line.startswith("#"):
-            uri = resolve(base, line)
-            if variant_next:
-                variants.append(uri)
-            elif duration is None:
-                raise wrong(f"line {at} has an address without #EXTINF before it")
-            else:
-                # A range without an offset goes on where the one before ended, in the same file.
-                last = segments[-1].media if segments else None
-                previous = last.byte_range[1] + 1 if last and last.uri == uri and last.byte_range else 0
-                media = Resource(uri, part(byte_range, previous) if byte_range else None)
-                segments.append(Segment(len(segments), duration, media, init))
-            duration, byte_range, variant_next = None, None, False
 
     if variants:
-        return Master(tuple(variants))
-    if target is None:
+        return Master(tuple(http.resolve(base, uri) for uri in variants), known or None)
+    if target is None and not segments:
         raise wrong("it has neither #EXT-X-TARGETDURATION nor variants")
-    # The number of the first segment may be given below it.
-    return Media(target, sequence, tuple(s._replace(sequence=sequence + s.sequence) for s in segments), ended)
+    inits = {}
+
+    def resource(one):
+        if one and one not in inits:
+            inits[one] = Resource(http.resolve(base, one[0]), one[1])
+        return inits[one] if one else None
+
+    wanted = tuple(
+        Segment(sequence + number, seconds, Resource(http.resolve(base, uri), found), resource(before), gap)
+        for number, seconds, uri, found, before, gap in (segments[-newest:] if newest else segments)
+    )
+    partial = tuple(Resource(http.resolve(base, uri), found) for uri, found, gap in parts[-2:] if not gap)
+    return Media(math.ceil(longest) if target is None else target, sequence, wanted, ended, partial, count - len(wanted))
 
 
 class Step(NamedTuple):
@@ -206,6 +263,11 @@ class Player:
         if self.media is None:
             return reload
         index = self._next - self.media.sequence
+        while index < len(self.media.segments) and self.media.segments[index].gap:
+            # Nobody asks for it (RFC 8216bis, 6.3.3). Before the first segment it is no interruption, a player begins behind it.
+            if self._empty_at is not None:
+                self._jump(f"segment {self._next} is a gap")
+            self._next, index = self._next + 1, index + 1
         if index >= len(self.media.segments):
             return Step("stop", now) if self.media.ended else reload
         room_at = now if self._empty_at is None else self._empty_at - AHEAD

@@ -18,7 +18,21 @@ STREAMCHECK = "/run/lvsdr/streamcheck"
 STREAMCHECK_CONF = "/etc/lvsdr/streamcheck.json"
 STREAMCHECK_UNIT = "/etc/systemd/system/lvsdr-streamcheck.service"
 STREAMCHECK_PROGRAM = "/usr/local/lib/lvsdr/lvsdr"
-STREAMCHECK_PARTS = ("__init__", "dash", "errors", "hls", "packets", "streamcheck", "verdicts")
+STREAMCHECK_PARTS = (
+    "__init__",
+    "certificates",
+    "dash",
+    "errors",
+    "hls",
+    "http",
+    "live",
+    "matching",
+    "packets",
+    "protocols",
+    "sockets",
+    "streamcheck",
+    "verdicts",
+)
 
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.
 FILES = (

@@ -14,7 +14,6 @@ agent-check, keepalived.conf(5) FILE_CHECK, sd_notify(3).
 import argparse
 import asyncio
 import contextlib
-import functools
 import http.server
 import json
 import os
@@ -22,359 +21,55 @@ import random
 import re
 import signal
 import socket
-import ssl
 import sys
 import threading
 import time
-from urllib.parse import urlsplit
 
-from . import dash, hls, packets, verdicts
+from . import certificates, verdicts
 from .errors import LvsError
-
-SO_MARK = 36
-PLAYLIST_BYTES = 4 << 20
-RTMP_VERSION, RTMP_BLOCK = 3, 1536
-
-
-class Trouble(Exception):
-    """Why a check fails, in words."""
-
-
-class Unable(Exception):
-    """Why this director can't check at all, which says nothing of the server."""
-
-
-class Place:
-    """Where a check goes: the VIP by way of one real server, or the server's own address."""
-
-    def __init__(self, address, port, own=None, mark=None, host=None):
-        self.address, self.port, self.own, self.mark = address, port, own, mark
-        self.host = host or ("[%s]" % address if ":" in address else address)
-
-    def _socket(self, kind):
-        try:
-            sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, kind)
-        except OSError as error:
-            raise Unable("this director has no socket to ask with (%s)" % _reason(error))
-        try:
-            sock.setblocking(False)
-            if self.mark is not None:
-                sock.setsockopt(socket.SOL_SOCKET, SO_MARK, self.mark)
-            if self.own:
-                sock.bind((self.own, 0))
-        except OSError as error:
-            sock.close()
-            raise Unable("this director can't ask from %s (%s)" % (self.own, _reason(error)))
-        return sock
-
-    async def ask(self, question):
-        """The first packet that answers one (UDP)."""
-        sock, loop = self._socket(socket.SOCK_DGRAM), asyncio.get_running_loop()
-        try:
-            await loop.sock_connect(sock, (self.address, self.port))
-            await loop.sock_sendall(sock, question)
-            return await loop.sock_recv(sock, 65535)
-        except OSError as error:
-            raise Trouble("no answer from %s port %d (%s)" % (self.address, self.port, _reason(error)))
-        finally:
-            sock.close()
-
-    async def connect(self, tls=None, host=None):
-        """(reader, writer). tls: an SSLContext; host: the name that the server is to have a certificate for."""
-        sock = self._socket(socket.SOCK_STREAM)
-        try:
-            await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
-            return await asyncio.open_connection(
-                sock=sock, **({"ssl": tls, "server_hostname": host or self.host.strip("[]")} if tls else {})
-            )
-        except ssl.SSLError as error:
-            sock.close()
-            raise Trouble("no TLS with %s port %d (%s)" % (self.address, self.port, error.reason))
-        except OSError as error:
-            sock.close()
-            raise Trouble("no connection to %s port %d (%s)" % (self.address, self.port, _reason(error)))
-        except BaseException:  # also when the time is over
-            sock.close()
-            raise
-
-
-def _reason(error):
-    # asyncio puts the address into the words, which says it twice.
-    return os.strerror(error.errno) if error.errno else str(error)
-
-
-async def fetch(place, target, limit=PLAYLIST_BYTES, enough=None, host=None, tls=None):
-    """(status, first line, body) of the answer to a GET; Trouble where there is none. enough: stop reading after so many bytes."""
-    reader, writer = await place.connect(tls, host)
-    try:
-        # HTTP/1.0: one answer, no chunks, and its end is the connection's.
-        writer.write(("GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: lvsdr-streamcheck\r\n\r\n" % (target, host or place.host)).encode())
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            line = head.split("\r\n")[0][:80]
-            status = int(line.split()[1])
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, ValueError, IndexError):
-            raise Trouble("%s: no answer that HTTP knows" % target)
-        body = bytearray()
-        while len(body) <= limit and (enough is None or len(body) < enough):
-            part = await reader.read(65536)
-            if not part:
-                break
-            body += part
-        if len(body) > limit:
-            raise Trouble("%s: longer than %d bytes" % (target, limit))
-        return status, line, bytes(body)
-    finally:
-        # Not close(): that would wait for a TLS server's goodbye, for as long as it likes.
-        writer.transport.abort()
-
-
-async def get(place, target, limit=PLAYLIST_BYTES, enough=None):
-    """Body of a GET; Trouble for anything but a success."""
-    status, line, body = await fetch(place, target, limit, enough)
-    if not 200 <= status < 300:
-        raise Trouble("%s: %s" % (target, line))
-    return body
-
-
-class Tcp:
-    """Somebody accepts a connection."""
-
-    def __init__(self, options):
-        pass
-
-    async def __call__(self, place, now):
-        (await place.connect())[1].close()
-        return "connected"
-
-
-class Http:
-    """Each URL answers with a status of its range, and with a body that its expression fits."""
-
-    tls = None
-
-    def __init__(self, options):
-        self.urls = [
-            (url, *_range(url["status"]), re.compile(url["match"].encode()) if url.get("match") else None) for url in options["urls"]
-        ]
-
-    async def __call__(self, place, now):
-        for url, low, high, pattern in self.urls:
-            status, line, body = await fetch(place, url["path"], host=url.get("host"), tls=self.tls)
-            if not low <= status <= high:
-                raise Trouble("%s: %s" % (url["path"], line))
-            if pattern and not pattern.search(body):
-                raise Trouble("%s: the body has no %s" % (url["path"], url["match"]))
-        return line
-
-
-def _range(status):
-    """The lowest and highest of ``200`` or ``200-299``."""
-    low, _dash, high = str(status).partition("-")
-    return int(low), int(high or low)
-
-
-@functools.lru_cache(1)
-def _tls():
-    """One for all checks, and without the authorities' certificates that a default one loads: they take a megabyte."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
-class Https(Http):
-    """As keepalived does, whatever the certificate says: it belongs to a name, and this goes to an address."""
-
-    def __init__(self, options):
-        super().__init__(options)
-        self.tls = _tls()
-
-
-class Udp:
-    """An answer to the question of the protocol, or to a payload."""
-
-    def __init__(self, options):
-        self.kind = packets.kind_of(options["type"])
-        self.question = packets.question(self.kind, options.get("payload"), options.get("query", "."))
-        self.reply = bytes.fromhex(options["reply"]) if options.get("reply") else None
-
-    async def __call__(self, place, now):
-        answer = await place.ask(self.question)
-        if not packets.fits(self.kind, answer) or (self.reply and answer != self.reply):
-            raise Trouble("port %d answers with something else" % place.port)
-        return "answered"
-
-
-class Live:
-    """What is common to playlists of live streams: they move, and their last segment can be fetched."""
-
-    def __init__(self, options):
-        self.path = options["path"]
-        self.seen = None  # (end of the stream, when it was first seen there)
-        self.fetched = None
-
-    def moved(self, end, now):
-        """(where the end was at the look before, seconds for which it has been where it is)."""
-        before = self.seen or (end, now)
-        if self.seen is None or before[0] != end:
-            self.seen = (end, now)
-        return before[0], now - self.seen[1]
-
-    async def fetch_last(self, place, url, word):
-        """Each segment once; Trouble where it is not there or empty."""
-        if url != self.fetched:
-            if not await get(place, _target(url), limit=1 << 30, enough=1):
-                raise Trouble("%s: the %s segment is empty" % (_target(url), word))
-            self.fetched = url
-
-
-class Hls(Live):
-    """The live playlist moves within two target durations, never backwards, has no end, and its last segment can be fetched."""
-
-    async def __call__(self, place, now):
-        base = "http://%s:%d%s" % (place.host, place.port, self.path)
-        playlist = self._parse(await get(place, self.path), base)
-        if isinstance(playlist, hls.Master):
-            base = playlist.variants[0]
-            playlist = self._parse(await get(place, _target(base)), base)
-            if isinstance(playlist, hls.Master):
-                raise Trouble("%s: a master playlist in a master playlist" % _target(base))
-        if playlist.ended:
-            raise Trouble("the live playlist has ended (EXT-X-ENDLIST)")
-        if not playlist.segments:
-            raise Trouble("the playlist has no segment")
-        before, stands = self.moved(playlist.end, now)
-        if playlist.end < before:
-            raise Trouble("the playlist went back from segment %d to %d" % (before, playlist.end))
-        if stands > 2 * max(1, playlist.target_duration):
-            raise Trouble("the playlist has stood still for %.0f s, and its target duration is %d s" % (stands, playlist.target_duration))
-        last, end = playlist.segments[-1].media.uri, playlist.end
-        # Not kept while a slow server sends its segment: hours of a stream are a megabyte of objects.
-        del playlist
-        await self.fetch_last(place, last, "last")
-        return "segment %d" % (end - 1)
-
-    @staticmethod
-    def _parse(data, base):
-        try:
-            return hls.parse(data, base)
-        except LvsError as error:
-            raise Trouble(error.message)
-
-
-class Dash(Live):
-    """The live manifest moves within two segments, never backwards, has no end, and its newest segment can be fetched."""
-
-    async def __call__(self, place, now):
-        base = "http://%s:%d%s" % (place.host, place.port, self.path)
-        try:
-            manifest = dash.parse(await get(place, self.path), base, time.time())
-        except LvsError as error:
-            raise Trouble(error.message)
-        if not manifest.live:
-            raise Trouble("the live manifest has ended (type static)")
-        if not manifest.last:
-            raise Trouble("the manifest has no segment")
-        if manifest.end is not None:
-            before, stands = self.moved(manifest.end, now)
-            if manifest.end < before:
-                raise Trouble("the manifest went back from %.1f to %.1f s" % (before, manifest.end))
-            if stands > 2 * max(1, manifest.duration):
-                raise Trouble("the manifest has stood still for %.0f s, and a segment is %g s" % (stands, round(manifest.duration, 1)))
-        await self.fetch_last(place, manifest.last, "newest")
-        return _target(manifest.last).rpartition("/")[2]
-
-
-def _target(url):
-    parts = urlsplit(url)
-    return parts.path + ("?" + parts.query if parts.query else "")
-
-
-class Rtmp:
-    """The handshake is answered to S2."""
-
-    def __init__(self, options):
-        pass
-
-    async def __call__(self, place, now):
-        reader, writer = await place.connect()
-        try:
-            writer.write(bytes([RTMP_VERSION]) + bytes(8) + os.urandom(RTMP_BLOCK - 8))
-            try:
-                answer = await reader.readexactly(1 + 2 * RTMP_BLOCK)
-            except (asyncio.IncompleteReadError, OSError) as error:
-                raise Trouble("the RTMP handshake ends after %d of %d bytes" % (len(getattr(error, "partial", b"")), 1 + 2 * RTMP_BLOCK))
-            if answer[0] != RTMP_VERSION:
-                raise Trouble("the RTMP handshake is answered with version %d" % answer[0])
-        finally:
-            writer.close()
-        return "handshake to S2"
-
-
-class Rtsp:
-    """OPTIONS and DESCRIBE of the path succeed, and the description is SDP."""
-
-    def __init__(self, options):
-        self.path = options["path"]
-
-    async def __call__(self, place, now):
-        url = "rtsp://%s:%d%s" % (place.host, place.port, self.path)
-        reader, writer = await place.connect()
-        try:
-            await self._ask(reader, writer, "OPTIONS", url, 1)
-            head = await self._ask(reader, writer, "DESCRIBE", url, 2)
-            if "application/sdp" not in head.lower():
-                raise Trouble("DESCRIBE %s: no SDP" % self.path)
-        finally:
-            writer.close()
-        return "described"
-
-    async def _ask(self, reader, writer, method, url, number):
-        accept = "Accept: application/sdp\r\n" if method == "DESCRIBE" else ""
-        writer.write(("%s %s RTSP/1.0\r\nCSeq: %d\r\n%s\r\n" % (method, url, number, accept)).encode())
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
-            raise Trouble("%s %s: no answer that RTSP knows" % (method, self.path))
-        if not head.startswith("RTSP/1.0 200"):
-            raise Trouble("%s %s: %s" % (method, self.path, head.split("\r\n")[0][:80]))
-        return head
-
-
-class Icecast:
-    """The mount is listed and bytes flow."""
-
-    def __init__(self, options):
-        self.path = options["path"]
-
-    async def __call__(self, place, now):
-        try:
-            sources = json.loads(await get(place, "/status-json.xsl"))["icestats"].get("source", [])
-            mounts = [urlsplit(source["listenurl"]).path for source in (sources if isinstance(sources, list) else [sources])]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise Trouble("/status-json.xsl: not Icecast's status")
-        if self.path not in mounts:
-            raise Trouble("mount %s is not listed" % self.path)
-        if not await get(place, self.path, limit=1 << 30, enough=1024):
-            raise Trouble("mount %s is listed, and no byte flows" % self.path)
-        return "bytes flow"
-
-
-async def agent(place):
-    """What a server says of itself, one line of text."""
-    reader, writer = await place.connect()
-    try:
-        return (await reader.readline()).decode("ascii", "replace")
-    except (OSError, ValueError):
-        return ""
-    finally:
-        writer.close()
-
+from .live import Dash, Hls, Live
+from .protocols import Http, Icecast, Rtmp, Rtsp, Tcp, Udp, agent
+from .sockets import Place, Trouble, Unable, Unknown, reason
 
 KINDS = {
-    "tcp": Tcp, "http": Http, "https": Https, "udp": Udp, "dns": Udp, "srt": Udp,
-    "hls": Hls, "dash": Dash, "rtmp": Rtmp, "rtsp": Rtsp, "icecast": Icecast,
+    "tcp": Tcp, "http": Http, "https": Http, "udp": Udp, "dns": Udp, "srt": Udp, "hls": Hls, "dash": Dash, "rtmp": Rtmp, "rtmps": Rtmp,
+    "rtsp": Rtsp, "rtsps": Rtsp, "icecast": Icecast,
 }  # fmt: skip
+SECURE = ("https", "rtmps", "rtsps")
+# Seconds between two looks at the clock, and for how long the loop may stand still before looks of that time do not count.
+TICK, STILL = 0.1, 0.3
+GOOD, BAD, UNKNOWN, UNABLE = "good", "bad", "unknown", "unable"
+
+
+def log(level, words, *values):
+    """A line for the journal, with a level of sd-daemon(3). What servers say has been made printable by then."""
+    print("<%d>%s" % (level, words % values), flush=True)
+
+
+async def look(run, place, now, timeout):
+    """(GOOD, BAD, UNKNOWN or UNABLE, why, a word for the reason of a bad one) of one look of a check."""
+    try:
+        return GOOD, await asyncio.wait_for(run(place, now), timeout), None
+    except Trouble as trouble:
+        return BAD, str(trouble), trouble.kind
+    except Unable as unable:
+        return UNABLE, str(unable), None
+    except Unknown as unknown:
+        return UNKNOWN, "not understood, so it does not count: %s" % unknown, None
+    except asyncio.TimeoutError:
+        return BAD, "no answer within %g s" % timeout, "time"
+    except OSError as error:
+        return BAD, reason(error), "connection"
+    except Exception as error:  # one server's odd answer must not end the checks of all others, and is no reason that players have
+        return UNKNOWN, "not understood, so it does not count: %s" % Unknown(repr(error)), None
+
+
+def place_of(options, check):
+    """The Place of one server, from the configuration's words."""
+    return Place(
+        options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"),
+        secure=check["type"] in SECURE or bool(check.get("tls")), verify=check.get("verify", False), names=options.get("names", ()),
+    )  # fmt: skip
 
 
 class Server:
@@ -384,7 +79,7 @@ class Server:
         check = service["check"]
         self.service, self.name, self.weight = service["name"], options["name"], options["weight"]
         self.vip, self.path = service["vip"], os.path.join(folder, options["file"])
-        self.place = Place(options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"))
+        self.place = place_of(options, check)
         self.run = KINDS[check["type"]](check)
         self.drain_file, self.drained = options.get("drain_file"), False
         self.agent = Place(options["agent"], check["agent"]["port"]) if check.get("agent") else None
@@ -392,36 +87,48 @@ class Server:
         self.interval, self.timeout = check["interval"], check["timeout"]
         self.verdict = verdicts.Verdict(check["fall"], check["rise"], service.get("slow_start", 0))
         self.written, self.seconds, self.share, self.checked_at = None, None, 1.0, None
+        self.certificate = certificates.Watch(check.get("certificate_days", certificates.DAYS))
+        self.said = None  # what was not understood, and is in the log already
+
+    @property
+    def words(self):
+        return "%s on %s (%s)" % (self.service, self.name, self.vip)
 
     async def check(self):
-        """(whether it is good, None where that can't be told, and why), and how long that took."""
+        """One look (``look``), and how long it took."""
         begin = time.monotonic()
         try:
-            return True, await asyncio.wait_for(self.run(self.place, begin), self.timeout)
-        except Trouble as trouble:
-            return False, str(trouble)
-        except Unable as unable:
-            return None, str(unable)
-        except asyncio.TimeoutError:
-            return False, "no answer within %g s" % self.timeout
-        except OSError as error:
-            return False, _reason(error)
-        except Exception as error:  # one server's odd answer must not end the checks of all others
-            return False, "the answer can't be understood (%r)" % error
+            return await look(self.run, self.place, begin, self.timeout)
         finally:
             self.seconds = time.monotonic() - begin
+
+    def judge(self, result, why, kind):
+        """Takes in a look, and says what is new."""
+        self.checked_at = time.time()
+        if result == UNABLE:
+            self.verdict.why = why
+        elif self.verdict.add({GOOD: True, BAD: False}.get(result), why, time.monotonic(), kind):
+            log(5 if result == GOOD else 4, "%s is %s: %s", self.words, self.verdict.state, why)
+        # The digits of what is not understood change at each look.
+        odd = re.sub("[0-9]+", "", why) if result in (UNKNOWN, UNABLE) else None
+        if odd and odd != self.said and result == UNKNOWN:
+            log(5, "%s: %s", self.words, why)
+        self.said = odd
+        warning = self.certificate.look(self.place.certificate, time.time())
+        if warning:
+            log(4, "%s: %s", self.words, warning)
 
     async def listen(self):
         """What the server says of its load."""
         before = self.load.share
         try:
             said = await asyncio.wait_for(agent(self.agent), self.timeout)
-        except (Trouble, Unable, OSError, asyncio.TimeoutError):
+        except (OSError, asyncio.TimeoutError):
             said = ""
-        self.load.hear(said)
+        if self.load.hear(said):
+            log(5, "%s: its agent says what is not understood, so what it said before stays: %s", self.words, Unknown(said))
         if 0 in (before, self.load.share) and before != self.load.share:
-            print("<5>%s on %s (%s) wants %d %% of its weight: %s" % (
-                self.service, self.name, self.vip, 100 * self.load.share, self.load.said or "its agent is silent"), flush=True)  # fmt: skip
+            log(5, "%s wants %d %% of its weight: %s", self.words, 100 * self.load.share, self.load.said or "its agent is silent")
 
     def look_for_drain(self):
         """keepalived follows this file itself; a drained server does not count for the floor."""
@@ -441,26 +148,60 @@ class Server:
             self.written = number
 
 
+class Service:
+    """The servers of one service, who share its weight."""
+
+    def __init__(self, options, folder):
+        check = options["check"]
+        self.name, self.vip, self.floor = options["name"], options["vip"], options.get("floor", 0)
+        self.servers = {one["name"]: Server(options, one, folder) for one in options["servers"]}
+        # All of them have been looked at by then, as often as it takes.
+        window = (check["fall"] + 1) * check["interval"] + check["timeout"]
+        self.together = verdicts.Together(window, check.get("when_all_fail", "keep") == "keep")
+
+    def apply(self):
+        """Says of each server how much of its weight it should have."""
+        now = time.monotonic()
+        wanted = {name: server.wants() for name, server in self.servers.items()}
+        counted = [server.verdict for name, server in self.servers.items() if wanted[name]]
+        if self.together.look(counted, now):
+            self._say(counted)
+        found = {name: server.verdict for name, server in self.servers.items()}
+        for name, share in verdicts.shares(found, self.floor, now, wanted, self.together.kept).items():
+            self.servers[name].write(share)
+
+    def _say(self, counted):
+        who = "all %d servers of %s (%s)" % (len(counted), self.name, self.vip)
+        if not self.together.failed:
+            log(5, "%s: judged one by one again", who)
+        elif self.together.keep:
+            log(4, "%s: %s; kept in, the origin is to blame", who, counted[0].why)
+        else:
+            log(4, "%s: %s; taken out, as when_all_fail says", who, counted[0].why)
+
+
 class Checker:
     def __init__(self, config):
         self.folder = config["folder"]
-        self.services = [
-            (service, {one["name"]: Server(service, one, self.folder) for one in service["servers"]}) for service in config["services"]
-        ]
+        self.services = [Service(one, self.folder) for one in config["services"]]
         self.metrics_port, self.metrics = config.get("metrics_port"), None
+        self.still_until = 0.0  # until when the loop has stood still, on the monotonic clock
 
     def take_over(self, former):
         """Goes on where a checker with another configuration was: what is known of a server stays known."""
-        known = {(s.service, s.vip, s.name): s for _service, members in former.services for s in members.values()}
-        for _service, members in self.services:
-            for server in members.values():
+        together = {(service.name, service.vip): service.together for service in former.services}
+        known = {(s.service, s.vip, s.name): s for service in former.services for s in service.servers.values()}
+        for service in self.services:
+            if (service.name, service.vip) in together:
+                service.together.take_over(together[service.name, service.vip])
+            for server in service.servers.values():
                 before = known.pop((server.service, server.vip, server.name), None)
                 if before and type(before.run) is type(server.run):
                     server.verdict.take_over(before.verdict)
                     server.load.take_over(before.load if server.agent and before.agent else None)
                     server.seconds, server.checked_at = before.seconds, before.checked_at
-                    if isinstance(server.run, Live) and server.run.path == before.run.path:
-                        server.run.seen, server.run.fetched = before.run.seen, before.run.fetched
+                    if isinstance(server.run, Live):
+                        server.run.take_over(before.run)
                     server.written = before.written if before.path == server.path else None
         for server in known.values():
             with contextlib.suppress(FileNotFoundError):
@@ -470,10 +211,10 @@ class Checker:
         self.metrics = former.metrics
 
     async def run(self):
-        servers = [(service, members, server) for service, members in self.services for server in members.values()]
+        pairs = [(service, server) for service in self.services for server in service.servers.values()]
         self._expose()
-        notify("READY=1\nSTATUS=%d checks" % len(servers))
-        await asyncio.gather(self._settle(), *(self._watch(service, members, server) for service, members, server in servers))
+        notify("READY=1\nSTATUS=%d checks" % len(pairs))
+        await asyncio.gather(self._settle(), self._tick(), *(self._watch(*pair) for pair in pairs))
 
     def _expose(self):
         """Metrics where the configuration has them now."""
@@ -483,41 +224,40 @@ class Checker:
             if self.metrics:
                 self.metrics.listen(self.metrics_port)
         except (ImportError, OSError, OverflowError) as error:
-            print("<4>Going on without metrics: %s" % error, flush=True)
+            log(4, "Going on without metrics: %s", error)
 
-    async def _watch(self, service, members, server):
+    async def _tick(self):
+        """Notices when the loop stands still: what timed out meanwhile is nobody's fault but this host's."""
+        while True:
+            begin = time.monotonic()
+            await asyncio.sleep(TICK)
+            if time.monotonic() - begin > TICK + STILL:
+                self.still_until = time.monotonic()
+
+    async def _watch(self, service, server):
         # Spread over the first interval, and never in step: a fleet's checks must not come all at once.
         await asyncio.sleep(random.uniform(0, server.interval))
         while True:
             begin = time.monotonic()
-            (good, why), *_heard = await asyncio.gather(server.check(), *([server.listen()] if server.agent else []))
-            server.checked_at = time.time()
-            if good is None:
-                server.verdict.why = why
-            elif server.verdict.add(good, why, time.monotonic()):
-                level = 5 if good else 4  # notice, warning
-                print(
-                    "<%d>%s on %s (%s) is %s: %s" % (level, server.service, server.name, server.vip, server.verdict.state, why), flush=True
-                )
-            if self.metrics and good is not None:
-                self.metrics.result(server, good)
-            self._apply(service, members)
+            (result, why, kind), *_heard = await asyncio.gather(server.check(), *([server.listen()] if server.agent else []))
+            if result == BAD:
+                await asyncio.sleep(0)  # until the loop has seen for itself whether it stood still
+                if self.still_until > begin:
+                    result, why = UNABLE, "this director was too busy to look (%s)" % why
+            server.judge(result, why, kind)
+            service.apply()
+            if self.metrics:
+                self.metrics.result(server, result)
+                self.metrics.together(service)
             await asyncio.sleep(max(0.1, server.interval * random.uniform(0.95, 1.05) - (time.monotonic() - begin)))
-
-    def _apply(self, service, members):
-        """Says of each server of a service how much of its weight it should have."""
-        found = {name: server.verdict for name, server in members.items()}
-        wanted = {name: server.wants() for name, server in members.items()}
-        for name, share in verdicts.shares(found, service.get("floor", 0), time.monotonic(), wanted).items():
-            members[name].write(share)
 
     async def _settle(self):
         """Once a second: ramps go on, drains are seen, the status is written, and systemd hears that this program is alive."""
         while True:
-            for service, members in self.services:
-                for server in members.values():
+            for service in self.services:
+                for server in service.servers.values():
                     server.look_for_drain()
-                self._apply(service, members)
+                service.apply()
             self._write_status()
             notify("WATCHDOG=1")
             await asyncio.sleep(1)
@@ -528,9 +268,10 @@ class Checker:
                 "service": server.service, "vip": server.vip, "server": server.name,
                 "state": server.verdict.state, "why": server.verdict.why, "drained": server.drained, "agent": server.load.said,
                 "share": round(server.share, 2), "seconds": server.seconds and round(server.seconds, 3), "checked_at": server.checked_at,
+                "kept": service.together.kept and server.verdict.state == verdicts.DOWN, "warning": server.certificate.warning,
             }
-            for _service, members in self.services
-            for server in members.values()
+            for service in self.services
+            for server in service.servers.values()
         ]  # fmt: skip
         path = os.path.join(self.folder, "status.json")
         with open(path + ".new", "w") as f:
@@ -550,6 +291,11 @@ class Metrics:
         self.up = prometheus_client.Gauge("lvsdr_server_up", "Whether the server is held to be up", labels)
         self.seconds = prometheus_client.Gauge("lvsdr_check_seconds", "How long the last check took", labels)
         self.share = prometheus_client.Gauge("lvsdr_weight_share", "The part of its weight that the server has", labels)
+        self.unknown = prometheus_client.Gauge("lvsdr_check_unknown", "Whether the last check was not understood", labels)
+        self.expires = prometheus_client.Gauge("lvsdr_certificate_expires", "When the certificate ends, in seconds since 1970", labels)
+        self.failed = prometheus_client.Gauge(
+            "lvsdr_service_failed", "Whether all servers turned bad at once and for one reason", labels[:2]
+        )
 
     def listen(self, port):
         """On this port and no other; 0 for none. What was counted stays."""
@@ -566,16 +312,23 @@ class Metrics:
             threading.Thread(target=self.server.serve_forever, name="metrics", daemon=True).start()
 
     def forget(self, server):
-        for gauge in (self.good, self.up, self.seconds, self.share):
+        for gauge in (self.good, self.up, self.seconds, self.share, self.unknown, self.expires):
             with contextlib.suppress(KeyError):
                 gauge.remove(server.service, server.vip, server.name)
 
-    def result(self, server, good):
+    def result(self, server, result):
         labels = (server.service, server.vip, server.name)
-        self.good.labels(*labels).set(good)
+        if result in (GOOD, BAD):
+            self.good.labels(*labels).set(result == GOOD)
+        self.unknown.labels(*labels).set(result == UNKNOWN)
         self.up.labels(*labels).set(server.verdict.state == verdicts.UP)
         self.seconds.labels(*labels).set(server.seconds)
         self.share.labels(*labels).set(server.share)
+        if server.certificate.ends is not None:
+            self.expires.labels(*labels).set(server.certificate.ends)
+
+    def together(self, service):
+        self.failed.labels(service.name, service.vip).set(service.together.failed)
 
 
 def notify(text):
@@ -617,7 +370,7 @@ async def serve(path):
         try:
             following = read(path)
         except LvsError as error:
-            print("<3>%s; going on with what was read before" % error, flush=True)
+            log(3, "%s; going on with what was read before", error)
         else:
             following.take_over(checker)
             checker = following

@@ -10,9 +10,13 @@ takes the server out, and a file that is not there counts as 0, which leaves the
 import math
 import re
 
+from .errors import printable
+
 UNKNOWN, UP, DOWN = "unknown", "up", "down"
 # In a track file: less than any weight.
 OUT = -2147483647
+# Letters of what an agent says that are shown.
+LONGEST_SAID = 80
 # The share of its weight with which a server that comes back begins.
 RAMP_FROM = 0.1
 
@@ -25,12 +29,18 @@ class Verdict:
 
     def __init__(self, fall=1, rise=2, slow_start=0.0):
         self.fall, self.rise, self.slow_start = fall, rise, slow_start
-        self.state, self.why = UNKNOWN, "not checked yet"
+        self.state, self.why, self.kind = UNKNOWN, "not checked yet", None
         self.changed_at = None
         self._row = 0  # results in a row that speak against the state
 
-    def add(self, good, why, now):
-        """Takes in one result; returns whether the state changed."""
+    def add(self, good, why, now, kind=None):
+        """Takes in one result; returns whether the state changed.
+
+        good: None for one that could not be understood. It says nothing against a server, and keeps none out that was out before. kind: a
+        word for the reason of a bad one.
+        """
+        if good is None:
+            return self._not_understood(why)
         wanted = UP if good else DOWN
         if wanted == self.state:
             self._row, self.why = 0, why
@@ -41,14 +51,25 @@ class Verdict:
         if self._row < needed:
             return False
         came_back = self.state == DOWN
-        self.state, self.why, self._row = wanted, why, 0
+        self.state, self.why, self.kind, self._row = wanted, why, kind, 0
         # Without a time there is nothing to ramp from: a checker that begins finds servers at their full weight.
         self.changed_at = now if wanted == DOWN or came_back else None
         return True
 
+    def _not_understood(self, why):
+        if self.state != DOWN:
+            self._row, self.why = 0, why
+            return False
+        self._row += 1
+        if self._row < self.rise:
+            return False
+        self.state, self.why, self.kind, self.changed_at, self._row = UNKNOWN, why, None, None, 0
+        return True
+
     def take_over(self, former):
         """Goes on from what another one holds of the same server."""
-        self.state, self.why, self.changed_at, self._row = former.state, former.why, former.changed_at, former._row
+        self.state, self.why, self.kind = former.state, former.why, former.kind
+        self.changed_at, self._row = former.changed_at, former._row
 
     def share(self, now):
         """The part of its weight that the server should have, 0 to 1."""
@@ -60,8 +81,48 @@ class Verdict:
         return min(1.0, max(RAMP_FROM, part))
 
 
-# Words of an agent's line, as HAProxy's agent-check and Loadbalancer.org's feedback agent know them.
-AGENT_OUT, AGENT_IN = ("drain", "maint", "down", "failed", "stopped"), ("up", "ready")
+class Together:
+    """Whether all servers of a service turned bad at once and for one reason: then it is the origin's, or the check's own, and no server's.
+
+    window: seconds within which that is at once; keep: whether they then stay in.
+    """
+
+    def __init__(self, window, keep=True):
+        self.window, self.keep = window, keep
+        self.failed = False  # all of them, together
+        self.recovered_at = None  # when the first one was good again
+
+    def take_over(self, former):
+        self.failed, self.recovered_at = former.failed, former.recovered_at
+
+    def look(self, verdicts, now):
+        """Takes in the verdicts of the servers that count; returns whether ``failed`` has changed."""
+        before, down = self.failed, [verdict for verdict in verdicts if verdict.state == DOWN]
+        if not verdicts:
+            self.failed = False
+        elif len(down) == len(verdicts):
+            self.recovered_at = None
+            times = [verdict.changed_at for verdict in down]
+            if len({verdict.kind for verdict in down}) == 1 and max(times) - min(times) <= self.window:
+                self.failed = True
+        elif self.failed:
+            # The others are given the time in which they can be seen to be good as well.
+            self.recovered_at = now if self.recovered_at is None else self.recovered_at
+            if not down or now - self.recovered_at > self.window:
+                self.failed, self.recovered_at = False, None
+            for verdict in verdicts:
+                if verdict.state == UP and self.keep:
+                    verdict.changed_at = None  # it never was out, so it does not come back slowly
+        return before != self.failed
+
+    @property
+    def kept(self):
+        """Whether servers that are down stay in."""
+        return self.failed and self.keep
+
+
+# Words of an agent's line, in either case, as HAProxy's agent-check (check.c) and Loadbalancer.org's feedback agent know them.
+AGENT_OUT, AGENT_IN = ("drain", "maint", "down", "fail", "failed", "stopped"), ("up", "ready")
 # An agent that says nothing so often in a row is not believed any longer.
 AGENT_SILENT = 3
 
@@ -76,25 +137,34 @@ class Load:
     def __init__(self, smoothing=0.5, step=0.1):
         self.smoothing, self.step = smoothing, step
         self.share, self.said = 1.0, ""
+        self.odd = None  # the line that was not understood last
         self._out, self._smooth, self._silent = False, None, 0
 
     def take_over(self, former):
         """Goes on from what another one heard; None where there was none."""
         if former is not None:
-            self.share, self.said = former.share, former.said
+            self.share, self.said, self.odd = former.share, former.said, former.odd
             self._out, self._smooth, self._silent = former._out, former._smooth, former._silent
 
     def hear(self, line):
-        """Takes in one line, such as ``75%``, ``drain`` or ``up 50%``; one without a word of an agent's is silence."""
-        words = line.partition("#")[0].replace(",", " ").split()
+        """Takes in one line, such as ``75%``, ``drain`` or ``up 50%``; returns whether it says what was not understood before.
+
+        An empty line is silence. Of a line without a known word what was said before stays.
+        """
+        words = [printable(word) for word in line.partition("#")[0].replace(",", " ").lower().split()]
         percentages = [int(word[:-1]) for word in words if re.fullmatch("[0-9]{1,4}%", word)]
         known = [word for word in words if word in AGENT_OUT + AGENT_IN]
-        if not percentages and not known:
+        if not words and "#" not in line:
             self._silent += 1
             if self._silent >= AGENT_SILENT:
                 self.share, self.said, self._out, self._smooth = 1.0, "", False, None
-            return
-        self._silent, self.said = 0, " ".join(words)
+            return False
+        self._silent = 0
+        if not percentages and not known:
+            new = words != self.odd and bool(words)
+            self.odd = words
+            return new
+        self.said = " ".join(words)[:LONGEST_SAID]
         if known:
             self._out = known[-1] in AGENT_OUT
         if percentages:
@@ -103,16 +173,18 @@ class Load:
         wanted = 0.0 if self._out else (1.0 if self._smooth is None else self._smooth)
         if wanted == 0 or self.share == 0 or abs(wanted - self.share) >= self.step or wanted >= 1:
             self.share = wanted
+        return False
 
 
-def shares(verdicts, floor, now, loads=None):
+def shares(verdicts, floor, now, loads=None, kept=False):
     """{name: share} of a service's servers, so that at least the share ``floor`` of them is not taken out.
 
     Those that went down last stay in: what takes all servers down one after the other is more likely the check's own trouble, or one that
     sending viewers nowhere does not mend. loads: {name: share} that servers want by themselves; one that wants none is no server to count.
+    kept: whether those that are down stay in (Together).
     """
     loads = loads or {}
-    out = {name: verdict.share(now) for name, verdict in verdicts.items() if loads.get(name, 1)}
+    out = {name: 1.0 if kept and verdict.state == DOWN else verdict.share(now) for name, verdict in verdicts.items() if loads.get(name, 1)}
     # 0.07 times 100 is a little more than 7 to a computer.
     least = min(len(out), math.ceil(round(floor * len(out), 9)))
     down = sorted((name for name in out if out[name] == 0), key=lambda name: (-verdicts[name].changed_at, name))

@@ -9,52 +9,50 @@ import asyncio
 import socket
 import time
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 
-from . import probe
+from . import http, probe
 from .errors import LvsError
 
 # Downloads are compared in blocks of this size, which all of them begin at the same places.
 BLOCK = 1 << 18
 # Small, so that a server sends at the pace of the viewer, and a pause on the way is one for the viewer.
 RECEIVE_BUFFER = 1 << 18
+LOST = (OSError, http.Broken, asyncio.TimeoutError)
 
 
-class Broken(Exception):
-    """A connection that ended before all was there, or an answer that is none."""
+class Way:
+    """How viewers reach a URL: each request on a connection of its own, because a director schedules connections."""
 
+    def __init__(self, url, **connection):
+        self.address = http.split(url)
+        self.client = probe.Client(url, 1, 0, **connection)
 
-async def _open(url):
-    """(reader, writer, value of the Host header, request target) of a new connection: a director schedules connections."""
-    scheme, host, port, name, target = probe.split(url)
-    family = (await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
-    sock = socket.socket(family[0], socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        await asyncio.get_running_loop().sock_connect(sock, family[4])
-        tls = {"ssl": True, "server_hostname": host} if scheme == "https" else {}
-        return (*await asyncio.open_connection(sock=sock, limit=RECEIVE_BUFFER, **tls), name, target)
-    except BaseException:
-        sock.close()
-        raise
-
-
-async def _head(reader, writer, name, target, more=""):
-    """Status of the answer to a GET, its header lines in lower case."""
-    writer.write(("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: lvsdr\r\nConnection: close\r\n%s\r\n" % (target, name, more)).encode())
-    lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower().split("\r\n")
-    words = lines[0].split()
-    if len(words) < 2 or not words[1].isdecimal():
-        raise Broken("the answer is not HTTP")
-    return int(words[1]), lines[1:]
+    async def ask(self, fields=()):
+        """(http.Connection, head of the answer) of a GET."""
+        host = self.client.connect_to or self.address.host
+        family = (await asyncio.get_running_loop().getaddrinfo(host, self.address.port, type=socket.SOCK_STREAM))[0]
+        sock = socket.socket(family[0], socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            await asyncio.get_running_loop().sock_connect(sock, family[4])
+            extra = {"ssl": self.client.tls, "server_hostname": self.address.host} if self.address.scheme == "https" else {}
+            connection = http.Connection(*await asyncio.open_connection(sock=sock, limit=RECEIVE_BUFFER, **extra))
+        except BaseException:
+            sock.close()
+            raise
+        try:
+            return connection, await connection.ask(self.address.target, self.address.name, fields)
+        except BaseException:
+            connection.close()
+            raise
 
 
 class Newcomers:
     """Viewers that come anew, so many a second: each asks for one page on a connection of its own."""
 
-    def __init__(self, url, rate, timeout):
-        self.url, self.rate, self.timeout = url, rate, timeout
+    def __init__(self, way, rate, timeout):
+        self.way, self.rate, self.timeout = way, rate, timeout
         self.asked = []  # [begin, whether an answer came in time]
 
     async def run(self, until):
@@ -70,16 +68,14 @@ class Newcomers:
     async def _ask(self, begin):
         try:
             good = await asyncio.wait_for(self._get(), self.timeout)
-        except (OSError, Broken, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError):
+        except LOST:
             good = False
         self.asked.append([begin, good])
 
     async def _get(self):
-        reader, writer, *where = await _open(self.url)
-        try:
-            return (await _head(reader, writer, *where))[0] == 200
-        finally:
-            writer.close()
+        connection, head = await self.way.ask()
+        connection.close()
+        return head.status_code == 200
 
 
 class Download:
@@ -88,8 +84,8 @@ class Download:
     blocks: checksums of what was read by anyone, by place; shared between all downloads of one URL.
     """
 
-    def __init__(self, url, rate, patience, blocks):
-        self.url, self.rate, self.patience, self.blocks = url, rate, patience, blocks
+    def __init__(self, way, rate, patience, blocks):
+        self.way, self.rate, self.patience, self.blocks = way, rate, patience, blocks
         self.bytes, self.cuts, self.wrong, self.pause, self.lost = 0, [], 0, 0.0, None
         self.offset, self.sum = 0, 0
         self.begun = False  # whether a server has answered on the connection that there is
@@ -102,7 +98,7 @@ class Download:
             try:
                 await self._read(until)
                 broke = None
-            except (OSError, Broken, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
+            except LOST as error:
                 now = time.monotonic()
                 why = "after %d bytes: %s" % (self.offset, str(error) or type(error).__name__)
                 self.trouble = why
@@ -117,32 +113,26 @@ class Download:
 
     async def _read(self, until):
         """Until the end of the file or of the time."""
-        reader, writer, *where = await asyncio.wait_for(_open(self.url), self.patience)
+        connection, head = await asyncio.wait_for(self.way.ask([("Range", "bytes=%d-" % self.offset)]), self.patience)
         try:
-            more = "Range: bytes=%d-\r\n" % self.offset
-            status, lines = await asyncio.wait_for(_head(reader, writer, *where, more), self.patience)
-            left = [int(line.partition(":")[2]) for line in lines if line.startswith("content-length:")]
-            if status not in (200, 206) or (status == 200 and self.offset) or not left:
-                raise Broken("the server answers %d, and nothing that can be gone on with" % status)
-            left = left[0]
+            status, left = head.status_code, connection.expected
+            if status not in (200, 206) or (status == 200 and self.offset) or left is None:
+                raise http.Broken("the server answers %d, and nothing that can be gone on with" % status)
             if not left:
-                raise Broken("there is nothing to load")
+                raise http.Broken("there is nothing to load")
             self.begun = True
-            while left and time.monotonic() < until:
+            while connection.expected and time.monotonic() < until:
                 begin = time.monotonic()
-                data = await asyncio.wait_for(reader.read(min(1 << 16, left)), self.patience)
-                if not data:
-                    raise Broken("%d bytes are missing" % left)
+                data = await asyncio.wait_for(connection.part(), self.patience)
                 self.pause = max(self.pause, time.monotonic() - begin)
-                left -= len(data)
                 self._add(data)
                 await asyncio.sleep(max(0, len(data) / self.rate - (time.monotonic() - begin)))
-            if not left:
+            if not connection.expected:
                 if self.offset % BLOCK:
                     self._compare()
                 self.offset = self.sum = 0
         finally:
-            writer.close()
+            connection.close()
 
     def _add(self, data):
         self.bytes += len(data)
@@ -160,22 +150,19 @@ class Download:
         self.sum = 0
 
 
-def _play(url, seconds):
+async def _play(url, seconds, connection):
     try:
-        return probe.play(url, duration=seconds, timeout=3)
+        return await probe.player(url, duration=seconds, timeout=3, **connection)
     except LvsError as error:
         return {"lost": error.message, **error.details}
 
 
-async def _all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience):
-    loop = asyncio.get_running_loop()
+async def _all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience, connection):
     until = time.monotonic() + seconds
-    coming = Newcomers(url, newcomers, timeout)
+    coming = Newcomers(Way(url, **connection), newcomers, timeout)
     blocks = {}
-    loading = [Download(download, rate, patience, blocks) for _number in range(downloads if download else 0)]
-    # Of their own: looking up a name takes a thread of the loop's.
-    threads = ThreadPoolExecutor(max(1, players))
-    playing = [loop.run_in_executor(threads, _play, url, seconds) for _number in range(players)]
+    loading = [Download(Way(download, **connection), rate, patience, blocks) for _number in range(downloads if download else 0)]
+    playing = [asyncio.ensure_future(_play(url, seconds, connection)) for _number in range(players)]
     await asyncio.gather(coming.run(until), *(one.run(until) for one in loading))
     return {
         "asked": sorted(coming.asked),
@@ -190,12 +177,16 @@ async def _all(url, download, seconds, newcomers, downloads, players, rate, time
     }  # fmt: skip
 
 
-def watch(url, download=None, seconds=20.0, newcomers=10.0, downloads=4, players=2, rate=1000000, timeout=1.0, patience=10.0):
+def watch(
+    url, download=None, seconds=20.0, newcomers=10.0, downloads=4, players=2, rate=1000000, timeout=1.0, patience=10.0,
+    **connection
+):  # fmt: skip
     """What viewers notice in so many seconds: {"asked": [[begin, answered], …], "downloads": [dict], "players": [dict]}.
 
     url: a live playlist, asked for ``newcomers`` times a second on new connections, each answered within ``timeout`` seconds or not, and
     played by ``players``. download: what ``downloads`` viewers load with ``rate`` bytes a second each; one that can't go on within
-    ``patience`` seconds is lost. Times are of the monotonic clock.
+    ``patience`` seconds is lost. connection: connect_to, validate_certs and ca_path, as probe.Client takes them. Times are of the monotonic
+    clock.
     """
     for name, value in (("seconds", seconds), ("newcomers", newcomers), ("rate", rate), ("timeout", timeout), ("patience", patience)):
         if not 0 < value < 1e9:
@@ -204,8 +195,8 @@ def watch(url, download=None, seconds=20.0, newcomers=10.0, downloads=4, players
         if not 0 <= value <= 100:
             raise LvsError("%s: %s is out of range" % (name, value), "give 0 to 100")
     for one in (url, download) if download else (url,):
-        probe.split(one)
-    seen = asyncio.run(_all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience))
+        Way(one, **connection)
+    seen = asyncio.run(_all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience, connection))
     if not seen["asked"]:
         raise LvsError("Nobody asked for %s within %g s" % (url, seconds), "watch for longer")
     return seen

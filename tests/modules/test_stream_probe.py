@@ -203,7 +203,7 @@ def test_another_place_to_connect_to(server, run):
     [
         ("/none.m3u8", "answers 404 Not Found: check the path"),
         ("/page", "begins with '<html>hello</html>' and not with #EXTM3U"),
-        ("/latin1", "not text in UTF-8"),
+        ("/latin1", "neither #EXT-X-TARGETDURATION nor variants"),
         ("/huge", "is no playlist"),
         ("/loop", "redirects more than 5 times"),
         ("/away", "'ftp://127.0.0.1/x' is not an http or https URL"),

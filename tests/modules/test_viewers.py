@@ -88,7 +88,7 @@ def test_a_connection_that_breaks():
         seen = watch(server, downloads=1)
     (download,) = seen["downloads"]
     assert not download["lost"] and not download["wrong_blocks"]
-    assert download["cuts"][0] == "after 524288 bytes: 524288 bytes are missing"
+    assert download["cuts"][0] == "after 524288 bytes: it broke off with 524288 bytes missing"
     assert ("/long", 524288) in server.requests, "it goes on where it was"
 
 
@@ -172,11 +172,11 @@ def test_a_watch_in_which_nobody_asked(monkeypatch):
 
 
 def test_what_nobody_thought_of_is_no_quiet_watch(monkeypatch):
-    def odd(url):
+    async def odd():
         raise UnicodeError("odd")
 
-    begun = viewers.Newcomers("http://127.0.0.1:1/", 10, 1)
-    monkeypatch.setattr(viewers.probe, "split", odd)
+    begun = viewers.Newcomers(viewers.Way("http://127.0.0.1:1/"), 10, 1)
+    monkeypatch.setattr(begun.way, "ask", odd)
     with pytest.raises(UnicodeError, match="odd"):
         asyncio.run(begun.run(time.monotonic() + 0.3))
 

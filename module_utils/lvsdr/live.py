@@ -1,0 +1,183 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether a server's live stream can be played: HLS and DASH, judged as players judge.
+
+A verdict against a server needs a reason that a player has, too. What this program does not understand, and what is another server's, says
+nothing against it.
+"""
+
+import asyncio
+import email.utils
+import time
+
+from . import dash, hls, http
+from .errors import LvsError, NotUnderstood
+from .sockets import Foreign, Trouble, Unknown, shown_path
+
+# Longer ones are read in a thread, so that nobody else's check waits for them.
+INLINE = 16 << 10
+# How many of a master's variants are tried, and of the newest segments.
+VARIANTS, CANDIDATES = 3, 3
+
+
+async def _read(function, data, *args, **more):
+    """What a parser makes of data; Trouble where it is none of that, Unknown where it can't be told."""
+    try:
+        if len(data) <= INLINE:
+            return function(data, *args, **more)
+        return await asyncio.get_running_loop().run_in_executor(None, lambda: function(data, *args, **more))
+    except NotUnderstood as error:
+        raise Unknown(error.message)
+    except LvsError as error:
+        raise Trouble(error.message, "playlist")
+
+
+class Live:
+    """What is common to playlists of live streams: they move, and what players begin with can be fetched."""
+
+    def __init__(self, options):
+        self.path = options["path"]
+        self.seen = None  # (where the stream ends, when it was first seen there)
+        self.fetched, self.missing, self.restarted = [], None, None
+
+    def take_over(self, former):
+        """Goes on from what another check knows of the same stream."""
+        if former.path == self.path:
+            self.seen, self.fetched, self.missing, self.restarted = former.seen, former.fetched, former.missing, former.restarted
+
+    def moved(self, end, now, patience, word):
+        """Trouble where the end has been where it is for too long, or goes back again and again. end: a tuple, the greater the later."""
+        before = self.seen
+        if before is None or before[0] != end:
+            self.seen = (end, now)
+        if before is None:
+            return
+        if end < before[0]:
+            again = self.restarted is not None and now - self.restarted < 10 * patience
+            self.restarted = now
+            words = "the %s went back from %g to %g" % (word, before[0][0], end[0])
+            if again:
+                raise Trouble(words + " once more", "back")
+            # A packager that was restarted counts from the beginning: players take that up.
+            raise Unknown(words)
+        if now - self.seen[1] > patience:
+            raise Trouble("the %s has stood still for %.0f s, and new segments are due each %g s" % (
+                word, now - self.seen[1], round(patience / 2, 1)), "still")  # fmt: skip
+
+    async def fetch(self, place, resource):
+        """Each file once: whether a byte of it came. Foreign for that of another server."""
+        if resource in self.fetched:
+            return
+        if not place.is_own(resource.uri):
+            raise Foreign(resource.uri)
+        answer = await place.get(resource.uri, limit=0, enough=1, byte_range=resource.byte_range)
+        if not answer.size:
+            raise Trouble("%s: it is empty" % shown_path(resource.uri), "empty")
+        self.fetched = [resource, *self.fetched[:7]]
+
+    async def fetch_newest(self, place, candidates):
+        """The newest segment, or the ones before it, with which players begin.
+
+        candidates: (resource, its init or None), newest first. One that is not there yet is asked for again at the next look, as players
+        do; then it is missing.
+        """
+        trouble = None
+        for resource, init in candidates[:CANDIDATES]:
+            try:
+                if init:
+                    await self.fetch(place, init)
+                await self.fetch(place, resource)
+            except Foreign:
+                return "on another server"
+            except Trouble as error:
+                if trouble is None and self.missing and self.missing in [one[0] for one in candidates]:
+                    # It was missing at the look before, too.
+                    await self._again(place, error)
+                trouble = trouble or error
+                self.missing = self.missing or resource
+                continue
+            if trouble is None:
+                self.missing = None
+            return shown_path(resource.uri).rpartition("/")[2]
+        raise trouble
+
+    async def _again(self, place, error):
+        try:
+            await self.fetch(place, self.missing)
+            self.missing = None
+        except Foreign:
+            self.missing = None
+        except Trouble:
+            raise error
+
+
+class Hls(Live):
+    """The live playlist moves within two target durations, has no end, and its newest segment can be fetched."""
+
+    async def __call__(self, place, now):
+        try:
+            url, playlist = await self._playlist(place, place.base() + self.path)
+            if isinstance(playlist, hls.Master):
+                url, playlist = await self._variant(place, playlist)
+        except Foreign as error:
+            return "led to another server, %s" % http.shown(str(error))
+        if playlist.ended:
+            raise Trouble("the live playlist has ended (EXT-X-ENDLIST)", "ended")
+        there = [segment for segment in playlist.segments if not segment.gap]
+        candidates = [(segment.media, segment.init) for segment in reversed(there)]
+        init = playlist.segments[-1].init if playlist.segments else None
+        candidates = [(part, init) for part in reversed(playlist.parts[-1:])] + candidates
+        if not candidates:
+            raise Trouble("the playlist has no segment" + (" but gaps" if playlist.segments else ""), "empty")
+        self.moved((playlist.end, len(playlist.parts)), now, 2 * max(1, playlist.target_duration), "playlist")
+        end = playlist.end
+        # Not kept while a slow server sends its segment.
+        del playlist, there
+        await self.fetch_newest(place, candidates)
+        return "segment %d" % (end - 1)
+
+    async def _playlist(self, place, url, variables=None):
+        answer = await place.get(url)
+        return answer.url, await _read(hls.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
+
+    async def _variant(self, place, master):
+        """(URL, Media) of the first variant that can be had; players take another one where the first fails."""
+        own = [url for url in master.variants if place.is_own(url)]
+        if not own:
+            raise Foreign(master.variants[0])
+        trouble = None
+        for url in list(dict.fromkeys(own))[:VARIANTS]:
+            try:
+                url, playlist = await self._playlist(place, url, master.variables)
+                if isinstance(playlist, hls.Master):
+                    raise Trouble("%s: a master playlist in a master playlist" % shown_path(url), "playlist")
+                return url, playlist
+            except Trouble as error:
+                trouble = trouble or error
+        raise trouble
+
+
+class Dash(Live):
+    """The live manifest moves within two segments, has no end, and its newest segment can be fetched."""
+
+    async def __call__(self, place, now):
+        try:
+            answer = await place.get(self.path)
+        except Foreign as error:
+            return "led to another server, %s" % http.shown(str(error))
+        # By the server's own clock, which players are told to use, too.
+        manifest = await _read(dash.parse, answer.body, answer.url, _clock(answer), is_own=place.is_own)
+        if not manifest.live:
+            raise Trouble("the live manifest has ended (type static)", "ended")
+        if not manifest.segments:
+            raise Unknown("the manifest names no segment that can be looked at")
+        if manifest.end is not None:
+            self.moved((round(manifest.end, 3),), now, 2 * max(1, manifest.duration, manifest.update), "manifest")
+        return await self.fetch_newest(place, [(part.media, part.init) for part in reversed(manifest.segments)])
+
+
+def _clock(answer):
+    try:
+        return email.utils.parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError):
+        return time.time()
