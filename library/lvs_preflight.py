@@ -31,6 +31,20 @@ options:
     type: list
     elements: str
     default: []
+  files:
+    description: Files on this host that checks need.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The file.
+        type: str
+        required: true
+      secret:
+        description: Whether it holds a password, so that only root and its group may read it. Otherwise everybody has to be able to.
+        type: bool
+        default: false
   kernel_modules:
     description: Kernel modules that the host must be able to load.
     type: list
@@ -128,6 +142,12 @@ def main():
             "director": {"type": "bool", "default": False},
             "scripts": {"type": "list", "elements": "str", "default": []},
             "accounts": {"type": "list", "elements": "str", "default": []},
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"path": {"type": "str", "required": True}, "secret": {"type": "bool", "default": False}},
+            },
             "kernel_modules": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
@@ -152,6 +172,7 @@ def main():
             "the kernel (%s) has no module %s; install a kernel image that ships IPVS" % (os.uname().release, ", ".join(missing))
         )
     problems += host.script_problems(module.params["scripts"]) + host.account_problems(module.params["accounts"])
+    problems += host.file_problems(module.params["files"])
     module.exit_json(
         changed=False,
         interfaces=interfaces,

@@ -6,9 +6,10 @@
 DOCUMENTATION = r"""
 ---
 module: stream_probe
-short_description: Play an HLS stream and judge how it went
+short_description: Play an HLS or DASH stream and judge how it went
 description:
-  - Plays an HLS stream (RFC 8216) as a viewer's player on this host would, and fails when that viewer would have been unhappy.
+  - Plays a stream of HLS (RFC 8216) or MPEG-DASH (ISO/IEC 23009-1) as a viewer's player on this host would, and fails when that viewer
+    would have been unhappy. Of DASH it plays one representation, a video's where there is one.
   - A live stream is entered three segments before its end. Its playlist is loaded again after one target duration, or half of one when
     nothing was new, and a playlist that does not change for three target durations is stale, which is a failure.
   - Playing begins with the first segment that arrives. When the next one is not there before the buffer is empty, that is a stall.
@@ -16,7 +17,7 @@ description:
   - It gives up after twice O(duration) and twice O(timeout) in all. It never hangs.
 options:
   url:
-    description: Address of the playlist, C(http) or C(https), with a host name, an IPv4 address or an IPv6 address in
+    description: Address of the playlist or manifest, C(http) or C(https), with a host name, an IPv4 address or an IPv6 address in
       brackets, and without user and password.
     type: str
     required: true
@@ -49,6 +50,9 @@ options:
     description: Whether the certificate of an C(https) server must be valid.
     type: bool
     default: true
+  ca_path:
+    description: File of the authorities (PEM) that the certificate may come from, in place of those that this host trusts.
+    type: path
   servers_header:
     description: Response header in which a server says who it is.
     type: str
@@ -229,6 +233,7 @@ def main():
             "source": {"type": "str"},
             "keepalive": {"type": "bool", "default": False},
             "validate_certs": {"type": "bool", "default": True},
+            "ca_path": {"type": "path"},
             "servers_header": {"type": "str", "default": "X-Served-By"},
             "max_stalls": {"type": "int", "default": 0},
             "min_segments": {"type": "int", "default": 1},

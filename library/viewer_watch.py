@@ -19,6 +19,16 @@ options:
   download:
     description: URL of something long behind the VIP, the same on all real servers and of known length. None is loaded unless said.
     type: str
+  connect_to:
+    description: Address to connect to in place of the host in O(url) and O(download), which is still the one named to the server.
+    type: str
+  validate_certs:
+    description: Whether the certificate of an C(https) server must be valid.
+    type: bool
+    default: true
+  ca_path:
+    description: File of the authorities (PEM) that the certificate may come from, in place of those that this host trusts.
+    type: path
   seconds:
     description: How long to watch.
     type: float
@@ -110,6 +120,9 @@ def main():
         argument_spec={
             "url": {"type": "str", "required": True},
             "download": {"type": "str"},
+            "connect_to": {"type": "str"},
+            "validate_certs": {"type": "bool", "default": True},
+            "ca_path": {"type": "path"},
             "seconds": {"type": "float", "default": 20},
             "newcomers": {"type": "float", "default": 10},
             "downloads": {"type": "int", "default": 4},

@@ -13,33 +13,38 @@ from .errors import LvsError, shown
 from .model import plain_text, whole_number
 
 # What keepalived's own checks have no words for: lvsdr-streamcheck makes a check that declares one of these.
-WATCHED = ("fall", "rise", "slow_start", "floor", "agent")
+WATCHED = ("fall", "rise", "slow_start", "floor", "agent", "when_all_fail")
 CHECK_COMMON = ("type", "port", "interval", "timeout", "retries", "target", *WATCHED)
 CHECK_TARGETS = ("vip", "server")
 URL_FIELDS = ("path", "status", "match", "host")
+# What a check over TLS says besides; "tls" itself turns a plain type into one over TLS.
+TLS_FIELDS = ("verify", "certificate_days")
 CHECK_FIELDS = {
     "tcp": CHECK_COMMON,
-    "http": (*CHECK_COMMON, *URL_FIELDS, "urls"),
-    "https": (*CHECK_COMMON, *URL_FIELDS, "urls"),
+    "http": (*CHECK_COMMON, *URL_FIELDS, "urls", "tls", *TLS_FIELDS),
+    "https": (*CHECK_COMMON, *URL_FIELDS, "urls", *TLS_FIELDS),
     "udp": (*CHECK_COMMON, "payload", "reply"),
     "dns": (*CHECK_COMMON, "query"),
     "srt": CHECK_COMMON,
     "script": ("type", "interval", "timeout", "retries", "path", "arguments", "user"),
     # keepalived has no such checks: lvsdr-streamcheck makes them, beside keepalived's own TCP check.
-    "hls": (*CHECK_COMMON, "path", "host"),
-    "dash": (*CHECK_COMMON, "path", "host"),
+    "hls": (*CHECK_COMMON, "path", "host", "tls", *TLS_FIELDS),
+    "dash": (*CHECK_COMMON, "path", "host", "tls", *TLS_FIELDS),
     "rtmp": CHECK_COMMON,
-    "rtsp": (*CHECK_COMMON, "path"),
-    "icecast": (*CHECK_COMMON, "path"),
+    "rtmps": (*CHECK_COMMON, "host", *TLS_FIELDS),
+    "rtsp": (*CHECK_COMMON, "path", "login_file"),
+    "rtsps": (*CHECK_COMMON, "path", "login_file", "host", *TLS_FIELDS),
+    "icecast": (*CHECK_COMMON, "path", "host", "tls", *TLS_FIELDS),
 }
 CHECK_TYPES = tuple(CHECK_FIELDS)
 # What carries each type of check; the others are TCP's.
 UDP_CHECKS = ("udp", "dns", "srt")
-STREAM_CHECKS = ("hls", "dash", "rtmp", "rtsp", "icecast")
-# Those that speak HTTP, and no TLS.
+STREAM_CHECKS = ("hls", "dash", "rtmp", "rtmps", "rtsp", "rtsps", "icecast")
+# Those that speak HTTP, without TLS where they don't say so; those that always speak TLS; and the types with TLS by the ones without.
 PLAIN_TEXT = ("http", "hls", "dash", "icecast")
-# How the names of playlists end.
-PLAYLISTS = {"hls": (".m3u8", ".m3u"), "dash": (".mpd",)}
+SECURE = ("https", "rtmps", "rtsps")
+# Days before a certificate's end from which on status and log warn of it.
+CERTIFICATE_DAYS = 14
 
 
 def read_health_check(reader):
@@ -53,12 +58,15 @@ def read_health_check(reader):
     inner = reader.inner("health_check", value)
     kind = inner.choice("type", "tcp", CHECK_TYPES)
     inner.known(CHECK_FIELDS[kind])
+    tls = kind in SECURE or inner.boolean("tls", False)
+    if kind == "http" and tls:
+        kind = "https"
     mode = reader.get("mode", "dr")
     if kind == "script":
         # Its sockets are its own, so no mark takes them to the VIP on one server.
         target = "server"
     else:
-        _check_port(reader, inner, kind)
+        _check_port(reader, inner, kind, tls)
         target = inner.choice("target", "vip" if mode == "dr" else "server", CHECK_TARGETS)
     if target == "vip" and mode != "dr":
         inner.wrong("target", "only direct routing takes a packet for the VIP to one server; use server")
@@ -83,9 +91,37 @@ def read_health_check(reader):
         check.update(_read_script(inner))
     if kind in STREAM_CHECKS:
         check.update(_read_stream(inner, kind))
-    if kind in STREAM_CHECKS or any(inner.get(field) is not None for field in WATCHED):
-        check.update(_read_watched(inner))
+    secure = _read_tls(inner, kind, tls, check)
+    if kind in STREAM_CHECKS or any(inner.get(field) is not None for field in WATCHED) or secure:
+        check.update(_read_watched(inner, reader.get("sorry_server") is not None))
     return check
+
+
+def _read_tls(inner, kind, tls, check):
+    """Puts what TLS needs into a check; returns whether it is more than keepalived can do."""
+    fields = [field for field in TLS_FIELDS if inner.get(field) is not None]
+    if not tls:
+        for field in fields:
+            inner.wrong(field, "it is about TLS, and this check asks without; set tls: true, or leave it out")
+        return False
+    check["verify"] = inner.get("verify", False)
+    if not isinstance(check["verify"], bool) and not is_file(check["verify"]):
+        inner.wrong(
+            "verify", "%s is none of true (the authorities that a director trusts), false, and the path of a file of authorities on the "
+            "directors" % shown(check["verify"]),
+        )  # fmt: skip
+    names = [url.get("host") for url in check["urls"]] if kind == "https" else [check.get("host")]
+    if check["verify"] and not all(names):
+        inner.wrong("host", "a certificate belongs to a name: say with host which one it has to be for, or leave verify out")
+    check["certificate_days"] = inner.integer("certificate_days", CERTIFICATE_DAYS, 0, 3650, " days")
+    if kind not in SECURE:
+        check["tls"] = True
+    return bool(fields)
+
+
+def is_file(value):
+    """Whether it can be the path of a file on a host."""
+    return isinstance(value, str) and len(value) <= LONGEST_WORD and re.fullmatch(r"(/(?!\.\.?(/|$))[A-Za-z0-9._@+-]+)+", value) is not None
 
 
 def is_watched(check):
@@ -93,15 +129,15 @@ def is_watched(check):
     return bool(check) and "fall" in check
 
 
-def _check_port(reader, inner, kind):
+def _check_port(reader, inner, kind, tls):
     """A check needs a port of what carries it."""
     carrier = "udp" if kind in UDP_CHECKS else "tcp"
     ports = reader.get("ports")
     port = inner.get("port", ports[0] if isinstance(ports, list) and len(ports) == 1 else None)
-    if kind in PLAIN_TEXT and whole_number(port) == 443:
+    if kind in PLAIN_TEXT and whole_number(port) == 443 and not tls:
         inner.wrong(
-            "port", "443 is the port of HTTPS, and a %s check asks without TLS, so it would take every server out; name a port without "
-            "TLS, or use type https or tcp" % kind,
+            "port", "443 is the port of HTTPS, and this %s check asks without TLS, so it would take every server out; set tls: true, or "
+            "name a port without TLS" % kind,
         )  # fmt: skip
     if inner.get("port") is not None:
         return
@@ -231,8 +267,10 @@ def _read_query(inner):
     return query
 
 
-def _read_watched(inner):
+def _read_watched(inner, sorry):
     out = {
+        # A sorry server is there for the time when all others fail.
+        "when_all_fail": inner.choice("when_all_fail", "out" if sorry else "keep", ("keep", "out")),
         "fall": inner.integer("fall", 1, 1, 100),
         "rise": inner.integer("rise", 2, 1, 100),
         "slow_start": inner.integer("slow_start", 0, 0, 86400, " seconds"),
@@ -258,11 +296,13 @@ def _read_stream(inner, kind):
     out = {}
     if "path" in CHECK_FIELDS[kind]:
         out["path"] = _read_path(inner)
-        endings = PLAYLISTS.get(kind)
-        if endings and is_path(out["path"]) and not out["path"].partition("?")[0].endswith(endings):
-            inner.wrong("path", "%s can't be a playlist; its name ends with %s" % (out["path"], endings[0]))
     if "host" in CHECK_FIELDS[kind]:
         _read_host(inner, out)
+    if inner.get("login_file") is not None:
+        out["login_file"] = inner.get("login_file")
+        if not is_file(out["login_file"]):
+            words = "%s is no path of a file on the directors; give one such as /etc/lvsdr/live.login"
+            inner.wrong("login_file", words % shown(out["login_file"]))
     return out
 
 

@@ -111,6 +111,8 @@ class Rtsp:
 
     def __init__(self, options):
         self.path, self.login_file = options["path"], options.get("login_file")
+        # The file as systemd hands it over: this program may not read the file itself.
+        self.credential = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY", ""), options.get("login_credential", ""))
 
     async def __call__(self, place, now):
         scheme = "rtsps" if place.secure else "rtsp"
@@ -146,21 +148,15 @@ class Rtsp:
             connection.close()
 
     def _login(self):
-        """[user, password] of the file, which systemd hands to the service as a credential."""
-        path = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY", ""), credential(self.login_file))
+        """(user, password) of the file."""
         try:
-            with open(path if os.path.exists(path) else self.login_file, encoding="utf-8") as f:
+            with open(self.credential if os.path.isfile(self.credential) else self.login_file, encoding="utf-8") as f:
                 user, colon, password = f.readline().rstrip("\r\n").partition(":")
         except (OSError, ValueError) as error:
             raise Unable("%s can't be read (%s)" % (self.login_file, getattr(error, "strerror", None) or "it is not text"))
         if not colon:
             raise Unable("%s has no line such as user:password" % self.login_file)
         return user, password
-
-
-def credential(path):
-    """The name under which systemd hands a login file to the service (systemd.exec(5), LoadCredential)."""
-    return "login-%s" % hashlib.sha256(path.encode()).hexdigest()[:16]
 
 
 DIGESTS = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}

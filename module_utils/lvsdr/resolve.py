@@ -11,12 +11,13 @@ are declared come firewall-mark services for checks, which have ``checks`` and n
 same list, so that they can't differ.
 """
 
+import hashlib
 import ipaddress
 import re
 import zlib
 
-from . import held, packets, places
-from .checks import LABEL_HINT, UDP_CHECKS, is_label, is_path, is_watched, read_health_check
+from . import held, http, packets, places
+from .checks import LABEL_HINT, PATH_HINT, UDP_CHECKS, is_file, is_label, is_path, is_watched, read_health_check
 from .errors import LvsError, Problems, listed, shown
 from .hosts import (
     MAX_CONNECTIONS,
@@ -194,9 +195,7 @@ def _resolve_one(reader, inventory, problems):
     if held.is_check_mark(whole_number(mark)):
         reader.wrong("firewall_mark", "marks from 0x4c000000 to 0x4cffffff are those of lvsdr's checks; take another one")
     check = read_health_check(reader)
-    stream = reader.get("stream")
-    if stream is not None:
-        _check_stream(reader, stream, mark)
+    stream = _read_stream(reader, mark)
     hosts = _placed(_real_servers(reader, inventory), inventory) if state == "present" else []
     sorry = _placed(_sorry_server(reader, inventory, check, hosts), inventory) if state == "present" else []
     instance = reader.get("instance", INSTANCE)
@@ -247,22 +246,56 @@ def _resolve_one(reader, inventory, problems):
     return out
 
 
-def _check_stream(reader, stream, mark):
-    """What verify plays through the VIP: a path on the service's own port, over HTTP."""
-    if not is_path(stream):
-        reader.wrong("stream", "%s is no path of a stream; give one such as /live/index.m3u8" % shown(stream))
-    port = whole_number(_port(reader))
-    if mark is not None or port == 0:
+STREAM_FIELDS = ("url", "verify")
+STREAM_HINT = "give a path such as /live/index.m3u8, or a URL such as https://live.example.com/live/index.m3u8"
+
+
+def _read_stream(reader, mark):
+    """What verify plays through the VIP: {"url", "verify"}, where the URL may be a path on the service's own port, over HTTP; or None."""
+    value = reader.get("stream")
+    if value is None:
+        return None
+    inner = reader
+    if isinstance(value, dict):
+        inner = reader.inner("stream", value)
+        inner.known(STREAM_FIELDS)
+        url, verify, field = inner.get("url"), inner.get("verify", True), "url"
+    else:
+        url, verify, field = value, True, "stream"
+    if not isinstance(verify, bool) and not is_file(verify):
+        inner.wrong("verify", "%s is none of true, false, and the path of a file of authorities on the viewer" % shown(verify))
+    ports = reader.get("ports")
+    ports = [whole_number(port) for port in ports] if isinstance(ports, list) else []
+    if reader.get("protocol", "tcp") != "tcp":
+        inner.wrong(field, "a stream is played over HTTP, and the service is %s" % shown(reader.get("protocol")))
+    elif isinstance(url, str) and "://" in url:
+        _check_url(inner, field, url, mark, ports)
+    elif not is_path(url):
+        inner.wrong(field, "%s is no path of a stream; %s" % (shown(url), STREAM_HINT))
+    elif mark is not None or 0 in ports:
+        inner.wrong(
+            field, "%s names no port to play it on; give the whole URL, or move it to a service with a port"
+            % ("a firewall mark" if mark is not None else "port 0"),
+        )  # fmt: skip
+    elif 443 in ports:
+        inner.wrong(field, "443 is the port of HTTPS, which needs a name; %s" % STREAM_HINT)
+    return {"url": url, "verify": verify}
+
+
+def _check_url(reader, field, url, mark, ports):
+    try:
+        address = http.split(url)
+    except LvsError as error:
+        reader.wrong(field, str(error))
+        return
+    path = url.partition("://")[2].partition("/")
+    if not is_path(path[1] + path[2]):
+        reader.wrong(field, "%s is no path of a stream; %s" % (shown(path[1] + path[2]), PATH_HINT))
+    elif mark is None and 0 not in ports and address.port not in ports:
         reader.wrong(
-            "stream",
-            "%s names no port to play it on; move it to a service with one" % ("a firewall mark" if mark is not None else "port 0"),
-        )
-    elif reader.get("protocol", "tcp") != "tcp":
-        reader.wrong("stream", "a stream is played over HTTP, and the service is %s" % shown(reader.get("protocol")))
-    elif port == 443:
-        reader.wrong(
-            "stream", "443 is the port of HTTPS, and streams are played without TLS; leave it out, or move it to a service without TLS"
-        )
+            field, "%s is on port %d, and the service has %s; write the port into the URL, or play it with the service that has it"
+            % (http.shown(url), address.port, listed(map(str, ports))),
+        )  # fmt: skip
 
 
 # With less, a tenth of a weight is none (verdicts.py).
@@ -471,18 +504,30 @@ def _not_found(variables):
 
 
 def streams(services):
-    """``[{"name", "vip", "url", "base", "path", "servers"}]`` of everything that a viewer can play; url is base and path together."""
+    """What a viewer can play, through each VIP:
+
+    ``[{"name", "vip", "url", "base", "path", "servers", "connect_to", "validate_certs", "ca_path"}]``; url is base and path together.
+    connect_to: the VIP, where the URL has a name; ca_path: a file of authorities on the viewer, or None.
+    """
     out = []
     for service in services:
-        if service["stream"] and not service["absent"] and "port" in service["table"]:
-            for vip in service["vips"]:
-                base = "http://" + endpoint(vip, int(service["table"]["port"]))
-                out.append(
-                    {
-                        "name": service["name"], "vip": vip, "url": base + service["stream"], "base": base, "path": service["stream"],
-                        "servers": service["hosts"],
-                    }
-                )  # fmt: skip
+        if not service["stream"] or service["absent"]:
+            continue
+        url, verify = service["stream"]["url"], service["stream"]["verify"]
+        for vip in service["vips"]:
+            if "://" in url:
+                scheme, _, rest = url.partition("://")
+                host, slash, path = rest.partition("/")
+                base, path = "%s://%s" % (scheme, host), (slash + path) or "/"
+            else:
+                base, path = "http://" + endpoint(vip, int(service["table"]["port"])), url
+            out.append(
+                {
+                    "name": service["name"], "vip": vip, "url": base + path, "base": base, "path": path, "servers": service["hosts"],
+                    "connect_to": vip if "://" in url else None, "validate_certs": bool(verify),
+                    "ca_path": verify if isinstance(verify, str) else None,
+                }
+            )  # fmt: skip
     return out
 
 
@@ -607,19 +652,30 @@ def streamchecks(services, director, inventory, metrics_port=9133):
                     {
                         "name": host, "weight": destination["weight"], "file": track_file(service, host),
                         "agent": destination["address"], "drain_file": "%s/%s" % (places.DRAINED, drain_file(host)),
+                        "names": [*service["vips"], destination["address"]],
                         "address": service["vips"][0] if through else destination["address"],
                         "port": check.get("port") or destination.get("port", service["table"].get("port")),
                         "mark": marks[service["family"], destination["address"]] if through else None,
                         "own": host_address(inventory["hosts"].get(director, {}), service["family"]) if through else None,
                     }
                 )  # fmt: skip
+        login = {"login_credential": credential(check["login_file"])} if check.get("login_file") else {}
         out.append(
             {
-                "name": service["name"], "vip": service["vips"][0], "check": check, "servers": members,
+                "name": service["name"], "vip": service["vips"][0], "check": {**check, **login}, "servers": members,
                 "slow_start": check["slow_start"], "floor": check["floor"],
             }
         )  # fmt: skip
-    return {"folder": places.STREAMCHECK, "metrics_port": metrics_port, "services": out}
+    files = sorted({check["login_file"] for check in (one["check"] for one in out) if check.get("login_file")})
+    return {
+        "folder": places.STREAMCHECK, "metrics_port": metrics_port, "services": out,
+        "login_files": {credential(path): path for path in files},
+    }  # fmt: skip
+
+
+def credential(path):
+    """The name under which systemd hands a login file to lvsdr-streamcheck (systemd.exec(5), LoadCredential)."""
+    return "login-%s" % hashlib.sha256(path.encode()).hexdigest()[:16]
 
 
 def macs(inventory, group=None):

@@ -18,7 +18,7 @@ _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "mod
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
-from ansible.module_utils.lvsdr import fleet, held, hosts, in_force, keepalived, places, rehearsal, resolve, rollout, rules, text
+from ansible.module_utils.lvsdr import checks, fleet, held, hosts, in_force, keepalived, places, rehearsal, resolve, rollout, rules, text
 from ansible.module_utils.lvsdr.errors import LvsError
 
 
@@ -135,6 +135,17 @@ def accounts(virtual_services):
     return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
+def check_files(virtual_services):
+    """The files on directors that checks name, as lvs_preflight takes them."""
+    found = {}
+    for service in virtual_services if isinstance(virtual_services, list) else []:
+        check = service.get("health_check") if isinstance(service, dict) and service.get("state") != "absent" else None
+        for field in ("verify", "login_file") if isinstance(check, dict) else ():
+            if checks.is_file(check.get(field)):
+                found[check[field]] = found.get(check[field], False) or field == "login_file"
+    return [{"path": path, "secret": secret} for path, secret in found.items()]
+
+
 def modules_wanted(virtual_services):
     """The kernel modules that the declared services need, whatever else is wrong with them."""
     pairs = []
@@ -208,6 +219,7 @@ class FilterModule:
             "lvs_group_members": group_members,
             "lvs_scripts": scripts,
             "lvs_accounts": accounts,
+            "lvs_check_files": check_files,
             "lvs_resolve": resolve.resolve,
             "lvs_preflight": rollout.preflight,
             "lvs_tables": resolve.tables,

@@ -14,7 +14,12 @@ PATH = "/run/lvsdr-streamcheck.service"
 def test_systemd_knows_all_of_it(release):
     environment = jinja2.Environment()
     environment.filters.update(lvs_place=lambda name: getattr(places, name), dirname=os.path.dirname)
-    release.run("sh", "-c", "cat >" + PATH, stdin=environment.from_string(TEMPLATE.read_text()).render())
+    release.run(
+        "sh",
+        "-c",
+        "cat >" + PATH,
+        stdin=environment.from_string(TEMPLATE.read_text()).render(__director_streamchecks={"login_files": {"login-1": "/etc/hostname"}}),
+    )
     _status, said = release.run("systemd-analyze", "verify", "--man=no", PATH)
     assert not [line for line in said.splitlines() if "lvsdr-streamcheck" in line], said
     _status, said = release.run("systemd-analyze", "--offline=true", "--no-pager", "security", PATH)

@@ -398,6 +398,7 @@ EVIL = [
 
 # Each value an operator can give that reaches the file as text. name: (changes to the service, to server1) of a value.
 UDP = {"protocol": "udp"}
+SAFE = {"type": "https", "host": "a.example.com"}
 PLACES = {
     "health_check.payload": lambda value: ({**UDP, "health_check": {"type": "udp", "payload": value}}, {}),
     "health_check.reply": lambda value: ({**UDP, "health_check": {"type": "udp", "payload": "00", "reply": value}}, {}),
@@ -420,8 +421,10 @@ PLACES = {
     **{
         "health_check." + field: lambda value, field=field: ({"health_check": {"type": "http", field: value}}, {})
         for field in checks.CHECK_FIELDS["http"]
-        if field not in ("urls", "agent")
+        if field not in ("urls", "agent", *checks.TLS_FIELDS)
     },
+    **{"health_check." + field: lambda value, field=field: ({"health_check": {**SAFE, field: value}}, {}) for field in checks.TLS_FIELDS},
+    "health_check.login_file": lambda value: ({"health_check": {"type": "rtsp", "path": "/x", "login_file": value}}, {}),
     "health_check.urls": lambda value: ({"health_check": {"type": "https", "urls": [{"path": "/"}, {"path": value}]}}, {}),
     **{
         name: lambda value, name=name: ({"mode": "nat", "health_check": {}}, {name: value})
@@ -444,7 +447,8 @@ GOOD = {
     "persistence.netmask": "255.255.255.0", "persistence.engine": "sip", "health_check.type": "tcp", "health_check.path": "/x",
     "health_check.urls": "/x", "health_check.host": "a.example.com", "health_check.status": "204", "real_server_state": "drained",
     "real_server_misplaced": "refuse", "sorry_server": "director2", "instance": "lvsdr", "health_check.floor": "0.5",
-    "script.path": "/x", "script.user": "nobody",
+    "health_check.when_all_fail": "out", "health_check.tls": "yes", "health_check.verify": "/etc/a.pem",
+    "health_check.login_file": "/etc/lvsdr/a", "script.path": "/x", "script.user": "nobody",
     "real_server_address6": "2001:db8::9", "address": VIP, "address of a mark": VIP,
     "ansible_host": "192.0.2.9", "real_server_address": "192.0.2.9",
 }  # fmt: skip

@@ -53,7 +53,7 @@ def fault(name, path, server="streaming1", **variables):
     loader = DataLoader()
     declared = loader.load_from_file(str(ROOT / "playbooks/vars/rehearsal.yml"), trusted_as_template=True)
     variables = {
-        "rehearsal_stream": {"path": path, "servers": [server]},
+        "rehearsal_stream": {"base": "http://192.0.2.100:80", "path": path, "servers": [server]},
         "rehearsal_active": "director1",
         "rehearsal_down": "",
         **variables,

@@ -153,8 +153,17 @@ def test_health_checks_and_their_defaults():
     one, *_checks = resolved(service(health_check={"rise": 3, "agent": {}}), hosts={"server1": HEAVY, "server2": HEAVY})
     assert one["health_check"] == {
         "type": "tcp", "target": "vip", "interval": 2, "timeout": 2, "retries": 2, "fall": 1, "rise": 3, "slow_start": 0, "floor": 0,
-        "agent": {"port": 3333, "smoothing": 0.5, "step": 0.1},
+        "agent": {"port": 3333, "smoothing": 0.5, "step": 0.1}, "when_all_fail": "keep",
     }  # fmt: skip
+    one, *_checks = resolved(service(health_check={**HLS, "tls": True, "host": "live.example.com", "verify": "/etc/ssl/lab.pem"}))
+    assert {name: one["health_check"][name] for name in ("tls", "verify", "certificate_days", "host")} == {
+        "tls": True, "verify": "/etc/ssl/lab.pem", "certificate_days": 14, "host": "live.example.com",
+    }  # fmt: skip
+    # The type over TLS that keepalived has, too, until it shall do more than keepalived can.
+    one, *_checks = resolved(service(health_check={"type": "http", "tls": True}))
+    assert one["health_check"]["type"] == "https" and "fall" not in one["health_check"]
+    one, *_checks = resolved(service(health_check={"type": "https", "host": "live.example.com", "verify": True}))
+    assert one["health_check"]["type"] == "https" and one["health_check"]["fall"] == 1
     (one,) = resolved(service(health_check={"type": "script", "path": "/usr/local/bin/x"}))
     assert (one["health_check"]["target"], one["health_check"]["user"], one["health_check"]["arguments"]) == ("server", "nobody", [])
 
@@ -345,8 +354,8 @@ ERRORS = {
         {"persistence": {"engine": "sip"}}, {}, ".persistence.engine",
         "sip reads the Call-ID of UDP packets; this service is tcp",
     ),
-    "stream that is none": ({"stream": "live/index.m3u8"}, {}, ".stream", "is no path of a stream; give one such as /live/index.m3u8"),
-    "stream with a blank": ({"stream": "/live now"}, {}, ".stream", "give one such as /live/index.m3u8"),
+    "stream that is none": ({"stream": "live/index.m3u8"}, {}, ".stream", "is no path of a stream; give a path such as /live/index.m3u8"),
+    "stream with a blank": ({"stream": "/live now"}, {}, ".stream", "give a path such as /live/index.m3u8"),
     "no group": ({"real_servers": GONE}, {}, ".real_servers", "the name of an inventory group is needed"),
     "list of hosts": ({"real_servers": ["server1"]}, {}, ".real_servers", "the name of an inventory group is needed"),
     "unknown group": (
@@ -365,7 +374,23 @@ ERRORS = {
         "a tcp check needs a TCP port to ask; the service is udp",
     ),
     "UDP check of TCP": ({"health_check": {"type": "srt"}}, {}, ".health_check.port", "needs a UDP port to ask; the service is tcp"),
-    "no playlist": ({"health_check": {"type": "hls", "path": "/live"}}, {}, ".health_check.path", "/live can't be a playlist"),
+    "certificate without TLS": ({"health_check": {**HLS, "verify": True}}, {}, ".health_check.verify", "asks without; set tls: true"),
+    "certificate without a name": (
+        {"health_check": {**HLS, "tls": True, "verify": True}}, {}, ".health_check.host", "a certificate belongs to a name"
+    ),
+    "certificate of one URL without a name": (
+        {"health_check": {"type": "https", "verify": True, "urls": [{"path": "/a", "host": "a.example.com"}, {"path": "/b"}]}}, {},
+        ".health_check.host", "a certificate belongs to a name",
+    ),
+    "authorities": (
+        {"health_check": {"type": "rtmps", "host": "a.example.com", "verify": "ca.pem"}}, {}, ".health_check.verify", "the path of a file"
+    ),
+    "days": ({"health_check": {"type": "rtsps", "path": "/a", "certificate_days": -1}}, {}, ".health_check.certificate_days", "-1 is out of range"),
+    "TLS that has its own type": ({"health_check": {"type": "rtmp", "tls": True}}, {}, ".health_check.tls", "no such option"),
+    "login in the inventory": (
+        {"health_check": {"type": "rtsp", "path": "/a", "login_file": "user:password"}}, {}, ".health_check.login_file", "is no path"
+    ),
+    "all fail": ({"health_check": {"when_all_fail": "pray"}}, {}, ".health_check.when_all_fail", "keep"),
     "path beside urls": (
         {"health_check": {"type": "http", "path": "/", "urls": [{"path": "/"}]}}, {}, ".health_check.path", "stands beside urls"
     ),
@@ -383,7 +408,13 @@ ERRORS = {
     "agent with more": ({"health_check": {"agent": {"host": "x"}}}, HEAVY, ".health_check.agent.host", "no such option"),
     "expression that is none": ({"health_check": {"type": "http", "match": "([a"}}, {}, ".health_check.match", "is no regular expression"),
     "status of other digits": ({"health_check": {"type": "http", "status": "\uff12\uff10-299"}}, {}, ".health_check.status", "is not"),
-    "manifest": ({"health_check": {"type": "dash", "path": "/live.m3u8"}}, {}, ".health_check.path", "its name ends with .mpd"),
+    "stream on another port": (
+        {"stream": "https://live.example.com/live/index.m3u8"}, {}, ".stream", "is on port 443, and the service has 80"
+    ),
+    "stream with a login": ({"stream": "http://u:p@live.example.com/x"}, {}, ".stream", "with a user or password in front of its host"),
+    "stream of another kind": ({"stream": "rtmp://live.example.com/x"}, {}, ".stream", "is not an http or https URL"),
+    "stream's file": ({"stream": {"url": "/x", "verify": "x"}}, {}, ".stream.verify", "the path of a file of authorities on the viewer"),
+    "stream's option": ({"stream": {"url": "/x", "verfy": True}}, {}, ".stream.verfy", "verify"),
     "script by a relative path": ({"health_check": {"type": "script", "path": "x"}}, {}, ".health_check.path", "no path of a program"),
     "script on the way up": ({"health_check": {"type": "script", "path": "/a/../x"}}, {}, ".health_check.path", "no path of a program"),
     "script with a port": ({"health_check": {"type": "script", "path": "/x", "port": 5}}, {}, ".health_check.port", "no such option"),
@@ -744,6 +775,7 @@ def test_streams():
     assert resolve.streams(services) == [
         {
             "name": name, "vip": vip, "url": base + path, "base": base, "path": path, "servers": ["server1", "server2"],
+            "connect_to": None, "validate_certs": True, "ca_path": None,
         }
         for name, vip, base, path in (
             ("live", VIP, "http://192.0.2.100:80", "/live/index.m3u8"),
@@ -751,6 +783,21 @@ def test_streams():
             ("text", VIP, "http://192.0.2.100:8080", "/y"),
         )
     ]  # fmt: skip
+
+
+def test_a_stream_with_a_name_is_played_through_the_vip():
+    url = "https://live.example.com/live/index.m3u8?a=1"
+    for stream, verify in (
+        (url, True),
+        ({"url": url, "verify": False}, False),
+        ({"url": url, "verify": "/etc/ssl/lab.pem"}, "/etc/ssl/lab.pem"),
+    ):
+        (one,) = resolve.streams(resolved(service(ports=[443], stream=stream)))
+        assert (one["url"], one["base"], one["path"]) == (url, "https://live.example.com", "/live/index.m3u8?a=1")
+        assert (one["connect_to"], one["validate_certs"]) == (VIP, bool(verify))
+        assert one["ca_path"] == (verify if isinstance(verify, str) else None)
+    (one,) = resolve.streams(resolved(service(ports=GONE, firewall_mark=1, stream="http://live.example.com:8080/x.mpd")))
+    assert one["url"] == "http://live.example.com:8080/x.mpd", "a mark has no ports, and the URL has one"
 
 
 def test_macs_are_those_of_a_groups_links():

@@ -16,12 +16,15 @@ def unit(tmp_path):
     environment = jinja2.Environment()
     environment.filters.update(lvs_place=lambda name: getattr(places, name), dirname=os.path.dirname)
     path = tmp_path / "lvsdr-streamcheck.service"
-    path.write_text(environment.from_string(TEMPLATE.read_text()).render())
+    path.write_text(
+        environment.from_string(TEMPLATE.read_text()).render(__director_streamchecks={"login_files": {"login-1": "/etc/lvsdr/a"}})
+    )
     return path
 
 
 def test_what_it_may_do(unit):
     lines = unit.read_text().splitlines()
+    assert "LoadCredential=login-1:/etc/lvsdr/a" in lines
     # What it needs: a mark on its sockets takes this capability.
     assert "AmbientCapabilities=CAP_NET_RAW" in lines and "CapabilityBoundingSet=CAP_NET_RAW" in lines
     for line in (
