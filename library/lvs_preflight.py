@@ -32,7 +32,7 @@ options:
     elements: str
     default: []
   files:
-    description: Files on this host that checks need.
+    description: Files on this host that checks or programs need.
     type: list
     elements: dict
     default: []
@@ -41,10 +41,11 @@ options:
         description: The file.
         type: str
         required: true
-      secret:
-        description: Whether it holds a password, so that only root and its group may read it. Otherwise everybody has to be able to.
-        type: bool
-        default: false
+      readers:
+        description: Who may read it. V(root) alone, with its group, where it holds a secret; V(all) where a program that is not root needs it.
+        type: str
+        choices: [any, all, root]
+        default: any
   kernel_modules:
     description: Kernel modules that the host must be able to load.
     type: list
@@ -146,7 +147,10 @@ def main():
                 "type": "list",
                 "elements": "dict",
                 "default": [],
-                "options": {"path": {"type": "str", "required": True}, "secret": {"type": "bool", "default": False}},
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "readers": {"type": "str", "choices": ["any", "all", "root"], "default": "any"},
+                },
             },
             "kernel_modules": {"type": "list", "elements": "str", "default": []},
         },

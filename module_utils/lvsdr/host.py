@@ -278,20 +278,20 @@ def script_problems(paths):
 
 
 def file_problems(files):
-    """A sentence for each file of a check, {"path", "secret"}, that can't be used, or that tells a secret."""
+    """A sentence for each file, {"path", "readers": any, all or root}, that can't be used, or that tells a secret."""
     out = []
     for one in files:
         path = one["path"]
         try:
             mode = os.stat(path).st_mode
         except OSError as error:
-            out.append("%s, which a health check names, can't be read (%s); put it on every director" % (path, error.strerror))
+            out.append("%s, which the inventory names, can't be read (%s); put it there" % (path, error.strerror))
             continue
         if not stat.S_ISREG(mode):
-            out.append("%s, which a health check names, is no file" % path)
-        elif one["secret"] and mode & 0o007:
-            out.append("%s holds a password and everybody may read it; run `chmod o= %s`" % (path, path))
-        elif not one["secret"] and not mode & 0o004:
+            out.append("%s, which the inventory names, is no file" % path)
+        elif one["readers"] == "root" and mode & 0o007:
+            out.append("%s holds a secret and everybody may read it; run `chmod o= %s`" % (path, path))
+        elif one["readers"] == "all" and not mode & 0o004:
             out.append("%s can't be read by lvsdr-streamcheck, which is not root; run `chmod a+r %s`" % (path, path))
     return out
 

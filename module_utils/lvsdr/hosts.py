@@ -266,6 +266,7 @@ def check_streaming_server(inventory, host, problems):
         return
     values.choice("streaming_server_kind", "edge", ("edge", "origin"))
     _check_words(values, "streaming_server_listen", _is_listen, "a port, or an address with a port, such as 80 or [::]:80")
+    _check_words(values, "streaming_server_tls_listen", _is_listen, "a port, or an address with a port, such as 443 or [::]:443")
     _check_words(values, "streaming_server_origin", _is_origin, "HOST:PORT, an IPv6 address in brackets")
     _check_words(values, "streaming_server_publishers", _is_network, "an address or a network, such as 192.0.2.0/24")
     _check_words(values, "streaming_server_packages", lambda word: re.fullmatch("[a-z0-9][a-z0-9+.:~=_/-]*", word), "a package's name")
@@ -275,15 +276,22 @@ def check_streaming_server(inventory, host, problems):
         ("vod_dir", FOLDER, "a folder by its whole path"),
         ("cache_dir", FOLDER, "a folder by its whole path"),
         ("hls_dir", FOLDER, "a folder by its whole path"),
+        ("certificate", FOLDER, "a file by its whole path"),
+        ("certificate_key", FOLDER, "a file by its whole path"),
     ):
         value = values.get("streaming_server_" + name)
-        if value is not None and not _fits(value, re.compile(pattern).fullmatch):
+        if value not in (None, "") and not _fits(value, re.compile(pattern).fullmatch):
             values.wrong("streaming_server_" + name, "%s is not %s" % (shown(value), hint))
     listen = values.get("streaming_server_rtmp_listen", "1935")
     if not _fits(listen, _is_listen):
         values.wrong("streaming_server_rtmp_listen", "%s is not a port, or an address with a port" % shown(listen))
-    declared = values.get("streaming_server_listen", [80])
-    ports = [_port_of(word) for word in declared if _fits(word, _is_listen)] if isinstance(declared, list) else []
+    ports = []
+    for name, default in (("listen", [80]), ("tls_listen", [])):
+        declared = values.get("streaming_server_" + name, default)
+        ports += [_port_of(word) for word in declared if _fits(word, _is_listen)] if isinstance(declared, list) else []
+    for name in ("certificate", "certificate_key") if values.get("streaming_server_tls_listen") else ():
+        if not values.get("streaming_server_" + name):
+            values.wrong("streaming_server_" + name, "streaming_server_tls_listen needs it; name a file in PEM that is on the host")
     rtmp = _port_of(listen)[1] if _fits(listen, _is_listen) and values.get("streaming_server_kind") == "origin" else None
     if rtmp in {port for _host, port in ports}:
         values.wrong("streaming_server_rtmp_listen", "port %s is one of streaming_server_listen; RTMP needs another one" % rtmp)

@@ -58,7 +58,7 @@ HOST_VARIABLES = (
     "streaming_server_user", "streaming_server_connections", "streaming_server_keepalive_requests", "streaming_server_origin",
     "streaming_server_vod_dir", "streaming_server_cache_dir", "streaming_server_cache_size", "streaming_server_hls_dir",
     "streaming_server_fragment", "streaming_server_playlist", "streaming_server_rtmp_listen", "streaming_server_publishers",
-    "streaming_server_test_source",
+    "streaming_server_test_source", "streaming_server_tls_listen", "streaming_server_certificate", "streaming_server_certificate_key",
 )  # fmt: skip
 MODES = ("dr", "nat", "tunnel")
 MODE_HINTS = {

@@ -135,15 +135,21 @@ def accounts(virtual_services):
     return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
-def check_files(virtual_services):
-    """The files on directors that checks name, as lvs_preflight takes them."""
+def files_needed(virtual_services, directs, variables):
+    """The files that a host has to have, as lvs_preflight takes them: on a director those of checks, and what its nginx needs."""
     found = {}
+    if variables.get("streaming_server_kind") and variables.get("streaming_server_tls_listen"):
+        for field, readers in (("certificate", "any"), ("certificate_key", "root")):
+            if checks.is_file(variables.get("streaming_server_" + field)):
+                found[variables["streaming_server_" + field]] = readers
+    if not directs:
+        virtual_services = []
     for service in virtual_services if isinstance(virtual_services, list) else []:
         check = service.get("health_check") if isinstance(service, dict) and service.get("state") != "absent" else None
         for field in ("verify", "login_file") if isinstance(check, dict) else ():
             if checks.is_file(check.get(field)):
-                found[check[field]] = found.get(check[field], False) or field == "login_file"
-    return [{"path": path, "secret": secret} for path, secret in found.items()]
+                found[check[field]] = "root" if field == "login_file" else "all"
+    return [{"path": path, "readers": readers} for path, readers in found.items()]
 
 
 def modules_wanted(virtual_services):
@@ -219,7 +225,7 @@ class FilterModule:
             "lvs_group_members": group_members,
             "lvs_scripts": scripts,
             "lvs_accounts": accounts,
-            "lvs_check_files": check_files,
+            "lvs_files": files_needed,
             "lvs_resolve": resolve.resolve,
             "lvs_preflight": rollout.preflight,
             "lvs_tables": resolve.tables,

@@ -167,6 +167,7 @@ def test_settings_of_streaming_servers(name, value, words):
     only(found(service(), hosts={"server1": {"streaming_server_kind": "edge", "streaming_server_" + name: value}}), words)
 
 
+PEM = {"certificate": "/etc/ssl/a.pem", "certificate_key": "/etc/ssl/a.key"}
 MORE_STREAMING = [
     ({"listen": [80, "*:80"]}, "port 80 of 0.0.0.0 is in the list twice"),
     ({"kind": "origin", "rtmp_listen": 80}, "port 80 is one of streaming_server_listen; RTMP needs another one"),
@@ -174,6 +175,10 @@ MORE_STREAMING = [
     ({"publishers": ["fe80::1%eth0"]}, "is not an address or a network"),
     ({"cache_size": "999999999999g"}, "is not a size in nginx's notation"),
     ({"origin": ["-:80"]}, "is not HOST:PORT"),
+    ({"tls_listen": [443], "certificate": "/a.pem"}, "streaming_server_tls_listen needs it; name a file in PEM"),
+    ({"tls_listen": [80], **PEM}, "port 80 of 0.0.0.0 is in the list twice"),
+    ({"tls_listen": ["443 ssl"], **PEM}, "is not a port, or an address with a port, such as 443"),
+    ({"tls_listen": [443], **PEM, "certificate_key": "a.pem; evil"}, "is not a file by its whole path"),
 ]
 
 
