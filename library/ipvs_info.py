@@ -99,13 +99,15 @@ stream_checks:
   description:
     - What lvsdr-streamcheck on this director holds of each real server, from its status file; null where it does not run.
     - C(share) is the part of its weight that a server has, 0 to 1; C(why) says in words what the last result was; C(agent) is what the
-      server said last of its own load; C(drained) whether the inventory drains it.
+      server said last of its own load; C(drained) whether the inventory drains it; C(kept) whether it is down and stays in, because all
+      servers of the service turned bad at once; C(warning) what is wrong with its certificate.
   returned: always
   type: list
   elements: dict
   sample:
     - {service: live, vip: 198.51.100.100, server: streaming1, state: down, share: 0.0, seconds: 0.012, checked_at: 1764000000.0,
-       agent: "", drained: false, why: "the playlist has stood still for 5 s, and its target duration is 2 s"}
+       agent: "", drained: false, kept: false, warning: "",
+       why: "the playlist has stood still for 5 s, and new segments are due each 2 s"}
 version:
   description: Version of IPVS and size of the connection table.
   returned: always

@@ -42,7 +42,8 @@ options:
         type: str
         required: true
       readers:
-        description: Who may read it. V(root) alone, with its group, where it holds a secret; V(all) where a program that is not root needs it.
+        description: Who may read it. V(root) alone, with its group, where it holds a secret; V(all) where a program needs it that is not
+          root.
         type: str
         choices: [any, all, root]
         default: any

@@ -66,7 +66,7 @@ def status(services, directors):
             cells = [_held(service, destination, found) for found in tables]
             checks = [_check_of(service, host, found["info"]) for found in directors.values()]
             # Usually both say the same.
-            said = dict.fromkeys("%s: %s" % (check["state"], check["why"]) for check in checks if check)
+            said = dict.fromkeys(_said(check) for check in checks if check)
             if host in service["drained"] or any(resolve.drain_file(host) in found["drained"] for found in directors.values()):
                 said = ["drained", *said]
             rows.append((service["name"], service["vips"][0], host, *cells, " / ".join(said)))
@@ -90,6 +90,12 @@ def _held(service, destination, table):
         return "not reached"
     there = table.get((held.table_key(service["table"]), destination["address"]))
     return "weight %d, %d active" % (there["weight"], there["active"]) if there else "missing"
+
+
+def _said(check):
+    """What a stream check says, with what an operator had better know besides."""
+    state = check["state"] + (", kept in as all failed at once" if check.get("kept") else "")
+    return "%s: %s%s" % (state, check["why"], "; " + check["warning"] if check.get("warning") else "")
 
 
 def _check_of(service, host, info):

@@ -1,12 +1,17 @@
 """lvsdr-streamcheck against real servers on 127.0.0.1, good ones and such as have one trouble each; and the daemon as systemd runs it."""
 
 import asyncio
+import base64
 import contextlib
 import gc
+import gzip
+import hashlib
 import json
 import os
+import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,9 +20,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.lvsdr import certificates, protocols, streamcheck, verdicts
 from ansible.module_utils.lvsdr import hls as hls_
-from ansible.module_utils.lvsdr import protocols, streamcheck, verdicts
-from ansible.module_utils.lvsdr.sockets import SO_MARK, Place, Trouble, Unknown, tls
+from ansible.module_utils.lvsdr.sockets import SO_MARK, Place, Trouble, Unable, Unknown, tls
 from fakes.tls import self_signed
 
 OUT = str(verdicts.OUT)
@@ -300,6 +305,169 @@ def test_dash_that_moves():
 def test_dash_with_a_trouble(pages, times, words):
     said, _server = dash({"/live.mpd": moving(*pages)}, times)
     assert words in said[-1]
+
+
+# --- as players ask ------------------------------------------------------------------------------------------------------------------
+
+
+def answer(body, *fields, status="200 OK"):
+    return ("HTTP/1.1 %s\r\n%s\r\n" % (status, "".join(field + "\r\n" for field in fields))).encode() + body
+
+
+def chunked(text):
+    return answer(b"%x\r\n%s\r\n0\r\n\r\n" % (len(text), text.encode()), "Transfer-Encoding: chunked")
+
+
+def packed(text):
+    return answer(gzip.compress(text.encode()), "Content-Encoding: gzip")
+
+
+GAP = playlist(1).replace("#EXTINF:1,\n/seg/3.ts", "#EXT-X-GAP\n#EXTINF:1,\n/seg/gone.ts")
+PARTS = '#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-PART-INF:PART-TARGET=0.5\n#EXT-X-PART:DURATION=0.5,URI="/seg/1.ts"\n'
+ELSEWHERE = playlist(1).replace("/seg/", "https://bucket.s3.example.net/seg/")
+HERE = playlist(1).replace("/seg/", "http://live.example.com/seg/")
+RANGES = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n#EXT-X-BYTERANGE:1@0\n/seg/1.ts\n"
+MASTER = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n/gone.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\n/b.m3u8\n"
+FAR = answer(b"", "Location: https://other.example.com/live.m3u8", status="302 Found")
+
+
+@pytest.mark.parametrize(
+    ("pages", "words"),
+    [
+        ({"/live.m3u8": chunked(playlist(1))}, "segment 3"),
+        ({"/live.m3u8": packed(playlist(1))}, "segment 3"),
+        ({"/live.m3u8": answer(b"", "Location: /b/x.m3u8", status="302 Found"), "/b/x.m3u8": playlist(1)}, "segment 3"),
+        ({"/live.m3u8": answer(b"", "Location: http://live.example.com/x", status="307 x"), "/x": playlist(1)}, "segment 3"),
+        ({"/live.m3u8": FAR}, "led to another server, https://other.example.com"),
+        ({"/live.m3u8": answer(b"", "Location: /live.m3u8", status="301 Moved")}, "redirects more than 5 times"),
+        ({"/live.m3u8": playlist(1).replace("/seg/3.ts", "a 1.ts"), "/a%201.ts": "x"}, "segment 3"),
+        ({"/live.m3u8": playlist(1).replace("/seg/3.ts", "/é.ts?a=b c"), "/%C3%A9.ts?a=b%20c": "x"}, "segment 3"),
+        ({"/live.m3u8": ELSEWHERE}, "segment 3"),
+        ({"/live.m3u8": HERE}, "segment 3"),
+        ({"/live.m3u8": GAP}, "segment 3"),
+        ({"/live.m3u8": playlist(1).replace("#EXTINF", "#EXT-X-GAP\n#EXTINF")}, "the playlist has no segment but gaps"),
+        ({"/live.m3u8": PARTS}, "segment -1"),
+        ({"/live.m3u8": RANGES}, "segment 0"),
+        ({"/live.m3u8": playlist(30, 3).replace("/seg/30", "/seg/1").replace("/seg/31", "/seg/2")}, "segment 32"),
+        ({"/live.m3u8": MASTER, "/b.m3u8": playlist(1)}, "segment 3"),
+        ({"/live.m3u8": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttps://cdn.example.net/a.m3u8\n"}, "led to another server"),
+        ({"/live.m3u8": "#EXTM3U\n" + "x" * (600 << 10)}, "longer than 524288 bytes, and that much is not read"),
+    ],
+)  # fmt: skip
+def test_hls_as_players_ask(pages, words):
+    server = Server({**{"/seg/%d.ts" % number: "x" for number in range(20)}, **pages}, host="live.example.com", names=("192.0.2.21",))
+    (said,) = check("hls", server, path="/live.m3u8")
+    assert words in str(said)
+    assert "/seg/gone.ts" not in server.asked
+
+
+def test_a_segment_that_is_not_there_at_once():
+    """It is asked for again at the next look, as players do, and then it is missing."""
+    pages = {"/live.m3u8": moving(playlist(1), playlist(2), playlist(3)), **{"/seg/%d.ts" % number: "x" for number in (1, 2, 4, 5)}}
+    said = check("hls", Server(dict(pages)), (0, 1, 2), path="/live.m3u8")
+    assert str(said[0]) == "segment 3" and str(said[1]) == "segment 4", "the newest one is there again"
+    missing = {**pages, "/live.m3u8": moving(playlist(1), playlist(1))}
+    said = check("hls", Server(missing), (0, 1), path="/live.m3u8")
+    assert str(said[0]) == "segment 3" and isinstance(said[1], Trouble) and "/seg/3.ts: 404" in str(said[1])
+
+
+def test_a_front_that_speaks_only_http_1_1():
+    async def talk(reader, writer):
+        line = (await reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[0]
+        body = playlist(1).encode() if b".m3u8" in line else b"x"
+        writer.write(answer(body) if line.endswith(b"HTTP/1.1") else answer(b"", status="426 Upgrade Required"))
+
+    assert check("hls", Server(talk=talk), path="/live.m3u8") == ["segment 3"]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """The files of an authority and of a certificate of it for live.example.com (the lab's own)."""
+    folder = tmp_path_factory.mktemp("tls") / "tls"
+    script = Path(__file__).parents[2] / "roles/lab/files/make-certificates"
+    subprocess.run([script, folder, "live.example.com"], check=True, capture_output=True)
+    return folder
+
+
+def test_tls_of_every_kind(authority):
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority / "server.pem", authority / "server.key")
+    names = []
+    context.sni_callback = lambda _object, name, _context: names.append(name)
+    pages = {
+        **{"/seg/%d.ts" % number: "x" for number in range(1, 9)},
+        "/live.m3u8": playlist(1),
+        "/live.mpd": manifest(3),
+        "/mount": "x" * 2000,
+    }
+    more = {"host": "live.example.com", "verify": str(authority / "ca.pem")}
+    for kind, path, words in (("hls", "/live.m3u8", "segment 3"), ("dash", "/live.mpd", "3.ts"), ("icecast", "/mount", "bytes flow")):
+        assert check(kind, Server(pages, tls=context, **more), path=path) == [words]
+    assert check("rtsps", answering(SDP, tls=context, **more), path="/live") == ["described"]
+    assert check("rtmps", answering(b"\3" + bytes(3072), tls=context, **more)) == ["handshake to S2"]
+    assert set(names) == {"live.example.com"}
+    (said,) = check("hls", Server(pages, tls=context, **{**more, "host": "other.example.com"}), path="/live.m3u8")
+    assert isinstance(said, Trouble) and said.kind == "tls" and "its certificate can't be trusted: Hostname mismatch" in str(said)
+    (said,) = check("hls", Server(pages, tls=context, **{**more, "verify": True}), path="/live.m3u8")
+    assert "unable to get local issuer certificate" in str(said)
+    assert check("hls", Server(pages, tls=context, host="other.example.com"), path="/live.m3u8") == ["segment 3"], "not looked at"
+    (said,) = check("hls", Server(pages, tls=context, **{**more, "verify": "/nonexistent"}), path="/live.m3u8")
+    assert isinstance(said, Unable), "what the director lacks is no server's fault"
+
+
+def test_the_end_of_a_certificate(authority):
+    der = ssl.PEM_cert_to_DER_cert((authority / "server.pem").read_text())
+    watch, now = certificates.Watch(14), time.time()
+    assert watch.look([b"1", der], now) == "" and 364 < (watch.ends - now) / 86400 < 366
+    assert watch.look([b"1", der], watch.ends - 10 * 86400).startswith("its certificate ends in 10 days, on 20")
+    assert watch.warning and watch.look([b"1", der], watch.ends - 9 * 86400) == "", "said once"
+    assert watch.look([b"1", der], watch.ends + 1) == "" and watch.warning.startswith("its certificate has ended on 20")
+    assert certificates.Watch().look([b"2", b"nonsense"], now) == ""
+
+
+# --- RTSP with a login ---
+
+CHALLENGE = b"RTSP/1.0 401 Unauthorized\r\nCSeq: 1\r\nWWW-Authenticate: %s\r\nContent-Length: 4\r\n\r\nnone"
+DIGEST = b'Digest realm="cam", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c0"%s'
+
+
+def rtsp_server(challenge, good):
+    """Answers with a challenge until it hears the login; good: says of an Authorization header whether it is right."""
+
+    async def talk(reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        said = [line.partition(": ")[2] for line in head.split("\r\n") if line.lower().startswith("authorization")]
+        writer.write(SDP if said and good(said[0]) else CHALLENGE % challenge)
+
+    return Server(talk=talk)
+
+
+def digest_is_right(value):
+    found = dict(re.findall(r'(\w+)="?([^",]*)"?', value))
+    make = hashlib.sha256 if found.get("algorithm") == "SHA-256" else hashlib.md5
+    first, second = (make(text.encode()).hexdigest() for text in ("viewer:cam:se:cret", "DESCRIBE:" + found["uri"]))
+    middle = [found["nonce"], found["nc"], found["cnonce"], found["qop"]] if "qop" in found else [found["nonce"]]
+    return make(":".join([first, *middle, second]).encode()).hexdigest() == found["response"]
+
+
+@pytest.mark.parametrize(
+    ("challenge", "good"),
+    [
+        (b'Basic realm="cam"', lambda value: base64.b64decode(value.partition(" ")[2]) == b"viewer:se:cret"),
+        (DIGEST % b"", digest_is_right),
+        (DIGEST % b', qop="auth,auth-int", opaque="x"', digest_is_right),
+        (DIGEST % b', algorithm=SHA-256, qop="auth"', digest_is_right),
+    ],
+)
+def test_rtsp_with_a_login(tmp_path, challenge, good):
+    login = tmp_path / "login"
+    login.write_text("viewer:se:cret\n")
+    assert check("rtsp", rtsp_server(challenge, good), path="/cam", login_file=str(login)) == ["described"]
+    login.write_text("viewer:wrong\n")
+    (said,) = check("rtsp", rtsp_server(challenge, good), path="/cam", login_file=str(login))
+    assert isinstance(said, Trouble) and "401 Unauthorized" in str(said) and "wrong" not in str(said)
+    (said,) = check("rtsp", rtsp_server(challenge, good), path="/cam", login_file=str(tmp_path / "none"))
+    assert isinstance(said, Unable)
 
 
 # --- the daemon ---------------------------------------------------------------------------------------------------------------------

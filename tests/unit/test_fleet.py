@@ -94,3 +94,6 @@ def test_the_status_of_real_servers():
         "live     192.0.2.100  server1      weight 10, 3 active  not reached          up: segment 4",
         "live     192.0.2.100  server2      missing              not reached          drained",
     ]
+    info["stream_checks"][0].update(state="down", why="it is gone", kept=True, warning="its certificate ends in 3 days, on 2026-11-28")
+    words = "down, kept in as all failed at once: it is gone; its certificate ends in 3 days, on 2026-11-28"
+    assert fleet.status(services, directors)[1].endswith(words)

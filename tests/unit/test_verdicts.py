@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from ansible.module_utils.lvsdr.verdicts import DOWN, OUT, RAMP_FROM, UNKNOWN, UP, Load, Verdict, offset, shares
+from ansible.module_utils.lvsdr.verdicts import DOWN, OUT, RAMP_FROM, UNKNOWN, UP, Load, Together, Verdict, offset, shares
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,10 +96,87 @@ def heard(*lines, **options):
         (["drain", "", "", ""], [0, 0, 0, 1]),
         (["drain", "", "drain", "", ""], [0, 0, 0, 0, 0]),
         (["nonsense", "%", "-5%", "5.5%"], [1, 1, 1, 1]),
+        (["20%", "20%", "fail", "fail", "fail"], [0.2, 0.2, 0, 0, 0]),
+        (["FAIL", "Ready", "DRAIN#x"], [0, 1, 0]),
+        (["drain", "nonsense", "nonsense", "nonsense", "nonsense"], [0, 0, 0, 0, 0]),
+        (["50%", "# only words", "\t", "50%"], [0.5, 0.5, 0.5, 0.5]),
+        (["up\t30%\r"], [0.3]),
     ],
 )  # fmt: skip
 def test_what_an_agent_says(lines, shares):
     assert heard(*lines) == shares
+
+
+def test_a_line_that_is_not_understood_is_said_once():
+    load = Load()
+    assert [load.hear(line) for line in ("up", "overload", "overload", "75%", "over\x1bload", "overload")] == [
+        False, True, False, False, True, True,
+    ]  # fmt: skip
+
+
+def test_what_is_not_understood_says_nothing_against_a_server():
+    verdict = after([True, None, None, None])
+    assert verdict.state == UP
+    assert after([None]).state == UNKNOWN and after([None]).share(0) == 1
+    # Nor does it keep one out that was out for another reason.
+    down = after([True, False, None], rise=2)
+    assert down.state == DOWN
+    assert down.add(None, "odd", 9) and down.state == UNKNOWN and down.share(9) == 1
+    assert after([True, False, None, False, None], rise=2).state == DOWN, "not in a row"
+
+
+def together(*results, **options):
+    """(Together, verdicts) after these results of three servers, one a second: each {name: True, or the kind of a trouble}."""
+    found, both = {name: Verdict(rise=1) for name in "abc"}, Together(5, **options)
+    for now, looks in enumerate(results):
+        for name, result in looks.items():
+            found[name].add(result is True, "why", now, None if result is True else result)
+        both.look(list(found.values()), now)
+    return both, found
+
+
+GOOD = dict.fromkeys("abc", True)
+
+
+@pytest.mark.parametrize(
+    ("results", "kept"),
+    [
+        ([GOOD, dict.fromkeys("abc", "still")], True),
+        ([GOOD, {"a": "still"}, {"b": "still"}, {"c": "still"}], True),
+        ([dict.fromkeys("abc", "still")], True),
+        ([GOOD, {"a": "still"}], False),
+        ([GOOD, {"a": "still", "b": "still", "c": "tls"}], False),
+        ([GOOD, {"a": "still", "b": "still"}, *[{}] * 6, {"c": "still"}], False),
+        ([GOOD, dict.fromkeys("abc", "still"), {"a": True}], True),
+        ([GOOD, dict.fromkeys("abc", "still"), GOOD], False),
+        ([GOOD, dict.fromkeys("abc", "still"), {"a": True}, *[{}] * 7], False),
+        ([GOOD, dict.fromkeys("abc", "still"), {"a": True}, {"a": "other"}, *[{}] * 9], True),
+    ],
+)
+def test_all_at_once_is_no_servers_fault(results, kept):
+    both, found = together(*results)
+    assert both.kept == kept
+    after_all = shares(found, 0, len(results), kept=both.kept)
+    assert (
+        all(share == 1 for share in after_all.values())
+        if kept
+        else set(after_all.values()) == {0.0 if verdict.state == DOWN else 1.0 for verdict in found.values()}
+    )
+
+
+def test_all_at_once_where_they_are_to_go():
+    both, found = together(GOOD, dict.fromkeys("abc", "still"), keep=False)
+    assert both.failed and not both.kept and set(shares(found, 0, 1, kept=both.kept).values()) == {0}
+
+
+def test_who_was_kept_in_does_not_come_back_slowly():
+    found = [Verdict(rise=1, slow_start=60) for _number in range(2)]
+    both = Together(5)
+    for now, good in enumerate((True, False, True)):
+        for verdict in found:
+            verdict.add(good, "why", now, "still")
+            both.look(found, now)
+    assert [verdict.share(2) for verdict in found] == [1, 1]
 
 
 def test_smoothing_and_steps():
