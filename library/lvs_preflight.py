@@ -158,7 +158,8 @@ def main():
         supports_check_mode=True,
     )
     try:
-        host.check_names(**{name: value for name, value in module.params.items() if name != "director"})
+        names = {name: value for name, value in module.params.items() if name not in ("director", "files")}
+        host.check_names(files=[one["path"] for one in module.params["files"]], **names)
         interfaces = host.interfaces()
         arp_rules = host.add_arp_filters(interfaces)
         accept_local = ["net/ipv4/conf/%s/accept_local" % link["name"] for link in interfaces]

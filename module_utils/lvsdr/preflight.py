@@ -64,6 +64,8 @@ def preflight(virtual_services, inventory):
     for host in sorted(set(directors) | set(real_servers(services))):
         for line in facts_of(inventory, host).get("problems", []):
             problems.add("host %s" % host, line)
+        if inventory["hosts"].get(host, {}).get("unread"):
+            problems.add("host %s" % host, "it can't be read: %s" % inventory["hosts"][host]["unread"])
     return problems.found
 
 

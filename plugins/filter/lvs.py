@@ -51,6 +51,9 @@ def inventory(hostvars, groups):
         services = services or variables.get("virtual_services")
         if "interfaces" in (facts or {}):
             made["facts"] = facts
+        elif (facts or {}).get("failed") and not facts.get("unreachable"):
+            # It answers, so it is no dead host: nobody knows what a rollout would meet there.
+            made["unread"] = facts.get("msg") or "the module failed"
     for host, facts in others.items():
         if "interfaces" in facts and "facts" not in hosts_of.get(host, {"facts": None}):
             hosts_of[host]["facts"] = facts

@@ -133,6 +133,24 @@ def test_accounts_of_checks(ready, run):
     assert line.startswith("there is no account nosuchuser, which a check runs its program as; make it on every director")
 
 
+def test_files_that_the_inventory_names(ready, run, tmp_path):
+    secret, public = tmp_path / "login", tmp_path / "ca.pem"
+    for path in (secret, public):
+        path.write_text("x")
+    secret.chmod(0o640)
+    public.chmod(0o644)
+    files = [{"path": str(secret), "readers": "root"}, {"path": str(public), "readers": "all"}, {"path": str(secret)}]
+    assert run(files=files)["problems"] == []
+    secret.chmod(0o644)
+    public.chmod(0o600)
+    assert run(files=[*files, {"path": "/nonexistent"}, {"path": str(tmp_path)}])["problems"] == [
+        "%s holds a secret and everybody may read it; run `chmod o= %s`" % (secret, secret),
+        "%s can't be read by lvsdr-streamcheck, which is not root; run `chmod a+r %s`" % (public, public),
+        "/nonexistent, which the inventory names, can't be read (No such file or directory); put it there",
+        "%s, which the inventory names, is no file" % tmp_path,
+    ]
+
+
 def test_scripts_of_checks(ready, run, tmp_path):
     """A good one is root's, all the way up; what is wrong is named with its path."""
     assert run(scripts=["/bin/sh", "/bin/sh"])["problems"] == []

@@ -26,6 +26,15 @@ def test_a_dead_server_of_a_fleet_that_runs(running):
     assert set(weights(running, "director1", "tcp 192.0.2.101:80")) == {"192.0.2.21", "192.0.2.22"}
 
 
+def test_a_host_that_answers_and_cannot_be_read(running):
+    """It is not dead, so nobody knows what a rollout would meet there: nothing is begun."""
+    before = {name: state(machine) for name, machine in running.machines.items()}
+    running.inventory(services=SECOND, hosts={"server2": {"ansible_python_interpreter": "/bin/false"}})
+    done = running.play()
+    assert done.returncode != 0 and "host server2: it can't be read: " in done.said and "No host was changed" in done.said
+    assert {name: state(machine) for name, machine in running.machines.items()} == before
+
+
 def test_a_dead_server_of_a_first_rollout(fleet, reference):
     fleet.inventory(hosts={"server2": DEAD})
     done = fleet.play()

@@ -102,6 +102,22 @@ def test_programs_and_accounts_of_checks(filters):
     assert filters["lvs_scripts"](None) == filters["lvs_accounts"]("x") == []
 
 
+def test_files_that_a_host_has_to_have(filters):
+    declared = [
+        {"health_check": {"type": "hls", "verify": "/etc/ca.pem"}}, {"health_check": {"type": "rtsp", "login_file": "/etc/login"}},
+        {"health_check": {"verify": True}}, {"health_check": {"verify": "x"}}, {"state": "absent", "health_check": {"verify": "/old"}}, "x",
+    ]  # fmt: skip
+    ca, login = {"path": "/etc/ca.pem", "readers": "all"}, {"path": "/etc/login", "readers": "root"}
+    assert filters["lvs_files"](declared, True, {}) == [ca, login]
+    edge = {
+        "streaming_server_kind": "edge", "streaming_server_tls_listen": [443], "streaming_server_certificate": "/a.pem",
+        "streaming_server_certificate_key": "/a.key",
+    }  # fmt: skip
+    own = [{"path": "/a.pem", "readers": "any"}, {"path": "/a.key", "readers": "root"}]
+    assert filters["lvs_files"](declared, False, edge) == own
+    assert filters["lvs_files"]("x", True, {**edge, "streaming_server_tls_listen": []}) == []
+
+
 def test_names_and_types_of_variables(filters):
     """Against what the roles declare."""
     made = filters["lvs_inventory"](
