@@ -15,6 +15,7 @@ description:
   - Playing begins with the first segment that arrives. When the next one is not there before the buffer is empty, that is a stall.
   - Loading stops when the wanted seconds of stream are there, so that it often takes less time than watching them would.
   - It gives up after twice O(duration) and twice O(timeout) in all. It never hangs.
+requirements: [h11 (python3-h11)]
 options:
   url:
     description: Address of the playlist or manifest, C(http) or C(https), with a host name, an IPv4 address or an IPv6 address in

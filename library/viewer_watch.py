@@ -11,6 +11,7 @@ description:
   - For a number of seconds, viewers of three kinds use a virtual service. Newcomers ask for the playlist on new connections; downloads load
     something long at the pace of a player; players play the live stream.
   - Run it asynchronously while something happens to directors or real servers. It never fails for what viewers notice; that is its result.
+requirements: [h11 (python3-h11)]
 options:
   url:
     description: Playlist of a live HLS stream behind the VIP. No user and password.

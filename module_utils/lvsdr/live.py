@@ -9,6 +9,7 @@ nothing against it.
 import asyncio
 import email.utils
 import time
+from typing import NamedTuple
 
 from . import dash, hls, http
 from .errors import LvsError, NotUnderstood
@@ -32,12 +33,21 @@ async def _read(function, data, *args, **more):
         raise Trouble(error.message, "playlist")
 
 
+class Seen(NamedTuple):
+    """How far a stream has come: ``end`` of the playlist, ``since`` when, ``first`` its beginning then, ``last`` the end at the last look."""
+
+    end: tuple
+    since: float
+    first: tuple
+    last: tuple
+
+
 class Live:
     """What is common to playlists of live streams: they move, and what players begin with can be fetched."""
 
     def __init__(self, options):
         self.path = options["path"]
-        self.seen = None  # (where the stream ends, when it was first seen there)
+        self.seen = None  # Seen, once there was a look
         self.fetched, self.missing, self.restarted = [], None, None
 
     def take_over(self, former):
@@ -45,24 +55,33 @@ class Live:
         if former.path == self.path:
             self.seen, self.fetched, self.missing, self.restarted = former.seen, former.fetched, former.missing, former.restarted
 
-    def moved(self, end, now, patience, word):
-        """Trouble where the end has been where it is for too long, or goes back again and again. end: a tuple, the greater the later."""
-        before = self.seen
-        if before is None or before[0] != end:
-            self.seen = (end, now)
-        if before is None:
+    def moved(self, first, end, now, patience, word):
+        """Trouble where the end has been where it is for too long, or goes back again and again.
+
+        first, end: where the playlist begins and ends, tuples, the greater the later. One that ends within the one before is an older copy,
+        as several caches of one origin hold them; players wait for the next one.
+        """
+        if self.seen is None:
+            self.seen = Seen(end, now, first, end)
             return
-        if end < before[0]:
+        seen = self.seen
+        if end > seen.end or seen.last < end < seen.end:
+            # Further; or a packager that was restarted goes on from an earlier place, which lay in the playlist before.
+            self.seen = Seen(end, now, first, end)
+        elif end < seen.end and end <= seen.first:
+            self.seen = Seen(end, now, first, end)
             again = self.restarted is not None and now - self.restarted < 10 * patience
             self.restarted = now
-            words = "the %s went back from %g to %g" % (word, before[0][0], end[0])
+            words = "the %s went back from %g to %g" % (word, seen.end[0], end[0])
             if again:
                 raise Trouble(words + " once more", "back")
             # A packager that was restarted counts from the beginning: players take that up.
             raise Unknown(words)
-        if now - self.seen[1] > patience:
+        else:
+            self.seen = seen._replace(last=end)
+        if now - self.seen.since > patience:
             raise Trouble("the %s has stood still for %.0f s, and new segments are due each %g s" % (
-                word, now - self.seen[1], round(patience / 2, 1)), "still")  # fmt: skip
+                word, now - self.seen.since, round(patience / 2, 1)), "still")  # fmt: skip
 
     async def fetch(self, place, resource):
         """Each file once: whether a byte of it came. Foreign for that of another server."""
@@ -129,7 +148,8 @@ class Hls(Live):
         candidates = [(part, init) for part in reversed(playlist.parts[-1:])] + candidates
         if not candidates:
             raise Trouble("the playlist has no segment" + (" but gaps" if playlist.segments else ""), "empty")
-        self.moved((playlist.end, len(playlist.parts)), now, 2 * max(1, playlist.target_duration), "playlist")
+        end = (playlist.end, len(playlist.parts))
+        self.moved((playlist.sequence, 0), end, now, 2 * max(1, playlist.target_duration), "playlist")
         end = playlist.end
         # Not kept while a slow server sends its segment.
         del playlist, there
@@ -172,7 +192,8 @@ class Dash(Live):
         if not manifest.segments:
             raise Unknown("the manifest names no segment that can be looked at")
         if manifest.end is not None:
-            self.moved((round(manifest.end, 3),), now, 2 * max(1, manifest.duration, manifest.update), "manifest")
+            first, patience = manifest.segments[0].start, 2 * max(1, manifest.duration, manifest.update)
+            self.moved((round(first, 3),), (round(manifest.end, 3),), now, patience, "manifest")
         return await self.fetch_newest(place, [(part.media, part.init) for part in reversed(manifest.segments)])
 
 

@@ -50,7 +50,7 @@ class Http:
         for url, low, high, pattern in self.urls:
             asked = place.at(url["host"]) if url.get("host") else place
             try:
-                answer = await asked.get(url["path"], PAGE_BYTES if pattern else 0, None if pattern else 1, ok=(low, high), redirects=0)
+                answer = await asked.get(url["path"], PAGE_BYTES if pattern else 0, None if pattern else 0, ok=(low, high), redirects=0)
             except Foreign as error:
                 raise Trouble("%s: it redirects to %s" % (url["path"], http.shown(str(error))))
             if pattern:

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import stream_probe
-from fakes.tls import self_signed
+from fakes.tls import NAME, authority, self_signed
 
 SEGMENT = b"x" * 1000
 VOD = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + "".join(f"#EXTINF:2,\n/segment/{n}.ts\n" for n in range(20)) + "#EXT-X-ENDLIST\n"
@@ -21,6 +21,18 @@ def live(sequence, count=3, target=0, name="/segment/%d.ts"):
     for number in range(sequence, sequence + count):
         lines += ["#EXTINF:0.5,", name % number]
     return "\n".join(lines) + "\n"
+
+
+def manifest(begin, kind="dynamic"):
+    """A live DASH manifest of the last five segments of 0.5 s; of a recording ten."""
+    end = int((time.time() - begin) / 0.5) + 8 if kind == "dynamic" else 10
+    first = max(0, end - 5) if kind == "dynamic" else 0
+    return (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="%s" minimumUpdatePeriod="PT0.2S"><Period start="PT0S">'
+        '<AdaptationSet mimeType="video/mp4"><Representation id="v"><SegmentTemplate timescale="2" media="/segment/$Time$.m4s" '
+        'initialization="/segment/init.mp4"><SegmentTimeline><S t="%d" d="1" r="%d"/></SegmentTimeline></SegmentTemplate></Representation>'
+        "</AdaptationSet></Period></MPD>" % (kind, first, end - first - 1)
+    )
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -56,6 +68,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(VOD)
         elif kind == "live":
             self.answer(live(times))
+        elif kind == "dash":
+            self.answer(manifest(self.server.begin, "static" if "vod" in self.path else "dynamic"))
         elif kind == "ranges":
             self.answer(
                 '#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXT-X-MAP:URI="/segment/init"\n#EXTINF:2,\n#EXT-X-BYTERANGE:9@1\n/range\n#EXT-X-ENDLIST'
@@ -128,6 +142,7 @@ def server():
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
     httpd.asked, httpd.hosts, httpd.connections, httpd.over = [], [], 0, threading.Event()
+    httpd.begin = time.time()
     httpd.url = f"http://127.0.0.1:{httpd.server_port}"
     threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield httpd
@@ -274,6 +289,33 @@ def test_credentials_in_what_a_server_names(server, run):
         result = run(server.url + path, duration=1, timeout=0.5)
         assert result["failed"] and "Hunter2" not in json.dumps(result), result
         assert "with a user or password" in json.dumps(result)
+
+
+def test_dash_plays(server, run):
+    """The same player: of a live manifest the newest segments while it moves, of a recording from its beginning."""
+    result = run(server.url + "/dash/live.mpd", duration=3)
+    assert not result.get("failed") and (result["segments"], result["stalls"], result["jumps"], result["errors"]) == (6, 0, 0, []), result
+    assert result["reloads"] > 0 and server.asked.count("/segment/init.mp4") == 1
+    asked = [int(path.split("/")[2].split(".")[0]) for path in server.asked if path.endswith(".m4s")]
+    assert asked == list(range(asked[0], asked[0] + 6)), "one after the other"
+    result = run(server.url + "/dash/vod?x", duration=9)
+    assert not result.get("failed") and (result["segments"], result["played_seconds"]) == (10, 5)
+
+
+def test_a_name_through_an_address(server, run, tmp_path):
+    """With the certificate of the name, of an authority that only a file tells."""
+    context, ca, _certificate = authority(tmp_path)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = "https://%s:%d/vod/x.m3u8" % (NAME, server.server_port)
+    result = run(url, connect_to="127.0.0.1", ca_path=str(ca))
+    assert not result.get("failed") and result["segments"] == 5, result
+    assert set(server.hosts) == {"%s:%d" % (NAME, server.server_port)}
+    result = run(url, connect_to="127.0.0.1")
+    assert result["failed"] and "its certificate is not valid here: unable to get local issuer certificate" in result["msg"]
+    result = run(url.replace(NAME, "other.example.com"), connect_to="127.0.0.1", ca_path=str(ca))
+    assert result["failed"] and "Hostname mismatch" in result["msg"]
+    result = run(url, connect_to="127.0.0.1", ca_path=str(tmp_path / "none"))
+    assert result["failed"] and "none can't be read (No such file or directory): give the path of a file on this host" in result["msg"]
 
 
 def test_tls_that_is_none(server, run):

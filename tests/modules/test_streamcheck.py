@@ -23,7 +23,7 @@ import pytest
 from ansible.module_utils.lvsdr import certificates, protocols, streamcheck, verdicts
 from ansible.module_utils.lvsdr import hls as hls_
 from ansible.module_utils.lvsdr.sockets import SO_MARK, Place, Trouble, Unable, Unknown, tls
-from fakes.tls import self_signed
+from fakes.tls import authority, self_signed
 
 OUT = str(verdicts.OUT)
 # Of one server all fail when it fails.
@@ -132,8 +132,18 @@ def test_hls_with_a_trouble(pages, words):
 
 def test_hls_that_goes_back():
     """A packager that was restarted is no reason to take its servers out; one that goes back and forth plays for nobody."""
-    said, _server = hls({"/live.m3u8": moving(playlist(5), playlist(1), playlist(2), playlist(1))}, (0, 1, 2, 3))
-    assert said[1:] == ["the playlist went back from 8 to 4", "segment 4", "the playlist went back from 5 to 4 once more"]
+    said, _server = hls({"/live.m3u8": moving(playlist(9), playlist(5), playlist(6), playlist(2))}, (0, 1, 2, 3))
+    assert said[1:] == ["the playlist went back from 12 to 8", "segment 8", "the playlist went back from 9 to 5 once more"]
+
+
+def test_older_copies():
+    """As caches of one origin hold them: players wait for the next one. It is progress that counts."""
+    ends = (5, 4, 6, 5, 7)
+    assert hls({"/live.m3u8": moving(*[playlist(end) for end in ends])}, range(5))[0] == ["segment %d" % (end + 2) for end in ends]
+    said, _server = hls({"/live.m3u8": moving(*[playlist(end) for end in (5, 4, 5, 4)])}, range(4))
+    assert "has stood still for 3 s" in said[-1], "two copies that are both dead"
+    said, _server = hls({"/live.m3u8": moving(*[playlist(1, count) for count in (9, 2, 3, 4, 5)])}, range(0, 10, 2))
+    assert said[2:] == ["segment 3", "segment 4", "segment 5"], "a packager of whole events was restarted"
 
 
 def answering(*answers, **more):
@@ -295,7 +305,7 @@ def test_dash_that_moves():
     ("pages", "times", "words"),
     [
         ([manifest(3), manifest(3)], (0, 2.5), "the manifest has stood still for 2 s, and new segments are due each 1 s"),
-        ([manifest(3), manifest(2)], (0, 1), "the manifest went back from 3 to 2"),
+        ([manifest(3), manifest(2), manifest(3)], (0, 1, 2.5), "the manifest has stood still for 2 s"),
         ([manifest(3, "static")], (0,), "the live manifest has ended (type static)"),
         ([manifest(None)], (0,), "the manifest names no segment that can be looked at"),
         ([manifest(30)], (0,), "/seg/30.ts: 404 Not Found"),
@@ -381,18 +391,12 @@ def test_a_front_that_speaks_only_http_1_1():
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    """The files of an authority and of a certificate of it for live.example.com (the lab's own)."""
-    folder = tmp_path_factory.mktemp("tls") / "tls"
-    script = Path(__file__).parents[2] / "roles/lab/files/make-certificates"
-    subprocess.run([script, folder, "live.example.com"], check=True, capture_output=True)
-    return folder
+def vouched(tmp_path_factory):
+    return authority(tmp_path_factory.mktemp("vouched"))
 
 
-def test_tls_of_every_kind(authority):
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(authority / "server.pem", authority / "server.key")
-    names = []
+def test_tls_of_every_kind(vouched):
+    (context, ca, _certificate), names = vouched, []
     context.sni_callback = lambda _object, name, _context: names.append(name)
     pages = {
         **{"/seg/%d.ts" % number: "x" for number in range(1, 9)},
@@ -400,7 +404,7 @@ def test_tls_of_every_kind(authority):
         "/live.mpd": manifest(3),
         "/mount": "x" * 2000,
     }
-    more = {"host": "live.example.com", "verify": str(authority / "ca.pem")}
+    more = {"host": "live.example.com", "verify": str(ca)}
     for kind, path, words in (("hls", "/live.m3u8", "segment 3"), ("dash", "/live.mpd", "3.ts"), ("icecast", "/mount", "bytes flow")):
         assert check(kind, Server(pages, tls=context, **more), path=path) == [words]
     assert check("rtsps", answering(SDP, tls=context, **more), path="/live") == ["described"]
@@ -415,8 +419,8 @@ def test_tls_of_every_kind(authority):
     assert isinstance(said, Unable), "what the director lacks is no server's fault"
 
 
-def test_the_end_of_a_certificate(authority):
-    der = ssl.PEM_cert_to_DER_cert((authority / "server.pem").read_text())
+def test_the_end_of_a_certificate(vouched):
+    der = ssl.PEM_cert_to_DER_cert(vouched[2].read_text())
     watch, now = certificates.Watch(14), time.time()
     assert watch.look([b"1", der], now) == "" and 364 < (watch.ends - now) / 86400 < 366
     assert watch.look([b"1", der], watch.ends - 10 * 86400).startswith("its certificate ends in 10 days, on 20")

@@ -386,7 +386,7 @@ ERRORS = {
         {"health_check": {"type": "rtmps", "host": "a.example.com", "verify": "ca.pem"}}, {}, ".health_check.verify", "the path of a file"
     ),
     "days": (
-        {"health_check": {"type": "rtsps", "path": "/a", "certificate_days": -1}}, {}, ".health_check.certificate_days", "-1 is out of range"
+        {"health_check": {"type": "rtsps", "path": "/a", "certificate_days": -1}}, {}, ".health_check.certificate_days", "is out of range"
     ),
     "TLS that has its own type": ({"health_check": {"type": "rtmp", "tls": True}}, {}, ".health_check.tls", "no such option"),
     "login in the inventory": (
