@@ -34,7 +34,7 @@ async def _read(function, data, *args, **more):
 
 
 class Seen(NamedTuple):
-    """How far a stream has come: ``end`` of the playlist, ``since`` when, ``first`` its beginning then, ``last`` the end at the last look."""
+    """How far a stream has come: its ``end``, ``since`` when, where the playlist began then, and where it ended at the ``last`` look."""
 
     end: tuple
     since: float

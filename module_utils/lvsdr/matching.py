@@ -17,49 +17,63 @@ FRAME = struct.Struct("!II")
 
 
 class Slow(Exception):
-    """A search that did not end in time."""
+    """A search that did not end in time, or for which there is no process yet."""
 
 
 class Matcher:
-    """One process for all checks, started when it is needed."""
+    """One process for all checks. It is started when it is first needed, and no check waits for that."""
 
     def __init__(self):
-        self._process, self._lock, self._loop = None, None, None
+        self._process, self._starting, self._lock, self._loop = None, None, None, None
 
     async def search(self, pattern, text):
         """Whether the expression is found in the bytes; Slow where that takes too long."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._lock, self._process = loop, asyncio.Lock(), None
+            self._loop, self._lock, self._process, self._starting = loop, asyncio.Lock(), None, None
         async with self._lock:
+            if self._process is None:
+                if self._starting is None:
+                    self._starting = loop.create_task(self._start())
+                await asyncio.wait([self._starting], timeout=SECONDS)
+            if self._process is None:
+                raise Slow("the program that searches for %s is being started" % pattern)
+            process, self._process = self._process, None
             try:
-                if self._process is None or self._process.returncode is not None:
-                    self._process = await asyncio.create_subprocess_exec(
-                        sys.executable, "-I", __file__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-                    )
-                    await self._ask(".", b"x", 30)  # until it has begun
-                return await self._ask(pattern, text, SECONDS) == b"1"
-            except asyncio.TimeoutError:
-                raise Slow("the search for %s took more than %g s" % (pattern, SECONDS))
-            except BaseException:
-                await self.close()
+                found = await asyncio.wait_for(ask(process, pattern, text), SECONDS)
+            except BaseException as error:
+                # Also when the check's own time is over: what it answers then belongs to nobody.
+                await end(process)
+                if isinstance(error, asyncio.TimeoutError):
+                    raise Slow("the search for %s took more than %g s" % (pattern, SECONDS))
+                if isinstance(error, (asyncio.IncompleteReadError, OSError)):
+                    raise Slow("the program that searches for %s has ended" % pattern)
                 raise
+            self._process = process
+            return found
 
-    async def _ask(self, pattern, text, seconds):
-        pattern = pattern.encode()
-        self._process.stdin.write(FRAME.pack(len(pattern), len(text)) + pattern + text)
+    async def _start(self):
+        command = [sys.executable, "-I", __file__]
         try:
-            return await asyncio.wait_for(self._process.stdout.readexactly(1), seconds)
-        except asyncio.TimeoutError:
-            await self.close()
-            raise
+            process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+            await ask(process, ".", b"x")  # until it has begun
+            self._process = process
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the next search tries again
+        finally:
+            self._starting = None
 
-    async def close(self):
-        process, self._process = self._process, None
-        if process and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+
+async def ask(process, pattern, text):
+    pattern = pattern.encode()
+    process.stdin.write(FRAME.pack(len(pattern), len(text)) + pattern + text)
+    return await process.stdout.readexactly(1) == b"1"
+
+
+async def end(process):
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    await process.wait()
 
 
 def main():

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.lvsdr import certificates, protocols, streamcheck, verdicts
 from ansible.module_utils.lvsdr import hls as hls_
+from ansible.module_utils.lvsdr.matching import Matcher, Slow
 from ansible.module_utils.lvsdr.sockets import SO_MARK, Place, Trouble, Unable, Unknown, tls
 from fakes.tls import authority, self_signed
 
@@ -215,6 +216,53 @@ URL = {"path": "/a", "status": "200"}
 def test_http(url, words):
     (said,) = check("http", Server({"/a": "took"}), urls=[url])
     assert str(said) == words
+
+
+def test_an_expression_that_never_ends_is_unknown():
+    """It is no reason that a player has. The next search goes on, in another process."""
+    matcher = Matcher()
+
+    async def run():
+        said = []
+        for pattern, text in (
+            ("o+k", b"took"),
+            ("(a+)+$", b"a" * 60 + b"b"),
+            ("o+k", b"took"),
+            ("(a+)+$", b"a" * 60 + b"b"),
+            ("x", b"took"),
+        ):
+            for _attempt in range(100):
+                try:
+                    said.append(await matcher.search(pattern, text))
+                    break
+                except Slow as slow:
+                    if "being started" not in str(slow):
+                        said.append(str(slow))
+                        break
+        return said
+
+    slow = "the search for (a+)+$ took more than 0.5 s"
+    assert asyncio.run(run()) == [True, slow, True, slow, False]
+
+
+def test_no_check_waits_for_the_program_that_searches(monkeypatch):
+    """On a slow machine it takes longer to start than a check may take."""
+    starts = []
+
+    async def slowly(self):
+        starts.append(1)
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr(Matcher, "_start", slowly)
+    matcher = Matcher()
+
+    async def run():
+        for _look in range(2):
+            with pytest.raises(Slow, match="is being started"):
+                await asyncio.wait_for(matcher.search("x", b"x"), 2)
+
+    asyncio.run(run())
+    assert len(starts) == 1
 
 
 def test_every_url_counts_and_has_its_host_name():
