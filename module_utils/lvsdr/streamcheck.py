@@ -171,7 +171,8 @@ class Service:
             self.servers[name].write(share)
 
     def _say(self, counted):
-        who = "all %d servers of %s (%s)" % (len(counted), self.name, self.vip)
+        number = "all %d servers" % len(counted) if len(counted) > 1 else "the only server"
+        who = "%s of %s (%s)" % (number, self.name, self.vip)
         if not self.together.failed:
             log(5, "%s: judged one by one again", who)
         elif self.together.keep:
