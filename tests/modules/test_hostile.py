@@ -1,0 +1,123 @@
+"""lvsdr-streamcheck, the real daemon, between healthy servers and one of each kind that is after it: each hurts itself alone.
+
+It runs for 30 s; LVSDR_HOSTILE_SECONDS says for how long else.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fakes import hostile
+
+SECONDS = float(os.environ.get("LVSDR_HOSTILE_SECONDS", 30))
+MODULE_UTILS = Path(__file__).parents[2] / "module_utils"
+INTERVAL, TIMEOUT = 1, 2
+MOST_MEMORY = 100e6
+# A look of a healthy server is a playlist and a segment. The rest is what the others may take of its time.
+LOOK, LATE = 2 * hostile.PAUSE, 0.5
+LINE = re.compile("<[345]>.*")
+
+
+def served(which):
+    """(process, {name: port}) of the servers."""
+    process = subprocess.Popen([sys.executable, hostile.__file__, which], stdout=subprocess.PIPE, text=True)
+    return process, json.loads(process.stdout.readline())
+
+
+def configuration(folder, healthy, hostile_ports):
+    def service(name, check, ports):
+        check = {"interval": INTERVAL, "timeout": TIMEOUT, "fall": 1, "rise": 1, **check}
+        servers = [
+            {"name": one, "address": "127.0.0.1", "port": port, "weight": 10, "file": "%s-%s" % (name, one)} for one, port in ports.items()
+        ]
+        if "agent" in check:
+            check["agent"] = {**check["agent"], "port": servers[0]["port"]}
+            servers[0]["agent"] = "127.0.0.1"
+        return {"name": name, "vip": "192.0.2.100", "check": check, "servers": servers}
+
+    services = [service("healthy", hostile.HLS, healthy), service("pages", hostile.http("status: ok"), dict(list(healthy.items())[:3]))]
+    services += [service(name, hostile.hostile()[name][0], {"server": port}) for name, port in hostile_ports.items()]
+    return {"folder": str(folder), "metrics_port": 0, "services": services}
+
+
+def peak_memory(pid):
+    return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/%d/status" % pid).read_text())[1])
+
+
+@pytest.fixture
+def run(tmp_path):
+    """(status files one after the other, lines of the log, bytes of memory at its peak) of the daemon between them all."""
+    processes = []
+
+    def watch(process, deadline):
+        seen, path = [], tmp_path / "status.json"
+        while time.monotonic() < deadline:
+            assert process.poll() is None, "the daemon ended"
+            if path.exists():
+                status = json.loads(path.read_text())
+                if not seen or status["at"] != seen[-1]["at"]:
+                    seen.append(status)
+            time.sleep(0.2)
+        return seen
+
+    try:
+        ports = []
+        for which in ("healthy", "hostile"):
+            process, found = served(which)
+            processes.append(process)
+            ports.append(found)
+        (tmp_path / "config.json").write_text(json.dumps(configuration(tmp_path, *ports)))
+        with open(tmp_path / "log", "wb") as log:
+            environment = dict(os.environ, PYTHONPATH=str(MODULE_UTILS))
+            command = [sys.executable, "-m", "lvsdr.streamcheck", str(tmp_path / "config.json")]
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        processes.append(process)
+        seen = watch(process, time.monotonic() + SECONDS)
+        memory = peak_memory(process.pid)
+        process.terminate()
+        assert process.wait(10) == 0
+        yield seen, (tmp_path / "log").read_bytes().decode("utf-8", "surrogateescape"), memory
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+
+def test_each_hurts_itself_alone(run):
+    seen, log, memory = run
+    lines = log.split("\n")[:-1]
+    good = [one for status in seen for one in status["checks"] if one["service"] in ("healthy", "pages")]
+    others = [one for one in seen[-1]["checks"] if one["service"] not in ("healthy", "pages")]
+    taken = sorted(one["seconds"] - LOOK for one in good if one["service"] == "healthy" and one["seconds"])
+    print("%d looks of healthy servers took %.3f s too long at the median, %.3f at the 99th centile, %.3f at most" % (
+        len(taken), taken[len(taken) // 2], taken[len(taken) * 99 // 100], taken[-1]))  # fmt: skip
+    print("memory %.1f MB, %d lines of the log" % (memory / 1e6, len(lines)))
+    for one in others:
+        print("%-18s %-8s %s" % (one["service"], one["state"], one["why"]))
+
+    # Each line is the daemon's own, as a whole.
+    assert [line for line in lines if not LINE.fullmatch(line) or not line.isprintable()] == []
+    assert all(word.isprintable() for status in seen for one in status["checks"] for word in (one["why"], one["agent"], one["warning"]))
+    assert len(lines) < 5 * len(seen[-1]["checks"]), log
+
+    assert {one["state"] for one in seen[-1]["checks"] if one in good} == {"up"}
+    assert [one for one in good if one["state"] == "down"] == []
+    assert [line for line in lines if re.search(r"(healthy|pages) on .* is down", line)] == []
+    assert [one for one in good if one["why"].startswith(("not understood", "this director"))] == []
+    for status in seen[len(seen) // 3 :]:
+        late = {one["server"] for one in status["checks"] if one in good and status["at"] - one["checked_at"] > 2 * INTERVAL + TIMEOUT}
+        assert not late, "they are looked at all the time"
+    # Nobody waited for the loop. What other work on this machine takes is not the daemon's.
+    assert taken[len(taken) // 2] < LATE / 5 and taken[len(taken) * 99 // 100] < LATE, taken[-20:]
+    assert memory < MOST_MEMORY
+
+    # All of them have been looked at; a good word of one of them may only be where nothing is wrong.
+    assert all(one["checked_at"] for one in others)
+    assert {one["service"] for one in others} == set(hostile.hostile())
