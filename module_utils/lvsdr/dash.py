@@ -5,6 +5,7 @@
 Source: ISO/IEC 23009-1, 5.3.1 (MPD), 5.3.2 (Period), 5.3.9.3 (segment lists), 5.3.9.4 (templates) and 5.3.9.6 (timelines).
 """
 
+import copy
 import datetime
 import math
 import re
@@ -20,8 +21,13 @@ DURATION = re.compile(
     r"\s*(-)?P(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,9})D)?"
     r"(?:T(?:(\d{1,9})H)?(?:(\d{1,12})M)?(?:(\d{1,15}(?:\.\d*)?|\.\d+)S)?)?\s*\Z"
 )
-# Segments of a manifest that are named where all are wanted.
+# Segments of a manifest that are named where all are wanted; tags of one that is read; addresses to choose from at one place.
 MOST = 20000
+MOST_TAGS = 48000
+MOST_BASES = 8
+# The beginning of a manifest in which a document type is looked for first.
+PROLOG = 1 << 10
+INHERITED = ("media", "initialization", "duration", "timescale", "startNumber", "presentationTimeOffset")
 UNITS = (365 * 86400, 30 * 86400, 86400, 3600, 60, 1)
 
 
@@ -68,8 +74,13 @@ def _refuse_types(data):
 
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, stop
+    # By and by: expat goes on to the end of what it has, whatever a handler raises.
+    at, size = 0, PROLOG
     try:
-        parser.Parse(data, True)
+        while at < len(data):
+            parser.Parse(data[at : at + size], False)
+            at, size = at + size, 2 * size
+        parser.Parse(b"", True)
     except Over:
         pass
 
@@ -82,6 +93,8 @@ def parse(data, base, now, newest=8, is_own=None):
     Raises LvsError for what is no manifest, NotUnderstood for values that can't be used.
     """
     said = http.shown(base)
+    if data.count(b"<") > MOST_TAGS:
+        raise NotUnderstood("%s has more than %d tags, and that much is not read" % (said, MOST_TAGS))
     try:
         _refuse_types(data)
         root = ElementTree.fromstring(data)
@@ -114,10 +127,12 @@ def _read(root, base, now, newest, is_own):
     periods = list(_periods(root))
     # Not those that are only announced; where all are, the clock is wrong.
     there = [one for one in periods if elapsed is None or one[1] <= elapsed] or periods
+    whole = _Track(base, is_own).inside(root)
     for period, start, end in reversed(there):
+        common = whole.inside(period)
         for adaptation in sorted(_children(period, "AdaptationSet"), key=_rank):
             for representation in _children(adaptation, "Representation")[:1]:
-                track = _Track([root, period, adaptation, representation], base, is_own)
+                track = common.inside(adaptation).inside(representation)
                 found = track.read(start, end, elapsed, live, newest)
                 if found:
                     return Manifest(live, *found, update)
@@ -149,26 +164,34 @@ def _rank(adaptation):
 
 
 class _Track:
-    """One representation: its address, and the template or the list of its segments, with what it inherits."""
+    """One representation: its address, and the template or the list of its segments, with what it inherits.
 
-    def __init__(self, path, base, is_own):
-        self.representation, self.base = path[-1], base
+    It is made on the way down, so that what many representations inherit is read once.
+    """
+
+    def __init__(self, base, is_own):
+        self.base, self.is_own, self.representation = base, is_own, None
         self.template, self.timeline, self.listed, self.first = {}, None, None, None
-        for element in path:
-            bases = [http.resolve(self.base, (child.text or "").strip()) for child in _children(element, "BaseURL")]
-            self.base = next(filter(is_own, bases), bases[0] if bases else self.base)
-            for child in _children(element, "SegmentTemplate") + _children(element, "SegmentList"):
-                self.template.update(child.attrib)
-                self.timeline = (_children(child, "SegmentTimeline") or [self.timeline])[0]
-                self.first = (_children(child, "Initialization") or [self.first])[0]
-                if _name(child) == "SegmentList":
-                    self.listed = child
-        self.scale = float(self.template.get("timescale") or 1)
-        self.number = int(self.template.get("startNumber") or 1)
-        self.offset = float(self.template.get("presentationTimeOffset") or 0)
+
+    def inside(self, element):
+        """The track as it is within an element."""
+        inner = copy.copy(self)
+        inner.representation, inner.template = element, dict(self.template)
+        bases = [http.resolve(self.base, (child.text or "").strip()) for child in _children(element, "BaseURL")[:MOST_BASES]]
+        inner.base = next(filter(self.is_own, bases), bases[0] if bases else self.base)
+        for child in _children(element, "SegmentTemplate") + _children(element, "SegmentList"):
+            inner.template.update((name, child.attrib[name]) for name in INHERITED if name in child.attrib)
+            inner.timeline = (_children(child, "SegmentTimeline") or [inner.timeline])[0]
+            inner.first = (_children(child, "Initialization") or [inner.first])[0]
+            if _name(child) == "SegmentList":
+                inner.listed = child
+        return inner
 
     def read(self, start, end, elapsed, live, newest):
         """(end, duration, segments) as in Manifest, or None without any segment. start, end: of the period."""
+        self.scale = float(self.template.get("timescale") or 1)
+        self.number = int(self.template.get("startNumber") or 1)
+        self.offset = float(self.template.get("presentationTimeOffset") or 0)
         urls = _children(self.listed, "SegmentURL") if self.listed is not None else None
         if urls is None and "media" not in self.template:
             return None
@@ -194,7 +217,8 @@ class _Track:
         out, time, by_clock = [], 0, False
         items = _children(self.timeline, "S")
         for at, item in enumerate(items):
-            time, duration, repeat = int(item.get("t") or time), int(item.get("d") or 0), int(item.get("r") or 0)
+            said = item.attrib
+            time, duration, repeat = int(said.get("t") or time), int(said.get("d") or 0), int(said.get("r") or 0)
             if duration <= 0:
                 continue  # nothing can be played of it
             if repeat < 0:

@@ -6,6 +6,7 @@
 next and when. All times are seconds of any clock that only goes forward.
 """
 
+import functools
 import math
 import re
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import NamedTuple, Optional
 from urllib.parse import parse_qs, urlsplit
 
 from . import http
-from .errors import LvsError, printable
+from .errors import LvsError, NotUnderstood, printable
 
 # A live stream is entered this many segments before its end: nearer to it, each late segment would be a stall (RFC 8216 6.3.3).
 START = 3
@@ -28,14 +29,16 @@ ATTEMPTS = 4
 PAUSE = 0.5
 # Of a longer playlist whose newest segments alone are wanted, so many characters are read at its beginning and at its end.
 WINDOW = 24 << 10
+# Characters that a playlist may write by its variables. One can hold others, so few lines can ask for any amount.
+MOST_WRITTEN = 4 << 20
 
 UNREAD = object()
 
 _NUMBER = re.compile(r"\s*(\d{1,19}(?:\.\d*)?|\.\d+)")
 _RANGE = re.compile(r"\s*(\d{1,19})(?:@(\d{1,19}))?\s*\Z")
-_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)\s*=\s*("[^"]*"|[^,]*)')
+# A name is looked for where it begins alone: else a long word takes the square of its length.
+_ATTRIBUTE = re.compile(r'(?<![A-Z0-9-])([A-Z0-9-]+)\s*=\s*("[^"]*"|[^,]*)')
 _VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
-_ADDRESS = re.compile(r"^[ \t]*[^#\s]", re.MULTILINE)
 
 
 class Resource(NamedTuple):
@@ -86,20 +89,20 @@ class Master:
 
 
 def _lines(text, newest):
-    """(lines to read, their number before which so many addresses were only counted, how many).
+    """(lines to read, their number before which so many segments were only counted, how many).
 
     Who wants the newest segments alone gets the beginning and the end of a long playlist: an hour of parts is a million lines.
     """
     if not newest or len(text) <= 2 * WINDOW:
         return text.split("\n"), 0, 0
-    first, last = text.find("\n", WINDOW) + 1, text.find("\n", len(text) - WINDOW) + 1
-    if not first or last < first:
+    first, last = text.find("#EXTINF:", WINDOW), text.find("#EXTINF:", len(text) - WINDOW)
+    if first < 0 or last < first:
         return text[: 2 * WINDOW].split("\n"), 0, 0
     middle = text[first:last]
     head, found = text[:first].split("\n")[:-1], middle.rfind("#EXT-X-MAP:")
     # What has to be loaded before the newest segments may be said far in front of them.
     kept = [middle[found:].partition("\n")[0]] if found >= 0 else []
-    return head + kept + text[last:].split("\n"), len(head), len(_ADDRESS.findall(middle))
+    return head + kept + text[last:].split("\n"), len(head), middle.count("#EXTINF:")
 
 
 def parse(data, base, newest=None, variables=None):
@@ -119,7 +122,19 @@ def parse(data, base, newest=None, variables=None):
     if not text.startswith("#EXTM3U"):
         raise wrong(f"it begins with '{printable(text[:40].partition(chr(10))[0].strip(), 40)}' and not with #EXTM3U")
 
-    known = {}
+    known, room = {}, MOST_WRITTEN
+
+    def written(found):
+        nonlocal room
+        value = known.get(found[1], found[0])
+        room -= len(value)
+        if room < 0:
+            raise NotUnderstood("%s writes more than %d MiB by its variables" % (http.shown(base), MOST_WRITTEN >> 20))
+        return value
+
+    @functools.lru_cache(None)
+    def query():
+        return parse_qs(urlsplit(base).query)
 
     def attributes(text):
         return {name: value.strip().strip('"') for name, value in _ATTRIBUTE.findall(text)}
@@ -131,7 +146,7 @@ def parse(data, base, newest=None, variables=None):
         elif "IMPORT" in found:
             known[found["IMPORT"]] = (variables or {}).get(found["IMPORT"], "")
         elif "QUERYPARAM" in found:
-            known[found["QUERYPARAM"]] = parse_qs(urlsplit(base).query).get(found["QUERYPARAM"], [""])[0]
+            known[found["QUERYPARAM"]] = query().get(found["QUERYPARAM"], [""])[0]
 
     def part(text, previous):
         """First and last byte; None where that can't be told, so that the file is asked for."""
@@ -151,11 +166,12 @@ def parse(data, base, newest=None, variables=None):
     for at, line in enumerate(lines):
         if jumped and at == jump_at:
             count, former, following = count + jumped, UNREAD, None
+            duration, byte_range, gap = None, None, False
         line = line.strip()
         if not line:
             continue
         if "{$" in line and known:
-            line = _VARIABLE.sub(lambda found: known.get(found[1], found[0]), line)
+            line = _VARIABLE.sub(written, line)
         if line[0] != "#":
             if variant_next:
                 variants.append(line)

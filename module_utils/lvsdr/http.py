@@ -6,13 +6,14 @@ h11 reads and writes the words, asyncio moves the bytes, and whoever asks brings
 the same code asks through a socket with a mark, by a name of DNS, with TLS or without.
 """
 
+import asyncio
 import ipaddress
 import re
 import zlib
 from typing import NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
-from .errors import LvsError, printable
+from .errors import LvsError, NotUnderstood, printable
 
 try:
     import h11
@@ -22,8 +23,12 @@ except ImportError:  # preflight and the modules say so, in words
 REDIRECTS = 5
 REDIRECTED = (301, 302, 303, 307, 308)
 # Longer than what servers set with all their cookies and policies.
-LONGEST_HEAD = 64 << 10
-BLOCK = 64 << 10
+LONGEST_HEAD = 32 << 10
+# Than what servers take (nginx, Apache: 8 KiB).
+LONGEST_URL = 8 << 10
+BLOCK = 16 << 10
+# Of a body: chunks of a byte each would keep the reader busy for seconds. And answers that come before the answer.
+MOST_PIECES, MOST_INFORMATION = 4000, 16
 # Bytes of bodies that are kept at the same time.
 MOST_HELD = 48 << 20
 SAFE = "/%:@!$&'()*+,;=~"
@@ -84,6 +89,8 @@ def shown(url):
 
 def resolve(base, uri):
     """``uri`` as seen from the document at ``base``, which is the address after all redirects."""
+    if len(uri) > LONGEST_URL or len(base) > LONGEST_URL:
+        raise NotUnderstood("%s names an address of more than %d characters" % (printable(shown(base), 200), LONGEST_URL))
     try:
         return urljoin(base, uri)
     except ValueError as error:
@@ -99,7 +106,7 @@ def read_host(text):
         except ValueError:
             raise ValueError("%r is not an IPv6 address" % text) from None
     try:
-        name = text if text.isascii() else text.encode("idna").decode()
+        name = text if text.isascii() or len(text) > 253 else text.encode("idna").decode()
     except UnicodeError:
         raise ValueError("the name of its host can't be written in ASCII (IDNA)") from None
     if len(name) > 253:
@@ -170,12 +177,15 @@ class Connection:
         if self.protocol != b"HTTP/1.1":
             request = request.replace(b" HTTP/1.1\r\n", b" " + self.protocol + b"\r\n", 1)
         self.writer.write(request + self.words.send(h11.EndOfMessage()))
-        event = await self._next()
-        while type(event) is h11.InformationalResponse:
+        for _information in range(MOST_INFORMATION):
             event = await self._next()
+            if type(event) is not h11.InformationalResponse:
+                break
         if type(event) is not h11.Response:
             raise Broken("the server ended the connection without an answer", begun=False)
         length = dict(event.headers).get(b"content-length")
+        if length is not None and len(length) > 18:
+            raise Broken("it is said to have a length of %d digits" % len(length))
         self.expected = int(length) if length is not None else None
         return event
 
@@ -194,21 +204,30 @@ class Connection:
                 event = self.words.next_event()
                 if event is not h11.NEED_DATA:
                     return event
-                data = await self.reader.read(BLOCK)
-                if self._first and data:
-                    data, self._first = self._as_http(data), False
-                elif self._first:
-                    raise Broken("the server ended the connection without an answer", begun=False)
-                self.words.receive_data(data)
-            except h11.RemoteProtocolError:
+                self.words.receive_data(await (self._begin() if self._first else self._go_on()))
+            except (h11.RemoteProtocolError, ValueError):  # the latter of numbers with more digits than Python reads
                 if self.words.their_state is h11.SEND_BODY or self.expected is not None:
                     raise Broken("it broke off" + (" with %d bytes missing" % self.expected if self.expected else "")) from None
                 raise Broken("the answer is not %s" % self.protocol.partition(b"/")[0].decode()) from None
 
-    def _as_http(self, data):
+    async def _begin(self):
         """A SHOUTcast server says ICY, an RTSP server RTSP/1.0: the rest is HTTP's."""
         other = b"ICY " if self.protocol == b"HTTP/1.1" else self.protocol + b" "
+        data = await self.reader.read(BLOCK)
+        while data and len(data) < len(other) and other.startswith(data):
+            more = await self.reader.read(BLOCK)
+            if not more:
+                break
+            data += more
+        if not data:
+            raise Broken("the server ended the connection without an answer", begun=False)
+        self._first = False
         return b"HTTP/1.0 " + data[len(other) :] if data.startswith(other) else data
+
+    async def _go_on(self):
+        # read() itself does not wait while there is something: a server that sends fast would have the loop for itself.
+        await asyncio.sleep(0)
+        return await self.reader.read(BLOCK)
 
     def again(self):
         """Whether another request can follow; it makes ready for that."""
@@ -229,7 +248,7 @@ class Body:
     held = 0  # bytes of all bodies that are on their way
 
     def __init__(self, headers, limit):
-        self.limit, self.size, self.data = limit, 0, bytearray()
+        self.limit, self.size, self.pieces, self.data = limit, 0, 0, bytearray()
         packed = headers.get("content-encoding", "").lower()
         self.unpack = zlib.decompressobj(47) if packed in ("gzip", "x-gzip", "deflate") else None
 
@@ -237,6 +256,11 @@ class Body:
         self.size += len(part)
         if not self.limit:
             return
+        self.pieces += 1
+        if self.pieces > MOST_PIECES:
+            raise TooLong("in more than %d pieces" % MOST_PIECES)
+        if self.size > self.limit:  # of what is packed, too: a lot of it may unpack to nothing
+            raise TooLong("longer than %d bytes" % self.limit)
         if self.unpack:
             try:
                 part = self.unpack.decompress(part, self.limit + 1 - len(self.data))

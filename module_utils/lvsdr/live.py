@@ -7,6 +7,7 @@ nothing against it.
 """
 
 import asyncio
+import concurrent.futures
 import email.utils
 import time
 from typing import NamedTuple
@@ -15,22 +16,12 @@ from . import dash, hls, http
 from .errors import LvsError, NotUnderstood
 from .sockets import Foreign, Trouble, Unknown, shown_path
 
-# Longer ones are read in a thread, so that nobody else's check waits for them.
+# Longer ones are read in a thread, so that nobody else's check waits for them. One after the other: more at the same time would take
+# memory, and the interpreter's lock from the loop, and read no faster.
 INLINE = 16 << 10
+READER = concurrent.futures.ThreadPoolExecutor(1, "reader")
 # How many of a master's variants are tried, and of the newest segments.
 VARIANTS, CANDIDATES = 3, 3
-
-
-async def _read(function, data, *args, **more):
-    """What a parser makes of data; Trouble where it is none of that, Unknown where it can't be told."""
-    try:
-        if len(data) <= INLINE:
-            return function(data, *args, **more)
-        return await asyncio.get_running_loop().run_in_executor(None, lambda: function(data, *args, **more))
-    except NotUnderstood as error:
-        raise Unknown(error.message)
-    except LvsError as error:
-        raise Trouble(error.message, "playlist")
 
 
 class Seen(NamedTuple):
@@ -45,6 +36,8 @@ class Seen(NamedTuple):
 class Live:
     """What is common to playlists of live streams: they move, and what players begin with can be fetched."""
 
+    busy = None
+
     def __init__(self, options):
         self.path = options["path"]
         self.seen = None  # Seen, once there was a look
@@ -54,6 +47,21 @@ class Live:
         """Goes on from what another check knows of the same stream."""
         if former.path == self.path:
             self.seen, self.fetched, self.missing, self.restarted = former.seen, former.fetched, former.missing, former.restarted
+
+    async def read(self, function, data, *args, **more):
+        """What a parser makes of data; Trouble where it is none of that, Unknown where it can't be told."""
+        self.busy = "reading the answer"
+        try:
+            if len(data) <= INLINE:
+                result = function(data, *args, **more)
+            else:
+                result = await asyncio.get_running_loop().run_in_executor(READER, lambda: function(data, *args, **more))
+        except NotUnderstood as error:
+            raise Unknown(error.message)
+        except LvsError as error:
+            raise Trouble(error.message, "playlist")
+        self.busy = None
+        return result
 
     def moved(self, first, end, now, patience, word):
         """Trouble where the end has been where it is for too long, or goes back again and again.
@@ -158,7 +166,7 @@ class Hls(Live):
 
     async def _playlist(self, place, url, variables=None):
         answer = await place.get(url)
-        return answer.url, await _read(hls.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
+        return answer.url, await self.read(hls.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
 
     async def _variant(self, place, master):
         """(URL, Media) of the first variant that can be had; players take another one where the first fails."""
@@ -186,7 +194,7 @@ class Dash(Live):
         except Foreign as error:
             return "led to another server, %s" % http.shown(str(error))
         # By the server's own clock, which players are told to use, too.
-        manifest = await _read(dash.parse, answer.body, answer.url, _clock(answer), is_own=place.is_own)
+        manifest = await self.read(dash.parse, answer.body, answer.url, _clock(answer), is_own=place.is_own)
         if not manifest.live:
             raise Trouble("the live manifest has ended (type static)", "ended")
         if not manifest.segments:

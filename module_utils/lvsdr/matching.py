@@ -8,26 +8,61 @@ The process is this file. It reads frames (lengths of the expression and of the 
 import asyncio
 import contextlib
 import re
+import signal
 import struct
 import sys
 
 # For one search, the start of the process not counted.
 SECONDS = 0.5
+ALONE = 5
+# How many of the slow ones may wait for the one that is under way.
+WAITING = 2
 FRAME = struct.Struct("!II")
 
 
 class Slow(Exception):
-    """A search that did not end in time, or for which there is no process yet."""
+    """A search that came to nothing, by no fault of the text: there is no process yet, or others are slow."""
+
+
+class Late(Slow):
+    """A search that did not end in time."""
 
 
 class Matcher:
-    """One process for all checks. It is started when it is first needed, and no check waits for that."""
+    """Searches for all checks, each in one of two processes: expressions that took too long once wait for each other and for no more."""
 
     def __init__(self):
-        self._process, self._starting, self._lock, self._loop = None, None, None, None
+        self._quick, self._slow, self._known = Lane(), Lane(WAITING), set()
 
     async def search(self, pattern, text):
         """Whether the expression is found in the bytes; Slow where that takes too long."""
+        try:
+            return await (self._slow if pattern in self._known else self._quick).search(pattern, text)
+        except Late:
+            self._known.add(pattern)
+            raise
+
+
+class Lane:
+    """One process and one search at a time. It is started when it is first needed, and no check waits for that.
+
+    most: how many searches may wait for their turn; None for all.
+    """
+
+    def __init__(self, most=None):
+        self._process, self._starting, self._lock, self._loop = None, None, None, None
+        self._most, self._waiting = most, 0
+
+    async def search(self, pattern, text):
+        if self._most is not None and self._waiting > self._most:
+            raise Slow("the search for %s waits for others that are slow" % pattern)
+        self._waiting += 1
+        try:
+            return await self._in_turn(pattern, text)
+        finally:
+            self._waiting -= 1
+
+    async def _in_turn(self, pattern, text):
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._lock, self._process, self._starting = loop, asyncio.Lock(), None, None
@@ -45,7 +80,7 @@ class Matcher:
                 # Also when the check's own time is over: what it answers then belongs to nobody.
                 await end(process)
                 if isinstance(error, asyncio.TimeoutError):
-                    raise Slow("the search for %s took more than %g s" % (pattern, SECONDS))
+                    raise Late("the search for %s took more than %g s" % (pattern, SECONDS))
                 if isinstance(error, (asyncio.IncompleteReadError, OSError)):
                     raise Slow("the program that searches for %s has ended" % pattern)
                 raise
@@ -83,9 +118,12 @@ def main():
         if len(head) < FRAME.size:
             return
         pattern, text = FRAME.unpack(head)
+        # Whoever asked ends this process when it takes too long. Where that one has ended itself, nobody would.
+        signal.alarm(ALONE)
         found = re.search(question.read(pattern), question.read(text))
         answer.write(b"1" if found else b"0")
         answer.flush()
+        signal.alarm(0)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ class Http:
     """Each URL answers with a status of its range, and with a body that its expression fits."""
 
     matcher = Matcher()
+    busy = None
 
     def __init__(self, options):
         self.urls = [(url, *_range(url["status"]), url.get("match")) for url in options["urls"]]
@@ -54,10 +55,12 @@ class Http:
             except Foreign as error:
                 raise Trouble("%s: it redirects to %s" % (url["path"], http.shown(str(error))))
             if pattern:
+                self.busy = "searching for %s" % printable(pattern, 80)
                 try:
                     found = await self.matcher.search(pattern, answer.body)
                 except Slow as slow:
                     raise Unknown("%s: %s" % (url["path"], slow))
+                self.busy = None
                 if not found:
                     raise Trouble("%s: the body has no %s" % (url["path"], pattern), "match")
             line = answer.line
@@ -121,8 +124,9 @@ class Rtsp:
         if head.status_code == 401:
             if not self.login_file:
                 raise Unknown("DESCRIBE %s: it asks for a login; declare login_file" % self.path)
-            challenges = [value.decode("latin-1") for name, value in head.headers if name == b"www-authenticate"]
-            head, body = await self._describe(place, url, [("Authorization", authorization(challenges, self._login(), url))])
+            challenges = [value.decode("utf-8", "surrogateescape") for name, value in head.headers if name == b"www-authenticate"]
+            answer = authorization(challenges, self._login(), url).encode("utf-8", "surrogateescape")
+            head, body = await self._describe(place, url, [("Authorization", answer)])
         if head.status_code in http.REDIRECTED:
             raise Unknown("DESCRIBE %s: it leads to another place" % self.path)
         if head.status_code != 200:
@@ -140,7 +144,10 @@ class Rtsp:
             head = await connection.ask(url, place.host, fields, method="DESCRIBE")
             body = b""
             while connection.expected and len(body) < PAGE_BYTES:
-                body += await connection.part()
+                part = await connection.part()
+                if not part:  # its chunks are less than the length that it says
+                    break
+                body += part
             return head, body
         except http.Broken as error:
             raise Trouble("DESCRIBE %s: %s" % (self.path, error))
@@ -167,13 +174,13 @@ def authorization(challenges, login, url, method="DESCRIBE"):
     user, password = login
     for challenge in challenges:
         scheme, _blank, rest = challenge.strip().partition(" ")
-        found = {name.lower(): quoted or plain for name, quoted, plain in re.findall(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))', rest)}
+        found = {name.lower(): quoted or plain for name, quoted, plain in re.findall(r'\b(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))', rest)}
         algorithm = found.get("algorithm", "MD5").upper()
         if scheme.lower() != "digest" or algorithm not in DIGESTS or "nonce" not in found:
             continue
 
         def digest(*words, make=DIGESTS[algorithm]):
-            return make(":".join(words).encode()).hexdigest()
+            return make(":".join(words).encode("utf-8", "surrogateescape")).hexdigest()
 
         first, second = digest(user, found.get("realm", ""), password), digest(method, url)
         out = {"username": user, "realm": found.get("realm", ""), "nonce": found["nonce"], "uri": url}
@@ -191,7 +198,7 @@ def authorization(challenges, login, url, method="DESCRIBE"):
         return "Digest " + ", ".join('%s="%s"' % (name, value.replace('"', "")) for name, value in out.items()) + more
     if any(challenge.strip().lower().startswith("basic") for challenge in challenges):
         return "Basic " + base64.b64encode(("%s:%s" % login).encode()).decode()
-    raise Unknown("it asks for a login in a way that is not known (%s)" % printable(", ".join(challenges), 60))
+    raise Unknown("it asks for a login in a way that is not known (%s)" % printable(", ".join(challenges)[:60], 60))
 
 
 class Icecast:

@@ -12,7 +12,7 @@ import ssl
 from urllib.parse import urlsplit
 
 from . import http
-from .errors import LvsError, printable
+from .errors import LvsError, NotUnderstood, printable
 
 SO_MARK = 36
 # Of a playlist or a manifest. Hours of a stream fit; what is longer is not read, and says nothing against the server.
@@ -186,6 +186,8 @@ class Place:
             raise Trouble("%s: %s" % (said, error))
         except http.TooLong as error:
             raise Unknown("%s: %s, and that much is not read" % (said, error))
+        except NotUnderstood as error:
+            raise Unknown("%s: %s" % (said, error.message))
         except LvsError as error:
             raise Trouble("%s: %s" % (said, error.message))
         except OSError as error:

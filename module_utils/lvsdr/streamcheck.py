@@ -26,7 +26,7 @@ import threading
 import time
 
 from . import certificates, verdicts
-from .errors import LvsError
+from .errors import LvsError, printable
 from .live import Dash, Hls, Live
 from .protocols import Http, Icecast, Rtmp, Rtsp, Tcp, Udp, agent
 from .sockets import Place, Trouble, Unable, Unknown, reason
@@ -38,6 +38,9 @@ KINDS = {
 SECURE = ("https", "rtmps", "rtsps")
 # Seconds between two looks at the clock, and for how long the loop may stand still before looks of that time do not count.
 TICK, STILL = 0.1, 0.3
+# Seconds after which the loop gets the interpreter's lock back from a thread that reads a long playlist; Python's own 5 ms would be lost
+# each time that the loop has waited for a socket.
+SWITCH = 0.0005
 GOOD, BAD, UNKNOWN, UNABLE = "good", "bad", "unknown", "unable"
 
 
@@ -46,8 +49,19 @@ def log(level, words, *values):
     print("<%d>%s" % (level, words % values), flush=True)
 
 
+def odd(_loop, context):
+    """What asyncio has to say is one line as well. A look that was given up may have come to something in the same moment."""
+    error = context.get("exception")
+    if not isinstance(error, (Trouble, Unknown)):
+        log(4, "%s", printable("%s: %r" % (context["message"], error), 300))
+
+
 async def look(run, place, now, timeout):
-    """(GOOD, BAD, UNKNOWN or UNABLE, why, a word for the reason of a bad one) of one look of a check."""
+    """(GOOD, BAD, UNKNOWN or UNABLE, why, a word for the reason of a bad one) of one look of a check.
+
+    While ``busy`` of a check says what this host does with an answer, the time is not the server's.
+    """
+    run.busy = None
     try:
         return GOOD, await asyncio.wait_for(run(place, now), timeout), None
     except Trouble as trouble:
@@ -57,6 +71,8 @@ async def look(run, place, now, timeout):
     except Unknown as unknown:
         return UNKNOWN, "not understood, so it does not count: %s" % unknown, None
     except asyncio.TimeoutError:
+        if run.busy:
+            return UNABLE, "this director had no time for %s" % run.busy, None
         return BAD, "no answer within %g s" % timeout, "time"
     except OSError as error:
         return BAD, reason(error), "connection"
@@ -88,7 +104,8 @@ class Server:
         self.verdict = verdicts.Verdict(check["fall"], check["rise"], service.get("slow_start", 0))
         self.written, self.seconds, self.share, self.checked_at = None, None, 1.0, None
         self.certificate = certificates.Watch(check.get("certificate_days", certificates.DAYS))
-        self.said = None  # what was not understood, and is in the log already
+        # What was not understood of its answers, its agent and its certificates; a server can say something else each time.
+        self.odd, self.odd_agent, self.odd_certificate = verdicts.Seldom(), verdicts.Seldom(), verdicts.Seldom()
 
     @property
     def words(self):
@@ -109,13 +126,10 @@ class Server:
             self.verdict.why = why
         elif self.verdict.add({GOOD: True, BAD: False}.get(result), why, time.monotonic(), kind):
             log(5 if result == GOOD else 4, "%s is %s: %s", self.words, self.verdict.state, why)
-        # The digits of what is not understood change at each look.
-        odd = re.sub("[0-9]+", "", why) if result in (UNKNOWN, UNABLE) else None
-        if odd and odd != self.said and result == UNKNOWN:
+        if result != UNABLE and self.odd.new(why if result == UNKNOWN else "", time.monotonic()):
             log(5, "%s: %s", self.words, why)
-        self.said = odd
         warning = self.certificate.look(self.place.certificate, time.time())
-        if warning:
+        if self.odd_certificate.new(warning, time.monotonic()):
             log(4, "%s: %s", self.words, warning)
 
     async def listen(self):
@@ -125,7 +139,7 @@ class Server:
             said = await asyncio.wait_for(agent(self.agent), self.timeout)
         except (OSError, asyncio.TimeoutError):
             said = ""
-        if self.load.hear(said):
+        if self.load.hear(said) and self.odd_agent.new(said, time.monotonic()):
             log(5, "%s: its agent says what is not understood, so what it said before stays: %s", self.words, Unknown(said))
         if 0 in (before, self.load.share) and before != self.load.share:
             log(5, "%s wants %d %% of its weight: %s", self.words, 100 * self.load.share, self.load.said or "its agent is silent")
@@ -351,7 +365,9 @@ def read(path):
 
 async def serve(path):
     """Runs until it is told to end; SIGHUP reads the configuration again."""
+    sys.setswitchinterval(SWITCH)
     loop, again = asyncio.get_running_loop(), asyncio.Event()
+    loop.set_exception_handler(odd)
     over = asyncio.Event()
     loop.add_signal_handler(signal.SIGHUP, again.set)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -127,6 +127,24 @@ AGENT_OUT, AGENT_IN = ("drain", "maint", "down", "fail", "failed", "stopped"), (
 AGENT_SILENT = 3
 
 
+class Seldom:
+    """Which words are for the log: those that differ from the last ones, digits not counted, and none too soon after others."""
+
+    def __init__(self, pause=600):
+        self.pause = pause
+        self._words, self._at = None, None
+
+    def new(self, words, now):
+        """Takes in words; empty ones say that all is well. Returns whether they are to be logged."""
+        # The digits of what is not understood change at each look.
+        words = re.sub("[0-9]+", "", words)
+        if not words or words == self._words or (self._at is not None and now - self._at < self.pause):
+            self._words = self._words if words else None
+            return False
+        self._words, self._at = words, now
+        return True
+
+
 class Load:
     """What a server says of its own load: which part of its weight it wants.
 

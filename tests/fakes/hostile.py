@@ -5,6 +5,8 @@ Run as a program with ``healthy`` or ``hostile`` and the folder of a TLS server'
 
 import asyncio
 import contextlib
+import functools
+import gzip
 import itertools
 import json
 import sys
@@ -18,7 +20,7 @@ HEALTHY = 12
 OK = b"HTTP/1.1 200 OK\r\n\r\n"
 # As a terminal, a journal or a log file might obey them.
 WICKED = (
-    b"\x1b[2J", b"\x00", b"\x07", b"\n<0>injected", b"\r<0>injected", b"\r\n<0>injected", b"\x85<0>injected", b"\x9b31m", b"\x0b<0>injected",
+    b"\x1b[2J", b"\x00", b"\x07", b"\n<0>injected", b"\r<0>injected", b"\r\n<0>injected", b"\x85<0>injected", b"\x9b31m", b"\x0b<0>more",
     b"\x0c<0>injected", b"\xe2\x80\xa8<0>injected", b"\xe2\x80\xae", b"%s%n", b"\xff\xfe", b"\x7f", b"\t<0>injected",
 )  # fmt: skip
 
@@ -50,9 +52,11 @@ BOMB = (
 )
 
 
-def packed(length):
+def packed(mebibytes):
+    """So many of zeros as gzip, without its end. After a full flush one block is as the other, so one is packed alone."""
     pack = zlib.compressobj(9, wbits=31)
-    return b"".join([*(pack.compress(bytes(1 << 20)) for _mebibyte in range(length >> 20)), pack.flush()])
+    head = pack.compress(b"#") + pack.flush(zlib.Z_FULL_FLUSH)
+    return head + (pack.compress(bytes(1 << 20)) + pack.flush(zlib.Z_FULL_FLUSH)) * mebibytes
 
 
 async def drip(writer, unit, pause=0.05):
@@ -132,6 +136,7 @@ def http(match):
     return {"type": "http", "urls": [{**PAGE, "match": match}]}
 
 
+@functools.lru_cache(None)
 def hostile():
     """{name: (options of the check, what the server does)}"""
     doubled = b"".join(b'#EXT-X-DEFINE:NAME="a%d",VALUE="%s"\n' % (level, b"{$a%d}" % (level - 1) * 10) for level in range(1, 12))
@@ -164,8 +169,8 @@ def hostile():
         "tls_floods": (TLS, at_once(flood, b"\x15\x03\x03\x00\x02\x01\x5a" * 1000)),
         "head_drips": (HLS, after(b"HTTP/1.1 200 OK\r\n", drip, b"X-More: 1\r\n")),
         "head_floods": (HLS, after(b"HTTP/1.1 200 OK\r\n", flood, b"X-More: 1\r\n" * 1000)),
-        "head_long": (HLS, page(head=b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * (1 << 20) + b"\r\n\r\n", *[b""])),
-        "head_many": (HLS, page(head=filled(b"HTTP/1.1 200 OK\r\n", b"a:\r\n", b"\r\n", limit=65000), *[b""])),
+        "head_long": (HLS, page(b"", head=b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * (1 << 20) + b"\r\n\r\n")),
+        "head_many": (HLS, page(b"", head=filled(b"HTTP/1.1 200 OK\r\n", b"a:\r\n", b"\r\n", limit=65000))),
         "head_hundreds": (HLS, after(b"", flood, b"HTTP/1.1 100 Continue\r\n\r\n" * 100)),
         "reasons": (HLS, page(*spelled(b"HTTP/1.1 500 a%sb\r\n\r\n"), head=b"")),
         "status_lines": (HLS, page(*spelled(b"HTTP/1.1 %s\r\n\r\n"), head=b"")),
@@ -174,13 +179,14 @@ def hostile():
         "first_lines": (HLS, page(*spelled(b"%s <html>"))),
         "segments_wicked": (HLS, page(*spelled(M3U + b"#EXTINF:1\n/a%sb\n"))),
         "manifests_wicked": (DASH, page(*spelled(b'<MPD type="a%sb"/>'))),
+        "lengths": (RTSP, page(b"RTSP/1.0 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", head=b"")),
         "descriptions": (RTSP, page(*spelled(b"RTSP/1.0 500 a%sb\r\n\r\n"), head=b"")),
         "challenges": (RTSP, page(b"RTSP/1.0 401 No\r\nWWW-Authenticate: Digest " + b"a" * 60000 + b"\r\n\r\n", head=b"")),
         "agent_long": (AGENT, at_once(flood, b"x" * 65536)),
         "agent_wicked": (AGENT, at_once_by_turns(spelled(b"up%s 50%%\n") + spelled(b"%s\n") + spelled(b"drain # %s\n"))),
-        "gzip": (HLS, page(packed(500 << 20), head=GZIP)),
-        "gzip_tail": (HLS, after(GZIP + packed(1 << 10), flood, bytes(65536))),
-        "gzip_empty": (HLS, after(GZIP + packed(0)[:10], flood, b"\x00\x00\x00\xff\xff" * 10000)),
+        "gzip": (HLS, page(packed(500), head=GZIP)),
+        "gzip_tail": (HLS, after(GZIP + gzip.compress(b"#EXTM3U"), flood, bytes(65536))),
+        "gzip_empty": (HLS, after(GZIP + packed(0), flood, b"\x00\x00\x00\xff\xff" * 10000)),
         "redirects": (HLS, page(b"", head=b"HTTP/1.1 302 Found\r\nLocation: /live.m3u8\r\n\r\n")),
         "redirects_long": (HLS, page(b"", head=b"HTTP/1.1 302 Found\r\nLocation: /" + b"x" * 60000 + b"\r\n\r\n")),
         "chunk_absurd": (HLS, page(b"", head=CHUNKED + b"FFFFFFFFFFFFFFFFFFFF\r\n" + b"x" * 100000)),

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,10 @@ from fakes import hostile
 SECONDS = float(os.environ.get("LVSDR_HOSTILE_SECONDS", 30))
 MODULE_UTILS = Path(__file__).parents[2] / "module_utils"
 INTERVAL, TIMEOUT = 1, 2
-MOST_MEMORY = 100e6
+MOST_MEMORY, MOST_BUSY = 100e6, 0.5
 # A look of a healthy server is a playlist and a segment. The rest is what the others may take of its time.
-LOOK, LATE = 2 * hostile.PAUSE, 0.5
-LINE = re.compile("<[345]>.*")
+LOOK, LATE = 2 * hostile.PAUSE, 0.3
+LINE = re.compile("<[3457]>.*")
 
 
 def served(which):
@@ -45,25 +46,40 @@ def configuration(folder, healthy, hostile_ports):
     return {"folder": str(folder), "metrics_port": 0, "services": services}
 
 
+def cpu_seconds(pid):
+    fields = Path("/proc/%d/stat" % pid).read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def shown(values):
+    return "%d looks take %.3f s too long at the median, %.3f at the 99th centile, %.3f at most" % (
+        len(values), values[len(values) // 2], values[len(values) * 99 // 100], values[-1])  # fmt: skip
+
+
 def peak_memory(pid):
     return 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/%d/status" % pid).read_text())[1])
 
 
 @pytest.fixture
 def run(tmp_path):
-    """(status files one after the other, lines of the log, bytes of memory at its peak) of the daemon between them all."""
+    """Of the daemon between them all: (status files one after the other, the log, seconds that a look takes too long which somebody else
+    has at one of the healthy servers meanwhile, bytes of memory at its peak, its share of a core)."""
     processes = []
 
-    def watch(process, deadline):
-        seen, path = [], tmp_path / "status.json"
+    def watch(process, port, deadline):
+        seen, usual, path = [], [], tmp_path / "status.json"
         while time.monotonic() < deadline:
             assert process.poll() is None, "the daemon ended"
             if path.exists():
                 status = json.loads(path.read_text())
                 if not seen or status["at"] != seen[-1]["at"]:
                     seen.append(status)
-            time.sleep(0.2)
-        return seen
+            begin = time.monotonic()
+            for file in ("live.m3u8", "1.ts"):
+                with urllib.request.urlopen("http://127.0.0.1:%d/%s" % (port, file)) as answer:
+                    answer.read()
+            usual.append(time.monotonic() - begin - LOOK)
+        return seen, sorted(usual)
 
     try:
         ports = []
@@ -77,11 +93,11 @@ def run(tmp_path):
             command = [sys.executable, "-m", "lvsdr.streamcheck", str(tmp_path / "config.json")]
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         processes.append(process)
-        seen = watch(process, time.monotonic() + SECONDS)
-        memory = peak_memory(process.pid)
+        seen, usual = watch(process, ports[0]["server0"], time.monotonic() + SECONDS)
+        memory, busy = peak_memory(process.pid), cpu_seconds(process.pid) / SECONDS
         process.terminate()
         assert process.wait(10) == 0
-        yield seen, (tmp_path / "log").read_bytes().decode("utf-8", "surrogateescape"), memory
+        yield seen, (tmp_path / "log").read_bytes().decode("utf-8", "surrogateescape"), usual, memory, busy
     finally:
         for process in processes:
             process.kill()
@@ -91,14 +107,13 @@ def run(tmp_path):
 
 
 def test_each_hurts_itself_alone(run):
-    seen, log, memory = run
+    seen, log, usual, memory, busy = run
     lines = log.split("\n")[:-1]
     good = [one for status in seen for one in status["checks"] if one["service"] in ("healthy", "pages")]
     others = [one for one in seen[-1]["checks"] if one["service"] not in ("healthy", "pages")]
     taken = sorted(one["seconds"] - LOOK for one in good if one["service"] == "healthy" and one["seconds"])
-    print("%d looks of healthy servers took %.3f s too long at the median, %.3f at the 99th centile, %.3f at most" % (
-        len(taken), taken[len(taken) // 2], taken[len(taken) * 99 // 100], taken[-1]))  # fmt: skip
-    print("memory %.1f MB, %d lines of the log" % (memory / 1e6, len(lines)))
+    print("\nthe daemon's: %s\nanother's: %s" % (shown(taken), shown(usual)))
+    print("memory %.1f MB, %.2f of a core, %d lines of the log" % (memory / 1e6, busy, len(lines)))
     for one in others:
         print("%-18s %-8s %s" % (one["service"], one["state"], one["why"]))
 
@@ -114,9 +129,10 @@ def test_each_hurts_itself_alone(run):
     for status in seen[len(seen) // 3 :]:
         late = {one["server"] for one in status["checks"] if one in good and status["at"] - one["checked_at"] > 2 * INTERVAL + TIMEOUT}
         assert not late, "they are looked at all the time"
-    # Nobody waited for the loop. What other work on this machine takes is not the daemon's.
-    assert taken[len(taken) // 2] < LATE / 5 and taken[len(taken) * 99 // 100] < LATE, taken[-20:]
-    assert memory < MOST_MEMORY
+    # Nobody waited for the loop. What other work on this machine takes is not the daemon's, but takes its time from another as well.
+    for centile in (50, 90, 99):
+        assert taken[len(taken) * centile // 100] < usual[len(usual) * centile // 100] + LATE, centile
+    assert memory < MOST_MEMORY and busy < MOST_BUSY
 
     # All of them have been looked at; a good word of one of them may only be where nothing is wrong.
     assert all(one["checked_at"] for one in others)

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.lvsdr import certificates, protocols, streamcheck, verdicts
 from ansible.module_utils.lvsdr import hls as hls_
-from ansible.module_utils.lvsdr.matching import Matcher, Slow
+from ansible.module_utils.lvsdr.matching import Lane, Matcher, Slow
 from ansible.module_utils.lvsdr.sockets import SO_MARK, Place, Trouble, Unable, Unknown, tls
 from fakes.tls import authority, self_signed
 
@@ -253,7 +253,7 @@ def test_no_check_waits_for_the_program_that_searches(monkeypatch):
         starts.append(1)
         await asyncio.sleep(30)
 
-    monkeypatch.setattr(Matcher, "_start", slowly)
+    monkeypatch.setattr(Lane, "_start", slowly)
     matcher = Matcher()
 
     async def run():
