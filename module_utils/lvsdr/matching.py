@@ -42,6 +42,11 @@ class Matcher:
             self._known.add(pattern)
             raise
 
+    async def close(self):
+        """Ends the processes."""
+        await self._quick.close()
+        await self._slow.close()
+
 
 class Lane:
     """One process and one search at a time. It is started when it is first needed, and no check waits for that.
@@ -88,15 +93,25 @@ class Lane:
             return found
 
     async def _start(self):
-        command = [sys.executable, "-I", __file__]
+        command, process = [sys.executable, "-I", __file__], None
         try:
             process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
             await ask(process, ".", b"x")  # until it has begun
-            self._process = process
+            self._process, process = process, None
         except (OSError, asyncio.IncompleteReadError):
             pass  # the next search tries again
         finally:
             self._starting = None
+            if process:
+                await end(process)
+
+    async def close(self):
+        if self._starting:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        process, self._process = self._process, None
+        if process:
+            await end(process)
 
 
 async def ask(process, pattern, text):

@@ -382,6 +382,7 @@ async def serve(path):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if over.is_set():
+            await Http.matcher.close()
             return
         again.clear()
         try:
