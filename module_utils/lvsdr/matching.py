@@ -71,26 +71,25 @@ class Lane:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._lock, self._process, self._starting = loop, asyncio.Lock(), None, None
+        if self._process is None:
+            if self._starting is None:
+                self._starting = loop.create_task(self._start())
+            await asyncio.wait([self._starting], timeout=SECONDS)
         async with self._lock:
-            if self._process is None:
-                if self._starting is None:
-                    self._starting = loop.create_task(self._start())
-                await asyncio.wait([self._starting], timeout=SECONDS)
-            if self._process is None:
+            process = self._process
+            if process is None:
                 raise Slow("the program that searches for %s is being started" % pattern)
-            process, self._process = self._process, None
             try:
-                found = await asyncio.wait_for(ask(process, pattern, text), SECONDS)
+                return await asyncio.wait_for(ask(process, pattern, text), SECONDS)
             except BaseException as error:
                 # Also when the check's own time is over: what it answers then belongs to nobody.
+                self._process = None
                 await end(process)
                 if isinstance(error, asyncio.TimeoutError):
                     raise Late("the search for %s took more than %g s" % (pattern, SECONDS))
                 if isinstance(error, (asyncio.IncompleteReadError, OSError)):
                     raise Slow("the program that searches for %s has ended" % pattern)
                 raise
-            self._process = process
-            return found
 
     async def _start(self):
         command, process = [sys.executable, "-I", __file__], None
