@@ -111,7 +111,8 @@ def test_each_hurts_itself_alone(run):
     lines = log.split("\n")[:-1]
     good = [one for status in seen for one in status["checks"] if one["service"] in ("healthy", "pages")]
     others = [one for one in seen[-1]["checks"] if one["service"] not in ("healthy", "pages")]
-    taken = sorted(one["seconds"] - LOOK for one in good if one["service"] == "healthy" and one["seconds"])
+    looks = {(one["server"], one["checked_at"]): one["seconds"] for one in good if one["service"] == "healthy" and one["seconds"]}
+    taken = sorted(seconds - LOOK for seconds in looks.values())
     print("\nthe daemon's: %s\nanother's: %s" % (shown(taken), shown(usual)))
     print("memory %.1f MB, %.2f of a core, %d lines of the log" % (memory / 1e6, busy, len(lines)))
     for one in others:
@@ -125,12 +126,12 @@ def test_each_hurts_itself_alone(run):
     assert {one["state"] for one in seen[-1]["checks"] if one in good} == {"up"}
     assert [one for one in good if one["state"] == "down"] == []
     assert [line for line in lines if re.search(r"(healthy|pages) on .* is down", line)] == []
-    # A busy machine says that it had no time, which is no verdict; the program that searches is still being started at the first look.
-    odd = {one["why"] for one in good if one["why"].startswith("not understood") and not one["why"].endswith("is being started")}
-    assert odd == set()
-    for status in seen[len(seen) // 3 :]:
-        late = {one["server"] for one in status["checks"] if one in good and status["at"] - one["checked_at"] > 2 * INTERVAL + TIMEOUT}
-        assert not late, "they are looked at all the time"
+    # A busy machine says that it had no time, which is no verdict. Before the first search no expression is known to be slow.
+    for status in [status for status in seen if status["at"] - seen[0]["at"] > 10]:
+        mine = [one for one in status["checks"] if one["service"] in ("healthy", "pages")]
+        assert {one["why"] for one in mine if one["why"].startswith("not understood")} == set()
+        late = [one for one in mine if status["at"] - one["checked_at"] > 2 * INTERVAL + TIMEOUT]
+        assert late == [], "they are looked at all the time"
     # Nobody waited for the loop. What other work on this machine takes is not the daemon's, but takes its time from another as well.
     for centile in (50, 90, 99):
         assert taken[len(taken) * centile // 100] < usual[len(usual) * centile // 100] + LATE, centile
