@@ -10,6 +10,8 @@ that no new connection goes there, and once no running one is left on any direct
 the tables of that moment, so a rollout that ended between them is finished by the next one.
 """
 
+import ipaddress
+
 from .model import endpoint
 from .plan import live
 
@@ -19,6 +21,16 @@ CHECK_MARKS = 0x4C000000
 
 def is_check_mark(mark):
     return mark is not None and mark >= 0 and mark & ~0xFFFFFF == CHECK_MARKS
+
+
+def check_source(mark, family):
+    """The address that IPVS takes a check with this mark to come from (rules.py): ``0.x.y.z`` or ``ff00::xx:yyzz``, the low 24 bits.
+
+    No client has such an address: the kernel drops what comes from 0.0.0.0/8 (route.c, ip_route_input_slow) and from multicast addresses
+    (ip6_input.c, ip6_rcv_core), of which ff00::/16 is reserved (RFC 4291, 2.7).
+    """
+    number = mark & ~CHECK_MARKS
+    return str(ipaddress.IPv4Address(number) if family == 4 else ipaddress.IPv6Address((0xFF00 << 112) + number))
 
 
 def table_key(table):

@@ -147,8 +147,12 @@ def _check_instances(services, problems):
 
 def _check_services(services):
     """For each real server that is checked through the direct-routing path a firewall-mark service of its own, with it as the only
-    destination. A check's socket with that mark connects to the VIP, and IPVS, which looks at marks first, sends it to just that server:
-    addressed to the VIP, in a frame to its MAC, as a viewer's packets are.
+    destination. A check's socket with that mark connects to the VIP, and IPVS sends it to just that server: addressed to the VIP, in a
+    frame to its MAC, as a viewer's packets are.
+
+    Before marks IPVS looks for a connection that it remembers, by protocol, addresses and ports (ip_vs_core.c, ip_vs_in). The rules of
+    the director give the checks of each server a client address of their own for it (rules.py), so that it finds none of another server.
+    One packet: UDP is not remembered at all (ip_vs_schedule heeds the flag for UDP alone).
     """
     servers, marks = {}, {service["key"][3] for service in services if service["key"] and service["key"][1] == "fwmark"}
     for service in services:
@@ -159,11 +163,11 @@ def _check_services(services):
     out = []
     for (family, address), host in sorted(servers.items()):
         mark = held.CHECK_MARKS | zlib.crc32(address.encode()) & 0xFFFFFF
-        while mark in marks:
+        while mark in marks or mark == held.CHECK_MARKS:
             mark = held.CHECK_MARKS | (mark + 1) & 0xFFFFFF
         marks.add(mark)
         table = {
-            "firewall_mark": mark, "family": "ipv%d" % family, "scheduler": "rr",
+            "firewall_mark": mark, "family": "ipv%d" % family, "scheduler": "rr", "one_packet": True,
             "destinations": [{"address": address, "forward": "dr", "weight": 1}],
         }  # fmt: skip
         wanted = read_service(Reader(Problems(), "", table))

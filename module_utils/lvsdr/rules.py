@@ -8,9 +8,10 @@ Source of the words: nft(8) of nftables 1.0.6.
 import re
 
 from . import places, vrrp
+from .held import CHECK_MARKS, check_source
 from .hosts import facts_of, host_address, own_addresses
 from .model import DAEMON_DEFAULTS, DIRECTORS
-from .resolve import director_vips
+from .resolve import check_marks, director_vips
 from .text import with_digest
 
 HEAD = """\
@@ -20,6 +21,10 @@ HEAD = """\
 # A check goes to a VIP through one real server and is answered from the VIP. The active director holds that VIP itself, and its kernel
 # drops what comes from one of its own addresses unless accept_local says otherwise. These rules let in the answers to checks and nothing
 # else: no host of the link can pass for this director.
+#
+# IPVS sends what belongs to a connection that it remembers to that connection's server, whatever its mark. So that a check never meets
+# one of another server, IPVS sees the checks of each server come from an address of their own, which no client can have. Everybody else
+# sees the director's address.
 """
 # Tables of earlier versions.
 FORMER = ("ip lvsdr",)
@@ -68,9 +73,35 @@ def render(services, director, inventory, interface):
         *(answers if vips and own else []),
         "        meta nfproto ipv4 fib saddr type local counter drop",
         "    }",
+        *_check_sources(services, inventory["hosts"].get(director, {})),
         "}",
     ]
     return with_digest(HEAD + "\n".join(lines) + "\n")
+
+
+def _check_sources(services, variables):
+    """The chains that change the source address of checks just before IPVS looks at them, and back after it; none where nothing needs it.
+
+    IPVS takes a packet out of this hook at -98 (ip_vs_core.c, ip_vs_ops4) and sends it through the whole hook once more
+    (ip_vs_xmit.c, ip_vs_send_or_cont). The first chain leaves it alone then, and the second one has it before any filter sees it.
+    Checksums follow the address (nft_payload.c, nft_payload_l4csum_update). variables: of the director.
+    """
+    there, back = [], []
+    for family, word, sources in ((4, "ip", "0.0.0.0/8"), (6, "ip6", "ff00::/104")):
+        own = host_address(variables, family)
+        marks = sorted(mark for (of, _address), mark in check_marks(services).items() if of == family)
+        if own and marks:
+            pairs = ", ".join("0x%x : %s" % (mark, check_source(mark, family)) for mark in marks)
+            there.append("        %s saddr %s %s saddr set meta mark map { %s }" % (word, own, word, pairs))
+            back.append("        %s saddr %s %s saddr set %s" % (word, sources, word, own))
+    # What is forwarded comes through this hook, too, and leaves with the first rule.
+    others = "        meta mark & 0xff000000 != 0x%x accept" % CHECK_MARKS
+    out = []
+    for name, priority, lines in (("checks_to_ipvs", -99, there), ("checks_from_ipvs", -97, back)):
+        if lines:
+            head = ["    chain %s {" % name, "        type filter hook output priority %d; policy accept;" % priority, others]
+            out += [*head, *lines, "    }"]
+    return out
 
 
 def counts(text):

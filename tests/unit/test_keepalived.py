@@ -68,7 +68,7 @@ def test_checks_take_the_way_of_viewers():
         lines = ["connect_ip %s" % vip, "connect_port 80", "bindto %s" % own, "fwmark %d" % mark]
         assert text.count("".join("            %s\n" % line for line in lines)) == 1
         server = "    real_server %s 0 {\n        weight 1\n    }\n" % address
-        assert "virtual_server fwmark %d {\n    ip_family %s\n    lvs_sched rr\n    lvs_method DR\n    #" % (
+        assert "virtual_server fwmark %d {\n    ip_family %s\n    lvs_sched rr\n    lvs_method DR\n    ops\n    #" % (
             mark, "inet" if family == 4 else "inet6") in text and server in text  # fmt: skip
     nat = text[text.index("# nat") :]
     assert "fwmark" not in nat[: nat.index("# checks")], "the same VIP, and servers that do not hold it"

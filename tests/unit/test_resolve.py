@@ -174,11 +174,19 @@ def test_a_server_is_checked_by_a_mark_of_its_own():
     table = checks["table"]
     assert (checks["hosts"], checks["vips"], checks["health_check"]) == (["server1"], [], None)
     assert table["destinations"] == [{"address": "192.0.2.21", "forward": "dr", "weight": 1}] and table["scheduler"] == "rr"
+    assert table["one_packet"], "of UDP nothing is remembered"
     mark = table["firewall_mark"]
     assert mark >> 24 == 0x4C and mark != other["table"]["firewall_mark"]
     with pytest.raises(LvsError, match="marks from 0x4c000000 to 0x4cffffff are those of lvsdr's checks"):
         resolved(service(health_check={}), service(name="mark", ports=GONE, firewall_mark=mark))
     assert not any(one.get("checks") for one in resolved(service(health_check={"target": "server"}), service(name="b", ports=[81])))
+
+
+def test_no_two_servers_have_one_mark(monkeypatch):
+    """Also where what their marks are made of is the same, and none has the mark whose address would be 0.0.0.0."""
+    monkeypatch.setattr(resolve.zlib, "crc32", lambda words: 0xFFFFFFFF)
+    marks = resolve.check_marks(resolved(service(addresses=BOTH, health_check={})))
+    assert sorted(marks.values()) == [0x4C000001, 0x4C000002, 0x4C000003, 0x4CFFFFFF]
 
 
 def test_stream_checks_of_a_director():
