@@ -21,6 +21,8 @@ import yaml
 FOLDER = Path(__file__).parents[1] / "corpus"
 PLAYED, DIFFERENCES = FOLDER / "played.json", FOLDER / "differences.yml"
 LEAD, KEPT, SIZE = 60, 40, 2048
+# Key and initialization vector of encrypted segments.
+KEY = bytes.fromhex("000102030405060708090a0b0c0d0e0f")
 SECTION = re.compile(r"^--- (/[^\t]*?|[A-Z]+)(?:\t(\d{3}))?(?:\t(\S.*))?$")
 PLACEHOLDER = re.compile(r"\{\{(.+?)\}\}")
 LOOP = re.compile(r"\{\{for (\w+) in (.+)\}\}$")
@@ -28,7 +30,7 @@ CONDITION = re.compile(r"\{\{if (.+?)\}\}")
 KINDS = {"m3u8": "application/vnd.apple.mpegurl", "mpd": "application/dash+xml", "ts": "video/mp2t", "aac": "audio/aac", "vtt": "text/vtt"}
 FIELDS = {
     "like", "about", "seconds", "first", "unit", "pieces", "track", "shift", "missing", "elsewhere", "lines", "bom", "encoding", "hex", "raw",
-    "gzip", "stands", "play", "looks", "options", "expect", "share",
+    "encrypt", "gzip", "stands", "play", "looks", "options", "expect", "share",
 }  # fmt: skip
 
 
@@ -214,6 +216,14 @@ class Server:
 
     def media(self, target):
         """The bytes of a segment, and their Content-Type; None and it for what is not there."""
+        data, kind = self._plain(target)
+        if data is None or not self.case.options.get("encrypt"):
+            return data, kind
+        if target.endswith(".key"):
+            return KEY, "application/octet-stream"
+        return _encrypted(data), kind
+
+    def _plain(self, target):
         options, seconds = self.case.options, self.case.seconds
         parts = urlsplit(unquote(target))
         name = parts.path.rpartition("/")[2]
@@ -312,6 +322,15 @@ class Server:
         if options.get("missing") and re.search(options["missing"], target):
             return False
         return not (own and options.get("elsewhere") and re.search(options["elsewhere"], target))
+
+
+def _encrypted(data):
+    """As EXT-X-KEY with METHOD=AES-128 and ``IV`` says it."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    encryptor = Cipher(algorithms.AES(KEY), modes.CBC(KEY)).encryptor()
+    missing = 16 - len(data) % 16
+    return encryptor.update(data + bytes([missing]) * missing) + encryptor.finalize()
 
 
 def _track(path, ending, kind):
