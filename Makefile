@@ -2,8 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules netns roles releases kernel datapath molecule bench clean
-TIERS := lint unit modules netns roles releases kernel datapath molecule
+.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases kernel datapath molecule bench clean
+TIERS := lint unit modules oracle netns roles releases kernel datapath molecule
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -65,6 +65,11 @@ modules: ## Modules against the in-memory kernel
 	.venv/bin/python -m pytest -q tests/modules
 	$(call step,ansible-core 2.21)
 	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest -q tests/modules; else echo 'left out: no Python 3.12 or later was found'; fi
+
+oracle: ## Real players play the corpus, and do as tests/corpus/played.json says; RECORD=1 writes it anew
+	@tools/bootstrap dev oracle
+	$(call step,ffmpeg and hls.js and dash.js)
+	.venv/bin/python tests/oracle/run.py $(if $(RECORD),--record)
 
 netns: ## ARP on real links, in network namespaces (root)
 	@tools/bootstrap dev netns

@@ -29,8 +29,8 @@ LOOP = re.compile(r"\{\{for (\w+) in (.+)\}\}$")
 CONDITION = re.compile(r"\{\{if (.+?)\}\}")
 KINDS = {"m3u8": "application/vnd.apple.mpegurl", "mpd": "application/dash+xml", "ts": "video/mp2t", "aac": "audio/aac", "vtt": "text/vtt"}
 FIELDS = {
-    "like", "about", "seconds", "first", "unit", "pieces", "track", "shift", "missing", "elsewhere", "lines", "bom", "encoding", "hex", "raw",
-    "encrypt", "gzip", "stands", "play", "looks", "options", "expect", "share",
+    "like", "about", "seconds", "first", "unit", "pieces", "track", "shift", "missing", "elsewhere", "lines", "bom", "encoding", "hex",
+    "raw", "encrypt", "gzip", "stands", "play", "looks", "options", "expect", "share",
 }  # fmt: skip
 
 
@@ -216,12 +216,11 @@ class Server:
 
     def media(self, target):
         """The bytes of a segment, and their Content-Type; None and it for what is not there."""
-        data, kind = self._plain(target)
-        if data is None or not self.case.options.get("encrypt"):
-            return data, kind
-        if target.endswith(".key"):
+        encrypts = self.case.options.get("encrypt")
+        if encrypts and target.endswith(".key"):
             return KEY, "application/octet-stream"
-        return _encrypted(data), kind
+        data, kind = self._plain(target)
+        return (_encrypted(data) if encrypts and data else data), kind
 
     def _plain(self, target):
         options, seconds = self.case.options, self.case.seconds

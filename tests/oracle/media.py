@@ -1,6 +1,6 @@
 """Makes the media that the corpus serves: one short film, cut into segments of a second each, in every form that players are given.
 
-``first`` and the segments behind it have timestamps that go on, so a window of them is a stream. Longer segments are several of them in one.
+Timestamps go on from one segment to the next, so a window of them is a stream. A longer segment is several of them in one.
 """
 
 import shutil

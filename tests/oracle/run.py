@@ -170,7 +170,7 @@ async def run(cases, record):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--record", action="store_true", help="write down what the players do")
-    parser.add_argument("--verbose", action="store_true", help="say of each case what each player did")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say of each case what each player did")
     parser.add_argument("names", nargs="*", help="cases, such as hls/ffmpeg; all without one")
     arguments = parser.parse_args()
     cases = [case for case in corpus.cases("hls", "dash") if not arguments.names or case.name in arguments.names]
@@ -184,8 +184,8 @@ def main():
             print(line)
         if plays != known.get(case.name, {}).get(player):
             differences.append(line)
-    print("%d cases, %d of them played, in %.0f s" % (
-        len(cases), sum(any(found[case.name, player][0] for player in PLAYERS[case.kind]) for case in cases), time.monotonic() - begin))  # fmt: skip
+    played = sum(any(found[case.name, player][0] for player in PLAYERS[case.kind]) for case in cases)
+    print("%d cases, %d of them played, in %.0f s" % (len(cases), played, time.monotonic() - begin))
     if arguments.record:
         all_of_them = {case.name for case in corpus.cases("hls", "dash")}
         known = {name: record for name, record in known.items() if name in all_of_them}
