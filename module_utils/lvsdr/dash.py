@@ -41,7 +41,9 @@ class Part(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """live: whether there is more to come; end: seconds on the manifest's timeline until which there are segments, or None where the clock
+    """What it says of one representation.
+
+    live: whether there is more to come; end: seconds on the manifest's timeline until which there are segments, or None where the clock
     alone tells (a template without a timeline); duration: of the newest segment; segments: the newest ones, as Part; update: seconds after
     which players load the manifest again, at the least."""
 
@@ -50,6 +52,7 @@ class Manifest(NamedTuple):
     duration: float
     segments: tuple
     update: float = 0.0
+    odd: bool = False
 
 
 def seconds(text):
@@ -85,6 +88,18 @@ def _refuse_types(data):
         pass
 
 
+def _root(data):
+    try:
+        return ElementTree.fromstring(data)
+    except ElementTree.ParseError as error:
+        if error.code != expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]:
+            raise
+        # What a server writes behind a whole manifest, an error of its own for example, is no player's concern.
+        line, column = error.position
+        lines = data.split(b"\n")
+        return ElementTree.fromstring(b"\n".join([*lines[: line - 1], lines[line - 1][:column]]))
+
+
 def parse(data, base, now, newest=8, is_own=None):
     """The Manifest in the bytes of an MPD.
 
@@ -97,7 +112,7 @@ def parse(data, base, now, newest=8, is_own=None):
         raise NotUnderstood("%s has more than %d tags, and that much is not read" % (said, MOST_TAGS))
     try:
         _refuse_types(data)
-        root = ElementTree.fromstring(data)
+        root = _root(data)
     except LvsError as error:
         raise LvsError("%s is no DASH manifest that can be trusted: %s" % (said, error), "have the packager leave it out") from None
     except (ElementTree.ParseError, expat.ExpatError, ValueError, LookupError) as error:  # the latter two of an unknown encoding
@@ -136,7 +151,11 @@ def _read(root, base, now, newest, is_own):
                 found = track.read(start, end, elapsed, live, newest)
                 if found:
                     return Manifest(live, *found, update)
-    return Manifest(live, 0.0, 0.0, (), update)
+    # A file without segments, or a period that is elsewhere: what becomes of these is not followed.
+    odd = any(
+        _name(element) in ("SegmentBase", "BaseURL") or any(name.endswith("href") for name in element.attrib) for element in root.iter()
+    )
+    return Manifest(live, 0.0, 0.0, (), update, odd)
 
 
 def _periods(root):

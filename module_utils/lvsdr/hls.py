@@ -33,6 +33,7 @@ WINDOW = 24 << 10
 MOST_WRITTEN = 4 << 20
 
 UNREAD = object()
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 _NUMBER = re.compile(r"\s*(\d{1,19}(?:\.\d*)?|\.\d+)")
 _RANGE = re.compile(r"\s*(\d{1,19})(?:@(\d{1,19}))?\s*\Z")
@@ -95,9 +96,9 @@ def _lines(text, newest):
     """
     if not newest or len(text) <= 2 * WINDOW:
         return text.split("\n"), 0, 0
-    first, last = text.find("#EXTINF:", WINDOW), text.find("#EXTINF:", len(text) - WINDOW)
-    if first < 0 or last < first:
-        return text[: 2 * WINDOW].split("\n"), 0, 0
+    first, last = text.find("\n#EXTINF:", WINDOW) + 1, text.find("\n#EXTINF:", len(text) - WINDOW) + 1
+    if not first or last < first:
+        raise NotUnderstood("a playlist of %d characters without #EXTINF where it has to be" % len(text))
     middle = text[first:last]
     head, found = text[:first].split("\n")[:-1], middle.rfind("#EXT-X-MAP:")
     # What has to be loaded before the newest segments may be said far in front of them.
@@ -117,9 +118,9 @@ def parse(data, base, newest=None, variables=None):
         hint = "use the address of an .m3u8 playlist, and check what the server sends there"
         return LvsError(f"{http.shown(base)} is not an HLS playlist: {text}", hint)
 
-    text = data.decode("utf-8", "surrogateescape")
-    text = text[1:] if text.startswith("\ufeff") else text
-    if not text.startswith("#EXTM3U"):
+    text = data.decode(*(("utf-16", "replace") if data[:2] in UTF_16 else ("utf-8", "surrogateescape")))
+    text = text.lstrip("\ufeff\r\n").replace("\r\n", "\n").replace("\r", "\n")
+    if text.partition("\n")[0].rstrip() != "#EXTM3U":
         raise wrong(f"it begins with '{printable(text[:40].partition(chr(10))[0].strip(), 40)}' and not with #EXTM3U")
 
     known, room = {}, MOST_WRITTEN
@@ -167,15 +168,17 @@ def parse(data, base, newest=None, variables=None):
         if jumped and at == jump_at:
             count, former, following = count + jumped, UNREAD, None
             duration, byte_range, gap = None, None, False
-        line = line.strip()
-        if not line:
+        tag_here, line = line.startswith("#"), line.strip()
+        # Players know a tag at the beginning of its line alone.
+        if not line or (line[0] == "#" and not tag_here):
             continue
         if "{$" in line and known:
             line = _VARIABLE.sub(written, line)
         if line[0] != "#":
             if variant_next:
                 variants.append(line)
-            elif duration is not None:
+            elif duration is not None or target is not None:
+                duration = float(target) if duration is None else duration
                 # A range without an offset goes on where the one before ended, in the same file.
                 found = part(byte_range, following if line == former or former is UNREAD else 0) if byte_range else None
                 segments.append((count, duration, line, found, init, gap))

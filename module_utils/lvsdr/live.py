@@ -22,6 +22,8 @@ INLINE = 16 << 10
 READER = concurrent.futures.ThreadPoolExecutor(1, "reader")
 # How many of a master's variants are tried, and of the newest segments.
 VARIANTS, CANDIDATES = 3, 3
+# Master playlists within a master playlist, which no RFC allows, and which ffmpeg follows.
+NESTED = 1
 
 
 class Seen(NamedTuple):
@@ -168,7 +170,7 @@ class Hls(Live):
         answer = await place.get(url)
         return answer.url, await self.read(hls.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
 
-    async def _variant(self, place, master):
+    async def _variant(self, place, master, depth=NESTED):
         """(URL, Media) of the first variant that can be had; players take another one where the first fails."""
         own = [url for url in master.variants if place.is_own(url)]
         if not own:
@@ -177,9 +179,11 @@ class Hls(Live):
         for url in list(dict.fromkeys(own))[:VARIANTS]:
             try:
                 url, playlist = await self._playlist(place, url, master.variables)
-                if isinstance(playlist, hls.Master):
+                if isinstance(playlist, hls.Media):
+                    return url, playlist
+                if not depth:
                     raise Trouble("%s: a master playlist in a master playlist" % shown_path(url), "playlist")
-                return url, playlist
+                return await self._variant(place, playlist, depth - 1)
             except Trouble as error:
                 trouble = trouble or error
         raise trouble
@@ -197,8 +201,10 @@ class Dash(Live):
         manifest = await self.read(dash.parse, answer.body, answer.url, _clock(answer), is_own=place.is_own)
         if not manifest.live:
             raise Trouble("the live manifest has ended (type static)", "ended")
-        if not manifest.segments:
+        if not manifest.segments and manifest.odd:
             raise Unknown("the manifest names no segment that can be looked at")
+        if not manifest.segments:
+            raise Trouble("the manifest has no segment", "empty")
         if manifest.end is not None:
             first, patience = manifest.segments[0].start, 2 * max(1, manifest.duration, manifest.update)
             self.moved((round(first, 3),), (round(manifest.end, 3),), now, patience, "manifest")

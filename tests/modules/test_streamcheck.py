@@ -355,7 +355,7 @@ def test_dash_that_moves():
         ([manifest(3), manifest(3)], (0, 2.5), "the manifest has stood still for 2 s, and new segments are due each 1 s"),
         ([manifest(3), manifest(2), manifest(3)], (0, 1, 2.5), "the manifest has stood still for 2 s"),
         ([manifest(3, "static")], (0,), "the live manifest has ended (type static)"),
-        ([manifest(None)], (0,), "the manifest names no segment that can be looked at"),
+        ([manifest(None)], (0,), "the manifest has no segment"),
         ([manifest(30)], (0,), "/seg/30.ts: 404 Not Found"),
         (["<html>"], (0,), "is no DASH manifest"),
     ],

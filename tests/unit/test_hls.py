@@ -83,7 +83,7 @@ def test_what_is_no_playlist_is_named(data, words):
         (["#EXT-X-TARGETDURATION: 0.500089", "#EXTINF: .5", "a.ts"], 1, ["a.ts"]),
         (["#EXT-X-TARGETDURATION:" + "9" * 5000, "#EXTINF:2,", "a.ts"], 10**19 - 1, ["a.ts"]),
         (["#EXTINF:2.5,", "a.ts"], 3, ["a.ts"]),
-        (["#EXT-X-TARGETDURATION:2", "#EXTINF:nan,", "a.ts", "b.ts"], 2, ["a.ts"]),
+        (["#EXT-X-TARGETDURATION:2", "#EXTINF:nan,", "a.ts", "b.ts"], 2, ["a.ts", "b.ts"]),
         (["#EXT-X-TARGETDURATION:2", "#EXT-X-MAP:X=1", "#EXTINF:2", "#EXT-X-BYTERANGE:a@b", "  a 0.ts\t"], 2, ["a 0.ts"]),
         (['#EXT-X-DEFINE:NAME="x",VALUE="deep/er"', "#EXTINF:1,", "{$x}/{$y}.ts"], 1, ["deep/er/{$y}.ts"]),
     ],
