@@ -135,7 +135,9 @@ gathered:
 conflicts:
   description:
     - A sentence for each line of another file of settings that would undo the fix, with path and line.
-    - Those that the module can't override (in C(/etc/sysctl.conf), which C(sysctl --system) applies last) are warnings as well.
+    - Those that the module can't override (in C(/etc/sysctl.conf), which C(sysctl --system) applies last, and in C(/etc/ufw/sysctl.conf)
+      where ufw is enabled) are warnings as well.
+    - A line counts where the kernel takes its value, with or without a comment behind it.
   returned: always
   type: list
   elements: str

@@ -20,6 +20,7 @@ import struct
 
 from .errors import LvsError, Problems
 from .model import parse_address
+from .text import kernel_number
 
 # 1, 2 and 8 are silent for an address on lo; 0 and, for a global address, 3 answer (measured, docs/arp-problem.md).
 SILENT_IGNORE = (1, 2, 8)
@@ -86,10 +87,10 @@ def lasting_sysctls(conf, former, entries):
     return out
 
 
-def conflicts(conf, lasting, entries, beyond):
+def conflicts(conf, lasting, entries, beyond, ufw=None):
     """A sentence for each setting of another file that would undo the fix. beyond: the file that is applied after all others.
 
-    conf: as it is once the fix is made. lasting: what our own file sets, after all files but that one.
+    conf: as it is once the fix is made. lasting: what our own file sets, after all files but that one. ufw: the file that ufw applies.
     """
     out = []
     fixed = _with(conf, lasting)
@@ -99,6 +100,8 @@ def conflicts(conf, lasting, entries, beyond):
         what = "%s:%d sets %s = %d, which would let this host answer for its VIPs or drop their packets" % (path, number, name, value)
         if path == beyond:
             out.append(what + "; `sysctl --system` applies that file last, so remove the line")
+        elif path == ufw:
+            out.append(what + "; ufw applies that file each time it starts, so remove the line")
         else:
             out.append(what + "; real_server_vip's %s is applied later and overrides it" % SYSCTL_FILE)
     return out
@@ -114,19 +117,28 @@ def _with(conf, sysctls):
     return conf
 
 
+_BLANKS = " \t\v\f"
+
+
 def sysctl_entries(path, text):
-    """``[((path, line number), name with slashes, value)]`` of the settings of this problem in a file as of sysctl.d(5)."""
+    """``[((path, line number), name with slashes, value)]`` of the settings of this problem in a file as of sysctl.d(5).
+
+    A line counts where procps' sysctl or systemd-sysctl gives its value to the kernel and the kernel takes it: both hand over all that is
+    behind the equals sign, comments among it (tests/netns/test_sysctl_files.py). Any part of a name may be a pattern.
+    """
     out = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(re.split("\r\n|[\r\n]", text), 1):
         name, equals, value = line.partition("=")
-        name, value = name.strip().lstrip("-").strip(), value.strip()
-        if not equals or name.startswith(("#", ";")) or not re.fullmatch("[0-9]+", value):
+        name, value = name.strip(_BLANKS).lstrip("-").strip(_BLANKS), kernel_number(value)
+        if not equals or name.startswith(("#", ";")) or value is None:
             continue
         if "/" not in name or "." in name and name.index(".") < name.index("/"):
             # With dots first, a slash stands for the dot in an interface's name.
             name = name.translate(str.maketrans("./", "/."))
-        if name.startswith("net/ipv4/conf/") and name.count("/") == 4 and name.rsplit("/", 1)[1] in SETTINGS:
-            out.append(((path, number), name, int(value)))
+        parts = [part for part in name.split("/") if part]
+        if len(parts) != 5 or not all(map(fnmatch.fnmatchcase, ("net", "ipv4", "conf"), parts)):
+            continue
+        out += [((path, number), sysctl_name(parts[3], setting), value) for setting in SETTINGS if fnmatch.fnmatchcase(setting, parts[4])]
     return out
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import stat
@@ -148,6 +149,8 @@ def arp_conf(links, also=()):
 # In the order in which one shadows a file of the same name in the next (sysctl.d(5)); the last is procps' own, applied after all.
 SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
 SYSCTL_CONF = "/etc/sysctl.conf"
+# Not among them: ufw's own, which it gives to sysctl whenever it starts (ufw-framework(8)).
+UFW_CONF, UFW_SYSCTL = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"
 
 
 def sysctl_files(own):
@@ -159,7 +162,8 @@ def sysctl_files(own):
                 found.setdefault(name, os.path.join(folder, name))
     # Debian links the one to the other.
     paths = [found[name] for name in sorted(found) if os.path.realpath(found[name]) not in (os.path.realpath(SYSCTL_CONF), own)]
-    return _texts([*paths, SYSCTL_CONF])
+    ufw = re.search("^ENABLED=[\"']?yes", read_text(UFW_CONF) or "", re.MULTILINE | re.IGNORECASE)
+    return _texts([*paths, SYSCTL_CONF, *([UFW_SYSCTL] if ufw else [])])
 
 
 def _texts(paths):

@@ -172,7 +172,7 @@ def _lasting(vips, conf, keep, former, sysctl_path):
         return kept, []
     entries = [entry for path, text in host.sysctl_files(sysctl_path) for entry in arp.sysctl_entries(path, text)]
     lasting = arp.lasting_sysctls(conf, former, entries)
-    return {**lasting, **kept}, arp.conflicts(conf, lasting, entries, host.SYSCTL_CONF)
+    return {**lasting, **kept}, arp.conflicts(conf, lasting, entries, host.SYSCTL_CONF, host.UFW_SYSCTL)
 
 
 def _unit_steps(new_text, wanted):

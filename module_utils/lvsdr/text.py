@@ -35,6 +35,25 @@ def setting_text(value):
     return {"true": "1", "yes": "1", "on": "1", "false": "0", "no": "0", "off": "0"}.get(text.lower(), text)
 
 
+# A sign, and a number in hex, octal or decimal, up to the end or a blank.
+_KERNEL_NUMBER = re.compile(r"(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?=[ \t\n]|$)", re.ASCII)
+
+
+def kernel_number(text):
+    """The number that the kernel takes from a text that is written to a setting of one number, or None where it refuses the text.
+
+    It takes the first word, in the notation of C, and leaves the rest: ``1 # strict`` is 1, ``010`` is 8, and ``1#strict`` is nothing
+    (kernel/sysctl.c, proc_dointvec and proc_get_long, which read no word of more than 20 characters).
+    """
+    found = _KERNEL_NUMBER.match(text.strip(" \t\n\r\v\f"))
+    if not found or len(found[0]) > 20:
+        return None
+    digits = found[2].lower()
+    value = int(digits, 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10)
+    value = -value if found[1] else value
+    return value if -(1 << 31) <= value < 1 << 31 else None
+
+
 def with_digest(text):
     """Rules with the digest of their own text in the place of ``@DIGEST@``: what is in force then says which rules it is."""
     return text.replace("@DIGEST@", digest_of(text)[:16])

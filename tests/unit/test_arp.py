@@ -675,6 +675,29 @@ def test_entries_of_a_file():
     ]
 
 
+@pytest.mark.parametrize("comment", [" # strict", "\t; strict", " 0"])
+def test_a_comment_behind_a_value_hides_nothing(host, comment):
+    """The kernel takes the first word of what it is given (tests/netns/test_sysctl_files.py)."""
+    (host.folder / "sysctl.conf").write_text("net.ipv4.conf.all.arp_ignore = 0%s\n" % comment)
+    other(host, "60-hardening.conf", "net.ipv4.conf.all.rp_filter = 1%s\nnet.ipv4.conf.eth0.arp_ignore = 3%s\n" % (comment, comment))
+    said = host.converge(VIP)["conflicts"]
+    assert len(said) == 3 and said[-1].endswith("`sysctl --system` applies that file last, so remove the line")
+    assert {ALL.replace("all", "eth0") + "arp_ignore = 1", ALL + "rp_filter = 2"} <= {
+        line.lstrip("-") for line in host.file.read_text().splitlines()
+    }
+
+
+def test_ufw_gives_settings_of_its_own_to_the_kernel(host, monkeypatch):
+    monkeypatch.setattr(real_server.host, "UFW_CONF", str(host.folder / "ufw.conf"))
+    monkeypatch.setattr(real_server.host, "UFW_SYSCTL", str(host.folder / "ufw-sysctl.conf"))
+    (host.folder / "ufw-sysctl.conf").write_text("net/ipv4/conf/all/rp_filter=1\n")
+    (host.folder / "ufw.conf").write_text("ENABLED=no\n")
+    assert host.converge(VIP)["conflicts"] == []
+    (host.folder / "ufw.conf").write_text("# on boot\nENABLED=yes\n")
+    (line,) = host.converge(VIP)["conflicts"]
+    assert line.endswith("ufw applies that file each time it starts, so remove the line")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"vips": 1, "former": {}}', '{"vips": []}', "null"])
 def test_a_record_that_is_none(host, text):
     host.record.parent.mkdir()
