@@ -11,8 +11,8 @@ description:
   - Sends ARP requests (neighbour solicitations for IPv6) for VIPs and returns B(every) MAC that answered, not just the first.
   - A healthy VIP has one owner, the active director. A second answer is a leak, and that host takes the service away from the director.
   - It also listens for ARP requests that name a VIP as their sender without coming from its owner. They poison the neighbours' caches.
-  - A host does not hear itself. Where this one has the VIP on a network card it counts as an answer; what it would say for a VIP on lo only
-    another host hears.
+  - A host does not hear itself. Where this one has the VIP on the network card that it asks on, it counts as an answer; what it would say
+    for a VIP on lo, or on an interface of its own, only another host hears.
 options:
   vips:
     description: The addresses to ask for.
@@ -117,7 +117,8 @@ def main():
     results = []
     for _family, vip in vips:
         interface, macs, claims = answers[vip]
-        verdict, text = arp.verdict(vip, macs, module.params["owners"], claims, module.params["names"], arp.holder(vip, links))
+        own = arp.holder(vip, links, interface)
+        verdict, text = arp.verdict(vip, macs, module.params["owners"], claims, module.params["names"], own)
         results.append({"vip": vip, "interface": interface, "macs": macs, "claims": claims, "verdict": verdict, "text": text})
     wrong = [result["text"] for result in results if result["verdict"] != "one owner"]
     if wrong and module.params["strict"]:

@@ -83,8 +83,19 @@ interfaces:
     type: {description: "The kernel's link type, such as C(ether) or C(loopback).", type: str}
     arp: {description: Whether it speaks ARP., type: bool}
     up: {description: Whether it is up., type: bool}
-    addresses: {description: Addresses with prefix lengths., type: list, elements: str}
+    addresses:
+      description: Addresses with prefix lengths, whatever their scope or state, without link-local ones.
+      type: list
+      elements: str
     scopes: {description: The scope of each address., type: dict}
+    peers:
+      description: A list of the other ends of each address, null where one has none. Only on an interface with such an address.
+      type: dict
+    local_routes:
+      description: Routes to this interface that make an address local though it is on none, as C(ip route) has them. Only where there are any.
+      type: list
+      elements: str
+    portless: {description: "True on a bridge without ports, on which nobody can ask for an address.", type: bool}
     arp_filters: {description: "On a bridge, what may keep ARP from passing it.", type: list, elements: str}
 arp_rules:
   description: Rules of this host's packet filter that may drop ARP it receives or sends.

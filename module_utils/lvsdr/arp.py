@@ -17,6 +17,7 @@ import ipaddress
 import re
 import socket
 import struct
+from typing import NamedTuple, Optional
 
 from .errors import LvsError, Problems
 from .model import parse_address
@@ -34,6 +35,19 @@ def good(setting, effective):
     if setting == "arp_announce":
         return effective == 2
     return effective != 1
+
+
+def answers(ignore, on_card, scopes):
+    """Whether a card with this effective arp_ignore answers for an address of the host (net/ipv4/arp.c, arp_ignore and inet_confirm_addr).
+
+    on_card: whether the address is on that card; scopes: those that it has on interfaces, none where a route alone makes it local.
+    """
+    if ignore in (1, 2):
+        # With 2 only those of the same subnet, which ask for a VIP, get an answer.
+        return on_card
+    if ignore == 3:
+        return any(scope != "host" for scope in scopes)
+    return ignore != 8
 
 
 WANTED = {"arp_ignore": 1, "arp_announce": 2, "rp_filter": 2}
@@ -177,26 +191,96 @@ def _dash(name):
     return "" if name.split("/")[-2] in ("all", "default") else "-"
 
 
+class Place(NamedTuple):
+    """Where a host has an address. Its first three fields alone are a place as well: with the others as they usually are."""
+
+    interface: str
+    address: str
+    length: int
+    scope: str = "global"
+    # The other end of a point-to-point address, whose prefix length it then is.
+    peer: Optional[str] = None
+    # What `ip route` calls the route that makes the address local; then it is on no interface, and may be a whole network.
+    route: Optional[str] = None
+    # Whether anybody can ask on that interface: not on a dummy, which speaks no ARP, nor on a bridge without ports.
+    heard: bool = True
+    up: bool = True
+
+    def right(self):
+        """Whether a VIP belongs there: as a single address on lo."""
+        return self.interface == "lo" and self.length == full_length(self.address) and not self.peer and not self.route
+
+    def harmless(self):
+        """Whether a VIP may stay there: only the interface that is asked for an address of its own answers in spite of the settings."""
+        return not self.heard and self.length == full_length(self.address) and not self.peer and not self.route
+
+    def has(self, vip):
+        if self.address == vip:
+            return True
+        return bool(self.route) and _inside(vip, self)
+
+
+def places(links):
+    """All Places of a host. links: as host.interfaces gives them."""
+    out = []
+    for link in links:
+        heard, up = link.get("arp", True) and not link.get("portless"), link.get("up", True)
+        for text in link["addresses"]:
+            scope = link.get("scopes", {}).get(text, "global")
+            for peer in link.get("peers", {}).get(text) or [None]:
+                out.append(Place(link["name"], *address_and_length(text), scope, peer, None, heard, up))
+        for words in link.get("local_routes", ()):
+            out.append(Place(link["name"], *address_and_length(words.split()[1]), "host", None, words, heard, up))
+    return out
+
+
+def _network(place):
+    return ipaddress.ip_network("%s/%d" % (place.address, place.length), strict=False)
+
+
+def _inside(vip, place):
+    return full_length(vip) == full_length(place.address) and ipaddress.ip_address(vip) in _network(place)
+
+
+def cuts_off(place, addresses):
+    """Whether a place makes neighbours local to this host: a subnet on lo, or a route to what a card has a subnet of."""
+    if not place.route:
+        return place.interface == "lo" and place.length < full_length(place.address) and ":" not in place.address
+    subnets = [item for item in (Place(*item) for item in addresses) if item.interface != "lo" and not item.route]
+    return place.length < full_length(place.address) and any(
+        item.length < full_length(item.address)
+        and full_length(item.address) == full_length(place.address)
+        and _network(item).overlaps(_network(place))
+        for item in subnets
+    )
+
+
 def misplaced(vip, addresses):
-    """The places of a VIP that are not lo, or not as a single address: ``[(interface, address, prefix length)]``."""
-    return [item for item in addresses if item[1] == vip and (item[0] != "lo" or item[2] != full_length(vip))]
+    """The Places of a VIP that are not lo, or not as a single address.
+
+    A route to a whole network holds others as well, and stays unless it cuts the host off.
+    """
+    out = [place for place in (Place(*item) for item in addresses) if place.has(vip) and not place.right()]
+    return [place for place in out if not place.route or place.address == vip or cuts_off(place, addresses)]
 
 
 def can_move(place, vips, addresses):
     """Whether a VIP can be taken from a wrong place without a loss: on a card only what was added beside the host's own address."""
-    interface, address, length = place
-    if interface == "lo":
+    place = Place(*place)
+    family = full_length(place.address)
+    if place.route:
+        return place.length == family
+    if place.interface == "lo":
         return True
-    family = full_length(address)
     own = [item for item in addresses if item[0] != "lo" and full_length(item[1]) == family and item[1] not in vips]
-    return length == family and bool(own)
+    return place.length == family and bool(own)
 
 
 def check_vips(vips, addresses, move=False):
     """The wanted VIPs as a list of (family, text); LvsError with all that is wrong.
 
-    addresses: ``[(interface, address, prefix length)]`` of the host as it is. With move, what is in a wrong place and can be moved is none
-    of the errors.
+    addresses: the host's Places as they are. With move, what is in a wrong place and can be moved is none of the errors, nor ever what does
+    no harm there.
     """
     problems, out = Problems(), []
     for index, vip in enumerate(vips):
@@ -219,42 +303,60 @@ def check_vips(vips, addresses, move=False):
             )
             continue
         for place in misplaced(text, addresses):
-            if not (move and can_move(place, vips, addresses)):
-                problems.add(path, wrong_place(place))
+            if not place.harmless() and not (move and can_move(place, vips, addresses)):
+                problems.add(path, wrong_place(place, text))
         if (family, text) not in out:
             out.append((family, text))
     problems.raise_if_any("The VIPs can't be used on this real server")
     return out
 
 
-def wrong_place(place):
-    """The sentence for a VIP that is where it must not be, with the way out."""
-    interface, address, length = place
-    if interface == "lo" and full_length(address) == 128:
+def wrong_place(place, vip=None):
+    """The sentence for a VIP that is where it must not be, with the way out. vip: needed where the place is a route to a network."""
+    place = Place(*place)
+    interface, address, length = place[:3]
+    if place.route and length != full_length(address):
+        what = "is in %s/%d, which a route makes local to this host with all neighbours there" % (address, length)
+        address = vip or address
+    elif place.route:
+        what = "is local to this host by a route, which stays when the VIP goes and makes the host answer for it then"
+    elif interface == "lo" and place.peer:
+        what = "is on lo with the peer %s, so that this host takes what it sends there for its own" % place.peer
+    elif interface == "lo" and full_length(address) == 128:
         # Measured: it cuts nobody off, but the subnet's route is there twice.
         what = "is on lo as /%d, and a VIP is a /128" % length
     elif interface == "lo":
         what = "is on lo as /%d, which makes its whole subnet local to this host" % length
     elif length == full_length(address):
-        what = "is on %s, where this host answers ARP for it" % interface
+        what = "is on %s, where this host answers ARP for it%s" % (interface, "" if place.up else " as soon as that is up")
     else:
         what = "is on %s with its subnet's prefix: either it is the host's own address, and then no VIP, or take it away" % interface
-    return "%s %s; remove it with `ip address del %s`" % (address, what, place_text(place))
+    return "%s %s; remove it with `%s`" % (address, what, removal(place_text(place)))
 
 
 def place_text(place):
-    interface, address, length = place
-    return "%s/%d dev %s" % (address, length, interface)
+    """A place as `ip` takes it: ``ADDRESS/LENGTH dev INTERFACE``, or the words of a route."""
+    place = Place(*place)
+    if place.route:
+        return place.route
+    peer = "%s peer %s" % (place.address, place.peer) if place.peer else place.address
+    return "%s/%d dev %s" % (peer, place.length, place.interface)
 
 
-def plan(want, conf, addresses, record, purge, keep=None):
+def removal(text):
+    """The command that takes an address from a place (place_text)."""
+    return "ip %s del %s" % ("route" if text.startswith("local ") else "address", text)
+
+
+def plan(want, conf, addresses, record, purge, keep=None, move=True):
     """The operations in order, each ``{"action", …}``: first silence, then the addresses; on the way back the other way round.
 
     want: (family, text) of each VIP. conf, addresses: as above. record: ``{"vips": [text], "former": {name: value}}``, what an earlier
     run did. With purge, VIPs of the record that are not wanted go. keep: the value of KEEP, None where the kernel has no IPv6.
+    Without move, a VIP stays where it does no harm.
     """
     operations = []
-    on_lo = {address for interface, address, length in addresses if interface == "lo" and length == full_length(address)}
+    on_lo = {place.address for place in (Place(*item) for item in addresses) if place.right()}
     wanted = [text for _family, text in want]
     stale = [vip for vip in record["vips"] if vip not in wanted]
     if any(family == 4 for family, _text in want):
@@ -264,10 +366,10 @@ def plan(want, conf, addresses, record, purge, keep=None):
     if any(family == 6 for family, _text in want) and keep == 0:
         operations.append({"action": "set", "sysctl": KEEP, "value": 1, "before": 0})
     adds = [{"action": "add", "vip": vip} for vip in wanted if vip not in on_lo]
-    places = [(vip, place) for vip in wanted for place in misplaced(vip, addresses)]
-    removes = [{"action": "remove", "vip": vip, "place": place_text(place)} for vip, place in places]
+    wrong = [(vip, place) for vip in wanted for place in misplaced(vip, addresses) if move or not place.harmless()]
+    removes = [{"action": "remove", "vip": vip, "place": place_text(place)} for vip, place in wrong]
     # First where it belongs, so that at no moment this host drops what is sent to the VIP. Only IPv6 takes no address twice on one link.
-    twice = [remove for (vip, place), remove in zip(places, removes) if ":" in vip and place[0] == "lo"]
+    twice = [remove for (vip, place), remove in zip(wrong, removes) if ":" in vip and place.interface == "lo" and not place.route]
     operations += twice + adds + [remove for remove in removes if remove not in twice]
     if purge:
         for vip in stale:
@@ -285,8 +387,9 @@ def describe(operation):
         return "sysctl %s = %s (was %s)" % (operation["sysctl"], operation["value"], operation["before"])
     if operation["action"] == "restore":
         return "sysctl %s = %s (as before lvsdr)" % (operation["sysctl"], operation["value"])
-    place = operation.get("place") or full_prefix(operation["vip"]) + " dev lo"
-    return "ip address %s %s" % ("add" if operation["action"] == "add" else "del", place)
+    if operation["action"] == "add":
+        return "ip address add %s dev lo" % full_prefix(operation["vip"])
+    return removal(operation.get("place") or full_prefix(operation["vip"]) + " dev lo")
 
 
 def address_and_length(text):
@@ -471,10 +574,14 @@ def verdict(vip, macs, owners, claims=(), names=None, own=None):
     return "one owner", "%s answers for %s" % (listed(macs), vip)
 
 
-def holder(vip, links):
-    """MAC of this host's Ethernet link that has the VIP, and answers ARP for it; None where it is on none."""
+def holder(vip, links, interface):
+    """MAC of this host's Ethernet link that was asked on, where it has the VIP itself; None where it has not.
+
+    What another card of the host answers comes over the link, and is heard.
+    """
     for link in links:
-        if link["type"] == "ether" and any(text.partition("/")[0] == vip for text in link["addresses"]):
+        own = any(text.partition("/")[0] == vip for text in link["addresses"])
+        if link["name"] == interface and link["type"] == "ether" and own:
             return link["mac"]
     return None
 

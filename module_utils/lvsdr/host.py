@@ -4,6 +4,7 @@
 
 import glob
 import hashlib
+import ipaddress
 import json
 import os
 import pwd
@@ -61,27 +62,66 @@ def run(*command):
 
 def interfaces():
     """``[{"name", "mac", "type", "arp", "up", "addresses": ["a/p"], "scopes": {"a/p": scope}}]``; type is the kernel's link type, such as
-    ether or loopback. Link-local addresses are left out."""
-    out = []
-    for link in json.loads(run("ip", "-j", "address", "show") or "[]"):
+    ether or loopback. Whatever its scope or state, an address is among them, but for those that every link may have (_of_every_link).
+
+    Only where there are such: ``peers`` {"a/p": [the other end, or None, of each such address]}, ``local_routes``, what `ip route` says of
+    routes that make an address local without being on an interface, and ``portless``, a bridge that nobody can ask.
+    """
+    out, links = [], json.loads(run("ip", "-j", "address", "show") or "[]")
+    routes = _local_routes()
+    for link in links:
         if "ifname" not in link:
             continue
-        scopes = {
-            "%s/%d" % (info["local"], info["prefixlen"]): info.get("scope", "global")
-            for info in link.get("addr_info", [])
-            if info.get("scope") != "link" and "local" in info
+        scopes, peers = {}, {}
+        for info in link.get("addr_info", []):
+            if "local" in info and not _of_every_link(info["local"], info["prefixlen"]):
+                text = "%s/%d" % (info["local"], info["prefixlen"])
+                scopes[text] = info.get("scope", "global")
+                peers.setdefault(text, []).append(info.get("address"))
+        found = {
+            "name": link["ifname"],
+            "mac": link.get("address", ""),
+            "type": link.get("link_type", ""),
+            "arp": "NOARP" not in link.get("flags", []),
+            "up": "UP" in link.get("flags", []),
+            "addresses": list(scopes),
+            "scopes": scopes,
         }
-        out.append(
-            {
-                "name": link["ifname"],
-                "mac": link.get("address", ""),
-                "type": link.get("link_type", ""),
-                "arp": "NOARP" not in link.get("flags", []),
-                "up": "UP" in link.get("flags", []),
-                "addresses": list(scopes),
-                "scopes": scopes,
-            }
-        )
+        if any(peer for ends in peers.values() for peer in ends):
+            found["peers"] = peers
+        if link["ifname"] in routes:
+            found["local_routes"] = routes[link["ifname"]]
+        ports = "/sys/class/net/%s/brif" % link["ifname"]
+        if os.path.isdir(ports) and not os.listdir(ports):
+            found["portless"] = True
+        out.append(found)
+    return out
+
+
+def _of_every_link(address, length):
+    """Whether an address is what a link has of its own accord: of fe80::/10, or of 169.254.0.0/16 with its prefix. None is a VIP."""
+    parsed = ipaddress.ip_address(address)
+    return parsed.is_link_local and (parsed.version == 6 or length < 32)
+
+
+# Those that are asked for every packet; a route in another one needs a rule.
+LOCAL_TABLES = ("local", "main", "default")
+
+
+def _local_routes():
+    """{interface: ["local 192.0.2.100/32 dev lo table local proto boot"]} of the routes that somebody has added (ip-route(8), type local).
+
+    The kernel adds one for each address. The host owns what such a route leads to as well, and may answer for it.
+    """
+    out = {}
+    for route in json.loads(run("ip", "-j", "route", "show", "table", "all", "type", "local") or "[]"):
+        target, table = route.get("dst", "default"), route.get("table", "main")
+        if route.get("type") != "local" or route.get("protocol") == "kernel" or target == "default" or table not in LOCAL_TABLES:
+            continue
+        if "/" not in target:
+            target += "/%d" % ipaddress.ip_address(target).max_prefixlen
+        words = "local %s dev %s table %s proto %s" % (target, route.get("dev", "lo"), table, route.get("protocol", "boot"))
+        out.setdefault(route.get("dev", "lo"), []).append(words + (" metric %d" % route["metric"] if route.get("metric") else ""))
     return out
 
 

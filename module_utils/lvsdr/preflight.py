@@ -310,13 +310,13 @@ def _check_vips_on_servers(service, path, vips, inventory, problems):
     """A VIP that a real server has in the wrong place. vips: those of all services."""
     for host in members(service):
         interfaces = facts_of(inventory, host).get("interfaces", [])
-        addresses = [(link["name"], *arp.address_and_length(text)) for link in interfaces for text in link["addresses"]]
+        addresses = arp.places(interfaces)
         # The role real_server moves what can be moved; where the server holds no VIP of its own, that role does not come.
         moves = service["mode"] != "nat" and inventory["hosts"].get(host, {}).get("real_server_misplaced", "move") == "move"
         for vip in service["vips"]:
             for place in arp.misplaced(vip, addresses):
                 # With a subnet's prefix on a card it is the host's own address, which is another error, and not to be removed.
-                if place[0] != "lo" and place[2] != arp.full_length(vip):
+                if place.interface != "lo" and not place.route and place.length != arp.full_length(vip):
                     continue
-                if not (moves and arp.can_move(place, vips, addresses)):
-                    problems.add(path, "on real server %s VIP %s" % (host, arp.wrong_place(place)))
+                if not place.harmless() and not (moves and arp.can_move(place, vips, addresses)):
+                    problems.add(path, "on real server %s VIP %s" % (host, arp.wrong_place(place, vip)))

@@ -33,10 +33,9 @@ def _state_text(conf, keep, places):
 
 
 def _read():
-    """(settings as in arp.py, value of arp.KEEP, addresses as in arp.py) of the host."""
+    """(settings as in arp.py, value of arp.KEEP, arp.Places) of the host."""
     links = host.interfaces()
-    addresses = [(link["name"], *arp.address_and_length(text)) for link in links for text in link["addresses"]]
-    return host.arp_conf(links), _read_keep(), addresses
+    return host.arp_conf(links), _read_keep(), arp.places(links)
 
 
 def _read_keep():
@@ -45,7 +44,7 @@ def _read_keep():
 
 
 def _places(addresses, vips):
-    """Where these VIPs are, as ``ADDRESS/LENGTH dev INTERFACE``."""
+    """Where these VIPs are, as `ip` has it."""
     return sorted(arp.place_text(place) for place in addresses if place[1] in vips)
 
 
@@ -57,7 +56,7 @@ def converge(
     conf, keep_down, addresses = _read()
     want = arp.check_vips(vips, addresses, move)
     record = read_record(record_path)
-    operations, stale = arp.plan(want, conf, addresses, record, purge, keep_down)
+    operations, stale = arp.plan(want, conf, addresses, record, purge, keep_down, move)
     keep = [text for _family, text in want] + ([] if purge else stale)
     # What is there keeps its place: a list in another order is no change.
     kept = sorted(keep, key=lambda vip: record["vips"].index(vip) if vip in record["vips"] else len(record["vips"]))
@@ -144,13 +143,12 @@ def gather(vips, move=False, sysctl_path=arp.SYSCTL_FILE):
     ``operations`` is what holding these VIPs would need, in lines; ``conflicts`` as in converge.
     """
     links = host.interfaces()
-    scoped = [(link["name"], *arp.address_and_length(text), link["scopes"][text]) for link in links for text in link["addresses"]]
+    addresses = arp.places(links)
     with_lo = host.arp_conf(links, also=("lo",))
-    addresses = [item[:3] for item in scoped]
     # For the plan lo plays no role, whatever its settings are.
     conf = {name: values for name, values in with_lo.items() if name != "lo"}
-    wanted = [text for _family, text in arp.check_audit(vips)] if vips else recipes.find_vips(scoped)
-    found = [recipes.recognise(vip, with_lo, scoped) for vip in wanted]
+    wanted = [text for _family, text in arp.check_audit(vips)] if vips else recipes.find_vips(addresses)
+    found = [recipes.recognise(vip, with_lo, addresses, [link["name"] for link in links if link.get("portless")]) for vip in wanted]
     result = {"vips": found, "operations": [], "conflicts": [], "problems": []}
     try:
         want = arp.check_vips(wanted, addresses, move)
@@ -159,7 +157,7 @@ def gather(vips, move=False, sysctl_path=arp.SYSCTL_FILE):
         result["problems"] = error.details["problems"]
         return result
     keep_down = _read_keep()
-    operations, _stale = arp.plan(want, conf, addresses, {"vips": [], "former": {}}, False, keep_down)
+    operations, _stale = arp.plan(want, conf, addresses, {"vips": [], "former": {}}, False, keep_down, move)
     result["operations"] = [arp.describe(operation) for operation in operations]
     result["conflicts"] = _lasting(wanted, _expected_conf(conf, operations), keep_down, (), sysctl_path)[1] + _comes_back(operations)
     return result

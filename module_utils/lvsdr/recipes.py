@@ -11,43 +11,74 @@ from . import arp
 
 
 def find_vips(addresses):
-    """What looks like a VIP on a host: single addresses anywhere, and whatever else is on lo beside loopback's own. In order."""
+    """What looks like a VIP on a host: single addresses anywhere, and whatever else is on lo beside loopback's own. In order.
+
+    addresses: arp.Places. Of a route only one to a single address is among them.
+    """
     out = []
-    for interface, address, length, _scope in addresses:
-        parsed = ipaddress.ip_address(address)
-        if not parsed.is_loopback and (interface == "lo" or length == parsed.max_prefixlen) and address not in out:
-            out.append(address)
+    for place in addresses:
+        parsed = ipaddress.ip_address(place.address)
+        single = place.length == parsed.max_prefixlen
+        if not parsed.is_loopback and (single or place.interface == "lo" and not place.route) and place.address not in out:
+            out.append(place.address)
     return out
 
 
-def recognise(vip, conf, addresses):
+def recognise(vip, conf, addresses, portless=()):
     """{"vip", "recipe", "works", "why", "text"} of one VIP on a host as it is.
 
-    conf: as in arp.py, with ``lo`` besides. addresses: ``[(interface, address, prefix length, scope)]``. works is None where the VIP is
-    not there.
+    conf: as in arp.py, with ``lo`` besides. addresses: arp.Places. portless: interfaces on which nobody can ask, though they speak ARP.
+    works is None where the VIP is not there.
     """
-    found = [item for item in addresses if item[1] == vip]
+    found = [place for place in addresses if place.has(vip)]
     if not found:
         return _said(vip, "none", None, "the VIP is not on this host: packets that a director passes on to it are dropped")
-    cards = [interface for interface, *_rest in found if interface != "lo"]
-    family = ipaddress.ip_address(vip)
-    if cards:
+    conf = {name: values for name, values in conf.items() if name not in portless}
+    scopes = [place.scope for place in found if not place.route]
+    owners = [place for place in found if place.interface != "lo" and not place.route and place.heard]
+    for place in owners:
+        if place.up and (":" in vip or _answers(conf, place.interface, True, scopes)):
+            return _said(
+                vip, "VIP on the network card", False,
+                "%s owns it, and answers for its own addresses whatever the settings are; it belongs on lo" % place.interface,
+            )  # fmt: skip
+    cut = [place for place in found if arp.cuts_off(place, addresses)]
+    if cut:
+        # It may be there twice, and the shorter prefix is the one that harms.
+        shortest = min(cut, key=lambda place: place.length)
+        recipe = "VIP in a local route to %s/%d" % shortest[1:3] if shortest.route else "VIP as /%d on lo" % shortest.length
         return _said(
-            vip, "VIP on the network card", False,
-            "%s owns it, and answers for its own addresses whatever the settings are; it belongs on lo" % cards[0],
-        )  # fmt: skip
-    # It may be there twice, and the shorter prefix is the one that harms.
-    _interface, _address, length, scope = min(found, key=lambda item: item[2])
-    if length != family.max_prefixlen and family.version == 4:
-        return _said(
-            vip, "VIP as /%d on lo" % length, False,
-            "the whole subnet becomes local to lo: this host no longer reaches its neighbours, the router among them",
-        )  # fmt: skip
-    if family.version == 6:
-        return _said(
-            vip, "IPv6 VIP as /%d on lo" % length, True, "an address on lo is not a target of neighbour discovery on another interface"
+            vip, recipe, False, "the whole subnet becomes local to lo: this host no longer reaches its neighbours, the router among them"
         )
-    return _settings(vip, conf, scope)
+    said = _elsewhere6(vip, found) if ":" in vip else _settings(vip, conf, scopes, found)
+    down = [place.interface for place in owners if not place.up]
+    if down and said["works"]:
+        return _said(vip, said["recipe"], True, "silent now, but %s owns it, and answers as soon as it is up; it belongs on lo" % down[0])
+    return said
+
+
+def _elsewhere6(vip, found):
+    """The same of an IPv6 VIP that no card owns."""
+    place = min(found, key=lambda place: place.length)
+    if place.route:
+        recipe, what = "IPv6 VIP%s" % _where(found), "an address that a route makes local"
+    else:
+        recipe, what = "IPv6 VIP as /%d on %s" % (place.length, place.interface), "an address on %s" % place.interface
+    return _said(vip, recipe, True, "%s is not a target of neighbour discovery on another interface" % what)
+
+
+def _where(found):
+    """What a recipe says of a VIP that is not on lo, behind its name."""
+    if any(place.interface == "lo" and not place.route for place in found):
+        return ""
+    place = found[0]
+    return ", VIP in a local route" if place.route else ", VIP on %s" % place.interface
+
+
+def _answers(conf, card, on_card, scopes):
+    if card not in conf:
+        return on_card
+    return arp.answers(max(conf["all"]["arp_ignore"], conf[card]["arp_ignore"]), on_card, scopes)
 
 
 def _said(vip, recipe, works, why):
@@ -55,17 +86,18 @@ def _said(vip, recipe, works, why):
     return {"vip": vip, "recipe": recipe, "works": works, "why": why, "text": "%s: %s %s: %s" % (vip, recipe, verdict, why)}
 
 
-def _settings(vip, conf, scope):
-    """The same of an IPv4 VIP as /32 on lo: the settings decide."""
+def _settings(vip, conf, scopes, found):
+    """The same of an IPv4 VIP that no card owns: the settings decide."""
     everywhere, cards = conf["all"], [name for name in conf if name not in ("all", "default", "lo")]
 
     def effective(card, setting):
         return max(everywhere[setting], conf[card][setting])
 
+    # What 3 answers for decides where the VIP has several scopes.
+    scope = next((scope for scope in scopes if scope != "host"), "host")
     recipe, hint = _ignore_recipe(conf, cards, scope)
-    # With 3 the kernel is silent for addresses of scope host alone (net/ipv4/devinet.c).
-    answers = [card for card in cards if not (effective(card, "arp_ignore") == 3 and scope == "host") and not arp.good(
-        "arp_ignore", effective(card, "arp_ignore"))]  # fmt: skip
+    recipe += _where(found)
+    answers = [card for card in cards if _answers(conf, card, False, scopes)]
     if answers:
         return _said(vip, recipe, False, "%s: %s answers for the VIP" % (hint, " and ".join(answers)))
     poisons = [card for card in cards if not arp.good("arp_announce", effective(card, "arp_announce"))]

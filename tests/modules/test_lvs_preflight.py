@@ -90,6 +90,24 @@ def test_what_ip_says(ready, run):
     assert result["commands"] == {} and "ipvs" not in result and "keepalived" not in result
 
 
+def test_no_scope_or_state_hides_an_address(program, ready, run):
+    """What every link may have of its own accord is left out by its value, as no VIP is such an address."""
+    infos = [
+        {"local": "192.0.2.100", "prefixlen": 32, "scope": "link"},
+        {"local": "192.0.2.101", "address": "192.0.2.9", "prefixlen": 32, "scope": "global", "secondary": True},
+        {"local": "192.0.2.101", "prefixlen": 32, "scope": "77"},
+        {"local": "169.254.7.7", "prefixlen": 32, "scope": "link"},
+        {"local": "169.254.8.8", "prefixlen": 16, "scope": "global"},
+        {"local": "2001:db8::100", "prefixlen": 128, "scope": "global", "tentative": True, "deprecated": True},
+        {"local": "fe80::1", "prefixlen": 64, "scope": "global"},
+        {"anycast": "2001:db8::", "prefixlen": 128},
+    ]
+    program("ip", json.dumps([{"ifname": "eth0", "flags": ["UP"], "link_type": "ether", "addr_info": infos}]))
+    (link,) = run()["interfaces"]
+    assert link["addresses"] == ["192.0.2.100/32", "192.0.2.101/32", "169.254.7.7/32", "2001:db8::100/128"]
+    assert link["peers"]["192.0.2.101/32"] == ["192.0.2.9", None]
+
+
 def test_check_mode_reads_too(ready, run):
     assert run(_ansible_check_mode=True)["interfaces"]
 
@@ -303,7 +321,7 @@ def test_this_machine(run):
     (lo,) = [link for link in result["interfaces"] if link["name"] == "lo"]
     assert lo["type"] == "loopback"
     for link in result["interfaces"]:
-        assert set(link) == {"name", "mac", "type", "arp", "up", "addresses", "scopes"}
+        assert set(link) - {"peers", "local_routes", "portless"} == {"name", "mac", "type", "arp", "up", "addresses", "scopes"}
         assert all("/" in address for address in link["addresses"])
 
 
