@@ -12,6 +12,9 @@ description:
     of the two leaves the other without an answer, and nobody says why.
   - For TCP it connects to both from the server itself. For UDP it looks at what the program is bound to, and where O(services[].kind) says
     which protocol it speaks, asks it on the VIP. Where the answer comes from only a viewer can see, with M(udp_probe).
+  - An answer is proof, also where no program is bound to the port, as with a container's published port, which the packet filter passes on.
+    What is bound explains why there is no answer. A UDP program whose protocol is not told can't be asked. Where nothing is bound to its
+    port on the VIP, it counts as answered for unless the kernel refuses a packet.
   - Fails with a sentence for each service that is not answered for.
 options:
   services:
@@ -79,7 +82,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 listeners:
-  description: What the programs on each service's port are bound to.
+  description: What the programs on each service's port are bound to; nothing where a rule of the packet filter passes packets on.
   returned: always
   type: list
   elements: dict
@@ -99,6 +102,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.lvsdr import listeners, options, packets
 from ..module_utils.lvsdr.errors import LvsError
+
+# The kernel's refusal comes over lo, at once.
+REFUSAL_SECONDS = 0.5
 
 
 def sockets(protocol):
@@ -133,10 +139,31 @@ def ask(address, port, item, timeout):
     return None if packets.fits(item["kind"], answer) else "with something else"
 
 
-def answers_of(item, timeout):
+def refused(address, port):
+    """None, or that this host refuses UDP packets for a port, as its kernel does at once where neither a program nor a rule takes them.
+
+    Only for ports on which no program here listens: some take an empty packet for the end of a stream.
+    """
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(REFUSAL_SECONDS)
+        try:
+            sock.connect((address, port))
+            sock.send(b"")
+            sock.recv(1)
+        except socket.timeout:
+            return None
+        except OSError as error:
+            return os.strerror(error.errno) if error.errno else str(error)
+    return None
+
+
+def answers_of(item, timeout, there):
+    """What listeners.judge takes for answers."""
     if item["protocol"] == "tcp":
         return {side: connect(item[side], item["port"], timeout) for side in ("vip", "own")}
-    return {"vip": ask(item["vip"], item["port"], item, timeout)} if item["question"] else {}
+    if item["question"]:
+        return {"vip": ask(item["vip"], item["port"], item, timeout)}
+    return {} if listeners.takes(item, "vip", there) else {"vip": refused(item["vip"], item["port"])}
 
 
 def main():
@@ -168,7 +195,7 @@ def main():
     there = {protocol: sockets(protocol) for protocol in listeners.PROTOCOLS}
     result = {"changed": False, "listeners": [], "problems": []}
     for item in services:
-        problem = listeners.judge(item, answers_of(item, timeout), there[item["protocol"]])
+        problem = listeners.judge(item, answers_of(item, timeout, there[item["protocol"]]), there[item["protocol"]])
         bound = listeners.bound_to(item, there[item["protocol"]])
         result["listeners"].append(
             {"name": item["name"], "protocol": item["protocol"], "port": item["port"], "vip": item["vip"], "bound": bound}

@@ -92,7 +92,7 @@ interfaces:
       description: A list of the other ends of each address, null where one has none. Only on an interface with such an address.
       type: dict
     local_routes:
-      description: Routes to this interface that make an address local though it is on none, as C(ip route) has them. Only where there are any.
+      description: Routes to this interface that make an address local though it is on none, as C(ip route) has them, if there are any.
       type: list
       elements: str
     portless: {description: "True on a bridge without ports, on which nobody can ask for an address.", type: bool}

@@ -79,29 +79,38 @@ def bound_to(service, sockets):
 def judge(service, answers, sockets):
     """What is wrong with a service's listener, in a sentence; None where nothing is.
 
-    answers: ``{"vip": None or why a connection or question failed, "own": …}``; empty for UDP of which no protocol is known.
-    sockets: of the service's protocol (parse).
+    answers: ``{"vip": None or why a connection or question failed, "own": …}``; for UDP of the VIP alone, and empty where nobody could be
+    asked. sockets: of the service's protocol (parse).
+
+    An answer is proof. The table of sockets explains why there was none, and decides only where nobody could be asked: what a packet filter
+    passes on, as to a container whose port is published, has no socket on this host.
     """
-    name, vip, own, port = service["name"], service["vip"], service["own"], service["port"]
+    vip, port = service["vip"], service["port"]
+    failed = [side for side in ("vip", "own") if answers.get(side)]
     bound = bound_to(service, sockets)
-    what = "%s: %s %s" % (name, service["protocol"], endpoint(vip, port))
-    listens = "listens on %s only" % " and ".join(endpoint(address, port) for address in bound)
-    everybody = "bind to %s or the VIP" % ("[::]" if ":" in vip else "0.0.0.0")
+    if answers and not failed or not answers and takes(service, "vip", sockets):
+        return None
+    what = "%s: %s %s" % (service["name"], service["protocol"], endpoint(vip, port))
+    fails = "a connection fails to %s" % " and ".join("%s (%s)" % (endpoint(service[side], port), answers[side]) for side in failed)
+    if not bound and len(failed) < len(answers):
+        return "%s: %s, and no program here listens on port %d: what answers on the other address is behind a rule of the packet filter, " \
+            "such as a published port; publish it for both" % (what, fails, port)  # fmt: skip
     if not bound:
         return "%s: nothing listens on %s port %d; start the program that serves it, or see its log" % (what, service["protocol"], port)
-    wild = any(address in WILDCARDS for address in bound)
-    if not wild and vip not in bound:
+    listens = "listens on %s only" % " and ".join(endpoint(address, port) for address in bound)
+    everybody = "bind to %s or the VIP" % ("[::]" if ":" in vip else "0.0.0.0")
+    if not takes(service, "vip", sockets) and (not answers or "vip" in failed):
         return "%s: %s; %s" % (what, listens, everybody)
+    if "own" in failed and not takes(service, "own", sockets):
+        return "%s: %s, and checks of the server's own address fail; bind to %s or to both" % (what, listens, everybody.split()[2])
+    heard = "a program listens on %s" % " and ".join(endpoint(address, port) for address in bound)
     # UDP programs that answer are well bound to the VIP alone: nothing else makes their answers come from it.
     if service["protocol"] == "udp":
-        if answers.get("vip"):
-            return "%s: a program listens on %s, but does not answer (%s); see that it speaks %s, and this host's packet filter" % (
-                what, " and ".join(endpoint(address, port) for address in bound), answers["vip"], service["kind"])  # fmt: skip
-        return None
-    if not wild and own not in bound:
-        return "%s: %s, and checks of the server's own address fail; bind to %s or to both" % (what, listens, everybody.split()[2])
-    failed = ["%s (%s)" % (endpoint(service[side], port), answers[side]) for side in ("vip", "own") if answers.get(side)]
-    if failed:
-        return "%s: a program listens on %s, but a connection fails to %s; see this host's packet filter and the program's log" % (
-            what, " and ".join(endpoint(address, port) for address in bound), " and ".join(failed))  # fmt: skip
-    return None
+        return "%s: %s, but does not answer (%s); see that it speaks %s, and this host's packet filter" % (
+            what, heard, answers["vip"], service["kind"])  # fmt: skip
+    return "%s: %s, but %s; see this host's packet filter and the program's log" % (what, heard, fails)
+
+
+def takes(service, side, sockets):
+    """Whether a program is bound so that packets for the VIP ("vip") or the server's own address ("own") are its own."""
+    return any(address in (*WILDCARDS, service[side]) for address in bound_to(service, sockets))

@@ -91,6 +91,57 @@ def test_a_packet_filter_in_the_way(served):
         assert "but a connection fails to 192.0.2.100:80 (no answer within 0.5 s)" in check(served)["problems"][0]
 
 
+@pytest.fixture
+def published(link, served):
+    """A container behind the server, as runtimes make it: packets for a port of this host get another destination."""
+    container = link("container", 41)
+    container.ip("route", "add", "default", "via", served.address)
+    served.sysctl("net/ipv4/ip_forward", 1)
+
+    def published(protocol, port, *addresses):
+        rules = ["add table ip t"]
+        for chain, hook in (("p", "prerouting"), ("o", "output")):
+            rules.append("add chain ip t %s { type nat hook %s priority -100; }" % (chain, hook))
+            rules += ["add rule ip t %s ip daddr %s %s dport %d dnat to %s" % (chain, address, protocol, port, container.address)
+                      for address in addresses]  # fmt: skip
+        # The server and the container are on one link here, so the way back has to be by the server as well.
+        rules += [
+            "add chain ip t b { type nat hook postrouting priority 100; }",
+            "add rule ip t b ip daddr %s masquerade" % container.address,
+        ]
+        served.run("nft", "; ".join(rules))
+        return container
+
+    return published
+
+
+def test_a_published_port_of_a_container(router, served, published):
+    """Connections succeed, for viewers too, and no socket of this host has the port."""
+    container = published("tcp", 80, VIP, served.address)
+    with program(container, TCP, "0.0.0.0"):
+        found = check(served)
+        assert [one["bound"] for one in found["listeners"]] == [[], []]
+        assert [line.split(": ")[1] for line in found["problems"]] == ["tcp [2001:db8::100]:80"], "it is published for IPv4"
+        code = "import socket; socket.create_connection(('%s', 80), 2)" % VIP
+        router.python(code)
+    assert [line.split("; ")[0].split(": ")[2] for line in check(served)["problems"]] == ["nothing listens on tcp port 80"] * 2, "it ended"
+
+
+def test_a_port_that_is_published_on_the_vip_alone(served, published):
+    with program(published("tcp", 80, VIP), TCP, "0.0.0.0"):
+        problem = check(served)["problems"][0]
+    assert "a connection fails to 192.0.2.21:80 (Connection refused), and no program here listens on port 80" in problem
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "payload", "payload": "0d0a"}])
+def test_a_published_udp_port(served, published, kind):
+    asked = {"name": "live", "protocol": "udp", "port": 9000, "vip": VIP, "own": served.address, **kind}
+    result = served.module("listener_check", services=[asked])
+    assert "nothing listens on udp port 9000" in result["msg"]
+    with program(published("udp", 9000, VIP), UDP, "0.0.0.0"):
+        assert served.module("listener_check", services=[asked])["problems"] == []
+
+
 @pytest.mark.parametrize(
     ("code", "bound", "vip", "good"),
     [
