@@ -402,6 +402,13 @@ not_in_inventory:
   returned: with O(state=parsed)
   type: list
   elements: str
+other_ports:
+  description:
+    - A sentence, also a warning, for each line with a port that counts as another one, because direct routing and tunnels have no ports of
+      their own. C(ipvsadm) reads such a line in the same way; keepalived may have put it into the kernel.
+  returned: with O(state=parsed)
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -447,6 +454,8 @@ def main():
             result = table.converge(state=state, check=module.check_mode, diff=module._diff, **options)
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
+    for sentence in result.get("other_ports", ()):
+        module.warn(sentence)
     for reason, names in result.get("refuses_newcomers", {}).items():
         module.warn("%s: %s" % (", ".join(names[:5]) + (" and %d more" % (len(names) - 5) if len(names) > 5 else ""), reason))
     module.exit_json(**{"changed": False, **result})

@@ -9,7 +9,7 @@ a short option, without a blank.
 import re
 
 from .errors import Problems
-from .model import options_as_dict, read_daemons, read_services, read_timeouts, wanted_as_dict
+from .model import options_as_dict, parse_address, read_daemons, read_services, read_timeouts, wanted_as_dict
 from .render import CHECKSUM_OPTIONS, DAEMON_OPTIONS, FORWARD_OPTIONS, PROTOCOL_OPTIONS
 
 # What a line begins with: its kind, or None for a command that leaves nothing in the table.
@@ -33,14 +33,29 @@ OPTIONS = {
     "daemon": set(DAEMON_OPTIONS),
     "timeouts": set(),
 }
+# What forwards without rewriting ports, in words.
+WITHOUT_PORT = {"dr": "direct routing", "tunnel": "a tunnel", "local": "local delivery"}
+# A line by which a text is known that others print, and what it is. None of it can begin a line of a script.
+OTHERS = (
+    (r"IP Virtual Server version |Prot +LocalAddress:Port|->( |$)", "what `ipvsadm -Ln` prints"),
+    (r"IPVS connection entries|pro +expire +state |Pro +FromIP +FPrt ", "a list of connections, as `ipvsadm -Lc` prints it"),
+    (r"Timeout \(tcp tcpfin udp\): ", "what `ipvsadm -L --timeout` prints"),
+    (r"(master|backup) sync daemon \(", "what `ipvsadm -L --daemon` prints"),
+    (r"(virtual_server(_group)?|vrrp_instance|real_server|global_defs)\b.*\{$", "a keepalived.conf"),
+    (r"\*(filter|nat|mangle|raw)$|:(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) ", "what iptables-save prints"),
+)  # fmt: skip
 DAEMON_FIELDS = dict(zip(DAEMON_OPTIONS, ("interface", "id", "maxlen", "group", "port", "ttl")))
 
 
-def parse(text):
-    """``{"services": [...]}``, with ``timeouts`` and ``sync_daemons`` where the text sets them; LvsError with every line that is wrong."""
-    problems = Problems()
+def parse(text, notes=None):
+    """``{"services": [...]}``, with ``timeouts`` and ``sync_daemons`` where the text sets them; LvsError with every line that is wrong.
+
+    notes: a list that gets a sentence for each line that is read in another way than it is written.
+    """
+    problems, notes = Problems(), [] if notes is None else notes
+    _check_form(str(text), problems)
     # Key of a service, as written, to (line, what it says), and what stands in each line, to name it in errors.
-    services, where = {}, {}
+    services, where, ports = {}, {}, {}
     timeouts, daemons = None, []
     for number, line in enumerate(str(text).splitlines(), 1):
         words = line.split("#")[0].split()
@@ -55,6 +70,7 @@ def parse(text):
         elif kind is None:
             # What stands before it is gone.
             services.clear()
+            ports.clear()
             if words[1:]:
                 problems.add(path, "%s takes nothing more" % words[0])
         else:
@@ -67,7 +83,7 @@ def parse(text):
                 daemons.append({"state": plain[0] if plain else None, **{DAEMON_FIELDS[name]: value for name, value in options.items()}})
                 where["sync_daemons[%d]" % (len(daemons) - 1)] = path
             else:
-                _entry(kind, options, plain, path, services, where, problems)
+                _entry(kind, options, plain, path, services, where, problems, ports, notes)
     inner = Problems()
     wanted = read_services(list(services.values()), inner)
     timeouts, daemons = read_timeouts(timeouts, inner), read_daemons(daemons, inner)
@@ -86,6 +102,19 @@ def parse(text):
     if daemons:
         out["sync_daemons"] = [options_as_dict(daemon) for daemon in daemons.values()]
     return out
+
+
+def _check_form(text, problems):
+    """LvsError, in one sentence, where a text is of another kind: it would be wrong in every line."""
+    for number, line in enumerate(text.splitlines(), 1):
+        found = [what for pattern, what in OTHERS if re.match(pattern, line.strip())]
+        if found:
+            problems.add("line %d" % number, "this is %s, from which no table can be made; save the table with `ipvsadm -Sn`" % found[0])
+            problems.raise_if_any("The text is no table of ipvsadm's")
+
+
+def _port_text(address, port):
+    return ("[%s]:%s" if ":" in address else "%s:%s") % (address, port)
 
 
 def _options(words, kind, path, problems):
@@ -130,8 +159,8 @@ def _timeouts(words, path, problems):
     return {name: value for name, value in zip(("tcp", "tcp_fin", "udp"), words) if value != "0"}
 
 
-def _entry(kind, options, plain, path, services, where, problems):
-    """Adds a service or destination to services: the words of its service's name to a dict of options."""
+def _entry(kind, options, plain, path, services, where, problems, ports, notes):
+    """Adds a service or destination to services: the words of its service's name to a dict of options. ports: as in _check_port."""
     named = [option for option in options if option in NAMED]
     if len(named) != 1 or plain:
         problems.add(path, "%s can't be read; a line names one service, and nothing but options follows" % " ".join(plain or ["it"]))
@@ -149,7 +178,7 @@ def _entry(kind, options, plain, path, services, where, problems):
     else:
         service, index = services[key], list(services).index(key)
         where["services[%d].destinations[%d]" % (index, len(service["destinations"]))] = path
-        service["destinations"].append(_destination(service, options, path, problems))
+        service["destinations"].append(_destination(service, options, path, problems, ports.setdefault(key, {}), notes))
 
 
 def _split(endpoint, path, problems):
@@ -188,7 +217,36 @@ def _service(option, options, path, problems):
     return out
 
 
-def _destination(service, options, path, problems):
+def _check_port(service, address, port, forward, path, problems, ports, notes):
+    """What becomes of the port in a destination's line: without NAT the kernel has the service's, whatever is written.
+
+    ports: {(address, port that counts): (line, port as written, method)} of the lines of this service before.
+    """
+    usual = service["port"].lstrip("0") or "0"
+    written = usual if port is None else port.lstrip("0") or "0"
+    counts = usual if forward in WITHOUT_PORT else written
+    try:
+        address = parse_address(address)[1]
+    except ValueError:
+        return  # said with the address
+    before, other, other_forward = ports.setdefault((address, counts), (path, written, forward))
+    if before == path and written != counts:
+        notes.append(
+            "%s: %s has no port of its own, so %s counts as %s, for ipvsadm as well; a server that listens on %s alone needs -m"
+            % (path, WITHOUT_PORT[forward], _port_text(address, written), counts, written)
+        )
+    elif before != path and written == other == counts:
+        problems.add(path, "destination %s is in %s already; remove one of the two lines" % (_port_text(address, written), before))
+    elif before != path:
+        moved, method = (written, forward) if written != counts else (other, other_forward)
+        problems.add(
+            path,
+            "destination %s is the same as %s of %s: %s has no port of its own, so %s counts as %s; remove one of the two lines"
+            % (_port_text(address, written), _port_text(address, other), before, WITHOUT_PORT[method], moved, counts),
+        )
+
+
+def _destination(service, options, path, problems, ports, notes):
     if "-r" not in options:
         problems.add(path, "option -r is missing; it names the real server")
         return {"address": None}
@@ -197,6 +255,8 @@ def _destination(service, options, path, problems):
     if len(forwards) > 1:
         problems.add(path, "more than one forwarding method: %s" % ", ".join(forwards))
     out = {"address": address, "forward": forwards[0] if forwards else "dr"}
+    if "firewall_mark" not in service:
+        _check_port(service, address, port, out["forward"], path, problems, ports, notes)
     # For the other methods ipvsadm takes the service's port, whatever is written; but a firewall-mark service has none.
     if port is not None and (out["forward"] == "nat" or "firewall_mark" in service):
         out["port"] = port

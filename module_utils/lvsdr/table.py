@@ -250,9 +250,10 @@ def parsed(text):
     # A module compiles what it imports at every call, and no other state needs these.
     from . import adopt, parse
 
-    found = parse.parse(text)
+    other_ports = []
+    found = parse.parse(text, other_ports)
     inventory, notes = adopt.inventory(found["services"])
-    return {"parsed": found, "inventory": inventory, "not_in_inventory": notes}
+    return {"parsed": found, "inventory": inventory, "not_in_inventory": notes, "other_ports": other_ports}
 
 
 def describe_kernel(counters=True, declared=None, state="replaced"):

@@ -128,6 +128,72 @@ BAD = {
 }  # fmt: skip
 
 
+FIRST = "-A -t 192.0.2.100:80 -s rr\n-a -t 192.0.2.100:80 -r "
+OTHER = "\n-a -t 192.0.2.100:80 -r "
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("192.0.2.94:8000 -g", "192.0.2.94:80 -g",
+         "line 3: destination 192.0.2.94:80 is the same as 192.0.2.94:8000 of line 2: direct routing has no port of its own, so 8000 "
+         "counts as 80; remove one of the two lines"),
+        ("192.0.2.94:80", "192.0.2.94:8000", "192.0.2.94:8000 is the same as 192.0.2.94:80 of line 2: direct routing has no port of"),
+        ("192.0.2.94:8000 -g", "192.0.2.94:8001 -g", "192.0.2.94:8001 is the same as 192.0.2.94:8000 of line 2"),
+        ("192.0.2.94:8000 -g", "192.0.2.94:8000 -g", "192.0.2.94:8000 is the same as 192.0.2.94:8000 of line 2"),
+        ("192.0.2.94:8000 -i", "192.0.2.94 -g", "192.0.2.94:80 is the same as 192.0.2.94:8000 of line 2: a tunnel has no port of its own"),
+        ("192.0.2.94:80 -m", "192.0.2.94:8000 -g", "192.0.2.94:8000 is the same as 192.0.2.94:80 of line 2: direct routing has no port"),
+        ("192.0.2.94:80 -g", "192.0.2.94:80 -g", "line 3: destination 192.0.2.94:80 is in line 2 already; remove one of the two lines"),
+        ("192.0.2.94:8000 -m", "192.0.2.94:8000 -m", "line 3: destination 192.0.2.94:8000 is in line 2 already"),
+    ],
+)  # fmt: skip
+def test_one_server_twice_is_named_as_it_is_written(first, second, words):
+    with pytest.raises(LvsError) as caught:
+        parse(FIRST + first + OTHER + second)
+    (problem,) = caught.value.details["problems"]
+    assert words in problem and problem.startswith("line 3: destination ")
+
+
+def test_a_port_that_counts_as_another_is_said():
+    notes = []
+    (service,) = parse(FIRST + "192.0.2.94:8000 -g" + OTHER + "192.0.2.95:80 -g" + OTHER + "192.0.2.96:8000 -m", notes)["services"]
+    assert [one.get("port", 80) for one in service["destinations"]] == [80, 80, 8000]
+    assert notes == [
+        "line 2: direct routing has no port of its own, so 192.0.2.94:8000 counts as 80, for ipvsadm as well; a server that listens on "
+        "8000 alone needs -m"
+    ]
+
+
+LISTING = """IP Virtual Server version 1.2.1 (size=4096)
+Prot LocalAddress:Port Scheduler Flags
+  -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
+TCP  192.0.2.100:80 wlc
+  -> 192.0.2.21:80                Route   1      0          0
+FWM  5 rr
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (LISTING, "line 1: this is what `ipvsadm -Ln` prints, from which no table can be made; save the table with `ipvsadm -Sn`"),
+        ("root@lb1:~# ipvsadm -Ln\n" + LISTING, "line 2: this is what `ipvsadm -Ln` prints"),
+        (LISTING.replace("Scheduler Flags", "Conns InPkts OutPkts InBytes OutBytes").partition("\n")[2], "what `ipvsadm -Ln` prints"),
+        ("\n".join(LISTING.splitlines()[3:]), "line 2: this is what `ipvsadm -Ln` prints"),
+        ("IPVS connection entries\npro expire state       source             virtual            destination\n", "a list of connections"),
+        ("Timeout (tcp tcpfin udp): 900 120 300\n", "what `ipvsadm -L --timeout` prints"),
+        ("master sync daemon (mcast=eth0, syncid=1)\n", "what `ipvsadm -L --daemon` prints"),
+        ("! comment\nvirtual_server 192.0.2.100 80 {\n  real_server 192.0.2.21 80 {\n", "line 2: this is a keepalived.conf"),
+        ("# Generated\n*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j ACCEPT\n", "line 2: this is what iptables-save prints"),
+    ],
+)
+def test_a_text_of_another_kind_is_named_in_one_sentence(text, words):
+    with pytest.raises(LvsError) as caught:
+        parse(text)
+    (problem,) = caught.value.details["problems"]
+    assert words in problem and problem.endswith("save the table with `ipvsadm -Sn`")
+
+
 @pytest.mark.parametrize("method", ["-g", "-i", "-m"])
 def test_ports_behind_a_firewall_mark_are_destinations_of_their_own(method):
     """As ipvsadm has it: dropping one would delete a destination with all its viewers when the table is declared again."""
