@@ -220,11 +220,16 @@ class Place(NamedTuple):
         return bool(self.route) and _inside(vip, self)
 
 
+def can_hear(link):
+    """Whether anybody can ask on a link, as host.interfaces gives it."""
+    return link.get("arp", True) and not link.get("portless")
+
+
 def places(links):
     """All Places of a host. links: as host.interfaces gives them."""
     out = []
     for link in links:
-        heard, up = link.get("arp", True) and not link.get("portless"), link.get("up", True)
+        heard, up = can_hear(link), link.get("up", True)
         for text in link["addresses"]:
             scope = link.get("scopes", {}).get(text, "global")
             for peer in link.get("peers", {}).get(text) or [None]:
@@ -272,8 +277,12 @@ def can_move(place, vips, addresses):
         return place.length == family
     if place.interface == "lo":
         return True
-    own = [item for item in addresses if item[0] != "lo" and full_length(item[1]) == family and item[1] not in vips]
-    return place.length == family and bool(own)
+    own = [
+        item
+        for item in (Place(*item) for item in addresses)
+        if item.interface != "lo" and not item.route and full_length(item.address) == family
+    ]
+    return place.length == family and any(item.address not in vips for item in own)
 
 
 def check_vips(vips, addresses, move=False):

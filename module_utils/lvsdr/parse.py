@@ -117,9 +117,17 @@ def _port_text(address, port):
     return ("[%s]:%s" if ":" in address else "%s:%s") % (address, port)
 
 
+class Options(dict):
+    """Options of a line by their short names. written: {short name: as the line has it}."""
+
+    def __init__(self):
+        super().__init__()
+        self.written = {}
+
+
 def _options(words, kind, path, problems):
     """({option: value, True for one without}, the words that are no option's)."""
-    options, plain, words = {}, [], list(words)
+    options, plain, words = Options(), [], list(words)
     while words:
         word = words.pop(0)
         if not word.startswith("-"):
@@ -148,6 +156,7 @@ def _options(words, kind, path, problems):
         if option in options:
             problems.add(path, "option %s is given a second time" % word)
         options[option] = value
+        options.written[option] = word.partition("=")[0] if word.startswith("--") else option
     return options, plain
 
 
@@ -174,7 +183,7 @@ def _entry(kind, options, plain, path, services, where, problems, ports, notes):
         services[key] = _service(named[0], options, path, problems)
         where["services[%d]" % index] = path
     elif key not in services:
-        problems.add(path, "there is no service %s %s before this line; add it with -A" % key[:2])
+        problems.add(path, "there is no service %s %s before this line; add it with -A" % (options.written[key[0]], key[1]))
     else:
         service, index = services[key], list(services).index(key)
         where["services[%d].destinations[%d]" % (index, len(service["destinations"]))] = path
@@ -213,7 +222,7 @@ def _service(option, options, path, problems):
         if word in options and "-p" in options:
             out["persistence"][name] = options[word]
         elif word in options:
-            problems.add(path, "option %s needs -p" % word)
+            problems.add(path, "option %s needs -p" % options.written[word])
     return out
 
 

@@ -93,8 +93,8 @@ def _settings(vip, conf, scopes, found):
     def effective(card, setting):
         return max(everywhere[setting], conf[card][setting])
 
-    # What 3 answers for decides where the VIP has several scopes.
-    scope = next((scope for scope in scopes if scope != "host"), "host")
+    # Of several scopes the one that 3 answers for decides; in a route alone an address has none.
+    scope = next((scope for scope in scopes if scope != "host"), scopes[0] if scopes else None)
     recipe, hint = _ignore_recipe(conf, cards, scope)
     recipe += _where(found)
     answers = [card for card in cards if _answers(conf, card, False, scopes)]
@@ -131,7 +131,7 @@ def _ignore_recipe(conf, cards, scope):
         recipe = "%s.arp_ignore=%d" % (place, number)
         if scope == "host":
             recipe += ", VIP with scope host"
-        if number == 3:
+        if number == 3 and scope:
             return recipe, "arp_ignore 3 is silent for addresses of scope host alone, and the VIP has scope %s" % scope
         return recipe, "the kernel takes the larger of conf.all and the interface's own value, and that is not 1, 2 or 8 everywhere"
     if conf["lo"]["arp_ignore"]:

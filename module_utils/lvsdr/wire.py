@@ -33,7 +33,7 @@ FILTER = (
 def choose_interface(vip, links, vips=()):
     """(link, own address) of the interface whose subnet holds the VIP; LvsError where this host has none."""
     for link in links:
-        for own in _own_addresses(link, vip, vips) if link["type"] == "ether" else ():
+        for own in _own_addresses(link, vip, vips) if link["type"] == "ether" and arp.can_hear(link) else ():
             if ipaddress.ip_address(vip) in own.network:
                 return link, str(own.ip)
     raise LvsError(

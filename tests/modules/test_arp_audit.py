@@ -17,6 +17,8 @@ OWNERS = {A: "director1", B: "director2"}
 LINKS = [
     {"name": "lo", "mac": "00:00:00:00:00:00", "type": "loopback", "addresses": ["127.0.0.1/8", "192.0.2.100/24"]},
     {"name": "tun0", "mac": "", "type": "none", "addresses": ["192.0.2.7/24"]},
+    {"name": "vip0", "mac": B, "type": "ether", "portless": True, "addresses": ["192.0.2.8/24"]},
+    {"name": "dummy0", "mac": B, "type": "ether", "arp": False, "addresses": ["192.0.2.9/24", "192.0.2.100/32"]},
     {"name": "eth0", "mac": OWN, "type": "ether", "addresses": ["198.51.100.31/24"]},
     {"name": "eth1", "mac": OWN, "type": "ether", "addresses": ["192.0.2.31/24", "2001:db8::31/64"]},
 ]
@@ -178,7 +180,7 @@ def test_a_vip_is_never_the_sender(links, run):
         ({"vips": []}, "There is no VIP to audit: name at least one in `vips`"),
         ({"vips": ["x", VIP, "192.0.2.0/24"]}, "The audit can't be made: 2 errors"),
         ({"vips": ["233.252.0.1"]}, "vips[0]: '233.252.0.1' is not an IPv4 or IPv6 host address"),
-        ({"vips": [VIP], "interface": "eth7"}, "There is no interface eth7: this host has lo, tun0, eth0, eth1"),
+        ({"vips": [VIP], "interface": "eth7"}, "There is no interface eth7: this host has lo, tun0, vip0, dummy0, eth0, eth1"),
         ({"vips": ["203.0.113.1"]}, "This host has no interface in the subnet of 203.0.113.1: run the audit on a host of that link"),
         ({"vips": [VIP], "timeout": 0}, "timeout: 0.0 is out of range: 0.1 to 300 seconds are possible"),
         ({"vips": [VIP], "timeout": -1}, "0.1 to 300 seconds are possible"),

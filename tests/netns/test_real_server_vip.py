@@ -177,3 +177,93 @@ def test_a_vip_in_the_wrong_place_is_named_and_nothing_done(server, hold, make, 
     result = hold(VIP)
     assert result["failed"] and words in result["msg"]
     assert (conf(server), server.ip("address", "show")) == before
+
+
+@pytest.fixture
+def own_interface(server):
+    """An interface on which nobody can ask: a bridge without ports."""
+    server.ip("link", "add", "vip0", "type", "bridge")
+    server.ip("link", "set", "vip0", "up")
+    return server
+
+
+def test_a_vip_on_an_interface_of_its_own_stays_or_is_moved(router, own_interface, hold):
+    for vip in (VIP, VIP6):
+        own_interface.hold(vip, "vip0")
+    with router.asking(VIP) as heard:
+        own_interface.conf(all_arp_ignore=1)
+        foreseen = hold(VIP, VIP6, check=True)
+        assert hold(VIP, VIP6) == foreseen and not foreseen.get("failed")
+        assert VIP in own_interface.ip("address", "show", "dev", "vip0") and on_lo(own_interface) == [VIP + "/32", VIP6 + "/128"]
+        assert not hold(VIP, VIP6)["changed"]
+        moved = hold(VIP, VIP6, misplaced="move")
+    assert [step["text"] for step in moved["operations"]] == [
+        "ip address del %s/32 dev vip0" % VIP,
+        "ip address del %s/128 dev vip0" % VIP6,
+    ]
+    assert router.resolve(VIP, 0.5) is None and router.resolve(VIP6, 0.5) is None
+    # Until arp_ignore was set the host did answer.
+    assert heard["asked"] > 100
+
+
+def test_a_port_makes_that_interface_a_card(router, own_interface, hold):
+    """A bridge of containers, say: who is behind its ports can ask."""
+    own_interface.hold(VIP, "vip0")
+    own_interface.ip("link", "add", "port", "type", "veth", "peer", "name", "inside")
+    own_interface.ip("link", "set", "port", "master", "vip0", "up")
+    (said,) = own_interface.module("real_server_vip", state="gathered")["gathered"]["vips"]
+    assert (said["recipe"], said["works"]) == ("VIP on the network card", False)
+    assert "192.0.2.100 is on vip0, where this host answers ARP for it; remove it with `ip address del" in hold(VIP)["msg"]
+
+
+def test_a_local_route_to_a_network(router, server, hold):
+    """To one of VIPs alone it does no harm; to what a card has a subnet of it cuts the host off."""
+    server.ip("route", "add", "local", "198.51.100.0/24", "dev", "lo")
+    far = "198.51.100.100"
+    gather = {"state": "gathered", "vips": [far]}
+    assert server.module("real_server_vip", **gather)["gathered"]["vips"][0]["text"].startswith(
+        far + ": kernel defaults, VIP in a local route does not work: "
+    )
+    result = hold(far)
+    assert not result.get("failed") and on_lo(server) == [far + "/32"] and "198.51.100.0" in server.ip("route", "show", "table", "local")
+    assert server.module("real_server_vip", **gather)["gathered"]["vips"][0]["works"]
+    server.ip("route", "add", "local", "192.0.2.0/25", "dev", "lo")
+    assert not router.reaches(server.address), "its answers stay on the host"
+    for move in ("refuse", "move"):
+        assert (
+            "192.0.2.100 is in 192.0.2.0/25, which a route makes local to this host with all neighbours there; remove it with "
+            "`ip route del local 192.0.2.0/25 dev lo table local proto boot`"
+        ) in hold(VIP, misplaced=move)["msg"]
+
+
+@pytest.mark.parametrize("option", ["route", "address"])
+def test_the_command_that_is_named_takes_it_away(server, hold, option):
+    if option == "route":
+        server.ip("route", "add", "local", VIP, "dev", "lo")
+    else:
+        server.ip("address", "add", VIP, "peer", "192.0.2.99/32", "dev", "eth0")
+    result = hold(VIP)
+    assert result["failed"]
+    server.run(*result["msg"].split("`")[1].split())
+    assert not hold(VIP).get("failed") and on_lo(server) == [VIP + "/32"]
+
+
+def test_a_second_address_of_the_subnet_may_be_the_hosts_own(server, hold):
+    server.hold(VIP, "eth0", length=24)
+    assert "secondary" in server.ip("address", "show", "to", VIP)
+    assert "is on eth0 with its subnet's prefix" in hold(VIP, misplaced="move")["msg"]
+
+
+def test_the_audit_counts_its_own_host_only_where_it_asks(own_interface):
+    own_interface.hold(VIP, "vip0")
+    own_interface.conf(all_arp_ignore=1)
+    (one,) = own_interface.module("arp_audit", vips=[VIP], timeout=0.4)["results"]
+    assert (one["interface"], one["verdict"]) == ("eth0", "nobody")
+
+
+def test_preflight_reads_what_a_scope_would_hide(server):
+    server.hold(VIP, "eth0", "scope", "link")
+    server.ip("route", "add", "local", "192.0.2.101", "dev", "lo")
+    links = {link["name"]: link for link in server.module("lvs_preflight")["interfaces"]}
+    assert VIP + "/32" in links["eth0"]["addresses"] and not any(text.startswith("fe80") for text in links["eth0"]["addresses"])
+    assert links["lo"]["local_routes"] == ["local 192.0.2.101/32 dev lo table local proto boot"]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.lvsdr import arp, model, real_server
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.text import kernel_number
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -659,6 +660,21 @@ def test_a_file_in_front_shadows_one_of_the_same_name(host, monkeypatch):
     other(host, "50-a.conf", "")
     (host.others / "60-gone.conf").symlink_to("/nowhere")
     assert [path for path, _text in real_server.host.sysctl_files("")] == [str(behind / "10-b.conf"), str(host.others / "50-a.conf")]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("0", 0), (" 1 # strict", 1), ("1\t2", 1), ("0x1F", 31), ("010", 8), ("-1", -1), ("2147483647", 2147483647), ("2147483648", None),
+     ("1#", None), ("1;", None), ("08", None), ("+1", None), ("", None), ("# 1", None), ("0" * 20, 0), ("0" * 21, None), ("\u0661", None)],
+)  # fmt: skip
+def test_the_number_that_the_kernel_takes(text, number):
+    """Each of these was tried with the kernel (tests/netns/test_sysctl_files.py)."""
+    assert kernel_number(text) == number
+
+
+@given(st.text(alphabet="01789xX+-#; \t\nab\u0661", max_size=30))
+def test_any_text_is_a_number_or_none(text):
+    assert kernel_number(text) is None or -(1 << 31) <= kernel_number(text) < 1 << 31
 
 
 def test_entries_of_a_file():

@@ -107,6 +107,10 @@ BAD = {
     "-D -t 198.51.100.100:80": "line 1: -D adds nothing to a table; -A, -a, --set and --start-daemon do",
     "TCP  198.51.100.100:80 wlc": "line 1: TCP adds nothing to a table; -A, -a, --set and --start-daemon do",
     "-A -t 198.51.100.1:1 -M 255.255.255.0": "line 1: option -M needs -p",
+    "-A -t 198.51.100.1:1 --netmask 255.255.255.0": "line 1: option --netmask needs -p",
+    "-a --tcp-service=198.51.100.1:1 -r 192.0.2.1": (
+        "line 1: there is no service --tcp-service 198.51.100.1:1 before this line; add it with -A"
+    ),
     "-A -f 5 --ipv6=yes": "line 1: option --ipv6 takes no value",
     "-C now": "line 1: -C takes nothing more",
     "--start-daemon master backup --mcast-interface eth0": "line 1: --start-daemon takes one word, master or backup",

@@ -649,6 +649,18 @@ PREFLIGHT = {
         "virtual service live: on real server server1 VIP 192.0.2.100 is on eth1, where this host answers ARP for it; "
         "remove it with `ip address del 192.0.2.100/32 dev eth1`",
     ),
+    "VIP in a local route": (
+        {}, {"server1": {"facts": facts(21, {**interface("br0"), "local_routes": ["local 192.0.2.100/32 dev br0 table main proto static"]}),
+                         "real_server_misplaced": "refuse"}}, {},
+        "virtual service live: on real server server1 VIP 192.0.2.100 is local to this host by a route, which stays when the VIP goes and "
+        "makes the host answer for it then; remove it with `ip route del local 192.0.2.100/32 dev br0 table main proto static`",
+    ),
+    "VIP with a peer": (
+        {}, {"server1": {"facts": facts(21, {**interface("eth1", VIP + "/32"), "peers": {VIP + "/32": ["192.0.2.99"]}, "up": False}),
+                         "real_server_misplaced": "refuse"}}, {},
+        "virtual service live: on real server server1 VIP 192.0.2.100 is on eth1, where this host answers ARP for it as soon as that is "
+        "up; remove it with `ip address del 192.0.2.100 peer 192.0.2.99/32 dev eth1`",
+    ),
     "checks over two links": (
         {"health_check": {}},
         {"director1": {"ansible_host": "203.0.113.11", "facts": facts(11, interface("eth1", "203.0.113.11/24"))}},
@@ -688,6 +700,13 @@ def test_preflight_names_what_is_wrong(changes, hosts, groups, line):
     found = found_by_preflight(service(**changes), hosts=hosts, groups=groups)
     found = [text for text in found if "'web' is empty" not in text]
     assert len(found) == 1 and found[0].startswith(line)
+
+
+@pytest.mark.parametrize("deaf", [{"arp": False}, {"portless": True}])
+def test_a_vip_where_nobody_can_ask_is_no_error(deaf):
+    """On a dummy, or a bridge without ports: only the interface that is asked counts."""
+    there = {"facts": facts(21, {**interface("vip0", VIP + "/32"), **deaf}), "real_server_misplaced": "refuse"}
+    assert found_by_preflight(service(), hosts={"server1": there}) == []
 
 
 def test_what_the_rollout_moves_is_no_error():
