@@ -104,7 +104,7 @@ operations:
     sysctl: {description: The setting., type: str, sample: net/ipv4/conf/all/arp_ignore}
     value: {description: Its new value., type: str}
     vip: {description: The VIP., type: str}
-    place: {description: "The wrong place that it is taken from.", type: str, sample: 198.51.100.100/32 dev eth0}
+    place: {description: "The wrong place that it is taken from, as C(ip) has it.", type: str, sample: 198.51.100.100/32 dev eth0}
     text: {description: The same in one line., type: str}
 vips:
   description: The VIPs that this module keeps on the host now.

@@ -104,8 +104,14 @@ def _of_every_link(address, length):
     return parsed.is_link_local and (parsed.version == 6 or length < 32)
 
 
-# Those that are asked for every packet; a route in another one needs a rule.
+# Those that are asked for every packet; others are where a rule says so.
 LOCAL_TABLES = ("local", "main", "default")
+
+
+def _tables_of_rules(family):
+    """The routing tables that a rule without any condition names (ip-rule(8))."""
+    rules = json.loads(run("ip", family, "-j", "rule", "show") or "[]")
+    return {rule.get("table") for rule in rules if rule.get("src") == "all" and rule.keys() <= {"priority", "src", "table", "protocol"}}
 
 
 def _local_routes():
@@ -116,8 +122,10 @@ def _local_routes():
     out = {}
     for route in json.loads(run("ip", "-j", "route", "show", "table", "all", "type", "local") or "[]"):
         target, table = route.get("dst", "default"), route.get("table", "main")
-        if route.get("type") != "local" or route.get("protocol") == "kernel" or target == "default" or table not in LOCAL_TABLES:
+        if route.get("type") != "local" or route.get("protocol") == "kernel" or target == "default":
             continue
+        if table not in LOCAL_TABLES and table not in _tables_of_rules("-6" if ":" in target else "-4"):
+            continue  # as of a transparent proxy, whose rule asks for a mark
         if "/" not in target:
             target += "/%d" % ipaddress.ip_address(target).max_prefixlen
         words = "local %s dev %s table %s proto %s" % (target, route.get("dev", "lo"), table, route.get("protocol", "boot"))

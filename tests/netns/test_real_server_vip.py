@@ -267,3 +267,15 @@ def test_preflight_reads_what_a_scope_would_hide(server):
     links = {link["name"]: link for link in server.module("lvs_preflight")["interfaces"]}
     assert VIP + "/32" in links["eth0"]["addresses"] and not any(text.startswith("fe80") for text in links["eth0"]["addresses"])
     assert links["lo"]["local_routes"] == ["local 192.0.2.101/32 dev lo table local proto boot"]
+
+
+@pytest.mark.parametrize(("rule", "answers"), [((), False), (("lookup", "77"), True), (("fwmark", "1", "lookup", "77"), False)])
+def test_a_local_route_in_another_table_counts_where_a_rule_leads_to_it(router, server, hold, rule, answers):
+    server.ip("route", "add", "local", VIP, "dev", "lo", "table", "77")
+    if rule:
+        server.ip("rule", "add", "pref", "50", *rule)
+    assert router.resolve(VIP, 0.5) == (server.mac if answers else None)
+    (said,) = server.module("real_server_vip", state="gathered", vips=[VIP])["gathered"]["vips"]
+    assert said["works"] is (False if answers else None)
+    assert not hold(VIP, misplaced="move").get("failed") and router.resolve(VIP, 0.5) is None
+    assert (VIP in server.ip("route", "show", "table", "77")) is not answers

@@ -9,7 +9,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.lvsdr import arp, model, real_server
+from ansible.module_utils.lvsdr import arp, model, real_server, recipes
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.text import kernel_number
 from hypothesis import example, given
@@ -926,3 +926,49 @@ def test_what_can_be_audited():
         "vips[1]: 'x' is not an IPv4 or IPv6 host address",
         "vips[2]: '192.0.2.0/24' is not an IPv4 or IPv6 host address",
     ]
+
+
+# --- what a host shows --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ignore", "on_card", "scopes", "answers"),
+    [
+        (0, False, [], True), (0, False, ["host"], True), (1, False, ["global"], False), (1, True, ["host"], True),
+        (2, True, ["link"], True), (8, True, ["global"], False),
+        (3, False, ["global"], True), (3, True, ["host"], False), (3, False, [], False), (5, False, ["host"], True),
+        (-1, False, ["global"], True), (9, False, ["global"], True),
+    ],
+)  # fmt: skip
+def test_who_answers_by_arp_ignore(ignore, on_card, scopes, answers):
+    """net/ipv4/arp.c; the rows of tests/netns/test_truth_table.py."""
+    assert arp.answers(ignore, on_card, scopes) is answers
+
+
+def link(name, *addresses, **more):
+    return {"name": name, "addresses": list(addresses), "scopes": {}, **more}
+
+
+CARD = link("eth0", "192.0.2.21/24", "2001:db8::21/64")
+
+
+@pytest.mark.parametrize(
+    ("links", "ignore", "works", "recipe"),
+    [
+        ([CARD], 1, None, "none"),
+        ([link("eth0", "192.0.2.21/24", VIP + "/32", scopes={VIP + "/32": "link"})], 1, False, "VIP on the network card"),
+        ([CARD, link("vip0", VIP + "/32", portless=True)], 1, True, "conf.all.arp_ignore=1, VIP on vip0"),
+        ([CARD, link("dummy0", VIP + "/32", arp=False)], 1, True, "conf.all.arp_ignore=1, VIP on dummy0"),
+        ([CARD, link("dummy0", VIP + "/32", arp=False)], 0, False, "kernel defaults, VIP on dummy0"),
+        ([CARD, link("eth1", VIP + "/32", up=False)], 1, True, "conf.all.arp_ignore=1, VIP on eth1"),
+        ([CARD, link("lo", local_routes=["local %s/32 dev lo table local proto boot" % VIP])], 1, True, "VIP in a local route"),
+        ([CARD, link("lo", local_routes=["local 192.0.2.96/27 dev lo table main proto 4"])], 1, False,
+         "VIP in a local route to 192.0.2.96/27"),
+        ([link("eth0", "198.51.100.21/24"), link("lo", local_routes=["local 192.0.2.96/27 dev lo table main proto 4"])], 1, True,
+         "VIP in a local route"),
+    ],
+)  # fmt: skip
+def test_where_a_vip_is_and_who_is_asked(links, ignore, works, recipe):
+    have = conf(all={**SILENT, "arp_ignore": ignore}, eth0=(), lo=())
+    said = recipes.recognise(VIP, have, arp.places(links), [one["name"] for one in links if one.get("portless")])
+    assert said["works"] is works and recipe in said["recipe"], said
