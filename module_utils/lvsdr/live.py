@@ -22,6 +22,8 @@ INLINE = 16 << 10
 READER = concurrent.futures.ThreadPoolExecutor(1, "reader")
 # How many of a master's variants are tried, and of the newest segments.
 VARIANTS, CANDIDATES = 3, 3
+# Reasons for which players take no other variant.
+STAYS = ("still", "back", "ended")
 # Master playlists within a master playlist, which no RFC allows, and which ffmpeg follows.
 NESTED = 1
 
@@ -42,7 +44,7 @@ class Live:
 
     def __init__(self, options):
         self.path = options["path"]
-        self.seen = None  # Seen, once there was a look
+        self.seen = {}  # Seen of each stream that was looked at, by a word of its own
         self.fetched, self.missing, self.restarted = [], None, None
 
     def take_over(self, former):
@@ -65,21 +67,18 @@ class Live:
         self.busy = None
         return result
 
-    def moved(self, first, end, now, patience, word):
+    def moved(self, first, end, now, patience, word, stream=""):
         """Trouble where the end has been where it is for too long, or goes back again and again.
 
         first, end: where the playlist begins and ends, tuples, the greater the later. One that ends within the one before is an older copy,
         as several caches of one origin hold them; players wait for the next one.
         """
-        if self.seen is None:
-            self.seen = Seen(end, now, first, end)
-            return
-        seen = self.seen
+        seen = self.seen.setdefault(stream, Seen(end, now, first, end))
         if end > seen.end or seen.last < end < seen.end:
             # Further; or a packager that was restarted goes on from an earlier place, which lay in the playlist before.
-            self.seen = Seen(end, now, first, end)
+            self.seen[stream] = Seen(end, now, first, end)
         elif end < seen.end and end <= seen.first:
-            self.seen = Seen(end, now, first, end)
+            self.seen[stream] = Seen(end, now, first, end)
             again = self.restarted is not None and now - self.restarted < 10 * patience
             self.restarted = now
             words = "the %s went back from %g to %g" % (word, seen.end[0], end[0])
@@ -88,10 +87,11 @@ class Live:
             # A packager that was restarted counts from the beginning: players take that up.
             raise Unknown(words)
         else:
-            self.seen = seen._replace(last=end)
-        if now - self.seen.since > patience:
+            self.seen[stream] = seen._replace(last=end)
+        since = self.seen[stream].since
+        if now - since > patience:
             raise Trouble("the %s has stood still for %.0f s, and new segments are due each %g s" % (
-                word, now - self.seen.since, round(patience / 2, 1)), "still")  # fmt: skip
+                word, now - since, round(patience / 2, 1)), "still")  # fmt: skip
 
     async def fetch(self, place, resource):
         """Each file once: whether a byte of it came. Foreign for that of another server."""
@@ -145,11 +145,14 @@ class Hls(Live):
 
     async def __call__(self, place, now):
         try:
-            url, playlist = await self._playlist(place, place.base() + self.path)
-            if isinstance(playlist, hls.Master):
-                url, playlist = await self._variant(place, playlist)
+            playlist = await self._playlist(place, place.base() + self.path)
+            if isinstance(playlist, hls.Media):
+                return await self._judge(place, playlist, now)
+            return await self._variants(place, playlist, now)
         except Foreign as error:
             return "led to another server, %s" % http.shown(str(error))
+
+    async def _judge(self, place, playlist, now, stream=""):
         if playlist.ended:
             raise Trouble("the live playlist has ended (EXT-X-ENDLIST)", "ended")
         there = [segment for segment in playlist.segments if not segment.gap]
@@ -159,7 +162,7 @@ class Hls(Live):
         if not candidates:
             raise Trouble("the playlist has no segment" + (" but gaps" if playlist.segments else ""), "empty")
         end = (playlist.end, len(playlist.parts))
-        self.moved((playlist.sequence, 0), end, now, 2 * max(1, playlist.target_duration), "playlist")
+        self.moved((playlist.sequence, 0), end, now, 2 * max(1, playlist.target_duration), "playlist", stream)
         end = playlist.end
         # Not kept while a slow server sends its segment.
         del playlist, there
@@ -168,23 +171,25 @@ class Hls(Live):
 
     async def _playlist(self, place, url, variables=None):
         answer = await place.get(url)
-        return answer.url, await self.read(hls.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
+        return await self.read(hls.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
 
-    async def _variant(self, place, master, depth=NESTED):
-        """(URL, Media) of the first variant that can be had; players take another one where the first fails."""
-        own = [url for url in master.variants if place.is_own(url)]
+    async def _variants(self, place, master, now, depth=NESTED):
+        """The first variant that plays: players take another one where the first can't be had, and stay with one that stands still."""
+        own = [url for url in dict.fromkeys(master.variants) if place.is_own(url)]
         if not own:
             raise Foreign(master.variants[0])
         trouble = None
-        for url in list(dict.fromkeys(own))[:VARIANTS]:
+        for number, url in enumerate(own[:VARIANTS]):
             try:
-                url, playlist = await self._playlist(place, url, master.variables)
+                playlist = await self._playlist(place, url, master.variables)
                 if isinstance(playlist, hls.Media):
-                    return url, playlist
+                    return await self._judge(place, playlist, now, "%d.%d" % (depth, number))
                 if not depth:
                     raise Trouble("%s: a master playlist in a master playlist" % shown_path(url), "playlist")
-                return await self._variant(place, playlist, depth - 1)
+                return await self._variants(place, playlist, now, depth - 1)
             except Trouble as error:
+                if error.kind in STAYS:
+                    raise
                 trouble = trouble or error
         raise trouble
 

@@ -408,6 +408,8 @@ FAR = answer(b"", "Location: https://other.example.com/live.m3u8", status="302 F
         ({"/live.m3u8": RANGES}, "segment 0"),
         ({"/live.m3u8": playlist(30, 3).replace("/seg/30", "/seg/1").replace("/seg/31", "/seg/2")}, "segment 32"),
         ({"/live.m3u8": MASTER, "/b.m3u8": playlist(1)}, "segment 3"),
+        ({"/live.m3u8": MASTER, "/gone.m3u8": playlist(90), "/b.m3u8": playlist(1)}, "segment 3"),
+        ({"/live.m3u8": MASTER, "/gone.m3u8": playlist(1, end=True), "/b.m3u8": playlist(1)}, "has ended"),
         ({"/live.m3u8": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttps://cdn.example.net/a.m3u8\n"}, "led to another server"),
         ({"/live.m3u8": "#EXTM3U\n" + "x" * (600 << 10)}, "longer than 524288 bytes, and that much is not read"),
     ],
