@@ -25,6 +25,8 @@ DURATION = re.compile(
 MOST = 20000
 MOST_TAGS = 48000
 MOST_BASES = 8
+# Periods, from the newest on, and sets in one, in which segments are looked for.
+MOST_PERIODS, MOST_SETS = 8, 32
 # The beginning of a manifest in which a document type is looked for first.
 PROLOG = 1 << 10
 INHERITED = ("media", "initialization", "duration", "timescale", "startNumber", "presentationTimeOffset")
@@ -65,6 +67,9 @@ def seconds(text):
 
 def _refuse_types(data):
     """LvsError for a document type, in whatever encoding: its entities can be any amount of text."""
+    # In all encodings that expat takes, these letters are those of ASCII, or of UTF-16. Whether they mean it is for expat to say.
+    if b"<!DOCTYPE" not in data.replace(b"\0", b""):
+        return
 
     class Over(Exception):
         pass
@@ -130,7 +135,8 @@ def _name(element):
 
 
 def _children(element, name):
-    return [child for child in element if _name(child) == name]
+    qualified = "}" + name
+    return [child for child in element if child.tag == name or child.tag.endswith(qualified)]
 
 
 def _read(root, base, now, newest, is_own):
@@ -143,9 +149,9 @@ def _read(root, base, now, newest, is_own):
     # Not those that are only announced; where all are, the clock is wrong.
     there = [one for one in periods if elapsed is None or one[1] <= elapsed] or periods
     whole = _Track(base, is_own).inside(root)
-    for period, start, end in reversed(there):
+    for period, start, end in there[: -MOST_PERIODS - 1 : -1]:
         common = whole.inside(period)
-        for adaptation in sorted(_children(period, "AdaptationSet"), key=_rank):
+        for adaptation in sorted(_children(period, "AdaptationSet")[:MOST_SETS], key=_rank):
             for representation in _children(adaptation, "Representation")[:1]:
                 track = common.inside(adaptation).inside(representation)
                 found = track.read(start, end, elapsed, live, newest)
@@ -237,7 +243,8 @@ class _Track:
         items = _children(self.timeline, "S")
         for at, item in enumerate(items):
             said = item.attrib
-            time, duration, repeat = int(said.get("t") or time), int(said.get("d") or 0), int(said.get("r") or 0)
+            time = int(said.get("t") or time)
+            duration, repeat = int(said.get("d") or 0), int(said.get("r") or 0)
             if duration <= 0:
                 continue  # nothing can be played of it
             if repeat < 0:
