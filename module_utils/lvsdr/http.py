@@ -30,7 +30,7 @@ BLOCK = 16 << 10
 # Of a body: chunks of a byte each would keep the reader busy for seconds. And answers that come before the answer.
 MOST_PIECES, MOST_INFORMATION = 4000, 16
 # Bytes of bodies that are kept at the same time.
-MOST_HELD = 48 << 20
+MOST_HELD = 24 << 20
 SAFE = "/%:@!$&'()*+,;=~"
 PORTS = {"http": 80, "https": 443}
 MISSING = LvsError("This host has no h11 for its Python", "install the package python3-h11 (h11 with pip)")
@@ -232,6 +232,8 @@ class Connection:
     def again(self):
         """Whether another request can follow; it makes ready for that."""
         if self.words.our_state is not h11.DONE or self.words.their_state is not h11.DONE:
+            return False
+        if self.words.trailing_data[1]:  # its end was the end of the body
             return False
         self.words.start_next_cycle()
         self._first, self.expected = True, None

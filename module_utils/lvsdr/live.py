@@ -47,6 +47,10 @@ class Live:
         self.seen = {}  # Seen of each stream that was looked at, by a word of its own
         self.fetched, self.missing, self.restarted = [], None, None
 
+    async def __call__(self, place, now):
+        with place.in_a_row() as place:
+            return await self.look(place, now)
+
     def take_over(self, former):
         """Goes on from what another check knows of the same stream."""
         if former.path == self.path:
@@ -143,7 +147,7 @@ class Live:
 class Hls(Live):
     """The live playlist moves within two target durations, has no end, and its newest segment can be fetched."""
 
-    async def __call__(self, place, now):
+    async def look(self, place, now):
         try:
             playlist = await self._playlist(place, place.base() + self.path)
             if isinstance(playlist, hls.Media):
@@ -197,7 +201,7 @@ class Hls(Live):
 class Dash(Live):
     """The live manifest moves within two segments, has no end, and its newest segment can be fetched."""
 
-    async def __call__(self, place, now):
+    async def look(self, place, now):
         try:
             answer = await place.get(self.path)
         except Foreign as error:

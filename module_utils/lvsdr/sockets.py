@@ -3,6 +3,7 @@
 """How a check reaches one real server: the socket with its mark, TLS, and what may come of asking. IO."""
 
 import asyncio
+import contextlib
 import copy
 import functools
 import hashlib
@@ -82,6 +83,7 @@ class Place:
         self.names = {address.lower(), *(name.lower() for name in names)}
         # [digest, DER] of the certificate that the server showed last.
         self.certificate = [None, None]
+        self.pool = None
         self.named(host or ("[%s]" % address if ":" in address else address))
 
     def named(self, host):
@@ -173,6 +175,20 @@ class Place:
         other.named(host)
         return other
 
+    @contextlib.contextmanager
+    def in_a_row(self):
+        """The same place, whose requests go over one connection while the server keeps it, as a player's do.
+
+        A handshake of TLS costs this host more than all else in a look.
+        """
+        other = copy.copy(self)
+        other.pool = {}
+        try:
+            yield other
+        finally:
+            for connection in other.pool.values():
+                connection.close()
+
     async def get(self, url, limit=PLAYLIST_BYTES, enough=None, byte_range=None, ok=(200, 299), redirects=http.REDIRECTS):
         """The Answer to a GET of a URL of this server, or of a path. ok: the lowest and highest status that is one.
 
@@ -181,7 +197,9 @@ class Place:
         url = url if "://" in url else self.base() + url
         said = shown_path(url)
         try:
-            answer = await http.fetch(self._dial, url, limit, enough, byte_range, agent="lvsdr-streamcheck", redirects=redirects)
+            answer = await http.fetch(
+                self._dial, url, limit, enough, byte_range, pool=self.pool, agent="lvsdr-streamcheck", redirects=redirects
+            )
         except http.Broken as error:
             raise Trouble("%s: %s" % (said, error))
         except http.TooLong as error:
