@@ -95,6 +95,7 @@ problems:
   sample: ["http: tcp 198.51.100.100:80: listens on 198.51.100.21:80 only; bind to 0.0.0.0 or the VIP"]
 """
 
+import errno
 import os
 import socket
 
@@ -121,10 +122,11 @@ def sockets(protocol):
 def connect(address, port, timeout):
     """None, or why there is no connection."""
     try:
-        socket.create_connection((address, port), timeout).close()
+        with socket.create_connection((address, port), timeout) as sock:
+            # TCP's simultaneous open: with the port as its own source port a socket reaches itself.
+            return os.strerror(errno.ECONNREFUSED) if sock.getsockname() == sock.getpeername() else None
     except OSError as error:
         return os.strerror(error.errno) if error.errno else "no answer within %g s" % timeout
-    return None
 
 
 def ask(address, port, item, timeout):

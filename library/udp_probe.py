@@ -93,7 +93,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils.lvsdr import options, packets
-from ..module_utils.lvsdr.errors import LvsError
+from ..module_utils.lvsdr.errors import LvsError, named, shown
 from ..module_utils.lvsdr.model import AF, endpoint, parse_address
 
 REMEDIES = (
@@ -149,14 +149,15 @@ def main():
     try:
         family, vip = parse_address(p["vip"])
     except ValueError:
-        module.fail_json(msg="vip: %r is not an IPv4 or IPv6 host address" % p["vip"])
+        module.fail_json(msg="vip: %s is not an IPv4 or IPv6 host address" % shown(p["vip"]))
     try:
         found, unanswered = ask(
             family, vip, p["port"], packets.question(p["kind"], p["payload"], p["name"]), p["kind"], p["count"], p["timeout"]
         )
     except LvsError as error:
         module.fail_json(msg=str(error))
-    strangers = ["%s (%s)" % (address, p["names"][address]) if address in p["names"] else address for address in sorted(set(found) - {vip})]
+    names = {address: named(name) for address, name in p["names"].items()}
+    strangers = ["%s (%s)" % (address, names[address]) if address in names else address for address in sorted(set(found) - {vip})]
     result = {
         "changed": False,
         "answers": {address: found.count(address) for address in sorted(set(found))},

@@ -19,7 +19,7 @@ import socket
 import struct
 from typing import NamedTuple, Optional
 
-from .errors import LvsError, Problems
+from .errors import LvsError, Problems, named, printable
 from .model import parse_address
 from .text import kernel_number
 
@@ -111,7 +111,9 @@ def conflicts(conf, lasting, entries, beyond, ufw=None):
     for (path, number), name, value in entries:
         if not needed_sysctls(_with(fixed, {name: value})):
             continue
-        what = "%s:%d sets %s = %d, which would let this host answer for its VIPs or drop their packets" % (path, number, name, value)
+        what = printable(
+            "%s:%d sets %s = %d, which would let this host answer for its VIPs or drop their packets" % (path, number, name, value)
+        )
         if path == beyond:
             out.append(what + "; `sysctl --system` applies that file last, so remove the line")
         elif path == ufw:
@@ -557,7 +559,7 @@ def verdict(vip, macs, owners, claims=(), names=None, own=None):
     it answers for the VIP itself, which it does not hear.
     """
     macs = [*([own] if own else []), *macs]
-    known = {**(names or {}), **owners}
+    known = {mac: named(name) for mac, name in {**(names or {}), **owners}.items()}
 
     def listed(found, joint=" and "):
         more = len(found) - NAMED_MACS

@@ -13,6 +13,11 @@ def printable(words, longest=None):
     return out if longest is None or len(out) <= longest else out[: longest - 1] + "…"
 
 
+def named(name):
+    """How a message calls something by a name that came from outside: in one line, and never long."""
+    return printable(str(name), LONGEST)
+
+
 def listed(names, most=12):
     """Names with commas between, the first of many."""
     names = list(names)
@@ -42,7 +47,9 @@ class LvsError(Exception):
         self.details = details
 
     def __str__(self):
-        return "%s: %s" % (self.message, self.hint) if self.hint else self.message
+        words = "%s: %s" % (self.message, self.hint) if self.hint else self.message
+        # It may quote what a program printed: a terminal would obey that.
+        return "\n".join(printable(line) for line in words.split("\n"))
 
 
 class NotUnderstood(LvsError):

@@ -10,7 +10,7 @@ import socket
 import struct
 
 from . import packets
-from .errors import LvsError, Problems
+from .errors import LvsError, Problems, named, shown
 from .model import Reader, endpoint
 
 TCP_LISTEN = "0A"
@@ -61,8 +61,8 @@ def read_services(data):
             if protocol != "udp":
                 reader.wrong("kind", "only UDP programs are asked; for TCP a connection tells enough")
         name = str(reader.get("name", ""))
-        if not name.isprintable():
-            reader.wrong("name", "%r is not one line of printable text" % name)
+        if not name.strip() or not name.isprintable():
+            reader.wrong("name", "%s is not one line of printable text, by which messages name the service" % shown(name))
         item = {"name": name, "protocol": protocol, "port": port, "vip": vip, "own": own}
         out.append({**item, "kind": kind, "question": question})
     problems.raise_if_any("The listeners can't be checked")
@@ -90,7 +90,7 @@ def judge(service, answers, sockets):
     bound = bound_to(service, sockets)
     if answers and not failed or not answers and takes(service, "vip", sockets):
         return None
-    what = "%s: %s %s" % (service["name"], service["protocol"], endpoint(vip, port))
+    what = "%s: %s %s" % (named(service["name"]), service["protocol"], endpoint(vip, port))
     fails = "a connection fails to %s" % " and ".join("%s (%s)" % (endpoint(service[side], port), answers[side]) for side in failed)
     if not bound and len(failed) < len(answers):
         return "%s: %s, and no program here listens on port %d: what answers on the other address is behind a rule of the packet filter, " \

@@ -7,7 +7,7 @@ import os
 import re
 
 from . import arp, host, in_force, recipes, sysctl
-from .errors import LvsError
+from .errors import LvsError, printable
 
 UNIT_FOLDER = "/etc/systemd/system"
 RECORD = "/var/lib/lvsdr/real_server_vip.json"
@@ -218,7 +218,7 @@ def _comes_back(operations):
         for number, line in enumerate(text.splitlines(), 1):
             out += [
                 "%s:%d names %s, which was in the wrong place (%s) and may come back there with the next boot; remove the line"
-                % (path, number, operation["vip"], operation["place"])
+                % (printable(path), number, operation["vip"], operation["place"])
                 for operation in moved
                 if re.search(r"(?<![0-9a-fA-F.:])%s(?![0-9a-fA-F.:])" % re.escape(operation["vip"]), line)
             ]

@@ -677,6 +677,12 @@ def test_any_text_is_a_number_or_none(text):
     assert kernel_number(text) is None or -(1 << 31) <= kernel_number(text) < 1 << 31
 
 
+def test_a_name_of_a_file_is_shown_and_not_obeyed(host):
+    other(host, "\x1b[2J.conf", "net.ipv4.conf.*\x1b.arp_ignore = 0\nnet.ipv4.conf.*.arp_ignore = 0\n")
+    (line,) = host.converge(VIP)["conflicts"]
+    assert line.isprintable() and "\\x1b[2J.conf:2 sets net/ipv4/conf/*/arp_ignore = 0" in line
+
+
 def test_entries_of_a_file():
     text = """
         net.ipv4.conf.eth0/100.arp_ignore = 1
@@ -891,6 +897,18 @@ def test_verdicts(macs, owners, verdict, text):
 def test_verdicts_on_who_claims_to_be_the_vip(macs, owners, claims, verdict, text):
     got, sentence = arp.verdict(VIP, macs, owners, claims, {C: "streaming1"})
     assert got == verdict and sentence.startswith(text)
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J\nall is well", "x" * 5000, 5, None])
+def test_a_host_is_named_in_one_line(name):
+    """Names come from whoever calls the module."""
+    for owners in ({}, {"m": name}):
+        _verdict, text = arp.verdict(VIP, ["m", "n"], owners, names={"n": name})
+        assert text.isprintable() and len(text) < 500
+
+
+def test_what_a_program_printed_is_shown_and_not_obeyed():
+    assert str(LvsError("`ip` failed: \x1b[2J\nno such\tdevice", "see\r it")) == "`ip` failed: \\x1b[2J\nno such\\tdevice: see\\r it"
 
 
 def test_a_sentence_names_the_first_of_many():

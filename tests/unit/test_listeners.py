@@ -77,6 +77,18 @@ def test_what_is_wrong(changes, answers, bound, words):
     assert (said is None) == (words is None) and (words or "") in (said or "")
 
 
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "\ud800"])
+def test_a_name_that_can_name_nothing_is_refused(name):
+    with pytest.raises(LvsError, match=r"services\[0\].name: .* is not one line of printable text") as caught:
+        listeners.read_services([service(name=name)])
+    assert str(caught.value).replace("\n", "").isprintable()
+
+
+def test_a_long_name_does_not_fill_the_screen():
+    said = listeners.judge(service(name="x" * 5000), {"vip": REFUSED, "own": REFUSED}, set())
+    assert len(said) < 300 and "nothing listens on tcp port 80" in said
+
+
 def test_bad_services_are_named():
     with pytest.raises(LvsError) as caught:
         listeners.read_services(
