@@ -17,7 +17,7 @@ OWNERS = {A: "director1", B: "director2"}
 LINKS = [
     {"name": "lo", "mac": "00:00:00:00:00:00", "type": "loopback", "addresses": ["127.0.0.1/8", "192.0.2.100/24"]},
     {"name": "tun0", "mac": "", "type": "none", "addresses": ["192.0.2.7/24"]},
-    {"name": "vip0", "mac": B, "type": "ether", "portless": True, "addresses": ["192.0.2.8/24"]},
+    {"name": "vip0", "mac": B, "type": "ether", "unasked": True, "addresses": ["192.0.2.8/24"]},
     {"name": "dummy0", "mac": B, "type": "ether", "arp": False, "addresses": ["192.0.2.9/24", "192.0.2.100/32"]},
     {"name": "eth0", "mac": OWN, "type": "ether", "addresses": ["198.51.100.31/24"]},
     {"name": "eth1", "mac": OWN, "type": "ether", "addresses": ["192.0.2.31/24", "2001:db8::31/64"]},

@@ -702,7 +702,7 @@ def test_preflight_names_what_is_wrong(changes, hosts, groups, line):
     assert len(found) == 1 and found[0].startswith(line)
 
 
-@pytest.mark.parametrize("deaf", [{"arp": False}, {"portless": True}])
+@pytest.mark.parametrize("deaf", [{"arp": False}, {"unasked": True}])
 def test_a_vip_where_nobody_can_ask_is_no_error(deaf):
     """On a dummy, or a bridge without ports: only the interface that is asked counts."""
     there = {"facts": facts(21, {**interface("vip0", VIP + "/32"), **deaf}), "real_server_misplaced": "refuse"}
