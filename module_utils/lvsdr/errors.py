@@ -49,7 +49,7 @@ class LvsError(Exception):
     def __str__(self):
         words = "%s: %s" % (self.message, self.hint) if self.hint else self.message
         # It may quote what a program printed: a terminal would obey that.
-        return "\n".join(printable(line) for line in words.split("\n"))
+        return "".join(character if character in "\n\t" else printable(character) for character in words)
 
 
 class NotUnderstood(LvsError):

@@ -908,7 +908,7 @@ def test_a_host_is_named_in_one_line(name):
 
 
 def test_what_a_program_printed_is_shown_and_not_obeyed():
-    assert str(LvsError("`ip` failed: \x1b[2J\nno such\tdevice", "see\r it")) == "`ip` failed: \\x1b[2J\nno such\\tdevice: see\\r it"
+    assert str(LvsError("`ip` failed: \x1b[2J\nno such\tdevice", "see\r it")) == "`ip` failed: \\x1b[2J\nno such\tdevice: see\\r it"
 
 
 def test_a_sentence_names_the_first_of_many():
