@@ -209,7 +209,7 @@ def test_a_vip_on_an_interface_of_its_own_stays_or_is_moved(router, own_interfac
 def test_a_port_makes_that_interface_a_card(router, own_interface, hold):
     """A bridge of containers, say: who is behind its ports can ask."""
     own_interface.hold(VIP, "vip0")
-    own_interface.ip("link", "add", "port", "type", "veth", "peer", "name", "inside")
+    own_interface.ip("link", "add", "port", "type", "veth", "peer", "name", "inside", "netns", router.namespace)
     own_interface.ip("link", "set", "port", "master", "vip0", "up")
     (said,) = own_interface.module("real_server_vip", state="gathered")["gathered"]["vips"]
     assert (said["recipe"], said["works"]) == ("VIP on the network card", False)
