@@ -975,7 +975,7 @@ CARD = link("eth0", "192.0.2.21/24", "2001:db8::21/64")
     [
         ([CARD], 1, None, "none"),
         ([link("eth0", "192.0.2.21/24", VIP + "/32", scopes={VIP + "/32": "link"})], 1, False, "VIP on the network card"),
-        ([CARD, link("vip0", VIP + "/32", portless=True)], 1, True, "conf.all.arp_ignore=1, VIP on vip0"),
+        ([CARD, link("vip0", VIP + "/32", unasked=True)], 1, True, "conf.all.arp_ignore=1, VIP on vip0"),
         ([CARD, link("dummy0", VIP + "/32", arp=False)], 1, True, "conf.all.arp_ignore=1, VIP on dummy0"),
         ([CARD, link("dummy0", VIP + "/32", arp=False)], 0, False, "kernel defaults, VIP on dummy0"),
         ([CARD, link("eth1", VIP + "/32", up=False)], 1, True, "conf.all.arp_ignore=1, VIP on eth1"),
@@ -988,5 +988,5 @@ CARD = link("eth0", "192.0.2.21/24", "2001:db8::21/64")
 )  # fmt: skip
 def test_where_a_vip_is_and_who_is_asked(links, ignore, works, recipe):
     have = conf(all={**SILENT, "arp_ignore": ignore}, eth0=(), lo=())
-    said = recipes.recognise(VIP, have, arp.places(links), [one["name"] for one in links if one.get("portless")])
+    said = recipes.recognise(VIP, have, arp.places(links), [one["name"] for one in links if one.get("unasked")])
     assert said["works"] is works and recipe in said["recipe"], said
