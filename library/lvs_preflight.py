@@ -95,7 +95,10 @@ interfaces:
       description: Routes to this interface that make an address local though it is on none, as C(ip route) has them, if there are any.
       type: list
       elements: str
-    portless: {description: "True on a bridge without ports, on which nobody can ask for an address.", type: bool}
+    unasked:
+      description: True where no frame of anybody else arrives, as on a dummy, a bridge without ports or a pair of veth between the host and
+        itself. Nobody can ask for an address there.
+      type: bool
     arp_filters: {description: "On a bridge, what may keep ARP from passing it.", type: list, elements: str}
 arp_rules:
   description: Rules of this host's packet filter that may drop ARP it receives or sends.

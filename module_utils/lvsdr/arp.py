@@ -204,7 +204,7 @@ class Place(NamedTuple):
     peer: Optional[str] = None
     # What `ip route` calls the route that makes the address local; then it is on no interface, and may be a whole network.
     route: Optional[str] = None
-    # Whether anybody can ask on that interface: not on a dummy, which speaks no ARP, nor on a bridge without ports.
+    # Whether anybody can ask on that interface: not on a dummy, nor on a bridge without ports (host.py, _asked).
     heard: bool = True
     up: bool = True
 
@@ -224,7 +224,7 @@ class Place(NamedTuple):
 
 def can_hear(link):
     """Whether anybody can ask on a link, as host.interfaces gives it."""
-    return link.get("arp", True) and not link.get("portless")
+    return link.get("arp", True) and not link.get("unasked")
 
 
 def places(links):

@@ -65,10 +65,10 @@ def interfaces():
     ether or loopback. Whatever its scope or state, an address is among them, but for those that every link may have (_of_every_link).
 
     Only where there are such: ``peers`` {"a/p": [the other end, or None, of each such address]}, ``local_routes``, what `ip route` says of
-    routes that make an address local without being on an interface, and ``portless``, a bridge that nobody can ask.
+    routes that make an address local without being on an interface, and ``unasked``, true where no frame of anybody else arrives.
     """
     out, links = [], json.loads(run("ip", "-j", "address", "show") or "[]")
-    routes = _local_routes()
+    routes, asked = _local_routes(), _asked(json.loads(run("ip", "-j", "-d", "link", "show") or "[]"))
     for link in links:
         if "ifname" not in link:
             continue
@@ -91,11 +91,49 @@ def interfaces():
             found["peers"] = peers
         if link["ifname"] in routes:
             found["local_routes"] = routes[link["ifname"]]
-        ports = "/sys/class/net/%s/brif" % link["ifname"]
-        if os.path.isdir(ports) and not os.listdir(ports):
-            found["portless"] = True
+        if not asked.get(link["ifname"], True):  # it may have come meanwhile
+            found["unasked"] = True
         out.append(found)
     return out
+
+
+# Kinds of interfaces, as `ip -d` calls them: those that lead nowhere, those that have only what their ports have, and those on another one.
+NOWHERE = ("dummy", "ifb", "nlmon")
+WITH_PORTS = ("bridge", "bond", "team")
+STACKED = ("vlan", "macvlan", "macvtap", "ipvlan")
+
+
+def _asked(links):
+    """{interface: whether a frame of somebody else can arrive there}. links: what `ip -j -d link show` prints.
+
+    A pair of veth whose two ends are on this host leads from the host to itself, unless its other end is a port of something that leads on.
+    What is not known is asked: a false alarm is better than a leak.
+    """
+    known = {link["ifname"]: link for link in links if "ifname" in link}
+    ports = {}
+    for name, link in known.items():
+        ports.setdefault(link.get("master"), []).append(name)
+
+    def asked(name, behind):
+        link = known[name]
+        kind, other = (link.get("linkinfo") or {}).get("info_kind"), link.get("link")
+        if kind in NOWHERE:
+            return False
+        if kind in WITH_PORTS:
+            return any(asked(port, behind | {name}) for port in ports.get(name, ()) if port not in behind)
+        # The other end, or what is below, may be in another namespace: `ip` then gives its number alone, or says which.
+        if other not in known or "link_netnsid" in link:
+            return True
+        if kind in STACKED:
+            return asked(other, behind | {name})
+        if kind != "veth":
+            return True
+        master = known[other].get("master")
+        if any(one.get("link") == other and one["ifname"] != name for one in known.values()):
+            return True  # something is stacked on the other end
+        return master in known and master not in behind and asked(master, behind | {name, other})
+
+    return {name: asked(name, frozenset()) for name in known}
 
 
 def _of_every_link(address, length):

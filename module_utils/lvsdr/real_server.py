@@ -148,7 +148,7 @@ def gather(vips, move=False, sysctl_path=arp.SYSCTL_FILE):
     # For the plan lo plays no role, whatever its settings are.
     conf = {name: values for name, values in with_lo.items() if name != "lo"}
     wanted = [text for _family, text in arp.check_audit(vips)] if vips else recipes.find_vips(addresses)
-    found = [recipes.recognise(vip, with_lo, addresses, [link["name"] for link in links if link.get("portless")]) for vip in wanted]
+    found = [recipes.recognise(vip, with_lo, addresses, [link["name"] for link in links if link.get("unasked")]) for vip in wanted]
     result = {"vips": found, "operations": [], "conflicts": [], "problems": []}
     try:
         want = arp.check_vips(wanted, addresses, move)

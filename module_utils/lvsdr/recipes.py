@@ -24,16 +24,16 @@ def find_vips(addresses):
     return out
 
 
-def recognise(vip, conf, addresses, portless=()):
+def recognise(vip, conf, addresses, unasked=()):
     """{"vip", "recipe", "works", "why", "text"} of one VIP on a host as it is.
 
-    conf: as in arp.py, with ``lo`` besides. addresses: arp.Places. portless: interfaces on which nobody can ask, though they speak ARP.
+    conf: as in arp.py, with ``lo`` besides. addresses: arp.Places. unasked: interfaces on which nobody can ask, though they speak ARP.
     works is None where the VIP is not there.
     """
     found = [place for place in addresses if place.has(vip)]
     if not found:
         return _said(vip, "none", None, "the VIP is not on this host: packets that a director passes on to it are dropped")
-    conf = {name: values for name, values in conf.items() if name not in portless}
+    conf = {name: values for name, values in conf.items() if name not in unasked}
     scopes = [place.scope for place in found if not place.route]
     owners = [place for place in found if place.interface != "lo" and not place.route and place.heard]
     for place in owners:

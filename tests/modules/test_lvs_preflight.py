@@ -108,6 +108,43 @@ def test_no_scope_or_state_hides_an_address(program, ready, run):
     assert link["peers"]["192.0.2.101/32"] == ["192.0.2.9", None]
 
 
+def veth(name, peer, master=None, **more):
+    return {"ifname": name, "linkinfo": {"info_kind": "veth"}, "link": peer, **({"master": master} if master else {}), **more}
+
+
+def kind(name, kind, **more):
+    return {"ifname": name, "linkinfo": {"info_kind": kind}, **more}
+
+
+CARD, PORT = {"ifname": "eth0"}, {"ifname": "eth0", "master": "br0"}
+
+
+@pytest.mark.parametrize(
+    ("links", "unasked"),
+    [
+        ([CARD, kind("d0", "dummy"), kind("i0", "ifb"), {}], {"d0", "i0"}),  # also with ARP switched on
+        ([CARD, kind("br0", "bridge"), kind("bond0", "bond"), kind("team0", "team")], {"br0", "bond0", "team0"}),
+        ([PORT, kind("br0", "bridge")], set()),
+        ([CARD, kind("d0", "dummy", master="br0"), kind("br0", "bridge")], {"d0", "br0"}),
+        ([CARD, kind("v5", "vlan", link="eth0"), kind("m0", "macvlan", link="d0"), kind("d0", "dummy")], {"m0", "d0"}),
+        ([CARD, kind("m0", "macvlan", link_index=7, link_netnsid=0)], set()),  # a container's, on a card of its host
+        ([veth("a", "b"), veth("b", "a")], {"a", "b"}),
+        ([veth("a", None, link_index=7, link_netnsid=0)], set()),
+        ([veth("a", "b", link_netnsid=0), kind("b", "dummy")], {"b"}),  # a namesake in another namespace
+        ([veth("a", "b"), veth("b", "a", "br0"), kind("br0", "bridge")], {"a", "b", "br0"}),
+        ([veth("a", "b"), veth("b", "a", "br0"), kind("br0", "bridge"), PORT], {"b"}),
+        ([veth("a", "b", "br1"), veth("b", "a", "br0"), kind("br0", "bridge"), kind("br1", "bridge")], {"a", "b", "br0", "br1"}),
+        ([veth("a", "b", "br1"), veth("b", "a", "br0"), kind("br0", "bridge"), PORT, kind("br1", "bridge")], {"b"}),
+        ([veth("a", "b"), veth("b", "a"), kind("m0", "macvlan", link="b")], {"m0", "b"}),
+        ([veth("a", "b"), veth("b", "a", "ovs"), kind("ovs", "openvswitch")], {"b"}),
+        ([kind("t0", "tun"), kind("x0", "vxlan", link="eth0"), kind("n0", "of another day")], set()),
+    ],
+)  # fmt: skip
+def test_where_nobody_can_ask(links, unasked):
+    """Only what certainly leads nowhere: the end of a pair that a bridge has as its port has no address that counts."""
+    assert {name for name, asked in host._asked(links).items() if not asked} == unasked
+
+
 def test_check_mode_reads_too(ready, run):
     assert run(_ansible_check_mode=True)["interfaces"]
 
@@ -321,7 +358,7 @@ def test_this_machine(run):
     (lo,) = [link for link in result["interfaces"] if link["name"] == "lo"]
     assert lo["type"] == "loopback"
     for link in result["interfaces"]:
-        assert set(link) - {"peers", "local_routes", "portless"} == {"name", "mac", "type", "arp", "up", "addresses", "scopes"}
+        assert set(link) - {"peers", "local_routes", "unasked"} == {"name", "mac", "type", "arp", "up", "addresses", "scopes"}
         assert all("/" in address for address in link["addresses"])
 
 

@@ -4,8 +4,10 @@ Two judges look at each row: the kernel of another host, which resolves the VIP 
 says of the host (state gathered) has to agree with them, and after it has done its work both hear nothing.
 """
 
+import json
+
 import pytest
-from links import VIP, VIP6
+from links import PREFIX, VIP, VIP6, run
 
 
 def own_interface(server, vip=VIP, *options):
@@ -13,6 +15,28 @@ def own_interface(server, vip=VIP, *options):
     server.ip("link", "add", "vip0", "type", "bridge")
     server.ip("link", "set", "vip0", "up")
     server.hold(vip, "vip0", *options)
+
+
+def pair(server, *more):
+    """The VIP on one end of a pair whose other end is on this host as well. more: what becomes of that end."""
+    server.ip("link", "add", "vip0", "type", "veth", "peer", "name", "vip1")
+    for words in (*more, ("vip1", "up"), ("vip0", "up")):
+        server.ip("link", "set", *words)
+    server.hold(VIP, "vip0")
+
+
+def pair_with_a_bridge(server, *ports):
+    server.ip("link", "add", "br0", "type", "bridge")
+    server.ip("link", "set", "br0", "up")
+    pair(server, ("vip1", "master", "br0"), *((port, "master", "br0") for port in ports))
+
+
+def pair_to_the_link(server):
+    """The other end is a port of the link's bridge: a card like any other."""
+    server.ip("link", "add", "vip0", "type", "veth", "peer", "name", "vip1", "netns", PREFIX + "switch")
+    run("ip", "-n", PREFIX + "switch", "link", "set", "vip1", "master", "switch", "up")
+    server.ip("link", "set", "vip0", "up")
+    server.hold(VIP, "vip0")
 
 
 def card_that_is_down(server):
@@ -70,6 +94,9 @@ ROWS = {
         lambda server: (server.conf(all_arp_ignore=3), own_interface(server, VIP, "scope", "host")), False),
     "all 1, VIP on an interface of its own and on the card": (
         lambda server: (server.conf(all_arp_ignore=1), own_interface(server), server.hold(VIP, "eth0")), True),
+    "all 1, VIP on a pair within the host": (lambda server: (server.conf(all_arp_ignore=1), pair(server)), False),
+    "0, VIP on a pair within the host": (pair, True),
+    "all 1, VIP on a pair to a bridge of its own": (lambda server: (server.conf(all_arp_ignore=1), pair_with_a_bridge(server)), False),
     "all 1, VIP on a card that is down": (lambda server: (server.conf(all_arp_ignore=1), card_that_is_down(server)), False),
     "0, VIP on a card that is down": (card_that_is_down, True),
     "all 1, VIP in a local route": (lambda server: (server.conf(all_arp_ignore=1), route(server)), False),
@@ -116,6 +143,17 @@ def test_who_answers(router, server, tmp_path, make, answers):
     assert router.resolve(vip, 0.5) is None
     (said,) = server.module("real_server_vip", state="gathered")["gathered"]["vips"]
     assert said["works"] is True, said
+
+
+def test_a_pair_that_leads_to_the_link_is_a_card(router, server):
+    """Though it has no other address: what counts is who can ask there."""
+    server.conf(all_arp_ignore=1, all_arp_announce=2)
+    pair_to_the_link(server)
+    (result,) = router.module("arp_audit", vips=[VIP], timeout=0.4)["results"]
+    assert result["macs"] == [json.loads(server.ip("-j", "link", "show", "vip0"))[0]["address"]]
+    (said,) = server.module("real_server_vip", state="gathered")["gathered"]["vips"]
+    assert said["works"] is False and "vip0 owns it, and answers for its own addresses" in said["why"]
+    assert "is on vip0, where this host answers ARP for it" in server.module("real_server_vip", vips=[VIP], persist=False)["msg"]
 
 
 @pytest.mark.parametrize(("announce", "poisoned"), [(0, True), (1, True), (2, False)])

@@ -662,6 +662,12 @@ def test_a_file_in_front_shadows_one_of_the_same_name(host, monkeypatch):
     assert [path for path, _text in real_server.host.sysctl_files("")] == [str(behind / "10-b.conf"), str(host.others / "50-a.conf")]
 
 
+def test_a_name_of_a_file_is_shown_and_not_obeyed(host):
+    other(host, "\x1b[2J.conf", "net.ipv4.conf.*\x1b.arp_ignore = 0\nnet.ipv4.conf.*.arp_ignore = 0\n")
+    (line,) = host.converge(VIP)["conflicts"]
+    assert line.isprintable() and "\\x1b[2J.conf:2 sets net/ipv4/conf/*/arp_ignore = 0" in line
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [("0", 0), (" 1 # strict", 1), ("1\t2", 1), ("0x1F", 31), ("010", 8), ("-1", -1), ("2147483647", 2147483647), ("2147483648", None),
@@ -675,12 +681,6 @@ def test_the_number_that_the_kernel_takes(text, number):
 @given(st.text(alphabet="01789xX+-#; \t\nab\u0661", max_size=30))
 def test_any_text_is_a_number_or_none(text):
     assert kernel_number(text) is None or -(1 << 31) <= kernel_number(text) < 1 << 31
-
-
-def test_a_name_of_a_file_is_shown_and_not_obeyed(host):
-    other(host, "\x1b[2J.conf", "net.ipv4.conf.*\x1b.arp_ignore = 0\nnet.ipv4.conf.*.arp_ignore = 0\n")
-    (line,) = host.converge(VIP)["conflicts"]
-    assert line.isprintable() and "\\x1b[2J.conf:2 sets net/ipv4/conf/*/arp_ignore = 0" in line
 
 
 def test_entries_of_a_file():
