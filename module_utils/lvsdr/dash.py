@@ -158,9 +158,9 @@ def _read(root, base, now, newest, is_own):
                 if found:
                     return Manifest(live, *found, update)
     # A file without segments, or a period that is elsewhere: what becomes of these is not followed.
-    odd = any(
-        _name(element) in ("SegmentBase", "BaseURL") or any(name.endswith("href") for name in element.attrib) for element in root.iter()
-    )
+    # Nor is a timeline that is still empty, which ffmpeg waits for.
+    names = ("SegmentBase", "BaseURL", "SegmentTimeline")
+    odd = any(_name(element) in names or any(name.endswith("href") for name in element.attrib) for element in root.iter())
     return Manifest(live, 0.0, 0.0, (), update, odd)
 
 

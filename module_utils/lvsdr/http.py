@@ -222,6 +222,8 @@ class Connection:
         if not data:
             raise Broken("the server ended the connection without an answer", begun=False)
         self._first = False
+        if self.protocol != b"HTTP/1.1":
+            data = data.replace(b"\n" + other, b"\nHTTP/1.0 ")  # behind a 100 Continue comes one more head
         return b"HTTP/1.0 " + data[len(other) :] if data.startswith(other) else data
 
     async def _go_on(self):

@@ -45,7 +45,8 @@ class Live:
     def __init__(self, options):
         self.path = options["path"]
         self.seen = {}  # Seen of each stream that was looked at, by a word of its own
-        self.fetched, self.missing, self.restarted = [], None, None
+        self.fetched, self.restarted = [], None
+        self.missing = {}  # the segment of each stream that was not there at the look before
 
     async def __call__(self, place, now):
         with place.in_a_row() as place:
@@ -108,12 +109,14 @@ class Live:
             raise Trouble("%s: it is empty" % shown_path(resource.uri), "empty")
         self.fetched = [resource, *self.fetched[:7]]
 
-    async def fetch_newest(self, place, candidates):
+    async def fetch_newest(self, place, candidates, stream=""):
         """The newest segment, or the ones before it, with which players begin.
 
         candidates: (resource, its init or None), newest first. One that is not there yet is asked for again at the next look, as players
         do; then it is missing.
         """
+        if self.missing.get(stream) not in [one[0] for one in candidates]:
+            self.missing.pop(stream, None)  # it has left the playlist
         trouble = None
         for resource, init in candidates[:CANDIDATES]:
             try:
@@ -123,25 +126,26 @@ class Live:
             except Foreign:
                 return "on another server"
             except Trouble as error:
-                if trouble is None and self.missing and self.missing in [one[0] for one in candidates]:
-                    # It was missing at the look before, too.
-                    await self._again(place, error)
+                if trouble is None:
+                    if stream in self.missing:
+                        # One was missing at the look before, too.
+                        await self._again(place, stream, error)
+                    self.missing.setdefault(stream, resource)
                 trouble = trouble or error
-                self.missing = self.missing or resource
                 continue
             if trouble is None:
-                self.missing = None
+                self.missing.pop(stream, None)
             return shown_path(resource.uri).rpartition("/")[2]
         raise trouble
 
-    async def _again(self, place, error):
+    async def _again(self, place, stream, error):
         try:
-            await self.fetch(place, self.missing)
-            self.missing = None
+            await self.fetch(place, self.missing[stream])
         except Foreign:
-            self.missing = None
+            pass
         except Trouble:
             raise error
+        del self.missing[stream]
 
 
 class Hls(Live):
@@ -170,27 +174,28 @@ class Hls(Live):
         end = playlist.end
         # Not kept while a slow server sends its segment.
         del playlist, there
-        await self.fetch_newest(place, candidates)
+        await self.fetch_newest(place, candidates, stream)
         return "segment %d" % (end - 1)
 
     async def _playlist(self, place, url, variables=None):
         answer = await place.get(url)
         return await self.read(hls.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
 
-    async def _variants(self, place, master, now, depth=NESTED):
+    async def _variants(self, place, master, now, depth=NESTED, stream=""):
         """The first variant that plays: players take another one where the first can't be had, and stay with one that stands still."""
         own = [url for url in dict.fromkeys(master.variants) if place.is_own(url)]
         if not own:
             raise Foreign(master.variants[0])
         trouble = None
         for number, url in enumerate(own[:VARIANTS]):
+            inner = "%s%d." % (stream, number)
             try:
                 playlist = await self._playlist(place, url, master.variables)
                 if isinstance(playlist, hls.Media):
-                    return await self._judge(place, playlist, now, "%d.%d" % (depth, number))
+                    return await self._judge(place, playlist, now, inner)
                 if not depth:
                     raise Trouble("%s: a master playlist in a master playlist" % shown_path(url), "playlist")
-                return await self._variants(place, playlist, now, depth - 1)
+                return await self._variants(place, playlist, now, depth - 1, inner)
             except Trouble as error:
                 if error.kind in STAYS:
                     raise
