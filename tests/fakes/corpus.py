@@ -30,7 +30,7 @@ CONDITION = re.compile(r"\{\{if (.+?)\}\}")
 KINDS = {"m3u8": "application/vnd.apple.mpegurl", "mpd": "application/dash+xml", "ts": "video/mp2t", "aac": "audio/aac", "vtt": "text/vtt"}
 FIELDS = {
     "like", "about", "seconds", "first", "unit", "pieces", "track", "shift", "missing", "elsewhere", "lines", "bom", "encoding", "hex",
-    "raw", "encrypt", "gzip", "stands", "play", "looks", "options", "expect", "share",
+    "raw", "encrypt", "gzip", "late", "stands", "play", "looks", "options", "expect", "share",
 }  # fmt: skip
 
 
@@ -241,7 +241,7 @@ class Server:
         if options.get("pieces") and re.search(options["pieces"], target):
             return (self.film.segment(track, value, 1, shift) if 0 <= value <= names["piece"] else None), kind
         number = round((value - eval(str(options.get("first", 0)), names)) / options.get("unit", 1))
-        if not max(0, self.newest - KEPT) <= number <= self.newest:
+        if not max(0, self.newest - KEPT) <= number <= self.newest - options.get("late", 0):
             return None, kind
         return self.film.segment(track, number * seconds, seconds, shift), kind
 
