@@ -21,7 +21,7 @@ from .sockets import Foreign, Trouble, Unknown, shown_path
 INLINE = 16 << 10
 READER = concurrent.futures.ThreadPoolExecutor(1, "reader")
 # How many of a master's variants are tried, and of the newest segments.
-VARIANTS, CANDIDATES = 3, 3
+VARIANTS, CANDIDATES = 3, 4
 # Reasons for which players take no other variant.
 STAYS = ("still", "back", "ended")
 # Master playlists within a master playlist, which no RFC allows, and which ffmpeg follows.
@@ -46,7 +46,6 @@ class Live:
         self.path = options["path"]
         self.seen = {}  # Seen of each stream that was looked at, by a word of its own
         self.fetched, self.restarted = [], None
-        self.missing = {}  # the segment of each stream that was not there at the look before
 
     async def __call__(self, place, now):
         with place.in_a_row() as place:
@@ -55,7 +54,7 @@ class Live:
     def take_over(self, former):
         """Goes on from what another check knows of the same stream."""
         if former.path == self.path:
-            self.seen, self.fetched, self.missing, self.restarted = former.seen, former.fetched, former.missing, former.restarted
+            self.seen, self.fetched, self.restarted = former.seen, former.fetched, former.restarted
 
     async def read(self, function, data, *args, **more):
         """What a parser makes of data; Trouble where it is none of that, Unknown where it can't be told."""
@@ -109,43 +108,24 @@ class Live:
             raise Trouble("%s: it is empty" % shown_path(resource.uri), "empty")
         self.fetched = [resource, *self.fetched[:7]]
 
-    async def fetch_newest(self, place, candidates, stream=""):
+    async def fetch_newest(self, place, candidates):
         """The newest segment, or the ones before it, with which players begin.
 
-        candidates: (resource, its init or None), newest first. One that is not there yet is asked for again at the next look, as players
-        do; then it is missing.
+        candidates: (resource, its init or None), newest first. Trouble where none of the newest CANDIDATES is there: players get over one
+        that is missing, or that is listed before it is there.
         """
-        if self.missing.get(stream) not in [one[0] for one in candidates]:
-            self.missing.pop(stream, None)  # it has left the playlist
         trouble = None
         for resource, init in candidates[:CANDIDATES]:
             try:
                 if init:
                     await self.fetch(place, init)
                 await self.fetch(place, resource)
+                return shown_path(resource.uri).rpartition("/")[2]
             except Foreign:
                 return "on another server"
             except Trouble as error:
-                if trouble is None:
-                    if stream in self.missing:
-                        # One was missing at the look before, too.
-                        await self._again(place, stream, error)
-                    self.missing.setdefault(stream, resource)
                 trouble = trouble or error
-                continue
-            if trouble is None:
-                self.missing.pop(stream, None)
-            return shown_path(resource.uri).rpartition("/")[2]
         raise trouble
-
-    async def _again(self, place, stream, error):
-        try:
-            await self.fetch(place, self.missing[stream])
-        except Foreign:
-            pass
-        except Trouble:
-            raise error
-        del self.missing[stream]
 
 
 class Hls(Live):
@@ -174,7 +154,7 @@ class Hls(Live):
         end = playlist.end
         # Not kept while a slow server sends its segment.
         del playlist, there
-        await self.fetch_newest(place, candidates, stream)
+        await self.fetch_newest(place, candidates)
         return "segment %d" % (end - 1)
 
     async def _playlist(self, place, url, variables=None):
