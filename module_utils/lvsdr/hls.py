@@ -97,7 +97,7 @@ def _lines(text, newest):
     if not newest or len(text) <= 2 * WINDOW:
         return text.split("\n"), 0, 0
     first, last = text.find("\n#EXTINF:", WINDOW) + 1, text.find("\n#EXTINF:", len(text) - WINDOW) + 1
-    if not first or last < first:
+    if not first or first > 2 * WINDOW or last < first:
         raise NotUnderstood("a playlist of %d characters without #EXTINF where it has to be" % len(text))
     middle = text[first:last]
     head, found = text[:first].split("\n")[:-1], middle.rfind("#EXT-X-MAP:")
