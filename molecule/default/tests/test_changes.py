@@ -98,7 +98,8 @@ def test_a_vip_comes_and_goes():
             "tcp %s:80 is served by director1 and director2 and not named here; to retire it declare it with state: absent" % MORE in said
         )
         # Now the first one goes, and the other is the pair's only IPv4 VIP.
-        without = [{**declared[0], "addresses": [VIP6]}, more, {**declared[0], "name": "old", "addresses": [VIP], "state": "absent"}]
+        without = [{**one, "addresses": [VIP6]} for one in declared] + [more]
+        without += [{**one, "name": "old " + one["name"], "addresses": [VIP], "state": "absent"} for one in declared]
         done = site(virtual_services=without)
         assert done.returncode == 0, done.stdout[-3000:]
         assert ssh("viewer", "curl -s -m 3 -o /dev/null http://%s/healthz; echo $?" % VIP).strip() != "0"
