@@ -6,7 +6,8 @@ from conftest import DIRECTORS, ssh
 from scenario import run
 from test_all_fail import RADIO, ask, wait_for, weights
 
-PLACE = "sha256sum /etc/keepalived/keepalived.conf; systemctl show -p MainPID --value keepalived; journalctl -u keepalived | grep -c Reload || true"
+RELOADS = "journalctl -u keepalived | grep -c Reload || true"
+PLACE = "sha256sum /etc/keepalived/keepalived.conf; systemctl show -p MainPID --value keepalived; " + RELOADS
 
 
 def server():
