@@ -66,7 +66,7 @@ modules: ## Modules against the in-memory kernel
 	$(call step,ansible-core 2.21)
 	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest -q tests/modules --ignore=tests/modules/test_hostile.py; else echo 'left out: no Python 3.12 or later was found'; fi
 
-oracle: ## Real players play the corpus, and do as tests/corpus/played.json says; RECORD=1 writes it anew
+oracle: ## Real players play the corpus, and do as tests/corpus/played.json says; RECORD=1 writes it again
 	@tools/bootstrap dev oracle
 	$(call step,ffmpeg and hls.js and dash.js)
 	.venv/bin/python tests/oracle/run.py $(if $(RECORD),--record)

@@ -39,9 +39,8 @@ options:
     description:
       - What becomes of a VIP that is on a network card, where the host answers ARP for it; on C(lo) with a shorter prefix than C(/32)
         and C(/128), which cuts the host off from its subnet, or with a peer; or local by a route alone (C(ip route add local)).
-      - A VIP on an interface on which nobody can ask, such as a dummy, a bridge without ports or a pair of veth within the
-        host, does no harm there. It is held on C(lo) as
-        well; V(refuse) leaves it in its place, and V(move) takes it away.
+      - A VIP on an interface on which nobody can ask, such as a dummy, a bridge without ports or a pair of veth within the host, does
+        no harm there. It is held on C(lo) as well; V(refuse) leaves it in its place, and V(move) takes it away.
       - V(refuse) fails, changes nothing and names the command that takes it away.
       - V(move) holds it on C(lo) as it should be, and then takes it from the wrong place. On a card only a C(/32) or C(/128) beside an
         address of the host's own is moved; an address with its subnet's prefix, or the only one, is the host's own and refused.

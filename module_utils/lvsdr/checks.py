@@ -40,7 +40,7 @@ CHECK_TYPES = tuple(CHECK_FIELDS)
 # What carries each type of check; the others are TCP's.
 UDP_CHECKS = ("udp", "dns", "srt")
 STREAM_CHECKS = ("hls", "dash", "rtmp", "rtmps", "rtsp", "rtsps", "icecast")
-# Those that speak HTTP, without TLS where they don't say so; those that always speak TLS; and the types with TLS by the ones without.
+# Those that speak HTTP, without TLS where they don't say so, and those that always speak TLS.
 PLAIN_TEXT = ("http", "hls", "dash", "icecast")
 SECURE = ("https", "rtmps", "rtsps")
 # Days before a certificate's end from which on status and log warn of it.

@@ -10,12 +10,11 @@ import base64
 import hashlib
 import os
 import re
-import ssl
 
 from . import http, packets
 from .errors import printable
 from .matching import Matcher, Slow
-from .sockets import Foreign, Trouble, Unable, Unknown, reason
+from .sockets import Foreign, Trouble, Unable, Unknown
 
 RTMP_VERSION, RTMP_BLOCK = 3, 1536
 # Of a page that an expression is searched in, and of an agent's line.
@@ -231,7 +230,7 @@ async def agent(place):
                 break
             data += part
         return data[:LINE_BYTES].partition(b"\n")[0].decode("ascii", "replace")
-    except (OSError, ssl.SSLError) as error:
-        return reason(error) and ""
+    except OSError:
+        return ""
     finally:
         writer.transport.abort()

@@ -46,7 +46,7 @@ def make(folder=FOLDER):
         else:
             how = [*how, "%d." + ending]
         _run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-i", "../film.mp4", *what, *how], folder / track)
-    # Written last: a folder without it is made anew.
+    # Written last: a folder without it is made again.
     (folder / "made").write_text(Path(__file__).read_text())
     return folder
 
