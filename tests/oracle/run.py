@@ -1,6 +1,6 @@
 """The oracle: real players play the corpus, and what they do is compared with tests/corpus/played.json, or recorded there.
 
-ffmpeg plays all of HLS and DASH, hls.js and dash.js play theirs in headless Chromium. Each case is served again to each player, on a port of
+ffmpeg plays all of HLS and DASH, hls.js and dash.js play theirs in headless Chromium. Each case is served to each player, on a port of
 its own. A case plays where a player has as much of it as ``play`` says (a second), within ``WAIT`` seconds. What is not as it was recorded
 is played once more by itself: a busy machine is no reason. Nothing but this machine is asked for anything.
 """
