@@ -84,9 +84,11 @@ clean:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import arp, host, options, wire
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr import options
+from ansible.module_utils.lvsdr.arp import audit, wire
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.system import commands
+from ansible.module_utils.lvsdr.system.links import interfaces
 
 
 def main():
@@ -104,21 +106,21 @@ def main():
         supports_check_mode=True,
     )
     try:
-        host.check_names(interface=[module.params["interface"]] if module.params["interface"] is not None else [])
+        commands.check_names(interface=[module.params["interface"]] if module.params["interface"] is not None else [])
         if not 0.1 <= module.params["timeout"] <= 300:
             raise LvsError("timeout: %s is out of range" % module.params["timeout"], "0.1 to 300 seconds are possible")
         if not 0 <= module.params["watch"] <= 86400:
             raise LvsError("watch: %s is out of range" % module.params["watch"], "0 to 86400 seconds are possible")
-        vips = arp.check_audit(module.params["vips"])
-        links = host.interfaces()
+        vips = audit.check_audit(module.params["vips"])
+        links = interfaces()
         answers = wire.ask(vips, links, module.params["interface"], module.params["timeout"], module.params["watch"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     results = []
     for _family, vip in vips:
         interface, macs, claims = answers[vip]
-        own = arp.holder(vip, links, interface)
-        verdict, text = arp.verdict(vip, macs, module.params["owners"], claims, module.params["names"], own)
+        own = audit.holder(vip, links, interface)
+        verdict, text = audit.verdict(vip, macs, module.params["owners"], claims, module.params["names"], own)
         results.append({"vip": vip, "interface": interface, "macs": macs, "claims": claims, "verdict": verdict, "text": text})
     wrong = [result["text"] for result in results if result["verdict"] != "one owner"]
     if wrong and module.params["strict"]:

@@ -131,9 +131,8 @@ not_applied:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import in_force
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.system import in_force
 
 CHECK = {"command": {"type": "list", "elements": "str", "required": True}, "ignore": {"type": "list", "elements": "str", "default": []}}
 PATH, TEXT = {"type": "path", "required": True}, {"type": "str", "required": True}

@@ -89,9 +89,9 @@ not_applied:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import host, in_force, options
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr import options
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.system import commands, in_force
 
 UNIT = {
     "name": {"type": "str", "required": True},
@@ -112,7 +112,7 @@ def main():
         supports_check_mode=True,
     )
     try:
-        host.check_names(units=[unit["name"] for unit in module.params["units"]])
+        commands.check_names(units=[unit["name"] for unit in module.params["units"]])
         result = in_force.apply_units(module.params["units"], module.params["digests"], module.check_mode)
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)

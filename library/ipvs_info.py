@@ -115,16 +115,16 @@ version:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import host, table
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.agent import status
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.ipvs import table
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
             "counters": {"type": "bool", "default": True},
-            # Values are judged in module_utils/lvsdr/model.py, all at once and with the path to each.
+            # Values are judged in module_utils/lvsdr/ipvs/declare.py, all at once and with the path to each.
             "services": {"type": "list", "elements": "raw"},
             "state": {"type": "str", "choices": ["merged", "replaced", "overridden", "deleted"], "default": "replaced"},
         },
@@ -134,7 +134,7 @@ def main():
         result = table.describe_kernel(module.params["counters"], module.params["services"], module.params["state"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
-    module.exit_json(changed=False, stream_checks=host.stream_checks(), **result)
+    module.exit_json(changed=False, stream_checks=status.stream_checks(), **result)
 
 
 if __name__ == "__main__":

@@ -412,15 +412,14 @@ other_ports:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import table
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.ipvs import table
 
 
 def main():
     module = AnsibleModule(
         argument_spec={
-            # Values are judged in module_utils/lvsdr/model.py, all at once and with the path to each.
+            # Values are judged in module_utils/lvsdr/ipvs/declare.py, all at once and with the path to each.
             "services": {"type": "raw", "default": []},
             "timeouts": {"type": "raw"},
             "sync_daemons": {"type": "raw"},

@@ -62,9 +62,10 @@ sent:
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import model, vrrp
-from ..module_utils.lvsdr.errors import LvsError, Problems
+from ansible.module_utils.lvsdr import addresses
+from ansible.module_utils.lvsdr.directors import vrrp
+from ansible.module_utils.lvsdr.errors import LvsError, Problems
+from ansible.module_utils.lvsdr.ipvs import types
 
 
 def send(directors, interface, virtual_router_id, priority):
@@ -72,7 +73,7 @@ def send(directors, interface, virtual_router_id, priority):
     sent = 0
     try:
         for family, address in directors:
-            with socket.socket(model.AF[family], socket.SOCK_RAW, vrrp.PROTOCOL) as sock:
+            with socket.socket(addresses.AF[family], socket.SOCK_RAW, vrrp.PROTOCOL) as sock:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
                 if family == 4:
                     sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
@@ -84,7 +85,7 @@ def send(directors, interface, virtual_router_id, priority):
                 sent += 1
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode())
-            sock.sendto(vrrp.EMPTY_SYNC, (model.DAEMON_DEFAULTS["group"], model.DAEMON_DEFAULTS["port"]))
+            sock.sendto(vrrp.EMPTY_SYNC, (types.DAEMON_DEFAULTS["group"], types.DAEMON_DEFAULTS["port"]))
             sent += 1
     except PermissionError:
         raise LvsError("Sending VRRP needs root", "set `become: true`")
@@ -106,9 +107,9 @@ def main():
     options, problems, directors = module.params, Problems(), []
     for index, address in enumerate(options["directors"]):
         try:
-            directors.append(model.parse_address(address))
+            directors.append(addresses.parse_address(address))
         except ValueError as why:
-            problems.add("directors[%d]" % index, model.not_an_address(address, why))
+            problems.add("directors[%d]" % index, addresses.not_an_address(address, why))
     for name in ("virtual_router_id", "priority"):
         if not 1 <= options[name] <= 255:
             problems.add(name, "%d is out of range (1 to 255)" % options[name])

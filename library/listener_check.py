@@ -100,9 +100,10 @@ import os
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import listeners, options, packets
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr import options
+from ansible.module_utils.lvsdr.checks import listeners
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.streams import packets
 
 # The kernel's refusal comes over lo, at once.
 REFUSAL_SECONDS = 0.5

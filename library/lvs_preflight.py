@@ -146,9 +146,10 @@ problems:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import host, in_force, places, sysctl
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.arp.seen import add_arp_filters
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.system import commands, files, in_force, links, sysctl
 
 
 def main():
@@ -173,13 +174,13 @@ def main():
     )
     try:
         names = {name: value for name, value in module.params.items() if name not in ("director", "files")}
-        host.check_names(files=[one["path"] for one in module.params["files"]], **names)
-        interfaces = host.interfaces()
-        arp_rules = host.add_arp_filters(interfaces)
+        commands.check_names(files=[one["path"] for one in module.params["files"]], **names)
+        interfaces = links.interfaces()
+        arp_rules = add_arp_filters(interfaces)
         accept_local = ["net/ipv4/conf/%s/accept_local" % link["name"] for link in interfaces]
         seen = in_force.look(places.FILES, places.FOLDERS, places.UNITS, [places.RULES_TABLE], accept_local)
         more = _read_director(seen) if module.params["director"] else {}
-        missing = [name for name in module.params["kernel_modules"] if not host.has_module(name)]
+        missing = [name for name in module.params["kernel_modules"] if not commands.has_module(name)]
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     problems = []
@@ -191,14 +192,14 @@ def main():
         problems.append(
             "the kernel (%s) has no module %s; install a kernel image that ships IPVS" % (os.uname().release, ", ".join(missing))
         )
-    problems += host.script_problems(module.params["scripts"]) + host.account_problems(module.params["accounts"])
-    problems += host.file_problems(module.params["files"])
+    problems += files.script_problems(module.params["scripts"]) + files.account_problems(module.params["accounts"])
+    problems += files.file_problems(module.params["files"])
     module.exit_json(
         changed=False,
         interfaces=interfaces,
         arp_rules=arp_rules,
-        cloud=host.cloud(),
-        commands={name: host.find_command(name) for name in module.params["commands"]},
+        cloud=links.cloud(),
+        commands={name: commands.find_command(name) for name in module.params["commands"]},
         seen=seen,
         problems=problems,
         **more,
@@ -209,14 +210,14 @@ def _read_director(seen):
     """The table and keepalived's text. A kernel without ip_vs has no table, and a question would load the module."""
     ipvs = []
     if os.path.exists("/proc/net/ip_vs"):
-        from ..module_utils.lvsdr import table
+        from ansible.module_utils.lvsdr.ipvs import table
 
         ipvs = table.describe_kernel(counters=False)["services"]
-    text = host.read_text(places.KEEPALIVED_CONF)
+    text = files.read_text(places.KEEPALIVED_CONF)
     running = None
     if seen["units"]["keepalived"]["active"]:
         # What an older lvsdr or somebody else has started has left no copy: then the file is the best that is known.
-        running = host.read_text(in_force.copy_of("keepalived", places.KEEPALIVED_CONF)) or text
+        running = files.read_text(in_force.copy_of("keepalived", places.KEEPALIVED_CONF)) or text
     folder = sysctl.path_of("net/ipv4/vs")
     return {
         "ipvs": ipvs,

@@ -159,9 +159,8 @@ after:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import real_server
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.arp import real_server
+from ansible.module_utils.lvsdr.errors import LvsError
 
 
 def main():
@@ -188,7 +187,7 @@ def main():
             purge=module.params["purge"],
             persist=module.params["persist"],
             move=move,
-            record_path=module.params["record_path"],
+            paths=real_server.Paths(record=module.params["record_path"]),
             check=module.check_mode,
         )
     except LvsError as error:

@@ -186,9 +186,9 @@ errors:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import http, options, probe
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr import options
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.streams import http, probe
 
 
 def check(params):

@@ -91,10 +91,10 @@ import socket
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import options, packets
-from ..module_utils.lvsdr.errors import LvsError, named, shown
-from ..module_utils.lvsdr.model import AF, endpoint, parse_address
+from ansible.module_utils.lvsdr import options
+from ansible.module_utils.lvsdr.addresses import AF, endpoint, parse_address
+from ansible.module_utils.lvsdr.errors import LvsError, named, shown
+from ansible.module_utils.lvsdr.streams import packets
 
 REMEDIES = (
     "viewers drop what does not come from the address they asked. Bind the program to the VIP, or let it answer from the address that was "

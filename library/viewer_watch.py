@@ -110,9 +110,9 @@ players:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import http, options, viewers
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr import options
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.streams import http, viewers
 
 
 def main():

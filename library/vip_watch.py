@@ -64,9 +64,11 @@ samples:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import arp, host, options, wire
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr import options
+from ansible.module_utils.lvsdr.arp import audit, wire
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.system import commands
+from ansible.module_utils.lvsdr.system.links import interfaces
 
 
 def main():
@@ -82,13 +84,13 @@ def main():
     )
     seconds, every = module.params["seconds"], module.params["every"]
     try:
-        host.check_names(interface=[module.params["interface"]] if module.params["interface"] is not None else [])
+        commands.check_names(interface=[module.params["interface"]] if module.params["interface"] is not None else [])
         if not 0.1 <= every <= 60:
             raise LvsError("every: %s is out of range" % every, "0.1 to 60 seconds are possible")
         if not every <= seconds <= 86400:
             raise LvsError("seconds: %s is out of range" % seconds, "one sample (%s) to 86400 seconds are possible" % every)
-        vips = arp.check_audit(module.params["vips"])
-        links = host.interfaces()
+        vips = audit.check_audit(module.params["vips"])
+        links = interfaces()
         samples = {vip: [] for _family, vip in vips}
         begin = time.monotonic()
         while time.monotonic() - begin < seconds:

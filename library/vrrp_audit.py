@@ -72,9 +72,11 @@ import struct
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
-from ..module_utils.lvsdr import arp, host, options, vrrp
-from ..module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr import options
+from ansible.module_utils.lvsdr.arp import packets
+from ansible.module_utils.lvsdr.directors import vrrp
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.system import commands, files
 
 # linux/if_packet.h
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_MULTICAST = 263, 1, 0
@@ -87,7 +89,7 @@ def listen(interface, seconds):
     try:
         index = socket.if_nametoindex(interface)
         # Before the packet filter, which drops what strangers send.
-        for ethertype, groups in ((arp.ETH_P_IP, b"\x01\0\x5e\0\0\x12"), (arp.ETH_P_IPV6, b"\x33\x33\0\0\0\x12")):
+        for ethertype, groups in ((packets.ETH_P_IP, b"\x01\0\x5e\0\0\x12"), (packets.ETH_P_IPV6, b"\x33\x33\0\0\0\x12")):
             sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ethertype))
             sockets.append(sock)
             sock.bind((interface, ethertype))
@@ -116,11 +118,11 @@ def listen(interface, seconds):
 
 def running():
     """The process id of keepalived, or None. A PID file may be left over, and its number be somebody else's, whom SIGUSR1 would end."""
-    pid = (host.read_text(PID_FILE) or "").strip()
+    pid = (files.read_text(PID_FILE) or "").strip()
     if not pid.isdecimal():
         return None
     try:
-        names = {(host.read_text("/proc/%s/comm" % pid) or "").strip(), os.path.basename(os.readlink("/proc/%s/exe" % pid)).split()[0]}
+        names = {(files.read_text("/proc/%s/comm" % pid) or "").strip(), os.path.basename(os.readlink("/proc/%s/exe" % pid)).split()[0]}
     except OSError:
         return None
     return int(pid) if "keepalived" in names else None
@@ -156,7 +158,7 @@ def main():
     )
     seconds = module.params["seconds"]
     try:
-        host.check_names(interface=[module.params["interface"]])
+        commands.check_names(interface=[module.params["interface"]])
         if not 0 <= seconds <= 3600:
             raise LvsError("seconds: %s is out of range" % seconds, "give 0 to 3600 seconds")
         heard = listen(module.params["interface"], seconds)

@@ -1,6 +1,7 @@
 """How the corpus asks lvsdr's checks: all that depends on how they are called is here."""
 
-from ansible.module_utils.lvsdr import streamcheck, verdicts
+from ansible.module_utils.lvsdr.agent import looks
+from ansible.module_utils.lvsdr.checks import verdicts
 from fakes import corpus
 
 GOOD, BAD, UNKNOWN = "good", "bad", "unknown"
@@ -10,12 +11,12 @@ BEGIN, TIMEOUT = 1_800_000_000.25, 5
 async def look(kind, options, address, port, times, at):
     """[(GOOD, BAD or UNKNOWN, words)] of a check that looks at these times. at: is told the time before each look."""
     check = {"type": kind, **options}
-    run = streamcheck.KINDS[kind](check)
-    place = streamcheck.place_of({"address": address, "port": port}, check)
+    run = looks.KINDS[kind](check)
+    place = looks.place_of({"address": address, "port": port}, check)
     said = []
     for now in times:
         at(now)
-        said.append((await streamcheck.look(run, place, now, TIMEOUT))[:2])
+        said.append((await looks.look(run, place, now, TIMEOUT))[:2])
     return said
 
 

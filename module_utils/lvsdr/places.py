@@ -1,6 +1,10 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where lvsdr keeps things on hosts: every path once. Pure."""
+"""Every path that lvsdr uses on hosts, and every name that several programs have to agree on. Pure."""
+
+import hashlib
+import re
+import zlib
 
 KEEPALIVED_CONF = "/etc/keepalived/keepalived.conf"
 KEEPALIVED_DROP_IN = "/etc/systemd/system/keepalived.service.d/lvsdr.conf"
@@ -17,21 +21,32 @@ DRAINED_KEPT = "/var/lib/lvsdr/drained"
 STREAMCHECK = "/run/lvsdr/streamcheck"
 STREAMCHECK_CONF = "/etc/lvsdr/streamcheck.json"
 STREAMCHECK_UNIT = "/etc/systemd/system/lvsdr-streamcheck.service"
-STREAMCHECK_PROGRAM = "/usr/local/lib/lvsdr/lvsdr"
-STREAMCHECK_PARTS = (
-    "__init__",
-    "certificates",
-    "dash",
-    "errors",
-    "hls",
-    "http",
-    "live",
-    "matching",
-    "packets",
-    "protocols",
-    "sockets",
-    "streamcheck",
-    "verdicts",
+STREAMCHECK_PROGRAM = "/usr/local/lib/lvsdr"
+# The modules that lvsdr-streamcheck is made of (tests/unit/test_house.py), under the same names as on the controller.
+STREAMCHECK_MODULE = "ansible.module_utils.lvsdr.agent.runner"
+STREAMCHECK_PARTS = ("ansible/__init__", "ansible/module_utils/__init__") + tuple(
+    "ansible/module_utils/lvsdr/" + part
+    for part in (
+        "__init__",
+        "agent/__init__",
+        "agent/looks",
+        "agent/metrics",
+        "agent/runner",
+        "agent/server",
+        "checks/__init__",
+        "checks/certificates",
+        "checks/live",
+        "checks/matching",
+        "checks/protocols",
+        "checks/sockets",
+        "checks/verdicts",
+        "errors",
+        "streams/__init__",
+        "streams/dash",
+        "streams/hls",
+        "streams/http",
+        "streams/packets",
+    )  # fmt: skip
 )
 
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.
@@ -42,5 +57,36 @@ FILES = (
 FOLDERS = (DRAINED, DRAINED_KEPT, STREAMCHECK)
 UNITS = ("keepalived", "lvsdr-streamcheck", "nginx", "lvsdr-test-source")
 
-# Copies of what a unit has read, by unit (in_force.py).
+# Copies of what a unit has read, by unit (system/in_force.py).
 IN_FORCE = "/run/lvsdr/in_force"
+
+
+# Sorts behind everything that others may have, digits first.
+SYSCTL_FILE = "/etc/sysctl.d/zz-lvsdr.conf"
+
+
+# The inventory group of the directors has a fixed name.
+DIRECTORS = "directors"
+
+
+def _file_name(words):
+    return "%s-%08x" % (re.sub("[^A-Za-z0-9-]", "_", words)[:80], zlib.crc32(words.encode()))
+
+
+def track_file(service, host):
+    """Name of the track file of a real server's check, as keepalived.conf and the checker use it."""
+    return _file_name("%s-%s-%s" % (service["name"], service["vips"][0], host))
+
+
+def drain_file(host):
+    """Name of the track file that takes a real server's weight in all services, as keepalived.conf and the director role use it."""
+    return _file_name("drained-%s" % host)
+
+
+def credential(path):
+    """The name under which systemd hands a login file to lvsdr-streamcheck (systemd.exec(5), LoadCredential)."""
+    return "login-%s" % hashlib.sha256(path.encode()).hexdigest()[:16]
+
+
+# Written once a second; what is older is of a checker that is gone or stands still.
+STREAM_STATUS, STREAM_STATUS_SECONDS = "/run/lvsdr/streamcheck/status.json", 30

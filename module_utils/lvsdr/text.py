@@ -1,12 +1,12 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Text: digests of it, and how a value becomes it, in a file and in a message. Pure."""
+"""Text: digests of it, how a value becomes it in a file and in a message, and which number a text is. Pure."""
 
 import difflib
 import hashlib
 import re
 
-from .errors import LvsError, shown
+from ansible.module_utils.lvsdr.errors import LvsError, shown
 
 
 def digest_of(text):
@@ -57,3 +57,28 @@ def kernel_number(text):
 def with_digest(text):
     """Rules with the digest of their own text in the place of ``@DIGEST@``: what is in force then says which rules it is."""
     return text.replace("@DIGEST@", digest_of(text)[:16])
+
+
+def plain_text(value):
+    """The text of a value that is no list, dictionary or the like; "" of what can't be written."""
+    try:
+        return "" if isinstance(value, (bytes, dict, list, set, tuple)) else str(value)
+    except ValueError:  # a number of thousands of digits
+        return ""
+
+
+def whole_number(value):
+    """The int that a value or its text stands for, or None. YAML gives both, and a template only text, at times with a line end."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if -LARGEST < value < LARGEST else None
+    # int() alone takes more than operators mean: 1_0, other scripts' digits, and 010, which YAML has as 8.
+    return int(value) if isinstance(value, str) and re.fullmatch(r"-?(0|[1-9][0-9]{0,19})", value.strip()) else None
+
+
+LARGEST = 10**20  # holds every number of IPVS
+
+
+def aligned(rows):
+    """Columns of equal width; the last one is left as it is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    return ["  ".join([cell.ljust(width) for cell, width in zip(row, widths)] + [row[-1]]).rstrip() for row in rows]

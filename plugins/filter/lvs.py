@@ -18,8 +18,14 @@ _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "mod
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
-from ansible.module_utils.lvsdr import checks, fleet, held, hosts, in_force, keepalived, places, rehearsal, resolve, rollout, rules, text
+from ansible.module_utils.lvsdr import places, spelling, text
+from ansible.module_utils.lvsdr.directors import drains, holders, keepalived, nftables, parity, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.fleet import proofs, report, rollout
+from ansible.module_utils.lvsdr.inventory import hosts, leaving, resolve, views
+from ansible.module_utils.lvsdr.inventory.hosts import macs
+from ansible.module_utils.lvsdr.streams import rehearsal
+from ansible.module_utils.lvsdr.system import in_force
 
 
 def _readable(function):
@@ -36,7 +42,7 @@ def _readable(function):
 
 
 def inventory(hostvars, groups):
-    """The inventory as module_utils/lvsdr/resolve.py and hosts.py take it, from Ansible's hostvars and groups.
+    """The inventory as module_utils/lvsdr/inventory take it, from Ansible's hostvars and groups.
 
     Facts are those that the preflight play registered as lvs_preflight, and of directors outside of --limit as lvs_others.
     """
@@ -58,15 +64,15 @@ def inventory(hostvars, groups):
         if "interfaces" in facts and "facts" not in hosts_of.get(host, {"facts": None}):
             hosts_of[host]["facts"] = facts
     made = {"groups": {name: list(members) for name, members in groups.items()}, "hosts": hosts_of, "read": read, "names": sorted(specs)}
-    hosts.add_addresses(made, resolve.vips_in(services))
+    hosts.add_addresses(made, views.vips_in(services))
     return made
 
 
 def _variables(host, variables, specs):
-    """Of a host's variables those that are ours: the values that resolve.py reads, and what is wrong with names and types."""
+    """Of a host's variables those that are ours: the values that HOST_VARIABLES names, and what is wrong with names and types."""
     out, misfits = {}, {}
     for name in variables:
-        if name not in specs and name not in resolve.HOST_VARIABLES:  # ansible_host is one of these
+        if name not in specs and name not in hosts.HOST_VARIABLES:  # ansible_host is one of these
             continue
         value = variables[name]
         try:
@@ -76,7 +82,7 @@ def _variables(host, variables, specs):
         if fault:
             misfits[name] = "its template can't be read: %s" % fault
             continue
-        if name in resolve.HOST_VARIABLES:
+        if name in hosts.HOST_VARIABLES:
             out[name] = value
         elif specs.get(name) and value is not None:
             found = ArgumentSpecValidator({name: specs[name]}).validate({name: copy.deepcopy(value)})
@@ -97,7 +103,7 @@ def _fault(value):
 @functools.lru_cache(maxsize=1)
 def _specs():
     """{name: its argument spec} of every variable that a role declares or a playbook reads."""
-    out = dict.fromkeys([*hosts.PLAYBOOK_VARIABLES, *(name for name in resolve.HOST_VARIABLES if name.startswith(hosts.PREFIXES))])
+    out = dict.fromkeys([*hosts.PLAYBOOK_VARIABLES, *(name for name in hosts.HOST_VARIABLES if name.startswith(hosts.PREFIXES))])
     for path in sorted(glob.glob(os.path.join(os.path.dirname(__file__), "..", "..", "roles", "*", "meta", "argument_specs.yml"))):
         with open(path, encoding="utf-8") as f:
             for entry in yaml.safe_load(f)["argument_specs"].values():
@@ -143,14 +149,14 @@ def files_needed(virtual_services, directs, variables):
     found = {}
     if variables.get("streaming_server_kind") and variables.get("streaming_server_tls_listen"):
         for field, readers in (("certificate", "any"), ("certificate_key", "root")):
-            if checks.is_file(variables.get("streaming_server_" + field)):
+            if spelling.is_file(variables.get("streaming_server_" + field)):
                 found[variables["streaming_server_" + field]] = readers
     if not directs:
         virtual_services = []
     for service in virtual_services if isinstance(virtual_services, list) else []:
         check = service.get("health_check") if isinstance(service, dict) and service.get("state") != "absent" else None
         for field in ("verify", "login_file") if isinstance(check, dict) else ():
-            if checks.is_file(check.get(field)):
+            if spelling.is_file(check.get(field)):
                 found[check[field]] = "root" if field == "login_file" else "all"
     return [{"path": path, "readers": readers} for path, readers in found.items()]
 
@@ -162,16 +168,16 @@ def modules_wanted(virtual_services):
         if isinstance(service, dict) and service.get("state") != "absent":
             persistence = service.get("persistence")
             pairs.append((service.get("scheduler") or "wlc", persistence.get("engine") if isinstance(persistence, dict) else None))
-    return resolve.modules_of(pairs)
+    return views.modules_of(pairs)
 
 
 def changes(hostvars, hosts):
-    """What a rollout has done on each host, in lines (module_utils/lvsdr/rollout.py)."""
+    """What a rollout has done on each host, in lines (module_utils/lvsdr/fleet/rollout.py)."""
     return rollout.changes({host: {name: hostvars[host].get(name) for name in rollout.REGISTERED} for host in hosts})
 
 
 def audit(hostvars, hosts, services, lvs_inventory):
-    """The table of a fleet's audit (module_utils/lvsdr/fleet.py), from what the hosts registered as lvs_audit and lvs_gathered."""
+    """The table of a fleet's audit (module_utils/lvsdr/fleet/report.py), from what the hosts registered as lvs_audit and lvs_gathered."""
     found = {}
     for host in hosts:
         variables = hostvars[host]
@@ -179,22 +185,22 @@ def audit(hostvars, hosts, services, lvs_inventory):
             "audit": (variables.get("lvs_audit") or {}).get("results"),
             "gathered": (variables.get("lvs_gathered") or {}).get("gathered"),
         }
-    owners = resolve.macs(lvs_inventory, resolve.DIRECTORS)
-    return fleet.audit(resolve.director_vips(services), owners, resolve.macs(lvs_inventory), found)
+    owners = macs(lvs_inventory, places.DIRECTORS)
+    return report.audit(views.director_vips(services), owners, macs(lvs_inventory), found)
 
 
 def status(hostvars, directors, services):
-    """The table of what directors hold of real servers (module_utils/lvsdr/fleet.py), from what they registered as lvs_info."""
+    """The table of what directors hold of real servers (module_utils/lvsdr/fleet/report.py), from what they registered as lvs_info."""
     found = {}
     for host in directors:
         variables = hostvars[host]
         info, facts = variables.get("lvs_info") or {}, variables.get("lvs_preflight") or {}
         found[host] = {
             "info": info if "services" in info else None,
-            "active": resolve.holds_vip(services, facts),
+            "active": holders.holds_vip(services, facts),
             "drained": sorted((facts.get("seen") or {}).get("folders", {}).get(places.DRAINED_KEPT) or ()),
         }
-    return fleet.status(services, found)
+    return report.status(services, found)
 
 
 def rehearsal_why_not(fault, hostvars):
@@ -212,15 +218,6 @@ def place(name):
     return getattr(places, name)
 
 
-def streamcheck_program(folder):
-    """The files of lvsdr-streamcheck as host_files takes them, from the folder of module_utils/lvsdr."""
-    out = []
-    for part in places.STREAMCHECK_PARTS:
-        with open(os.path.join(folder, part + ".py"), encoding="utf-8") as f:
-            out.append({"path": "%s/%s.py" % (places.STREAMCHECK_PROGRAM, part), "content": f.read()})
-    return out
-
-
 class FilterModule:
     def filters(self):
         functions = {
@@ -231,28 +228,28 @@ class FilterModule:
             "lvs_files": files_needed,
             "lvs_resolve": resolve.resolve,
             "lvs_preflight": rollout.preflight,
-            "lvs_tables": resolve.tables,
-            "lvs_vips": resolve.director_vips,
-            "lvs_vips_of": resolve.vips_of_host,
-            "lvs_drain_file": resolve.drain_file,
-            "lvs_not_drainable": resolve.not_drainable,
-            "lvs_empty_without": resolve.empty_without,
-            "lvs_connections": held.connections,
-            "lvs_drained": resolve.drained,
-            "lvs_waiting": held.waiting,
-            "lvs_streamchecks": resolve.streamchecks,
-            "lvs_vrrp_wrong": fleet.vrrp_wrong,
-            "lvs_held_wrongly": resolve.held_wrongly,
-            "lvs_kernel_modules": resolve.kernel_modules,
-            "lvs_streams": resolve.streams,
-            "lvs_listeners": resolve.listeners_of,
-            "lvs_udp_probes": resolve.udp_probes,
-            "lvs_macs": resolve.macs,
-            "lvs_interface": resolve.interface_of,
-            "lvs_holders": resolve.holders,
-            "lvs_holds_vip": resolve.holds_vip,
-            "lvs_parity": resolve.parity,
-            "lvs_vips_near": resolve.vips_near,
+            "lvs_tables": views.tables,
+            "lvs_vips": views.director_vips,
+            "lvs_vips_of": views.vips_of_host,
+            "lvs_drain_file": places.drain_file,
+            "lvs_not_drainable": drains.not_drainable,
+            "lvs_empty_without": drains.empty_without,
+            "lvs_connections": drains.connections,
+            "lvs_drained": drains.drained,
+            "lvs_waiting": drains.waiting,
+            "lvs_streamchecks": streamchecks.streamchecks,
+            "lvs_vrrp_wrong": report.vrrp_wrong,
+            "lvs_held_wrongly": holders.held_wrongly,
+            "lvs_kernel_modules": views.kernel_modules,
+            "lvs_streams": proofs.streams,
+            "lvs_listeners": proofs.listeners_of,
+            "lvs_udp_probes": proofs.udp_probes,
+            "lvs_macs": hosts.macs,
+            "lvs_interface": holders.interface_of,
+            "lvs_holders": holders.holders,
+            "lvs_holds_vip": holders.holds_vip,
+            "lvs_parity": parity.parity,
+            "lvs_vips_near": proofs.vips_near,
             "lvs_audit": audit,
             "lvs_status": status,
             "lvs_rehearsal_why_not": rehearsal_why_not,
@@ -266,20 +263,20 @@ class FilterModule:
             "lvs_undone": rollout.undone,
             "lvs_silent": rollout.silent,
             "lvs_taken": rollout.taken,
-            "lvs_askers": resolve.askers,
-            "lvs_stranger": resolve.stranger,
+            "lvs_askers": proofs.askers,
+            "lvs_stranger": proofs.stranger,
             "lvs_ready": rollout.ready,
             "lvs_changes": changes,
             "lvs_modules_wanted": modules_wanted,
             "lvs_still_served": rollout.still_served,
-            "lvs_leaving": held.leaving_lines,
-            "lvs_leaving_connections": held.leaving_connections,
+            "lvs_leaving": leaving.leaving_lines,
+            "lvs_leaving_connections": leaving.leaving_connections,
             "lvs_sent_to": rollout.sent_to,
             "lvs_place": place,
             "lvs_digests": in_force.digests,
-            "lvs_streamcheck_program": streamcheck_program,
+            "lvs_streamcheck_program": streamchecks.program,
             "lvs_setting": text.setting_text,
-            "lvs_rules": rules.render,
+            "lvs_rules": nftables.render,
             "lvs_as_declared": lambda files, units, seen: not in_force.differs(files, units, seen),
             "lvs_vrrp_addresses": keepalived.vrrp_addresses,
         }

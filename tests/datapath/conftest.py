@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "module_utils"))
-
+sys.path.insert(0, str(Path(__file__).parents[1] / "kernel"))
+import house as house
 import net
 
 

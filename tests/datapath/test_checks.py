@@ -16,7 +16,10 @@ from pathlib import Path
 
 import net
 import pytest
-from lvsdr import keepalived, kernel, resolve, rules, streamcheck, table
+from ansible.module_utils.lvsdr.checks import sockets
+from ansible.module_utils.lvsdr.directors import keepalived, nftables, streamchecks
+from ansible.module_utils.lvsdr.inventory import resolve, views
+from ansible.module_utils.lvsdr.ipvs import kernel, table
 from net import DIRECTORS, SERVERS, VIP, inside
 
 THREE = ("server1", "server2", "server3")
@@ -101,19 +104,19 @@ class Director:
             net.sysctl("director1", "ipv4/vs/" + name, value)
         net.sysctl("director1", "ipv4/conf/eth0/accept_local", 1)
         net.hold(active)
-        tables = resolve.tables(self.services)
+        tables = views.tables(self.services)
         for one in tables:
             if "firewall_mark" in one and not one_packet:
                 one.pop("one_packet")
         with inside("director1"):
             table.converge(tables)
-        text = rules.render(self.services, "director1", self.inventory, "eth0")
+        text = nftables.render(self.services, "director1", self.inventory, "eth0")
         if not with_rules:
             text = "".join(line for line in text.splitlines(True) if "saddr set" not in line)
         Path("/tmp/rules.nft").write_text(text)
         net.run("ip", "netns", "exec", "director1", "nft", "-f", "/tmp/rules.nft")
-        (config,) = resolve.streamchecks(self.services, "director1", self.inventory)["services"]
-        self.places = {one["name"]: streamcheck.Place(one["address"], one["port"], one["own"], one["mark"]) for one in config["servers"]}
+        (config,) = streamchecks.streamchecks(self.services, "director1", self.inventory)["services"]
+        self.places = {one["name"]: sockets.Place(one["address"], one["port"], one["own"], one["mark"]) for one in config["servers"]}
 
     def ask(self, name, count, patience):
         """Who answered so many checks of a server: {name: count}, None for nobody."""
@@ -131,7 +134,7 @@ class Director:
                 left.pop()
                 try:
                     said = await asyncio.wait_for(one(place), patience)
-                except (asyncio.TimeoutError, streamcheck.Trouble):
+                except (asyncio.TimeoutError, sockets.Trouble):
                     said = None
                 found[said] = found.get(said, 0) + 1
 
@@ -187,7 +190,7 @@ def test_a_server_that_refuses_is_heard(family):
     director = Director("tcp", family)
     place = director.places["server1"]
     place.port = 9
-    with inside("director1"), pytest.raises(streamcheck.Trouble, match="refused"):
+    with inside("director1"), pytest.raises(sockets.Trouble, match="refused"):
         asyncio.run(asyncio.wait_for(place.connect(), PATIENCE))
 
 

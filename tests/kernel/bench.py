@@ -28,7 +28,8 @@ SERVICES, DESTINATIONS, ROUNDS, CALLS = 1000, 10, 3, 7
 WORKER = """
 import json, sys, time
 sys.path.insert(0, {path!r})
-from lvsdr import table
+import house
+from ansible.module_utils.lvsdr.ipvs import table
 services = json.load(open({declared!r}))
 begin = time.monotonic()
 result = table.converge(services)
@@ -51,7 +52,7 @@ def call(payload, operations=None):
 
 
 def engine(operations):
-    _seconds, out = timed(sys.executable, "-c", WORKER.format(path=str(ROOT / "module_utils"), declared=str(PAYLOADS / "large.json")))
+    _seconds, out = timed(sys.executable, "-c", WORKER.format(path=str(ROOT / "tests/kernel"), declared=str(PAYLOADS / "large.json")))
     seconds, found = json.loads(out)
     assert found == operations
     return seconds

@@ -1,12 +1,9 @@
 """The kernel tier: root and a kernel with IPVS. It empties the table, so it belongs into a guest (tests/kernel/run)."""
 
 import subprocess
-import sys
-from pathlib import Path
 
+import house as house
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "module_utils"))
 
 
 def ipvsadm(*arguments, stdin=None):

@@ -1,4 +1,4 @@
-"""Records what ipvsadm and a real kernel say to each other, as bytes, for tests/unit/test_recorded.py: `tests/kernel/run record`.
+"""Records what ipvsadm and a real kernel say to each other, as bytes, for tests/unit/ipvs/test_recorded.py: `tests/kernel/run record`.
 
 An nlmon interface shows every netlink message of the guest. Written to tests/fixtures/netlink.json:
 ``{"kernel", "ipvsadm", "family", "changes": [{"line", "request"}], "questions": [{"request", "answers"}], "text"}``, bytes in hex; the
@@ -13,9 +13,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "module_utils"))
-
-from lvsdr import codec, kernel
+import house as house
+from ansible.module_utils.lvsdr.ipvs import codec, kernel
 
 ETH_P_ALL, SO_RCVBUFFORCE = 3, 33
 LINES = """

@@ -7,10 +7,11 @@ import subprocess
 import time
 
 import pytest
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.ipvs import codec, kernel, render, table
+from ansible.module_utils.lvsdr.ipvs.declare import read_services
+from ansible.module_utils.lvsdr.ipvs.types import MAX_TIMEOUT, SCHEDULER_FLAGS, SCHEDULERS
 from conftest import ipvsadm
-from lvsdr import codec, kernel, render, table
-from lvsdr.errors import LvsError
-from lvsdr.model import MAX_TIMEOUT, SCHEDULER_FLAGS, SCHEDULERS, read_services
 
 VIP = {4: "198.51.100.100", 6: "2001:db8:100::100"}
 SERVER = {4: "198.51.100.2%d", 6: "2001:db8:100::2%d"}

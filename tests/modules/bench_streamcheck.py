@@ -21,7 +21,11 @@ from pathlib import Path
 INTERVAL, SECONDS, SERVERS = 5, 30, 2
 # Of MemoryMax the checker should need less than this.
 MEMORY = 100e6
-MODULE_UTILS = Path(__file__).parents[2] / "module_utils"
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "kernel")]
+
+import house as house
+from fakes import program
+
 # name: (checks, whether with TLS)
 BENCHES = {"300": (300, False), "300_tls": (300, True), "3000": (3000, False)}
 
@@ -121,8 +125,10 @@ def bench(folder, checks, tls):
     config.write_text(json.dumps(configuration(folder, checks, port, tls)))
     # PROFILE names a file for what cProfile finds.
     profile = ["-m", "cProfile", "-o", os.environ["PROFILE"]] if "PROFILE" in os.environ else []
-    command = [sys.executable, *profile, "-m", "lvsdr.streamcheck", str(config)]
-    process = subprocess.Popen(command, env=dict(os.environ, PYTHONPATH=str(MODULE_UTILS)), stdout=subprocess.DEVNULL)
+    command = [program.COMMAND[0], *profile, *program.COMMAND[1:], str(config)]
+    process = subprocess.Popen(
+        command, env=dict(os.environ, PYTHONPATH=program.install(Path(folder) / "program")), stdout=subprocess.DEVNULL
+    )
     try:
         time.sleep(2 * INTERVAL)
         begin, used = time.monotonic(), cpu_seconds(process.pid)

@@ -5,7 +5,8 @@ import io
 import json
 
 import pytest
-from ansible.module_utils.lvsdr import kernel, wire
+from ansible.module_utils.lvsdr.arp import wire
+from ansible.module_utils.lvsdr.ipvs import kernel
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import arp_audit, host_units, ipvs_info, ipvs_table, link_probe, lvs_preflight, real_server_vip, vrrp_audit
 from fakes.kernel import Kernel

@@ -7,7 +7,7 @@ import os
 import socket
 
 import pytest
-from ansible.module_utils.lvsdr import arp, wire
+from ansible.module_utils.lvsdr.arp import audit, packets, wire
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import arp_audit
 
@@ -72,7 +72,7 @@ def links(monkeypatch):
     links = Links()
     links.says = {}
     monkeypatch.setattr(wire, "_open", links)
-    monkeypatch.setattr(arp_audit.host, "interfaces", lambda: LINKS)
+    monkeypatch.setattr(arp_audit, "interfaces", lambda: LINKS)
     yield links
     assert not any(link.open for link in links.values()), "every socket is closed"
 
@@ -123,9 +123,10 @@ def test_what_is_asked(links, run):
     """Three times for each VIP, in its own family, from the address of the link."""
     run(vips=[VIP, VIP6, "198.51.100.100"], _ansible_check_mode=True)
     assert (
-        links["eth1"].sent == [arp.arp_request(raw(OWN), "192.0.2.31", VIP), arp.neighbour_solicitation(raw(OWN), "2001:db8::31", VIP6)] * 3
+        links["eth1"].sent
+        == [packets.arp_request(raw(OWN), "192.0.2.31", VIP), packets.neighbour_solicitation(raw(OWN), "2001:db8::31", VIP6)] * 3
     )
-    assert links["eth0"].sent == [arp.arp_request(raw(OWN), "198.51.100.31", "198.51.100.100")] * 3
+    assert links["eth0"].sent == [packets.arp_request(raw(OWN), "198.51.100.31", "198.51.100.100")] * 3
 
 
 def test_what_does_not_count(links, run):
@@ -154,20 +155,20 @@ def test_a_named_interface(links, run):
     links.says["eth0"] = lambda frame: [reply(A, VIP)]
     (one,) = run(vips=[VIP], interface="eth0")["results"]
     assert (one["interface"], one["macs"]) == ("eth0", [A])
-    assert links["eth0"].sent[0] == arp.arp_request(raw(OWN), "198.51.100.31", VIP)
+    assert links["eth0"].sent[0] == packets.arp_request(raw(OWN), "198.51.100.31", VIP)
 
 
 def test_a_named_interface_without_an_address_probes(links, run):
     run(vips=[VIP6], interface="eth0")
-    assert links["eth0"].sent[0] == arp.neighbour_solicitation(raw(OWN), "::", VIP6)
+    assert links["eth0"].sent[0] == packets.neighbour_solicitation(raw(OWN), "::", VIP6)
 
 
 def test_a_vip_is_never_the_sender(links, run):
     """On a director that holds them: a request from the VIP would tell every neighbour that it is here. Nor is any other /32."""
     run(vips=[VIP, "192.0.2.31"], interface="eth1")
-    assert links["eth1"].sent[:2] == [arp.arp_request(raw(OWN), "0.0.0.0", VIP), arp.arp_request(raw(OWN), "0.0.0.0", "192.0.2.31")]
+    assert links["eth1"].sent[:2] == [packets.arp_request(raw(OWN), "0.0.0.0", VIP), packets.arp_request(raw(OWN), "0.0.0.0", "192.0.2.31")]
     run(vips=[VIP], interface="eth1")
-    assert links["eth1"].sent[0] == arp.arp_request(raw(OWN), "192.0.2.31", VIP)
+    assert links["eth1"].sent[0] == packets.arp_request(raw(OWN), "192.0.2.31", VIP)
     result = run(vips=["192.0.2.31"])
     assert "no interface in the subnet of 192.0.2.31" in result["msg"]
 
@@ -233,7 +234,7 @@ def test_a_host_that_holds_the_vip_itself(run, links, monkeypatch, others, verdi
     """It hears nobody where all is well: its own answer counts, on a card and not on lo."""
     there = [dict(link) for link in LINKS]
     there[-1] = {**there[-1], "mac": A, "addresses": [VIP + "/32", *there[-1]["addresses"]]}
-    monkeypatch.setattr(arp_audit.host, "interfaces", lambda: there)
+    monkeypatch.setattr(arp_audit, "interfaces", lambda: there)
     links.says["eth1"] = lambda frame: [reply(mac, VIP) for mac in others]
     (one,) = run(vips=[VIP], owners=OWNERS)["results"]
     assert (one["verdict"], one["macs"]) == (verdict, others)
@@ -244,4 +245,4 @@ def test_a_flood_of_answers(run, links):
     forged = [reply("06:00:00:00:%02x:%02x" % divmod(number, 256), VIP) for number in range(100)]
     links.says["eth1"] = lambda frame: [reply(A, VIP), *forged] if len(links["eth1"].sent) == 1 else []
     (one,) = run(vips=[VIP], owners=OWNERS)["results"]
-    assert one["verdict"] == "leak" and len(one["macs"]) == wire.MOST_MACS and one["macs"][0] == A
+    assert one["verdict"] == "leak" and len(one["macs"]) == audit.MOST_MACS and one["macs"][0] == A

@@ -13,10 +13,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from fakes import hostile
+from fakes import hostile, program
 
 SECONDS = float(os.environ.get("LVSDR_HOSTILE_SECONDS", 30))
-MODULE_UTILS = Path(__file__).parents[2] / "module_utils"
 INTERVAL, TIMEOUT = 1, 2
 MOST_MEMORY, MOST_BUSY = 100e6, 0.5
 # A look of a healthy server is a playlist and a segment. The rest is what the others may take of its time.
@@ -96,8 +95,8 @@ def run(tmp_path):
             ports.append(found)
         (tmp_path / "config.json").write_text(json.dumps(configuration(tmp_path, *ports)))
         with open(tmp_path / "log", "wb") as log:
-            environment = dict(os.environ, PYTHONPATH=str(MODULE_UTILS))
-            command = [sys.executable, "-m", "lvsdr.streamcheck", str(tmp_path / "config.json")]
+            environment = dict(os.environ, PYTHONPATH=program.install(tmp_path / "program"))
+            command = [*program.COMMAND, str(tmp_path / "config.json")]
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         processes.append(process)
         seen, usual = watch(process, ports[0]["server0"], time.monotonic() + SECONDS)

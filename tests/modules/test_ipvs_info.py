@@ -6,7 +6,7 @@ import struct
 
 import fakes.kernel
 import pytest
-from ansible.module_utils.lvsdr import kernel
+from ansible.module_utils.lvsdr.ipvs import kernel
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import ipvs_info
 from fakes.kernel import INET, M_GROUP, M_GROUP6, M_MAXLEN, M_PORT, M_TTL, Kernel, Service

@@ -4,8 +4,9 @@ import errno
 import json
 
 import pytest
-from ansible.module_utils.lvsdr import kernel, sysctl
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.ipvs import kernel
+from ansible.module_utils.lvsdr.system import sysctl
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import ipvs_table
 from fakes.kernel import (

@@ -6,7 +6,10 @@ import os
 import time
 
 import pytest
-from ansible.module_utils.lvsdr import host, places
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.agent import status
+from ansible.module_utils.lvsdr.system import commands, files, links
+from ansible.module_utils.lvsdr.system.links import _asked
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import lvs_preflight
 
@@ -142,7 +145,7 @@ CARD, PORT = {"ifname": "eth0"}, {"ifname": "eth0", "master": "br0"}
 )  # fmt: skip
 def test_where_nobody_can_ask(links, unasked):
     """Only what certainly leads nowhere: the end of a pair that a bridge has as its port has no address that counts."""
-    assert {name for name, asked in host._asked(links).items() if not asked} == unasked
+    assert {name for name, asked in _asked(links).items() if not asked} == unasked
 
 
 def test_check_mode_reads_too(ready, run):
@@ -237,10 +240,10 @@ def test_scripts_of_checks(ready, run, tmp_path):
 
 
 def test_programs_outside_of_a_users_path(ready, run, monkeypatch):
-    path = host.find_command("modprobe") or host.find_command("sysctl")
+    path = commands.find_command("modprobe") or commands.find_command("sysctl")
     if not path:
         pytest.skip("this machine has neither modprobe nor sysctl")
-    monkeypatch.setattr(host.shutil, "which", lambda name, path=None: "/usr/sbin/" + name if path and "/usr/sbin" in path else None)
+    monkeypatch.setattr(commands.shutil, "which", lambda name, path=None: "/usr/sbin/" + name if path and "/usr/sbin" in path else None)
     assert run(commands=["modprobe"])["commands"] == {"modprobe": "/usr/sbin/modprobe"}
 
 
@@ -290,8 +293,8 @@ def test_a_program_that_does_not_end(ready, run, program, monkeypatch, name):
     path = program(name)
     with open(path, "w") as f:
         f.write("#!/bin/sh\necho $$ > %s.pid\nsleep 300\n" % path)
-    monkeypatch.setattr(host, "SECONDS", 0.5)
-    monkeypatch.setattr(host, "SLOW", {"systemctl": 0.5})
+    monkeypatch.setattr(commands, "SECONDS", 0.5)
+    monkeypatch.setattr(commands, "SLOW", {"systemctl": 0.5})
     result = run(kernel_modules=["ip_vs_none"])
     assert result["failed"] and "did not end within 0.5 s, and was killed" in result["msg"]
     assert result["msg"].startswith("`%s " % (path if name in ("nft", "modprobe") else name)) or "`%s " % name in result["msg"]
@@ -305,7 +308,7 @@ def test_a_program_that_does_not_end(ready, run, program, monkeypatch, name):
 
 def fields_of(pid):
     """State, parent, process group, … of a process that has not ended."""
-    text = host.read_text("/proc/%s/stat" % pid) or ""
+    text = files.read_text("/proc/%s/stat" % pid) or ""
     fields = text.rpartition(")")[2].split()
     return [] if fields[:1] == ["Z"] else fields
 
@@ -351,7 +354,7 @@ def test_names_that_are_none(ready, run, option, name):
 
 
 def test_this_machine(run):
-    if not host.find_command("ip"):
+    if not commands.find_command("ip"):
         pytest.skip("this machine has no iproute2")
     result = run(commands=["ip"])
     assert result["commands"]["ip"] and set(result["seen"]) == {"files", "folders", "rules", "sysctls", "units"}
@@ -374,21 +377,21 @@ def test_this_machine(run):
     ],
 )
 def test_the_cloud_a_host_is_in(tmp_path, monkeypatch, files, cloud):
-    monkeypatch.setattr(host.os.path, "exists", lambda path: False)
+    monkeypatch.setattr(commands.os.path, "exists", lambda path: False)
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert host.cloud(str(tmp_path)) == cloud
-    monkeypatch.setattr(host.os.path, "exists", lambda path: path == "/run/systemd/container")
-    assert host.cloud(str(tmp_path)) is None, "a container's network is its host's affair"
+    assert links.cloud(str(tmp_path)) == cloud
+    monkeypatch.setattr(commands.os.path, "exists", lambda path: path == "/run/systemd/container")
+    assert links.cloud(str(tmp_path)) is None, "a container's network is its host's affair"
 
 
 def test_the_status_of_the_stream_checker(tmp_path, monkeypatch):
     path = tmp_path / "status.json"
-    assert host.stream_checks(str(path)) is None
+    assert status.stream_checks(str(path)) is None
     path.write_text('{"at": 1000.0, "checks": [{"server": "server1"}]}')
-    monkeypatch.setattr(host.time, "time", lambda: 1029.0)
-    assert host.stream_checks(str(path)) == [{"server": "server1"}]
-    monkeypatch.setattr(host.time, "time", lambda: 1031.0)
-    assert host.stream_checks(str(path)) is None, "it stands still"
+    monkeypatch.setattr(status.time, "time", lambda: 1029.0)
+    assert status.stream_checks(str(path)) == [{"server": "server1"}]
+    monkeypatch.setattr(status.time, "time", lambda: 1031.0)
+    assert status.stream_checks(str(path)) is None, "it stands still"
     path.write_text("{")
-    assert host.stream_checks(str(path)) is None
+    assert status.stream_checks(str(path)) is None

@@ -17,19 +17,20 @@ import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
-from ansible.module_utils.lvsdr import certificates, protocols, streamcheck, verdicts
-from ansible.module_utils.lvsdr import hls as hls_
-from ansible.module_utils.lvsdr.matching import Lane, Matcher, Slow
-from ansible.module_utils.lvsdr.sockets import SO_MARK, Place, Trouble, Unable, Unknown, tls
+from ansible.module_utils.lvsdr.agent import looks, runner, server
+from ansible.module_utils.lvsdr.agent import server as agent_server
+from ansible.module_utils.lvsdr.checks import certificates, protocols, verdicts
+from ansible.module_utils.lvsdr.checks.matching import Lane, Matcher, Slow
+from ansible.module_utils.lvsdr.checks.sockets import SO_MARK, Place, Trouble, Unable, Unknown, tls
+from ansible.module_utils.lvsdr.streams.m3u8 import Segment
+from fakes import program
 from fakes.tls import authority, self_signed
 
 OUT = str(verdicts.OUT)
 # Of one server all fail when it fails.
 OUT_TOGETHER = {"when_all_fail": "out"}
-MODULE_UTILS = Path(__file__).parents[2] / "module_utils"
 
 
 def playlist(first, count=3, target=1, end=False):
@@ -76,7 +77,7 @@ def check(kind, server, times=(0,), **options):
     """What the check says at these times: words where it is good, a Trouble where not."""
 
     async def run():
-        said, one = [], streamcheck.KINDS[kind](options)
+        said, one = [], looks.KINDS[kind](options)
         async with server as place:
             for now in times:
                 try:
@@ -309,7 +310,7 @@ def test_udp(kind, options, answer, words):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind(("127.0.0.1", 0))
             sock.setblocking(False)
-            one = streamcheck.KINDS[kind]({"type": kind, **options})
+            one = looks.KINDS[kind]({"type": kind, **options})
             asking = asyncio.ensure_future(one(Place("127.0.0.1", sock.getsockname()[1]), 0))
             await asyncio.sleep(0.05)
             question, where = sock.recvfrom(2048)
@@ -325,7 +326,7 @@ def test_udp_where_nobody_listens():
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     with pytest.raises(Trouble, match="no answer from 127.0.0.1 port %d .Connection refused." % port):
-        asyncio.run(streamcheck.KINDS["srt"]({"type": "srt"})(Place("127.0.0.1", port), 0))
+        asyncio.run(looks.KINDS["srt"]({"type": "srt"})(Place("127.0.0.1", port), 0))
 
 
 # --- DASH ---
@@ -543,8 +544,12 @@ class Daemon:
         self.config.write_text(json.dumps({"folder": str(self.folder), "metrics_port": metrics_port, "services": [service]}))
 
     def start(self, checks=1):
-        environment = dict(os.environ, PYTHONPATH="%s:%s" % (MODULE_UTILS, self.folder / "lib"), NOTIFY_SOCKET=str(self.folder / "notify"))
-        command = [sys.executable, "-m", "lvsdr.streamcheck", str(self.config)]
+        environment = dict(
+            os.environ,
+            PYTHONPATH="%s:%s" % (program.install(self.folder / "program"), self.folder / "lib"),
+            NOTIFY_SOCKET=str(self.folder / "notify"),
+        )
+        command = [*program.COMMAND, str(self.config)]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.heard.recv(100) == b"READY=1\nSTATUS=%d checks" % checks
 
@@ -708,7 +713,7 @@ def test_a_reload_keeps_what_an_agent_said():
     service = {"name": "live", "vip": "192.0.2.100", "check": check, "servers": [server]}
 
     def made():
-        return streamcheck.Checker({"folder": "/nonexistent", "services": [service]})
+        return runner.Checker({"folder": "/nonexistent", "services": [service]})
 
     def only(checker):
         return checker.services[0].servers["server1"]
@@ -737,7 +742,7 @@ def test_what_nobody_thought_of_is_one_servers_trouble(monkeypatch):
 
     monkeypatch.setattr(protocols.Tcp, "__call__", odd)
     check = {"type": "tcp", "interval": 2, "timeout": 1, "fall": 1, "rise": 1}
-    server = streamcheck.Server(
+    server = agent_server.Server(
         {"name": "live", "vip": "192.0.2.100", "check": check},
         {"name": "server1", "address": "127.0.0.1", "port": 9, "weight": 1, "file": "x"}, "/nonexistent",
     )  # fmt: skip
@@ -783,7 +788,7 @@ def test_many_checks_take_little_memory():
 
     async def talk(reader, writer):
         if b"/seg/" in await reader.readuntil(b"\r\n\r\n"):
-            held.append(sum(isinstance(thing, hls_.Segment) for thing in gc.get_objects()))
+            held.append(sum(isinstance(thing, Segment) for thing in gc.get_objects()))
             writer.write(b"HTTP/1.1 200 OK\r\n\r\nx")
         else:
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + playlist(1, 1000).encode())
@@ -794,8 +799,8 @@ def test_many_checks_take_little_memory():
 
 def test_a_configuration_that_is_none(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "lvsdr.streamcheck", str(tmp_path / "none")],
-        env=dict(os.environ, PYTHONPATH=str(MODULE_UTILS)), capture_output=True, text=True,
+        [*program.COMMAND, str(tmp_path / "none")],
+        env=dict(os.environ, PYTHONPATH=program.install(tmp_path / "program")), capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1 and "can't be used" in done.stderr and "Traceback" not in done.stderr
 
@@ -860,7 +865,7 @@ def one_server(folder, **more):
 
 def test_a_track_file_is_exchanged_and_never_half_written(tmp_path):
     """Who has it open, as keepalived for a moment, reads the old number whole."""
-    (service,) = streamcheck.Checker(one_server(tmp_path)).services
+    (service,) = runner.Checker(one_server(tmp_path)).services
     service.servers["server1"].write(0.0)
     with open(tmp_path / "track") as before:
         service.servers["server1"].write(0.5)
@@ -870,9 +875,9 @@ def test_a_track_file_is_exchanged_and_never_half_written(tmp_path):
 
 def test_the_file_of_a_server_that_left_goes(tmp_path):
     """Or it would hold down, or up, whoever comes under that name."""
-    former = streamcheck.Checker(one_server(tmp_path))
+    former = runner.Checker(one_server(tmp_path))
     former.services[0].servers["server1"].write(0.0)
-    following = streamcheck.Checker(one_server(tmp_path, name="server2", file="other"))
+    following = runner.Checker(one_server(tmp_path, name="server2", file="other"))
     following.take_over(former)
     assert not (tmp_path / "track").exists()
 
@@ -886,12 +891,12 @@ def test_checks_are_spread_over_their_interval(tmp_path, monkeypatch):
     async def noted(server):
         begun.append(asyncio.get_running_loop().time())
         server.seconds = 0
-        return streamcheck.GOOD, "connected", None
+        return looks.GOOD, "connected", None
 
-    monkeypatch.setattr(streamcheck.Server, "check", noted)
+    monkeypatch.setattr(server.Server, "check", noted)
 
     async def run():
-        task = asyncio.ensure_future(streamcheck.Checker(config).run())
+        task = asyncio.ensure_future(runner.Checker(config).run())
         await asyncio.sleep(1.3)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -912,13 +917,13 @@ def test_a_check_never_falls_into_step(tmp_path, monkeypatch):
 
     async def good(server):
         server.seconds = 0
-        return streamcheck.GOOD, "connected", None
+        return looks.GOOD, "connected", None
 
-    monkeypatch.setattr(streamcheck.asyncio, "sleep", noted)
-    monkeypatch.setattr(streamcheck.Server, "check", good)
+    monkeypatch.setattr(runner.asyncio, "sleep", noted)
+    monkeypatch.setattr(server.Server, "check", good)
 
     async def run():
-        task = asyncio.ensure_future(streamcheck.Checker(config).run())
+        task = asyncio.ensure_future(runner.Checker(config).run())
         while sum(seconds > 1 for seconds in pauses) < 50:  # those of 1 are between two looks at the ramps
             await sleep(0)
         task.cancel()
@@ -931,7 +936,7 @@ def test_a_check_never_falls_into_step(tmp_path, monkeypatch):
 
 
 def test_the_status_is_exchanged_and_never_half_written(tmp_path):
-    checker = streamcheck.Checker(one_server(tmp_path))
+    checker = runner.Checker(one_server(tmp_path))
     checker._write_status()
     with open(tmp_path / "status.json") as before:
         checker.services[0].servers["server1"].verdict.add(True, "connected", 0)

@@ -7,8 +7,8 @@ import threading
 import time
 
 import pytest
-from ansible.module_utils.lvsdr import viewers
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.streams import viewers
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import viewer_watch
 

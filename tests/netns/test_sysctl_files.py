@@ -3,7 +3,7 @@
 import fnmatch
 
 import pytest
-from ansible.module_utils.lvsdr import arp
+from ansible.module_utils.lvsdr.arp import settings
 
 TOOLS = {"procps": ("sysctl", "-p"), "systemd": ("/lib/systemd/systemd-sysctl",)}
 START = 7  # of arp_ignore, and nothing below says 7
@@ -45,7 +45,7 @@ def applied(server, tmp_path, text):
 @pytest.mark.parametrize("text", ["net.ipv4.conf.all.arp_ignore = %s\n" % value for value in VALUES] + [line + "\n" for line in LINES])
 def test_our_reader_sees_what_the_kernel_gets(server, tmp_path, text):
     found, read = applied(server, tmp_path, text)
-    values = {value for _place, name, value in arp.sysctl_entries("f", read) if fnmatch.fnmatch("all", name.split("/")[3])}
+    values = {value for _place, name, value in settings.sysctl_entries("f", read) if fnmatch.fnmatch("all", name.split("/")[3])}
     # Where the two programs differ over a name, a line counts that one of them takes.
     assert values == set(found.values()) - {START}, found
 
@@ -61,7 +61,7 @@ def test_a_line_with_a_comment_undoes_the_fix_and_is_named(router, server, tmp_p
     assert router.resolve("192.0.2.100") == server.mac, "it takes the service"
     conf = {name: {"arp_ignore": 0, "arp_announce": 0, "rp_filter": 0} for name in ("default", "eth0")}
     conf["all"] = {"arp_ignore": 1, "arp_announce": 2, "rp_filter": 0}
-    entries = arp.sysctl_entries(str(path), text)
-    assert len(arp.conflicts(conf, {}, entries, str(path))) == 2
+    entries = settings.sysctl_entries(str(path), text)
+    assert len(settings.conflicts(conf, {}, entries, str(path))) == 2
     # What every boot has to set again, so that the next one is not strict.
-    assert arp.lasting_sysctls(conf, (), entries)["net/ipv4/conf/all/rp_filter"] == 2
+    assert settings.lasting_sysctls(conf, (), entries)["net/ipv4/conf/all/rp_filter"] == 2

@@ -3,9 +3,14 @@
 from collections import Counter
 
 import pytest
-from ansible.module_utils.lvsdr import in_force, keepalived, preflight, resolve, rules
-from ansible.module_utils.lvsdr.checks import LONGEST_HEX, LONGEST_WORD, read_match
+from ansible.module_utils.lvsdr.checks.health_check import read_match
+from ansible.module_utils.lvsdr.directors import keepalived, nftables
 from ansible.module_utils.lvsdr.errors import Problems
+from ansible.module_utils.lvsdr.fleet import preflight
+from ansible.module_utils.lvsdr.inventory import resolve
+from ansible.module_utils.lvsdr.reader import Reader
+from ansible.module_utils.lvsdr.spelling import LONGEST_HEX, LONGEST_WORD
+from ansible.module_utils.lvsdr.system import in_force
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +30,7 @@ def judged(release, program, text):
 
 
 def files(services, made):
-    return keepalived.render(services, "director1", made), rules.render(services, "director1", made, "eth0")
+    return keepalived.render(services, "director1", made), nftables.render(services, "director1", made, "eth0")
 
 
 def taken(release, services, made):
@@ -216,7 +221,7 @@ def test_a_longer_line_is_read_as_configuration(release):
 def test_an_expression_is_one_of_pcre(release, match):
     """`keepalived -t` says nothing of a wrong one, and 2.3.3 ends at it with a segmentation fault. grep -P is PCRE2, too."""
     problems = Problems()
-    reader = resolve.Reader(problems, "x", {"type": "http", "match": match})
+    reader = Reader(problems, "x", {"type": "http", "match": match})
     found = read_match(reader)
     if not problems.found:
         status, said = release.run("grep", "-P", "-e", found, stdin="x")

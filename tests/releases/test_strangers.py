@@ -8,7 +8,8 @@ import subprocess
 import time
 
 import pytest
-from ansible.module_utils.lvsdr import keepalived, resolve, rules, vrrp
+from ansible.module_utils.lvsdr.directors import keepalived, nftables, vrrp
+from ansible.module_utils.lvsdr.inventory import resolve
 from conftest import CACHE
 
 from inventories import GONE, VIP, inventory, service
@@ -120,7 +121,7 @@ def start(directors, family=4, guard=True, former=False, **variables):
         if former:
             conf = conf.replace(" min_ttl 255 max_ttl 255", "").replace("    unicast_ttl 255\n", "")
         if guard:
-            host.chroot("nft", "-f", "-", stdin=rules.render(services, name, made, "eth0"))
+            host.chroot("nft", "-f", "-", stdin=nftables.render(services, name, made, "eth0"))
         host.start(conf)
     wait_for(directors, "director1")
 

@@ -4,8 +4,8 @@ import pickle
 import sys
 
 sys.path.insert(0, os.environ["LVSDR_TESTS"])
-import ansible.module_utils.lvsdr.kernel as _kernel
-import ansible.module_utils.lvsdr.sysctl as _sysctl
+from ansible.module_utils.lvsdr.ipvs import kernel
+from ansible.module_utils.lvsdr.system import sysctl
 from fakes.kernel import Kernel as _Kernel
 
 _TABLE = "/run/standin/table"
@@ -34,8 +34,8 @@ def _save():
 _there = _load()
 _there.open_sockets = 0
 _save()
-_kernel.connect = _there.connect
-_path_of = _sysctl.path_of
-_sysctl.path_of = lambda name: "/run/standin/" + name if name.startswith("net/ipv4/vs") else _path_of(name)
+kernel.connect = _there.connect
+_path_of = sysctl.path_of
+sysctl.path_of = lambda name: "/run/standin/" + name if name.startswith("net/ipv4/vs") else _path_of(name)
 _exists = os.path.exists
 os.path.exists = lambda path: path == "/proc/net/ip_vs" or _exists(path)

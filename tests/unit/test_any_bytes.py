@@ -7,9 +7,10 @@ import time
 from xml.etree import ElementTree
 
 import pytest
-from ansible.module_utils.lvsdr import certificates, dash, hls, http, protocols, verdicts
+from ansible.module_utils.lvsdr.checks import certificates, protocols, verdicts
+from ansible.module_utils.lvsdr.checks.sockets import Place, Trouble, Unknown
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.sockets import Place, Trouble, Unknown
+from ansible.module_utils.lvsdr.streams import dash, http, m3u8
 from fakes.hostile import BOMB, ENTRY, LIMIT, M3U, PERIOD, filled, manifest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -154,7 +155,7 @@ def only(kinds, function, *args, **more):
 @many
 @given(st.one_of(playlists, long_playlists, raw, raw.map(b"#EXTM3U\n".__add__)), st.sampled_from([5, None]))
 def test_playlists(data, newest):
-    only(LvsError, hls.parse, data, BASE, newest=newest, variables={"x": "y"})
+    only(LvsError, m3u8.parse, data, BASE, newest=newest, variables={"x": "y"})
 
 
 @many
@@ -389,7 +390,7 @@ def taken(function, *args, **more):
 @pytest.mark.parametrize("shape", PLAYLISTS)
 def test_no_playlist_takes_long(shape):
     assert len(PLAYLISTS[shape]) <= LIMIT
-    _bounded(hls.parse, PLAYLISTS[shape], BASE, newest=5)
+    _bounded(m3u8.parse, PLAYLISTS[shape], BASE, newest=5)
 
 
 @pytest.mark.parametrize("shape", MANIFESTS)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.module_utils.lvsdr import checks
+from ansible.module_utils.lvsdr import spelling
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
@@ -45,7 +45,7 @@ def test_commands_that_change_the_power_are_not_shown():
 
 
 # Every sign that the path of a stream may have (checks.is_path), and what a shell would make of it.
-UGLY = ["/live/;reboot;/x.m3u8", "/live/index.m3u8?a=b&c=d", "/a&&b/(c)*.m3u8?x=%s" % checks.PATH_SIGNS, "/../" + checks.PATH_SIGNS]
+UGLY = ["/live/;reboot;/x.m3u8", "/live/index.m3u8?a=b&c=d", "/a&&b/(c)*.m3u8?x=%s" % spelling.PATH_SIGNS, "/../" + spelling.PATH_SIGNS]
 
 
 def fault(name, path, server="streaming1", **variables):
@@ -66,7 +66,7 @@ def fault(name, path, server="streaming1", **variables):
 
 @pytest.mark.parametrize("path", UGLY)
 def test_the_path_of_a_stream_is_one_word_to_a_shell(path):
-    assert checks.is_path(path)
+    assert spelling.is_path(path)
     words = shlex.split(fault("live playlist frozen", path)["breaks"])
     assert words.count("http://127.0.0.1" + path) == 1
     lexer = shlex.shlex(fault("live playlist frozen", path)["breaks"], posix=True, punctuation_chars=True)

@@ -13,8 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "module_utils"))
-from lvsdr import arp
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests" / "kernel"))
+import house as house
+from ansible.module_utils.lvsdr.arp import packets
 
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
 
@@ -26,8 +27,8 @@ def main(bridge, mac, vip, own, vip6, own6, sender, sender6):
     promiscuous = struct.pack("iHH8s", socket.if_nametoindex(bridge), PACKET_MR_PROMISC, 0, b"")
     sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, promiscuous)
     me = sock.getsockname()[4]
-    questions = [arp.arp_request(me, sender, address) for address in (vip, own)]
-    questions += [arp.neighbour_solicitation(me, sender6, address) for address in (vip6, own6)]
+    questions = [packets.arp_request(me, sender, address) for address in (vip, own)]
+    questions += [packets.neighbour_solicitation(me, sender6, address) for address in (vip6, own6)]
     host = bytes.fromhex(mac.replace(":", ""))
     asked, answers, wrong, heard_at, silence = 0, 0, [], None, 0.0
     print("begun", flush=True)

@@ -1,0 +1,63 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""One look at a server, and what it means."""
+
+import asyncio
+
+from ansible.module_utils.lvsdr.checks.live import Dash, Hls
+from ansible.module_utils.lvsdr.checks.protocols import Http, Icecast, Rtmp, Rtsp, Tcp, Udp
+from ansible.module_utils.lvsdr.checks.sockets import Place, Trouble, Unable, Unknown, reason
+from ansible.module_utils.lvsdr.errors import printable
+
+KINDS = {
+    "tcp": Tcp, "http": Http, "https": Http, "udp": Udp, "dns": Udp, "srt": Udp, "hls": Hls, "dash": Dash, "rtmp": Rtmp, "rtmps": Rtmp,
+    "rtsp": Rtsp, "rtsps": Rtsp, "icecast": Icecast,
+}  # fmt: skip
+SECURE = ("https", "rtmps", "rtsps")
+
+
+GOOD, BAD, UNKNOWN, UNABLE = "good", "bad", "unknown", "unable"
+
+
+def log(level, words, *values):
+    """A line for the journal, with a level of sd-daemon(3). What servers say has been made printable by then."""
+    print("<%d>%s" % (level, words % values), flush=True)
+
+
+def odd(_loop, context):
+    """What asyncio has to say is one line as well. A look that was given up may have come to something in the same moment."""
+    error = context.get("exception")
+    if not isinstance(error, (Trouble, Unknown)):
+        log(4, "%s", printable("%s: %r" % (context["message"], error), 300))
+
+
+async def look(run, place, now, timeout):
+    """(GOOD, BAD, UNKNOWN or UNABLE, why, a word for the reason of a bad one) of one look of a check.
+
+    While ``busy`` of a check says what this host does with an answer, the time is not the server's.
+    """
+    run.busy = None
+    try:
+        return GOOD, await asyncio.wait_for(run(place, now), timeout), None
+    except Trouble as trouble:
+        return BAD, str(trouble), trouble.kind
+    except Unable as unable:
+        return UNABLE, str(unable), None
+    except Unknown as unknown:
+        return UNKNOWN, "not understood, so it does not count: %s" % unknown, None
+    except asyncio.TimeoutError:
+        if run.busy:
+            return UNABLE, "this director had no time for %s" % run.busy, None
+        return BAD, "no answer within %g s" % timeout, "time"
+    except OSError as error:
+        return BAD, reason(error), "connection"
+    except Exception as error:  # one server's odd answer must not end the checks of all others, and is no reason that players have
+        return UNKNOWN, "not understood, so it does not count: %s" % Unknown(repr(error)), None
+
+
+def place_of(options, check):
+    """The Place of one server, from the configuration's words."""
+    return Place(
+        options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"),
+        secure=check["type"] in SECURE or bool(check.get("tls")), verify=check.get("verify", False), names=options.get("names", ()),
+    )  # fmt: skip

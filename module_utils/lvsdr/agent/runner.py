@@ -1,0 +1,231 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""lvsdr-streamcheck: asks each real server for its streams, and tells keepalived through track files. A daemon, one on each director.
+
+A server can answer 200 for ever while its live playlist stands still. Other checks are made here, too, where they shall have what
+keepalived's own have not: hysteresis, a floor, a slow start, weights that follow a server's load. Each check takes the way of viewers
+(inventory/check_paths.py). The configuration is JSON, made by directors/streamchecks.py; checks/verdicts.py decides what a row of results
+means. When this program ends or stalls, systemd removes the files, and keepalived goes by its own checks alone.
+
+Sources: RFC 8216 (HLS), ISO/IEC 23009-1 (DASH), RFC 2326 (RTSP), Adobe's RTMP 1.0 specification (5.2), HAProxy's documentation of
+agent-check, keepalived.conf(5) FILE_CHECK, sd_notify(3).
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import socket
+import sys
+import time
+
+from ansible.module_utils.lvsdr.agent.looks import BAD, UNABLE, log, odd
+from ansible.module_utils.lvsdr.agent.metrics import Metrics
+from ansible.module_utils.lvsdr.agent.server import Server
+from ansible.module_utils.lvsdr.checks import verdicts
+from ansible.module_utils.lvsdr.checks.live import Live
+from ansible.module_utils.lvsdr.checks.protocols import Http
+from ansible.module_utils.lvsdr.errors import LvsError
+
+# Seconds between two looks at the clock, and for how long the loop may stand still before looks of that time do not count.
+TICK, STILL = 0.1, 0.3
+# Seconds after which the loop gets the interpreter's lock back from a thread that reads a long playlist; Python's own 5 ms would be lost
+# each time that the loop has waited for a socket.
+SWITCH = 0.0005
+
+
+class Service:
+    """The servers of one service, who share its weight."""
+
+    def __init__(self, options, folder):
+        check = options["check"]
+        self.name, self.vip, self.floor = options["name"], options["vip"], options.get("floor", 0)
+        self.servers = {one["name"]: Server(options, one, folder) for one in options["servers"]}
+        # All of them have been looked at by then, as often as it takes.
+        window = (check["fall"] + 1) * check["interval"] + check["timeout"]
+        self.together = verdicts.Together(window, check.get("when_all_fail", "keep") == "keep")
+
+    def apply(self):
+        """Says of each server how much of its weight it should have."""
+        now = time.monotonic()
+        wanted = {name: server.wants() for name, server in self.servers.items()}
+        counted = [server.verdict for name, server in self.servers.items() if wanted[name]]
+        if self.together.look(counted, now):
+            self._say(counted)
+        found = {name: server.verdict for name, server in self.servers.items()}
+        for name, share in verdicts.shares(found, self.floor, now, wanted, self.together.kept).items():
+            self.servers[name].write(share)
+
+    def _say(self, counted):
+        number = "all %d servers" % len(counted) if len(counted) > 1 else "the only server"
+        who = "%s of %s (%s)" % (number, self.name, self.vip)
+        if not self.together.failed:
+            log(5, "%s: judged one by one again", who)
+        elif self.together.keep:
+            log(4, "%s: %s; kept in, the origin is to blame", who, counted[0].why)
+        else:
+            log(4, "%s: %s; taken out, as when_all_fail says", who, counted[0].why)
+
+
+class Checker:
+    def __init__(self, config):
+        self.folder = config["folder"]
+        self.services = [Service(one, self.folder) for one in config["services"]]
+        self.metrics_port, self.metrics = config.get("metrics_port"), None
+        self.still_until = 0.0  # until when the loop has stood still, on the monotonic clock
+
+    def take_over(self, former):
+        """Goes on where a checker with another configuration was: what is known of a server stays known."""
+        together = {(service.name, service.vip): service.together for service in former.services}
+        known = {(s.service, s.vip, s.name): s for service in former.services for s in service.servers.values()}
+        for service in self.services:
+            if (service.name, service.vip) in together:
+                service.together.take_over(together[service.name, service.vip])
+            for server in service.servers.values():
+                before = known.pop((server.service, server.vip, server.name), None)
+                if before and type(before.run) is type(server.run):
+                    server.verdict.take_over(before.verdict)
+                    server.load.take_over(before.load if server.agent and before.agent else None)
+                    server.seconds, server.checked_at = before.seconds, before.checked_at
+                    if isinstance(server.run, Live):
+                        server.run.take_over(before.run)
+                    server.written = before.written if before.path == server.path else None
+        for server in known.values():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(server.path)
+            if former.metrics:
+                former.metrics.forget(server)
+        self.metrics = former.metrics
+
+    async def run(self):
+        pairs = [(service, server) for service in self.services for server in service.servers.values()]
+        self._expose()
+        notify("READY=1\nSTATUS=%d checks" % len(pairs))
+        await asyncio.gather(self._settle(), self._tick(), *(self._watch(*pair) for pair in pairs))
+
+    def _expose(self):
+        """Metrics where the configuration has them now."""
+        try:
+            if self.metrics_port and not self.metrics:
+                self.metrics = Metrics()
+            if self.metrics:
+                self.metrics.listen(self.metrics_port)
+        except (ImportError, OSError, OverflowError) as error:
+            log(4, "Going on without metrics: %s", error)
+
+    async def _tick(self):
+        """Notices when the loop stands still: what timed out meanwhile is nobody's fault but this host's."""
+        while True:
+            begin = time.monotonic()
+            await asyncio.sleep(TICK)
+            if time.monotonic() - begin > TICK + STILL:
+                self.still_until = time.monotonic()
+
+    async def _watch(self, service, server):
+        # Spread over the first interval, and never in step: a fleet's checks must not come all at once.
+        await asyncio.sleep(random.uniform(0, server.interval))
+        while True:
+            begin = time.monotonic()
+            (result, why, kind), *_heard = await asyncio.gather(server.check(), *([server.listen()] if server.agent else []))
+            if result == BAD:
+                await asyncio.sleep(0)  # until the loop has seen for itself whether it stood still
+                if self.still_until > begin:
+                    result, why = UNABLE, "this director was too busy to look (%s)" % why
+            server.judge(result, why, kind)
+            service.apply()
+            if self.metrics:
+                self.metrics.result(server, result)
+                self.metrics.together(service)
+            await asyncio.sleep(max(0.1, server.interval * random.uniform(0.95, 1.05) - (time.monotonic() - begin)))
+
+    async def _settle(self):
+        """Once a second: ramps go on, drains are seen, the status is written, and systemd hears that this program is alive."""
+        while True:
+            for service in self.services:
+                for server in service.servers.values():
+                    server.look_for_drain()
+                service.apply()
+            self._write_status()
+            notify("WATCHDOG=1")
+            await asyncio.sleep(1)
+
+    def _write_status(self):
+        status = [
+            {
+                "service": server.service, "vip": server.vip, "server": server.name,
+                "state": server.verdict.state, "why": server.verdict.why, "drained": server.drained, "agent": server.load.said,
+                "share": round(server.share, 2), "seconds": server.seconds and round(server.seconds, 3), "checked_at": server.checked_at,
+                "kept": service.together.kept and server.verdict.state == verdicts.DOWN, "warning": server.certificate.warning,
+            }
+            for service in self.services
+            for server in service.servers.values()
+        ]  # fmt: skip
+        path = os.path.join(self.folder, "status.json")
+        with open(path + ".new", "w") as f:
+            f.write(json.dumps({"at": time.time(), "checks": status}))  # dump() is several times slower: it does not use C
+        os.rename(path + ".new", path)
+
+
+def notify(text):
+    """sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
+
+
+def read(path):
+    """The Checker of a configuration file; LvsError where it can't be used."""
+    try:
+        with open(path) as f:
+            return Checker(json.load(f))
+    except (OSError, ValueError, KeyError, TypeError, re.error, LvsError) as error:
+        raise LvsError("%s can't be used: %r" % (path, error), "the role director writes it; run site.yml")
+
+
+async def serve(path):
+    """Runs until it is told to end; SIGHUP reads the configuration again."""
+    sys.setswitchinterval(SWITCH)
+    loop, again = asyncio.get_running_loop(), asyncio.Event()
+    loop.set_exception_handler(odd)
+    over = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    checker = read(path)
+    while True:
+        tasks = [loop.create_task(checker.run()), loop.create_task(again.wait()), loop.create_task(over.wait())]
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            tasks[0].result()  # what it failed of
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if over.is_set():
+            await Http.matcher.close()
+            return
+        again.clear()
+        try:
+            following = read(path)
+        except LvsError as error:
+            log(3, "%s; going on with what was read before", error)
+        else:
+            following.take_over(checker)
+            checker = following
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Asks real servers for their streams and tells keepalived")
+    parser.add_argument("config", help="configuration, JSON")
+    try:
+        asyncio.run(serve(parser.parse_args().config))
+    except LvsError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A real server of a service: when it is looked at, and what is known of it."""
+
+import asyncio
+import os
+import time
+
+from ansible.module_utils.lvsdr.agent.looks import BAD, GOOD, KINDS, UNABLE, UNKNOWN, log, look, place_of
+from ansible.module_utils.lvsdr.checks import certificates, verdicts
+from ansible.module_utils.lvsdr.checks.protocols import agent
+from ansible.module_utils.lvsdr.checks.sockets import Place, Unknown
+
+
+class Server:
+    """One real server of one service: its check, its verdict and its track file."""
+
+    def __init__(self, service, options, folder):
+        check = service["check"]
+        self.service, self.name, self.weight = service["name"], options["name"], options["weight"]
+        self.vip, self.path = service["vip"], os.path.join(folder, options["file"])
+        self.place = place_of(options, check)
+        self.run = KINDS[check["type"]](check)
+        self.drain_file, self.drained = options.get("drain_file"), False
+        self.agent = Place(options["agent"], check["agent"]["port"]) if check.get("agent") else None
+        self.load = verdicts.Load(check["agent"]["smoothing"], check["agent"]["step"]) if self.agent else verdicts.Load()
+        self.interval, self.timeout = check["interval"], check["timeout"]
+        self.verdict = verdicts.Verdict(check["fall"], check["rise"], service.get("slow_start", 0))
+        self.written, self.seconds, self.share, self.checked_at = None, None, 1.0, None
+        self.certificate = certificates.Watch(check.get("certificate_days", certificates.DAYS))
+        # What was not understood of its answers, its agent and its certificates; a server can say something else each time.
+        self.odd, self.odd_agent, self.odd_certificate = verdicts.Seldom(), verdicts.Seldom(), verdicts.Seldom()
+
+    @property
+    def words(self):
+        return "%s on %s (%s)" % (self.service, self.name, self.vip)
+
+    async def check(self):
+        """One look (``look``), and how long it took."""
+        begin = time.monotonic()
+        try:
+            return await look(self.run, self.place, begin, self.timeout)
+        finally:
+            self.seconds = time.monotonic() - begin
+
+    def judge(self, result, why, kind):
+        """Takes in a look, and says what is new."""
+        self.checked_at = time.time()
+        if result == UNABLE:
+            self.verdict.why = why
+        elif self.verdict.add({GOOD: True, BAD: False}.get(result), why, time.monotonic(), kind):
+            log(5 if result == GOOD else 4, "%s is %s: %s", self.words, self.verdict.state, why)
+        if result != UNABLE and self.odd.new(why if result == UNKNOWN else "", time.monotonic()):
+            log(5, "%s: %s", self.words, why)
+        warning = self.certificate.look(self.place.certificate, time.time())
+        if self.odd_certificate.new(warning, time.monotonic()):
+            log(4, "%s: %s", self.words, warning)
+
+    async def listen(self):
+        """What the server says of its load."""
+        before = self.load.share
+        try:
+            said = await asyncio.wait_for(agent(self.agent), self.timeout)
+        except (OSError, asyncio.TimeoutError):
+            said = ""
+        if self.load.hear(said) and self.odd_agent.new(said, time.monotonic()):
+            log(5, "%s: its agent says what is not understood, so what it said before stays: %s", self.words, Unknown(said))
+        if 0 in (before, self.load.share) and before != self.load.share:
+            log(5, "%s wants %d %% of its weight: %s", self.words, 100 * self.load.share, self.load.said or "its agent is silent")
+
+    def look_for_drain(self):
+        """keepalived follows this file itself; a drained server does not count for the floor."""
+        self.drained = bool(self.drain_file) and os.path.exists(self.drain_file)
+
+    def wants(self):
+        return 0.0 if self.drained else self.load.share
+
+    def write(self, share):
+        """The track file, where it says something else."""
+        self.share = share
+        number = verdicts.offset(self.weight, share)
+        if number != self.written:
+            with open(self.path + ".new", "w") as f:
+                f.write("%d\n" % number)
+            os.rename(self.path + ".new", self.path)
+            self.written = number

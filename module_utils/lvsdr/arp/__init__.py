@@ -1,0 +1,1 @@
+"""The ARP problem of direct routing: settings, VIPs on lo, and who answers on the link."""

@@ -1,0 +1,175 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where a host has an address, and where it must not have a VIP. Pure."""
+
+import ipaddress
+from typing import NamedTuple, Optional
+
+from ansible.module_utils.lvsdr.addresses import address_and_length, full_length, parse_address
+from ansible.module_utils.lvsdr.errors import Problems
+
+
+class Place(NamedTuple):
+    """Where a host has an address. Its first three fields alone are a place as well: with the others as they usually are."""
+
+    interface: str
+    address: str
+    length: int
+    scope: str = "global"
+    # The other end of a point-to-point address, whose prefix length it then is.
+    peer: Optional[str] = None
+    # What `ip route` calls the route that makes the address local; then it is on no interface, and may be a whole network.
+    route: Optional[str] = None
+    # Whether anybody can ask on that interface: not on a dummy, nor on a bridge without ports (system/links.py, _asked).
+    heard: bool = True
+    up: bool = True
+
+    def right(self):
+        """Whether a VIP belongs there: as a single address on lo."""
+        return self.interface == "lo" and self.length == full_length(self.address) and not self.peer and not self.route
+
+    def harmless(self):
+        """Whether a VIP may stay there: only the interface that is asked for an address of its own answers in spite of the settings."""
+        return not self.heard and self.length == full_length(self.address) and not self.peer and not self.route
+
+    def has(self, vip):
+        if self.address == vip:
+            return True
+        return bool(self.route) and _inside(vip, self)
+
+
+def can_hear(link):
+    """Whether anybody can ask on a link, as links.interfaces gives it."""
+    return link.get("arp", True) and not link.get("unasked")
+
+
+def places(links):
+    """All Places of a host. links: as links.interfaces gives them."""
+    out = []
+    for link in links:
+        heard, up = can_hear(link), link.get("up", True)
+        for text in link["addresses"]:
+            scope = link.get("scopes", {}).get(text, "global")
+            for peer in link.get("peers", {}).get(text) or [None]:
+                out.append(Place(link["name"], *address_and_length(text), scope, peer, None, heard, up))
+        for words in link.get("local_routes", ()):
+            out.append(Place(link["name"], *address_and_length(words.split()[1]), "host", None, words, heard, up))
+    return out
+
+
+def _network(place):
+    return ipaddress.ip_network("%s/%d" % (place.address, place.length), strict=False)
+
+
+def _inside(vip, place):
+    return full_length(vip) == full_length(place.address) and ipaddress.ip_address(vip) in _network(place)
+
+
+def cuts_off(place, addresses):
+    """Whether a place makes neighbours local to this host: a subnet on lo, or a route to what a card has a subnet of."""
+    if not place.route:
+        return place.interface == "lo" and place.length < full_length(place.address) and ":" not in place.address
+    subnets = [item for item in (Place(*item) for item in addresses) if item.interface != "lo" and not item.route]
+    return place.length < full_length(place.address) and any(
+        item.length < full_length(item.address)
+        and full_length(item.address) == full_length(place.address)
+        and _network(item).overlaps(_network(place))
+        for item in subnets
+    )
+
+
+def misplaced(vip, addresses):
+    """The Places of a VIP that are not lo, or not as a single address.
+
+    A route to a whole network holds others as well, and stays unless it cuts the host off.
+    """
+    out = [place for place in (Place(*item) for item in addresses) if place.has(vip) and not place.right()]
+    return [place for place in out if not place.route or place.address == vip or cuts_off(place, addresses)]
+
+
+def can_move(place, vips, addresses):
+    """Whether a VIP can be taken from a wrong place without a loss: on a card only what was added beside the host's own address."""
+    place = Place(*place)
+    family = full_length(place.address)
+    if place.route:
+        return place.length == family
+    if place.interface == "lo":
+        return True
+    own = [
+        item
+        for item in (Place(*item) for item in addresses)
+        if item.interface != "lo" and not item.route and full_length(item.address) == family
+    ]
+    return place.length == family and any(item.address not in vips for item in own)
+
+
+def check_vips(vips, addresses, move=False):
+    """The wanted VIPs as a list of (family, text); LvsError with all that is wrong.
+
+    addresses: the host's Places as they are. With move, what is in a wrong place and can be moved is none of the errors, nor ever what does
+    no harm there.
+    """
+    problems, out = Problems(), []
+    for index, vip in enumerate(vips):
+        path = "vips[%d]" % index
+        text, _, prefix = str(vip).partition("/")
+        try:
+            family, text = parse_address(text)
+        except ValueError:
+            problems.add(path, "%r is not an IPv4 or IPv6 host address" % (vip,))
+            continue
+        full = full_length(text)
+        if ipaddress.ip_address(text).is_loopback:
+            problems.add(path, "%s is loopback's own address; a VIP is one of the link" % text)
+            continue
+        if prefix and prefix != str(full):
+            problems.add(
+                path,
+                "%s: a VIP on lo is a /%d. With a shorter prefix its whole subnet becomes local to lo and the server is cut off"
+                % (vip, full),
+            )
+            continue
+        for place in misplaced(text, addresses):
+            if not place.harmless() and not (move and can_move(place, vips, addresses)):
+                problems.add(path, wrong_place(place, text))
+        if (family, text) not in out:
+            out.append((family, text))
+    problems.raise_if_any("The VIPs can't be used on this real server")
+    return out
+
+
+def wrong_place(place, vip=None):
+    """The sentence for a VIP that is where it must not be, with the way out. vip: needed where the place is a route to a network."""
+    place = Place(*place)
+    interface, address, length = place[:3]
+    if place.route and length != full_length(address):
+        what = "is in %s/%d, which a route makes local to this host with all neighbours there" % (address, length)
+        address = vip or address
+    elif place.route:
+        what = "is local to this host by a route, which stays when the VIP goes and makes the host answer for it then"
+    elif interface == "lo" and place.peer:
+        what = "is on lo with the peer %s, so that this host takes what it sends there for its own" % place.peer
+    elif interface == "lo" and full_length(address) == 128:
+        # Measured: it cuts nobody off, but the subnet's route is there twice.
+        what = "is on lo as /%d, and a VIP is a /128" % length
+    elif interface == "lo":
+        what = "is on lo as /%d, which makes its whole subnet local to this host" % length
+    elif length == full_length(address):
+        what = "is on %s, where this host answers ARP for it%s" % (interface, "" if place.up else " as soon as that is up")
+    else:
+        what = "is on %s with its subnet's prefix: either it is the host's own address, and then no VIP, or take it away" % interface
+    return "%s %s; remove it with `%s`" % (address, what, removal(place_text(place)))
+
+
+def place_text(place):
+    """A place as `ip` takes it: ``ADDRESS/LENGTH dev INTERFACE``, or the words of a route."""
+    place = Place(*place)
+    if place.route:
+        return place.route
+    peer = "%s peer %s" % (place.address, place.peer) if place.peer else place.address
+    return "%s/%d dev %s" % (peer, place.length, place.interface)
+
+
+def removal(text):
+    """The command that takes an address from a place (place_text)."""
+    return "ip %s del %s" % ("route" if text.startswith("local ") else "address", text)

@@ -1,0 +1,334 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What an operator declares as a service's health_check, read and checked; docs/health-checks.md describes it. Pure.
+
+Source: keepalived.conf(5) of keepalived 2.2.7, for what its checks can carry.
+"""
+
+import re
+import warnings
+
+from ansible.module_utils.lvsdr.errors import LvsError, shown
+from ansible.module_utils.lvsdr.spelling import (
+    LABEL_SIGNS,
+    LONGEST_HEX,
+    LONGEST_WORD,
+    PATH_HINT,
+    is_file,
+    is_host,
+    is_host_name,
+    is_label,
+    is_path,
+)
+from ansible.module_utils.lvsdr.streams import packets
+from ansible.module_utils.lvsdr.text import plain_text, whole_number
+
+# What keepalived's own checks have no words for: lvsdr-streamcheck makes a check that declares one of these.
+WATCHED = ("fall", "rise", "slow_start", "floor", "agent", "when_all_fail")
+CHECK_COMMON = ("type", "port", "interval", "timeout", "retries", "target", *WATCHED)
+CHECK_TARGETS = ("vip", "server")
+URL_FIELDS = ("path", "status", "match", "host")
+# What a check over TLS says besides; "tls" itself turns a plain type into one over TLS.
+TLS_FIELDS = ("verify", "certificate_days")
+CHECK_FIELDS = {
+    "tcp": CHECK_COMMON,
+    "http": (*CHECK_COMMON, *URL_FIELDS, "urls", "tls", *TLS_FIELDS),
+    "https": (*CHECK_COMMON, *URL_FIELDS, "urls", *TLS_FIELDS),
+    "udp": (*CHECK_COMMON, "payload", "reply"),
+    "dns": (*CHECK_COMMON, "query"),
+    "srt": CHECK_COMMON,
+    "script": ("type", "interval", "timeout", "retries", "path", "arguments", "user"),
+    # keepalived has no such checks: lvsdr-streamcheck makes them, beside keepalived's own TCP check.
+    "hls": (*CHECK_COMMON, "path", "host", "tls", *TLS_FIELDS),
+    "dash": (*CHECK_COMMON, "path", "host", "tls", *TLS_FIELDS),
+    "rtmp": CHECK_COMMON,
+    "rtmps": (*CHECK_COMMON, "host", *TLS_FIELDS),
+    "rtsp": (*CHECK_COMMON, "path", "login_file"),
+    "rtsps": (*CHECK_COMMON, "path", "login_file", "host", *TLS_FIELDS),
+    "icecast": (*CHECK_COMMON, "path", "host", "tls", *TLS_FIELDS),
+}
+CHECK_TYPES = tuple(CHECK_FIELDS)
+# What carries each type of check; the others are TCP's.
+UDP_CHECKS = ("udp", "dns", "srt")
+STREAM_CHECKS = ("hls", "dash", "rtmp", "rtmps", "rtsp", "rtsps", "icecast")
+# Those that speak HTTP, without TLS where they don't say so, and those that always speak TLS.
+PLAIN_TEXT = ("http", "hls", "dash", "icecast")
+SECURE = ("https", "rtmps", "rtsps")
+# Days before a certificate's end from which on status and log warn of it.
+CERTIFICATE_DAYS = 14
+
+
+def read_health_check(reader):
+    """The check of a service as a dict with every default; None where none is declared."""
+    value = reader.get("health_check")
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        reader.wrong("health_check", "a dictionary such as {type: http, path: /healthz} is needed")
+        return None
+    inner = reader.inner("health_check", value)
+    kind = inner.choice("type", "tcp", CHECK_TYPES)
+    inner.known(CHECK_FIELDS[kind])
+    tls = kind in SECURE or inner.boolean("tls", False)
+    if kind == "http" and tls:
+        kind = "https"
+    mode = reader.get("mode", "dr")
+    if kind == "script":
+        # Its sockets are its own, so no mark takes them to the VIP on one server.
+        target = "server"
+    else:
+        _check_port(reader, inner, kind, tls)
+        target = inner.choice("target", "vip" if mode == "dr" else "server", CHECK_TARGETS)
+    if target == "vip" and mode != "dr":
+        inner.wrong("target", "only direct routing takes a packet for the VIP to one server; use server")
+    check = {
+        "type": kind,
+        "target": target,
+        "interval": inner.integer("interval", 2, 1, 3600, " seconds"),
+        "timeout": inner.integer("timeout", 2, 1, 600, " seconds"),
+        "retries": inner.integer("retries", 2, 0, 100),
+    }
+    if inner.get("port") is not None:
+        check["port"] = inner.integer("port", 80, 1, 65535)
+    if kind in ("http", "https"):
+        check["urls"] = _read_urls(inner)
+    if kind == "udp":
+        check["payload"] = _hex(inner, "payload")
+        if inner.get("reply") is not None:
+            check["reply"] = _hex(inner, "reply")
+    if kind == "dns":
+        check["query"] = _read_query(inner)
+    if kind == "script":
+        check.update(_read_script(inner))
+    if kind in STREAM_CHECKS:
+        check.update(_read_stream(inner, kind))
+    secure = _read_tls(inner, kind, tls, check)
+    if kind in STREAM_CHECKS or any(inner.get(field) is not None for field in WATCHED) or secure:
+        check.update(_read_watched(inner, reader.get("sorry_server") is not None))
+    return check
+
+
+def _read_tls(inner, kind, tls, check):
+    """Puts what TLS needs into a check; returns whether it is more than keepalived can do."""
+    fields = [field for field in TLS_FIELDS if inner.get(field) is not None]
+    if not tls:
+        for field in fields:
+            inner.wrong(field, "it is about TLS, and this check asks without; set tls: true, or leave it out")
+        return False
+    check["verify"] = inner.get("verify", False)
+    if not isinstance(check["verify"], bool) and not is_file(check["verify"]):
+        inner.wrong(
+            "verify", "%s is none of true (the authorities that a director trusts), false, and the path of a file of authorities on the "
+            "directors" % shown(check["verify"]),
+        )  # fmt: skip
+    names = [url.get("host") for url in check["urls"]] if kind == "https" else [check.get("host")]
+    if check["verify"] and not all(names):
+        inner.wrong("host", "a certificate belongs to a name: say with host which one it has to be for, or leave verify out")
+    check["certificate_days"] = inner.integer("certificate_days", CERTIFICATE_DAYS, 0, 3650, " days")
+    if kind not in SECURE:
+        check["tls"] = True
+    return bool(fields)
+
+
+def is_watched(check):
+    """Whether lvsdr-streamcheck makes a check, if keepalived has one of its own beside it or not."""
+    return bool(check) and "fall" in check
+
+
+def _check_port(reader, inner, kind, tls):
+    """A check needs a port of what carries it."""
+    carrier = "udp" if kind in UDP_CHECKS else "tcp"
+    ports = reader.get("ports")
+    port = inner.get("port", ports[0] if isinstance(ports, list) and len(ports) == 1 else None)
+    if kind in PLAIN_TEXT and whole_number(port) == 443 and not tls:
+        inner.wrong(
+            "port", "443 is the port of HTTPS, and this %s check asks without TLS, so it would take every server out; set tls: true, or "
+            "name a port without TLS" % kind,
+        )  # fmt: skip
+    if inner.get("port") is not None:
+        return
+    if whole_number(port) == 0:
+        inner.wrong("port", "the service has every port (0), and a check needs one to ask; name it")
+    if reader.get("protocol", "tcp") != carrier:
+        inner.wrong(
+            "port",
+            "a %s check needs a %s port to ask; the service is %s" % (kind, carrier.upper(), reader.get("protocol", "tcp")),
+        )
+    if reader.get("firewall_mark") is not None:
+        inner.wrong("port", "a firewall-mark service has no port of its own; name the one to check")
+
+
+def _read_urls(inner):
+    """One URL from the check's own options, or those of ``urls``; a check succeeds when each of them does."""
+    items = inner.get("urls")
+    if items is None:
+        return [_read_url(inner)]
+    for field in URL_FIELDS:
+        if inner.get(field) is not None:
+            inner.wrong(field, "stands beside urls; write it into each of them")
+    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+        inner.wrong("urls", "a list of dictionaries such as {path: /healthz, status: 200} is needed")
+        return []
+    out = []
+    for index, item in enumerate(items):
+        url = inner.inner("urls[%d]" % index, item)
+        url.known(URL_FIELDS)
+        out.append(_read_url(url))
+    return out
+
+
+def _read_url(url):
+    out = {"path": _read_path(url, "/"), "status": _read_status(url)}
+    _read_host(url, out)
+    if url.get("match") is not None:
+        out["match"] = read_match(url)
+    return out
+
+
+def read_match(url):
+    """A regular expression that PCRE2 (keepalived) and Python (lvsdr-streamcheck) read in the same way."""
+    match = url.get("match")
+    if not isinstance(match, str) or not match or not is_label(match, LONGEST_WORD):
+        url.wrong(
+            "match", "%s can't be a regular expression in keepalived.conf: it is one line of up to %d bytes without %s"
+            % (shown(match), LONGEST_WORD, LABEL_SIGNS),
+        )  # fmt: skip
+        return "."
+    # PCRE's name of a group, in the one notation that both know.
+    match = re.sub(r"\(\?<(?![=!])", "(?P<", match)
+    flags = re.search(r"\(\?[a-zA-Z]*[auL]", match)
+    if flags:
+        url.wrong("match", "%s has the flags %s, which are Python's alone; keepalived reads PCRE" % (shown(match), flags.group()))
+    # keepalived 2.3.3 ends with a segmentation fault where PCRE2 refuses what Python takes (check_http.c, url->regex).
+    odd = re.search(r"\[[:.=]", match) or match.count("(") > MOST_GROUPS or GROUP_NAME.search(match)
+    if odd:
+        url.wrong(
+            "match", "%s has what PCRE2 may refuse: classes such as [:alpha:], more than %d groups, or a group's name of other signs than "
+            "32 letters, digits and _" % (shown(match), MOST_GROUPS),
+        )  # fmt: skip
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(match)
+    except (re.error, OverflowError, RecursionError) as error:
+        url.wrong("match", "%s is no regular expression (%s)" % (shown(match), error))
+    return match
+
+
+MOST_GROUPS = 50
+# The name of a group, or a reference to one, that PCRE2 would not take.
+GROUP_NAME = re.compile(r"\(\?P[<=](?![A-Za-z_][A-Za-z0-9_]{0,31}[>)])")
+
+
+def _read_status(url):
+    """``200`` or ``200-299``."""
+    value = url.get("status", 200)
+    value = value.strip() if isinstance(value, str) else ""
+    low, dash, high = value.partition("-")
+    if dash and re.fullmatch("[0-9]{3}", low) and re.fullmatch("[0-9]{3}", high) and 100 <= int(low) <= int(high) <= 599:
+        return value
+    return str(url.integer("status", 200, 100, 599))
+
+
+def _read_path(reader, default=None):
+    path = reader.get("path", default)
+    if not is_path(path):
+        reader.wrong("path", "%s is no path; %s" % (shown(path), PATH_HINT))
+    return path
+
+
+def _read_host(reader, out):
+    if reader.get("host") is not None:
+        out["host"] = reader.get("host")
+        if not is_host(out["host"]):
+            reader.wrong("host", "%s is no host name, with or without a port" % shown(out["host"]))
+
+
+def _hex(inner, field):
+    if not isinstance(inner.get(field, ""), str):
+        # YAML has read 0x0d0a and 0012 as numbers by now.
+        inner.wrong(field, '%s is a number; write the hex digits in quotes, such as "0d0a"' % shown(inner.get(field)))
+        return ""
+    try:
+        data = packets.read_hex(inner.get(field, ""))
+    except LvsError as error:
+        inner.wrong(field, str(error))
+        return ""
+    if len(data) > LONGEST_HEX:
+        inner.wrong(field, "it has %d bytes; a line of keepalived.conf has room for %d" % (len(data), LONGEST_HEX))
+    elif data[-1] == 0xFF:
+        # parser.c of keepalived 2.2.7, read_hex_str.
+        inner.wrong(field, "its last byte is ff, which keepalived 2.2 does not read; leave it out, or ask in another way")
+    return data.hex()
+
+
+def _read_query(inner):
+    query = inner.get("query", ".")
+    if not isinstance(query, str) or (query != "." and not is_host_name(query[:-1] if query.endswith(".") else query)):
+        inner.wrong("query", "%s is no name of DNS; give one such as example.com" % shown(query))
+        return "."
+    if re.match(r"[^.]\.", query):
+        # check_dns.c takes a first label of one character for an empty one.
+        inner.wrong("query", "%s begins with a label of one character, which keepalived does not read; ask for another name" % shown(query))
+    return query
+
+
+def _read_watched(inner, sorry):
+    out = {
+        # A sorry server is there for the time when all others fail.
+        "when_all_fail": inner.choice("when_all_fail", "out" if sorry else "keep", ("keep", "out")),
+        "fall": inner.integer("fall", 1, 1, 100),
+        "rise": inner.integer("rise", 2, 1, 100),
+        "slow_start": inner.integer("slow_start", 0, 0, 86400, " seconds"),
+        "floor": inner.fraction("floor", 0),
+    }
+    value = inner.get("agent")
+    if value is not None and not isinstance(value, dict):
+        inner.wrong("agent", "a dictionary such as {port: 3333} is needed")
+    elif value is not None:
+        agent = inner.inner("agent", value)
+        agent.known(("port", "smoothing", "step"))
+        out["agent"] = {
+            "port": agent.integer("port", 3333, 1, 65535),
+            "smoothing": agent.fraction("smoothing", 0.5),
+            "step": agent.fraction("step", 0.1),
+        }
+        if out["agent"]["smoothing"] == 0:
+            agent.wrong("smoothing", "with 0 nothing new would ever count; give more, up to 1")
+    return out
+
+
+def _read_stream(inner, kind):
+    out = {}
+    if "path" in CHECK_FIELDS[kind]:
+        out["path"] = _read_path(inner)
+    if "host" in CHECK_FIELDS[kind]:
+        _read_host(inner, out)
+    if inner.get("login_file") is not None:
+        out["login_file"] = inner.get("login_file")
+        if not is_file(out["login_file"]):
+            words = "%s is no path of a file on the directors; give one such as /etc/lvsdr/live.login"
+            inner.wrong("login_file", words % shown(out["login_file"]))
+    return out
+
+
+SCRIPT = re.compile(r"/[A-Za-z0-9._/@+-]+")
+ARGUMENT = re.compile(r"[A-Za-z0-9._/@+:=,%-]+")
+
+
+def _read_script(inner):
+    """A program on the directors; preflight looks whether it is there and safe to run."""
+    path, arguments = inner.get("path"), inner.get("arguments", [])
+    if not isinstance(path, str) or not SCRIPT.fullmatch(path) or "/../" in path or len(path) > LONGEST_WORD:
+        inner.wrong("path", "%s is no path of a program on the directors; give one such as /usr/local/bin/check-live" % shown(path))
+    good = isinstance(arguments, list) and all(type(word) in (int, str) and ARGUMENT.fullmatch(plain_text(word)) for word in arguments)
+    if not good or sum(len(plain_text(word)) + 1 for word in [path, *arguments]) > LONGEST_WORD + 1:
+        inner.wrong(
+            "arguments", "a list of words of letters, digits and . _ / @ + : = , %% - is needed, up to %d characters with the path, not %s"
+            % (LONGEST_WORD, shown(arguments)),
+        )  # fmt: skip
+        arguments = []
+    user = inner.get("user", "nobody")
+    if not isinstance(user, str) or not re.fullmatch("[a-z_][a-z0-9_-]{0,31}", user):
+        inner.wrong("user", "%s is no name of an account" % shown(user))
+    return {"path": path, "arguments": [str(word) for word in arguments], "user": user}

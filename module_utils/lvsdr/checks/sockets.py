@@ -1,0 +1,221 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How a check reaches one real server: the socket with its mark, TLS, and what may come of asking. IO."""
+
+import asyncio
+import contextlib
+import copy
+import functools
+import hashlib
+import os
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
+from ansible.module_utils.lvsdr.streams import http
+
+SO_MARK = 36
+# Of a playlist or a manifest. Hours of a stream fit; what is longer is not read, and says nothing against the server.
+PLAYLIST_BYTES = 512 << 10
+# What a server says is shown up to this length, without what is not printable.
+LONGEST_WORDS = 160
+
+
+class Trouble(Exception):
+    """Why a player would fail, in words. kind: a word for the reason, the same on each server that has it."""
+
+    def __init__(self, words, kind="answer"):
+        super().__init__(printable(words, LONGEST_WORDS))
+        self.kind = kind
+
+
+class Unknown(Exception):
+    """What was not understood: it says nothing against the server."""
+
+    def __init__(self, words):
+        super().__init__(printable(words, LONGEST_WORDS))
+
+
+class Unable(Unknown):
+    """Why this director can't check at all."""
+
+
+class Foreign(Exception):
+    """An address that is not this server's."""
+
+
+@functools.lru_cache(None)
+def tls(verify=False):
+    """The SSLContext of all checks with the same ``verify``: False, True, or the path of a file of authorities (PEM)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.set_alpn_protocols(["http/1.1"])
+    if verify is True:
+        context.load_default_certs()
+    elif verify:
+        context.load_verify_locations(verify)
+    else:
+        # As keepalived does.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def reason(error):
+    """An OSError in words, without the address that asyncio puts into them."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "its certificate can't be trusted: %s" % error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return error.reason or "no TLS"
+    return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
+
+
+class Place:
+    """Where a check goes: the VIP by way of one real server, or the server's own address.
+
+    address, port: whom to connect to; own, mark: source address and mark of the socket; host: the name that viewers use, with or without a
+    port; names: further addresses of the same server; secure, verify: whether and how to speak TLS (``tls``).
+    """
+
+    def __init__(self, address, port, own=None, mark=None, host=None, secure=False, verify=False, names=()):
+        self.address, self.port, self.own, self.mark = address, port, own, mark
+        self.secure, self.verify = secure, verify
+        self.scheme = "https" if secure else "http"
+        self.names = {address.lower(), *(name.lower() for name in names)}
+        # [digest, DER] of the certificate that the server showed last.
+        self.certificate = [None, None]
+        self.pool = None
+        self.named(host or ("[%s]" % address if ":" in address else address))
+
+    def named(self, host):
+        """What viewers call it, with or without a port."""
+        parts = urlsplit("//" + host)
+        self.host, self.name = host, parts.hostname
+        self._names = {self.name, *self.names}
+        self._ports = {self.port, parts.port or http.PORTS[self.scheme]}
+
+    def base(self, scheme=None):
+        """The URL of the server's root, as a viewer has it."""
+        scheme = scheme or self.scheme
+        has_port = urlsplit("//" + self.host).port is not None
+        return "%s://%s%s" % (scheme, self.host, "" if has_port or http.PORTS.get(scheme) == self.port else ":%d" % self.port)
+
+    def is_own(self, url):
+        """Whether a URL is one of this server; what is on others says nothing of it."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or http.PORTS.get(parts.scheme)
+            return parts.scheme == self.scheme and "@" not in parts.netloc and (parts.hostname or "") in self._names and port in self._ports
+        except ValueError:
+            return False
+
+    def _socket(self, kind):
+        try:
+            sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, kind)
+        except OSError as error:
+            raise Unable("this director has no socket to ask with (%s)" % reason(error))
+        try:
+            sock.setblocking(False)
+            if self.mark is not None:
+                sock.setsockopt(socket.SOL_SOCKET, SO_MARK, self.mark)
+            if self.own:
+                sock.bind((self.own, 0))
+        except OSError as error:
+            sock.close()
+            raise Unable("this director can't ask from %s (%s)" % (self.own, reason(error)))
+        return sock
+
+    async def ask(self, question):
+        """The first packet that answers one (UDP)."""
+        sock, loop = self._socket(socket.SOCK_DGRAM), asyncio.get_running_loop()
+        try:
+            await loop.sock_connect(sock, (self.address, self.port))
+            await loop.sock_sendall(sock, question)
+            return await loop.sock_recv(sock, 65535)
+        except OSError as error:
+            raise Trouble("no answer from %s port %d (%s)" % (self.address, self.port, reason(error)), "connection")
+        finally:
+            sock.close()
+
+    async def connect(self, name=None):
+        """(reader, writer). name: whose certificate it is to be, if not that of the service's host."""
+        extra = {}
+        if self.secure:
+            try:
+                extra = {"ssl": tls(self.verify), "server_hostname": name or self.name}
+            except (OSError, ssl.SSLError) as error:
+                raise Unable("%s can't be read as a file of authorities (%s)" % (self.verify, reason(error)))
+        sock = self._socket(socket.SOCK_STREAM)
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
+            reader, writer = await asyncio.open_connection(sock=sock, **extra)
+        except ssl.SSLError as error:
+            sock.close()
+            raise Trouble("no TLS with %s port %d (%s)" % (self.address, self.port, reason(error)), "tls")
+        except OSError as error:
+            sock.close()
+            raise Trouble("no connection to %s port %d (%s)" % (self.address, self.port, reason(error)), "connection")
+        except BaseException:  # also when the time is over
+            sock.close()
+            raise
+        if self.secure:
+            der = writer.get_extra_info("ssl_object").getpeercert(True)
+            digest = hashlib.sha256(der).digest() if der else None
+            self.certificate[:] = [digest, der]
+        return reader, writer
+
+    async def _dial(self, address):
+        url = "%s://%s" % (address.scheme, address.name)
+        if not self.is_own(url):
+            raise Foreign(url)
+        return await self.connect(address.host)
+
+    def at(self, host):
+        """The same place under another name."""
+        other = copy.copy(self)
+        other.named(host)
+        return other
+
+    @contextlib.contextmanager
+    def in_a_row(self):
+        """The same place, whose requests go over one connection while the server keeps it, as a player's do.
+
+        A handshake of TLS costs this host more than all else in a look.
+        """
+        other = copy.copy(self)
+        other.pool = {}
+        try:
+            yield other
+        finally:
+            for connection in other.pool.values():
+                connection.close()
+
+    async def get(self, url, limit=PLAYLIST_BYTES, enough=None, byte_range=None, ok=(200, 299), redirects=http.REDIRECTS):
+        """The Answer to a GET of a URL of this server, or of a path. ok: the lowest and highest status that is one.
+
+        Raises Trouble where players fail as well, Foreign where the address, or what it redirects to, is another server's.
+        """
+        url = url if "://" in url else self.base() + url
+        said = shown_path(url)
+        try:
+            answer = await http.fetch(
+                self._dial, url, limit, enough, byte_range, pool=self.pool, agent="lvsdr-streamcheck", redirects=redirects
+            )
+        except http.Broken as error:
+            raise Trouble("%s: %s" % (said, error))
+        except http.TooLong as error:
+            raise Unknown("%s: %s, and that much is not read" % (said, error))
+        except NotUnderstood as error:
+            raise Unknown("%s: %s" % (said, error.message))
+        except LvsError as error:
+            raise Trouble("%s: %s" % (said, error.message))
+        except OSError as error:
+            raise Trouble("%s: %s" % (said, reason(error)), "connection")
+        if not ok[0] <= answer.status <= ok[1]:
+            raise Trouble("%s: %s" % (said, answer.line), "status %d" % answer.status)
+        return answer
+
+
+def shown_path(url):
+    """The path of a URL for a message; of another host all of it, without a password."""
+    parts = urlsplit(url)
+    return printable(http.quoted(parts.path, parts.query), 100)

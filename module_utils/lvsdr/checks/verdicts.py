@@ -1,0 +1,220 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From results of checks and what servers say of their load to what keepalived adds to a server's weight: hysteresis, slow start, the
+floor, smoothing. Pure: times are given.
+
+keepalived adds the number in a track file to the weight that it was configured with (FILE_CHECK, keepalived.conf(5)); a result of 0 or less
+takes the server out, and a file that is not there counts as 0, which leaves the word to keepalived's own checks.
+"""
+
+import math
+import re
+
+from ansible.module_utils.lvsdr.errors import printable
+
+UNKNOWN, UP, DOWN = "unknown", "up", "down"
+# In a track file: less than any weight.
+OUT = -2147483647
+# Letters of what an agent says that are shown.
+LONGEST_SAID = 80
+# The share of its weight with which a server that comes back begins.
+RAMP_FROM = 0.1
+
+
+class Verdict:
+    """What is held of one real server.
+
+    fall and rise: how many results in a row turn it; slow_start: seconds in which it then comes back to its full weight.
+    """
+
+    def __init__(self, fall=1, rise=2, slow_start=0.0):
+        self.fall, self.rise, self.slow_start = fall, rise, slow_start
+        self.state, self.why, self.kind = UNKNOWN, "not checked yet", None
+        self.changed_at = None
+        self._row = 0  # results in a row that speak against the state
+
+    def add(self, good, why, now, kind=None):
+        """Takes in one result; returns whether the state changed.
+
+        good: None for one that could not be understood. It says nothing against a server, and keeps none out that was out before. kind: a
+        word for the reason of a bad one.
+        """
+        if good is None:
+            return self._not_understood(why)
+        wanted = UP if good else DOWN
+        if wanted == self.state:
+            self._row, self.why = 0, why
+            return False
+        self._row += 1
+        # A first result is believed at once where it is good: nothing was wrong before.
+        needed = self.fall if wanted == DOWN else (1 if self.state == UNKNOWN else self.rise)
+        if self._row < needed:
+            return False
+        came_back = self.state == DOWN
+        self.state, self.why, self.kind, self._row = wanted, why, kind, 0
+        # Without a time there is nothing to ramp from: a checker that begins finds servers at their full weight.
+        self.changed_at = now if wanted == DOWN or came_back else None
+        return True
+
+    def _not_understood(self, why):
+        if self.state != DOWN:
+            self._row, self.why = 0, why
+            return False
+        self._row += 1
+        if self._row < self.rise:
+            return False
+        self.state, self.why, self.kind, self.changed_at, self._row = UNKNOWN, why, None, None, 0
+        return True
+
+    def take_over(self, former):
+        """Goes on from what another one holds of the same server."""
+        self.state, self.why, self.kind = former.state, former.why, former.kind
+        self.changed_at, self._row = former.changed_at, former._row
+
+    def share(self, now):
+        """The part of its weight that the server should have, 0 to 1."""
+        if self.state == DOWN:
+            return 0.0
+        if self.state == UNKNOWN or self.changed_at is None or self.slow_start <= 0:
+            return 1.0
+        part = (now - self.changed_at) / self.slow_start
+        return min(1.0, max(RAMP_FROM, part))
+
+
+class Together:
+    """Whether all servers of a service turned bad at once and for one reason: then it is the origin's, or the check's own, and no server's.
+
+    window: seconds within which that is at once; keep: whether they then stay in.
+    """
+
+    def __init__(self, window, keep=True):
+        self.window, self.keep = window, keep
+        self.failed = False  # all of them, together
+        self.recovered_at = None  # when the first one was good again
+
+    def take_over(self, former):
+        self.failed, self.recovered_at = former.failed, former.recovered_at
+
+    def look(self, verdicts, now):
+        """Takes in the verdicts of the servers that count; returns whether ``failed`` has changed."""
+        before, down = self.failed, [verdict for verdict in verdicts if verdict.state == DOWN]
+        if not verdicts:
+            self.failed = False
+        elif len(down) == len(verdicts):
+            self.recovered_at = None
+            times = [verdict.changed_at for verdict in down]
+            if len({verdict.kind for verdict in down}) == 1 and max(times) - min(times) <= self.window:
+                self.failed = True
+        elif self.failed:
+            # The others are given the time in which they can be seen to be good as well.
+            self.recovered_at = now if self.recovered_at is None else self.recovered_at
+            if not down or now - self.recovered_at > self.window:
+                self.failed, self.recovered_at = False, None
+            for verdict in verdicts:
+                if verdict.state == UP and self.keep:
+                    verdict.changed_at = None  # it never was out, so it does not come back slowly
+        return before != self.failed
+
+    @property
+    def kept(self):
+        """Whether servers that are down stay in."""
+        return self.failed and self.keep
+
+
+# Words of an agent's line, in either case, as HAProxy's agent-check (check.c) and Loadbalancer.org's feedback agent know them.
+AGENT_OUT, AGENT_IN = ("drain", "maint", "down", "fail", "failed", "stopped"), ("up", "ready")
+# An agent that says nothing so often in a row is not believed any longer.
+AGENT_SILENT = 3
+
+
+class Seldom:
+    """Which words are for the log: those that differ from the last ones, digits not counted, and none too soon after others."""
+
+    def __init__(self, pause=600):
+        self.pause = pause
+        self._words, self._at = None, None
+
+    def new(self, words, now):
+        """Takes in words; empty ones say that all is well. Returns whether they are to be logged."""
+        # The digits of what is not understood change at each look.
+        words = re.sub("[0-9]+", "", words)
+        if not words or words == self._words or (self._at is not None and now - self._at < self.pause):
+            self._words = self._words if words else None
+            return False
+        self._words, self._at = words, now
+        return True
+
+
+class Load:
+    """What a server says of its own load: which part of its weight it wants.
+
+    smoothing: how much a new percentage counts beside the ones before, from more than 0 to 1 (it alone); step: a change of the share that
+    is smaller is left out. None and all are said at once.
+    """
+
+    def __init__(self, smoothing=0.5, step=0.1):
+        self.smoothing, self.step = smoothing, step
+        self.share, self.said = 1.0, ""
+        self.odd = None  # the line that was not understood last
+        self._out, self._smooth, self._silent = False, None, 0
+
+    def take_over(self, former):
+        """Goes on from what another one heard; None where there was none."""
+        if former is not None:
+            self.share, self.said, self.odd = former.share, former.said, former.odd
+            self._out, self._smooth, self._silent = former._out, former._smooth, former._silent
+
+    def hear(self, line):
+        """Takes in one line, such as ``75%``, ``drain`` or ``up 50%``; returns whether it says what was not understood before.
+
+        An empty line is silence. Of a line without a known word what was said before stays.
+        """
+        words = [printable(word) for word in line.partition("#")[0].replace(",", " ").lower().split()]
+        percentages = [int(word[:-1]) for word in words if re.fullmatch("[0-9]{1,4}%", word)]
+        known = [word for word in words if word in AGENT_OUT + AGENT_IN]
+        if not words and "#" not in line:
+            self._silent += 1
+            if self._silent >= AGENT_SILENT:
+                self.share, self.said, self._out, self._smooth = 1.0, "", False, None
+            return False
+        self._silent = 0
+        if not percentages and not known:
+            new = words != self.odd and bool(words)
+            self.odd = words
+            return new
+        self.said = " ".join(words)[:LONGEST_SAID]
+        if known:
+            self._out = known[-1] in AGENT_OUT
+        if percentages:
+            new = min(100, percentages[-1]) / 100
+            self._smooth = new if self._smooth is None or new in (0, 1) else self._smooth + self.smoothing * (new - self._smooth)
+        wanted = 0.0 if self._out else (1.0 if self._smooth is None else self._smooth)
+        if wanted == 0 or self.share == 0 or abs(wanted - self.share) >= self.step or wanted >= 1:
+            self.share = wanted
+        return False
+
+
+def shares(verdicts, floor, now, loads=None, kept=False):
+    """{name: share} of a service's servers, so that at least the share ``floor`` of them is not taken out.
+
+    Those that went down last stay in: what takes all servers down one after the other is more likely the check's own trouble, or one that
+    sending viewers nowhere does not mend. loads: {name: share} that servers want by themselves; one that wants none is no server to count.
+    kept: whether those that are down stay in (Together).
+    """
+    loads = loads or {}
+    out = {name: 1.0 if kept and verdict.state == DOWN else verdict.share(now) for name, verdict in verdicts.items() if loads.get(name, 1)}
+    # 0.07 times 100 is a little more than 7 to a computer.
+    least = min(len(out), math.ceil(round(floor * len(out), 9)))
+    down = sorted((name for name in out if out[name] == 0), key=lambda name: (-verdicts[name].changed_at, name))
+    missing = least - (len(out) - len(down))
+    for name in down[: max(0, missing)]:
+        out[name] = 1.0
+    return {name: out.get(name, 0.0) * loads.get(name, 1) for name in verdicts}
+
+
+def offset(weight, share):
+    """The number for the track file: what turns weight into its share, at least 1 while anything is left of it.
+
+    None of it is OUT, which stays true while keepalived has another weight already and this program not yet.
+    """
+    return max(1, round(weight * share)) - weight if share > 0 else OUT

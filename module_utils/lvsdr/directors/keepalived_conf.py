@@ -1,0 +1,124 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Reads a keepalived.conf, whoever wrote it: which services and VIPs it has, and what its VRRP instances say on the link. Pure.
+
+Source: keepalived.conf(5), and v2.2.7 vrrp.c:vrrp_check_packet for what makes a director drop another one's advertisements.
+"""
+
+import re
+from collections import namedtuple
+
+from ansible.module_utils.lvsdr.addresses import parse_address
+
+# What two directors have to agree on, or each of them drops the other's advertisements and becomes the active one.
+Voice = namedtuple("Voice", "virtual_router_id version interval unicast hop_limit addresses")
+
+
+def blocks(text):
+    """The file as a tree: [([word, …], children or None), …]."""
+    root = []
+    stack = [root]
+    for line in text.splitlines():
+        line = re.split(r"[#!]", line, maxsplit=1)[0]
+        for part in re.findall(r"[{}]|[^{}]+", line):
+            words = part.split()
+            if part == "{":
+                children = []
+                if stack[-1]:
+                    stack[-1][-1] = (stack[-1][-1][0], children)
+                else:
+                    stack[-1].append(([], children))
+                stack.append(children)
+            elif part == "}":
+                if len(stack) > 1:
+                    stack.pop()
+            elif words:
+                stack[-1].append((words, None))
+    return root
+
+
+def _values(children):
+    """{keyword: its words} of the lines of a block; of a keyword that comes again the last."""
+    return {words[0]: words[1:] for words, _children in children or () if words}
+
+
+def virtual_servers(text):
+    """{(firewall mark, family, address, protocol, port): []} of its services, as describe.table_key has them."""
+    out = []
+    for words, children in blocks(text):
+        if words[:1] != ["virtual_server"] or len(words) < 3:
+            continue
+        values = _values(children)
+        if words[1] == "fwmark":
+            mark = int(words[2]) if words[2].isdigit() else None
+            out.append((mark, "ipv6" if values.get("ip_family") == ["inet6"] else None, None, None, None))
+            continue
+        try:
+            _family, address = parse_address(words[1])
+            port = int(words[2])
+        except ValueError:
+            continue
+        # Without a line for it keepalived takes UDP.
+        out.append((None, None, address, (values.get("protocol") or ["UDP"])[0].lower(), port))
+    return out
+
+
+def instances(text):
+    """{name: (Voice, [VIP, …])} of its VRRP instances. The VIPs are those of both lists, without what lvsdr advertises in their place."""
+    out = {}
+    for words, children in blocks(text):
+        if words[:1] != ["vrrp_instance"] or len(words) < 2:
+            continue
+        values = _values(children)
+        lists = {words[0]: inner or [] for words, inner in children or () if words and inner is not None}
+        advertised = _addresses(lists.get("virtual_ipaddress"))
+        excluded = _addresses(lists.get("virtual_ipaddress_excluded"))
+        voice = Voice(
+            virtual_router_id=(values.get("virtual_router_id") or ["0"])[0],
+            version=(values.get("version") or ["2"])[0],
+            interval=float((values.get("advert_int") or ["1"])[0]),
+            unicast="unicast_peer" in lists,
+            hop_limit=_hop_limit(values, lists.get("unicast_peer") or ()),
+            addresses=tuple(sorted(address for address, _interface in advertised)),
+        )
+        out[words[1]] = (voice, [address for address, interface in advertised + excluded if interface != "lo"])
+    return out
+
+
+def _hop_limit(values, peers):
+    """What advertisements are sent with: 255, but for unicast over IPv6, where unicast_ttl has to say it (vrrp.c)."""
+    over_ipv6 = any(":" in words[0] for words, _children in peers if words)
+    return (values.get("unicast_ttl") or ["64"])[0] if over_ipv6 else "255"
+
+
+def _addresses(children):
+    """[(address, interface or None), …] of a list of addresses."""
+    out = []
+    for words, _children in children or ():
+        try:
+            address = parse_address(words[0].partition("/")[0])[1]
+        except ValueError:
+            continue
+        out.append((address, words[words.index("dev") + 1] if "dev" in words[:-1] else None))
+    return out
+
+
+def disagreements(declared, in_force):
+    """What a director would say differently with a new file, in sentences: what makes two directors deaf to each other meanwhile.
+
+    An instance that one of the two files lacks is no disagreement: nobody else speaks, or listens, for it.
+    """
+    before, after = instances(in_force), instances(declared)
+    out = []
+    for name in sorted(before.keys() & after.keys()):
+        for field in Voice._fields:
+            old, new = getattr(before[name][0], field), getattr(after[name][0], field)
+            if old != new:
+                out.append("%s of instance %s becomes %s (was %s)" % (field.replace("_", " "), name, _words(new), _words(old)))
+    return out
+
+
+def _words(value):
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else "%s" % value

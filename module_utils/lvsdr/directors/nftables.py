@@ -1,0 +1,121 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The rules of nftables of a director, made from the same resolved services as its IPVS table. Pure.
+
+Source of the words: nft(8) of nftables 1.0.6.
+"""
+
+import re
+
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.directors import vrrp
+from ansible.module_utils.lvsdr.inventory.check_paths import CHECK_MARKS, check_marks, check_source
+from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, own_addresses
+from ansible.module_utils.lvsdr.inventory.views import director_vips
+from ansible.module_utils.lvsdr.ipvs.types import DAEMON_DEFAULTS
+from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.text import with_digest
+
+HEAD = """\
+# Managed by lvsdr. VRRP and connection sync have no authentication: they are let in from the other directors alone, and VRRP from this
+# link alone, where no router has counted its TTL down. Who stands between could take the VIPs away, or fill the connection table.
+#
+# A check goes to a VIP through one real server and is answered from the VIP. The active director holds that VIP itself, and its kernel
+# drops what comes from one of its own addresses unless accept_local says otherwise. These rules let in the answers to checks and nothing
+# else: no host of the link can pass for this director.
+#
+# IPVS sends what belongs to a connection that it remembers to that connection's server, whatever its mark. So that a check never meets
+# one of another server, IPVS sees the checks of each server come from an address of their own, which no client can have. Everybody else
+# sees the director's address.
+"""
+# Tables of earlier versions.
+FORMER = ("ip lvsdr",)
+# What the rules have dropped, by the names of their counters.
+COUNTERS = ("strange_vrrp", "strange_sync")
+
+
+def render(services, director, inventory, interface):
+    """The text of the rules' file of a director.
+
+    The table is replaced as a whole, and has a comment by which system/in_force.py knows it.
+    """
+    facts = facts_of(inventory, director)
+    vips = ", ".join(vip for vip in director_vips(services) if ":" not in vip)
+    own = ", ".join(own_addresses(facts))
+    answers = [
+        "        ip saddr { %s } ip daddr { %s } tcp flags & (syn | ack) != syn accept" % (vips, own),
+        "        ip saddr { %s } ip daddr { %s } meta l4proto udp accept" % (vips, own),
+    ]
+    peers = {family: ", ".join(_peers(director, inventory, family)) for family in (4, 6)}
+    lines = [
+        *(line for table in FORMER for line in ("table " + table, "delete table " + table)),
+        "table %s" % places.RULES_TABLE,
+        "delete table %s" % places.RULES_TABLE,
+        "table %s {" % places.RULES_TABLE,
+        '    comment "lvsdr @DIGEST@"',
+        *("    counter %s {\n    }" % name for name in COUNTERS),
+        "    chain vrrp {",
+        *(['        iifname "%s" ip ttl 255 ip saddr { %s } accept' % (interface, peers[4])] if peers[4] else []),
+        # To the group directors speak from link-local addresses, which nothing tells beforehand.
+        *(['        iifname "%s" ip6 hoplimit 255 ip6 saddr { %s, fe80::/10 } accept' % (interface, peers[6])] if peers[6] else []),
+        # On another link somebody else may have instances of his own.
+        '        iifname != "%s" ip daddr %s accept' % (interface, vrrp.GROUPS[4]),
+        '        iifname != "%s" ip6 daddr %s accept' % (interface, vrrp.GROUPS[6]),
+        "        counter name %s drop" % COUNTERS[0],
+        "    }",
+        "    chain sync {",
+        *(["        ip saddr { %s } accept" % peers[4]] if peers[4] else []),
+        "        counter name %s drop" % COUNTERS[1],
+        "    }",
+        "    chain prerouting {",
+        "        type filter hook prerouting priority raw; policy accept;",
+        "        meta l4proto %d jump vrrp" % vrrp.PROTOCOL,
+        '        iifname "%s" ip daddr %s udp dport %d jump sync' % (interface, DAEMON_DEFAULTS["group"], DAEMON_DEFAULTS["port"]),
+        '        iifname != "%s" accept' % interface,
+        *(answers if vips and own else []),
+        "        meta nfproto ipv4 fib saddr type local counter drop",
+        "    }",
+        *_check_sources(services, inventory["hosts"].get(director, {})),
+        "}",
+    ]
+    return with_digest(HEAD + "\n".join(lines) + "\n")
+
+
+def _check_sources(services, variables):
+    """The chains that change the source address of checks just before IPVS looks at them, and back after it; none where nothing needs it.
+
+    IPVS takes a packet out of this hook at -98 (ip_vs_core.c, ip_vs_ops4) and sends it through the whole hook once more
+    (ip_vs_xmit.c, ip_vs_send_or_cont). The first chain leaves it alone then, and the second one has it before any filter sees it.
+    Checksums follow the address (nft_payload.c, nft_payload_l4csum_update). variables: of the director.
+    """
+    there, back = [], []
+    for family, word, sources in ((4, "ip", "0.0.0.0/8"), (6, "ip6", "ff00::/104")):
+        own = host_address(variables, family)
+        marks = sorted(mark for (of, _address), mark in check_marks(services).items() if of == family)
+        if own and marks:
+            pairs = ", ".join("0x%x : %s" % (mark, check_source(mark, family)) for mark in marks)
+            there.append("        %s saddr %s %s saddr set meta mark map { %s }" % (word, own, word, pairs))
+            back.append("        %s saddr %s %s saddr set %s" % (word, sources, word, own))
+    # What is forwarded comes through this hook, too, and leaves with the first rule.
+    others = "        meta mark & 0xff000000 != 0x%x accept" % CHECK_MARKS
+    out = []
+    for name, priority, lines in (("checks_to_ipvs", -99, there), ("checks_from_ipvs", -97, back)):
+        if lines:
+            head = ["    chain %s {" % name, "        type filter hook output priority %d; policy accept;" % priority, others]
+            out += [*head, *lines, "    }"]
+    return out
+
+
+def counts(text):
+    """{name of a counter: packets} in what `nft list counters` says."""
+    return {name: int(packets) for name, packets in re.findall(r"counter (\w+) \{\s*packets (\d+)", text)}
+
+
+def _peers(director, inventory, family):
+    """The addresses that the other directors' packets come from: VRRP from the declared one, sync from the first one of the interface."""
+    out = set()
+    for host in inventory["groups"].get(DIRECTORS, []):
+        if host != director:
+            out.add(host_address(inventory["hosts"].get(host, {}), family))
+            out.update(own_addresses(facts_of(inventory, host)) if family == 4 else ())
+    return sorted(out - {None})

@@ -1,0 +1,111 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From what each host heard and found on itself to one table of the fleet. Pure."""
+
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.arp import audit as arp_audit
+from ansible.module_utils.lvsdr.directors import vrrp
+from ansible.module_utils.lvsdr.errors import Problems
+from ansible.module_utils.lvsdr.inventory import hosts
+from ansible.module_utils.lvsdr.inventory import instances as vrrp_instances
+from ansible.module_utils.lvsdr.ipvs import describe
+from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.text import aligned
+
+
+def audit(vips, owners, names, hosts):
+    """``{"clean": bool, "lines": [text]}`` of an audit from many hosts.
+
+    hosts: ``{name: {"audit": results of arp_audit or None, "gathered": of real_server_vip or None}}``. A host does not hear itself, so the
+    answers of all are put together. owners, names: {mac: host} of the directors and of all.
+    """
+    rows, clean = [("VIP", "ASKED FROM", "VERDICT", "WHO")], True
+    for vip in vips:
+        heard = [(host, result) for host, found in hosts.items() for result in found["audit"] or () if result["vip"] == vip]
+        macs = list(dict.fromkeys(mac for _host, result in heard for mac in result["macs"]))
+        claims = list(dict.fromkeys(mac for _host, result in heard for mac in result["claims"]))
+        if not heard:
+            verdict, text = "not asked", "no host that was reached has an interface in its subnet"
+        else:
+            verdict, text = arp_audit.verdict(vip, macs, owners, claims, names)
+        clean = clean and verdict == "one owner"
+        rows.append((vip, "%d host%s" % (len(heard), "s"[: len(heard) != 1]), verdict, text))
+    lines = aligned(rows)
+    rows = [("HOST", "VIP", "RECIPE", "WHY")]
+    for host, found in hosts.items():
+        gathered = found["gathered"]
+        if found["audit"] is None and gathered is None:
+            rows.append((host, "", "not reached", "see the error above"))
+            clean = False
+            continue
+        for item in (gathered or {}).get("vips", ()):
+            rows.append((host, item["vip"], item["recipe"], item["why"]))
+            clean = clean and item["works"] is True
+        for what in ("problems", "conflicts", "operations"):
+            for sentence in (gathered or {}).get(what, ()):
+                rows.append((host, "", {"operations": "site.yml would"}.get(what, what[:-1]), sentence))
+                # What is applied later and overridden does no harm.
+                clean = clean and what == "conflicts" and "overrides it" in sentence
+    return {"clean": clean, "lines": lines + ([""] + aligned(rows) if len(rows) > 1 else [])}
+
+
+def status(services, directors):
+    """The lines of a table of what each director holds of each real server.
+
+    services: resolved. directors: ``{name: {"info": result of ipvs_info or None, "active": whether it holds a VIP, "drained": names of the
+    files in places.DRAINED_KEPT}}``.
+    """
+    rows = [
+        (
+            "SERVICE",
+            "VIP",
+            "REAL SERVER",
+            *("%s (%s)" % (name, "active" if found["active"] else "waiting") for name, found in directors.items()),
+            "CHECK",
+        )
+    ]
+    tables = [None if found["info"] is None else describe.held_destinations(found["info"]) for found in directors.values()]
+    for service in services:
+        if service["absent"] or service.get("checks"):
+            continue
+        for destination, host in zip(service["table"]["destinations"], service["hosts"]):
+            cells = [_held(service, destination, found) for found in tables]
+            checks = [_check_of(service, host, found["info"]) for found in directors.values()]
+            # Usually both say the same.
+            said = dict.fromkeys(_said(check) for check in checks if check)
+            if host in service["drained"] or any(places.drain_file(host) in found["drained"] for found in directors.values()):
+                said = ["drained", *said]
+            rows.append((service["name"], service["vips"][0], host, *cells, " / ".join(said)))
+    return aligned(rows)
+
+
+def vrrp_wrong(found, services, inventory):
+    """Sentences for what is wrong with the directors' VRRP. found: {director: what vrrp_audit returned}."""
+    directors = inventory["groups"].get(DIRECTORS, [])
+    own = {address for director in directors for address in hosts.addresses_of(inventory, director)}
+    out = []
+    for director, heard in sorted(found.items()):
+        instances = vrrp_instances.instances(services, director, inventory["hosts"].get(director, {}), directors, Problems())
+        out += vrrp.wrong(director, instances, heard, own)
+    return out
+
+
+def _held(service, destination, table):
+    """``weight 10, 3 active`` of a destination in a director's table (describe.held_destinations, or None)."""
+    if table is None:
+        return "not reached"
+    there = table.get((describe.table_key(service["table"]), destination["address"]))
+    return "weight %d, %d active" % (there["weight"], there["active"]) if there else "missing"
+
+
+def _said(check):
+    """What a stream check says, with what an operator had better know besides."""
+    state = check["state"] + (", kept in as all failed at once" if check.get("kept") else "")
+    return "%s: %s%s" % (state, check["why"], "; " + check["warning"] if check.get("warning") else "")
+
+
+def _check_of(service, host, info):
+    for check in (info or {}).get("stream_checks") or ():
+        if (check["service"], check["vip"], check["server"]) == (service["name"], service["vips"][0], host):
+            return check
+    return None

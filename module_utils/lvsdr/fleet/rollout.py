@@ -1,0 +1,277 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a rollout has to know of the fleet that runs: what must be refused first, in which order directors change, what is left. Pure."""
+
+from ansible.module_utils.lvsdr.directors import holders, keepalived, keepalived_conf, nftables
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.fleet import preflight as inventory_preflight
+from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, resolve, views
+from ansible.module_utils.lvsdr.inventory.hosts import facts_of
+from ansible.module_utils.lvsdr.ipvs import describe
+from ansible.module_utils.lvsdr.places import DIRECTORS
+
+
+def preflight(virtual_services, inventory, hosts=None):
+    """Every error that can be seen before anything is touched, as a list of lines: of the inventory, and of what runs beside it.
+
+    hosts: those that take part in this run (--limit); all of them where nothing is said.
+    """
+    problems = inventory_preflight.preflight(virtual_services, inventory)
+    if problems:
+        return problems
+    if not inventory.get("read", True):
+        return []
+    services = resolve.resolve(virtual_services, inventory)
+    for director in inventory["groups"][DIRECTORS]:
+        try:
+            keepalived.render(services, director, inventory)
+        except LvsError as error:
+            # One that was not read may lack an address that only its facts tell.
+            if facts_of(inventory, director):
+                problems.append(str(error))
+    return problems + vanished(services, inventory) + moved_vips(services, inventory) + _voices(services, inventory, hosts)
+
+
+def _conf(inventory, director):
+    """The keepalived.conf that runs on a director, or where none runs the one on its disk; empty where there is none."""
+    facts = (inventory["hosts"].get(director, {}).get("facts") or {}).get("keepalived") or {}
+    return facts.get("running") or facts.get("file") or ""
+
+
+def vanished(services, inventory):
+    """A sentence for each service and VIP that a director's keepalived serves and the inventory does not name at all.
+
+    keepalived removes what is not in its new file, with all connections, so it has to be said: state absent drains it first.
+    """
+    declared = {describe.table_key(service["table"]) for service in services}
+    vips = {vip for service in services for vip in service["vips"]}
+    found = {}
+    for director in inventory["groups"].get(DIRECTORS, []):
+        text = _conf(inventory, director)
+        for key in keepalived_conf.virtual_servers(text):
+            # A service that is gone from a VIP which stays is drained by itself (leaving.with_leaving).
+            if key not in declared and key[2] not in vips and not check_paths.is_check_mark(key[0]):
+                found.setdefault(describe.key_name(key), []).append(director)
+        for _voice, addresses in keepalived_conf.instances(text).values():
+            for vip in addresses:
+                if vip not in vips and not any(vip in name for name in found):
+                    found.setdefault("VIP %s" % vip, []).append(director)
+    return [
+        "virtual_services: %s is served by %s and not named here; to retire it declare it with state: absent, which drains it first, and "
+        "delete the entry after that rollout" % (name, " and ".join(directors))
+        for name, directors in found.items()
+    ]
+
+
+def moved_vips(services, inventory):
+    """A sentence for each VIP that would move from one running VRRP instance to another: for a moment two directors would hold it."""
+    declared = {vip: service for service in services for vip in service["vips"]}
+    out = []
+    for director in inventory["groups"].get(DIRECTORS, []):
+        for name, (_voice, addresses) in keepalived_conf.instances(keepalived.running_conf(inventory, director) or "").items():
+            for vip in addresses:
+                service = declared.get(vip)
+                if service and service["instance"] != name:
+                    out.append(
+                        "virtual service %s: VIP %s is in instance %s on %s and in %s here; retire it first (state: absent, a rollout), "
+                        "then declare it in the other instance" % (service["name"], vip, name, director, service["instance"])
+                    )
+    return out
+
+
+def _voices(services, inventory, hosts):
+    """A change of what directors say to each other is one of all of them, and needs one silent meanwhile: none that holds a VIP can be."""
+    try:
+        changed = keepalived.changed_voice(services, inventory)
+    except LvsError:
+        return []  # of a director that was not read
+    active = _active(services, inventory)
+    sentences = list(dict.fromkeys(sentence for found in changed.values() for sentence in found))
+    missing = [
+        director
+        for director in inventory["groups"].get(DIRECTORS, [])
+        if not facts_of(inventory, director) or (hosts is not None and director not in hosts)
+    ]
+    if changed and missing:
+        return [
+            "directors: %s: directors that differ in that do not hear each other, and each would hold the VIPs. Not in this run: %s; run "
+            "it without --limit when all directors answer, or take one that is gone out of group directors"
+            % ("; ".join(sentences), " and ".join(missing))
+        ]
+    if not changed or len(active) < 2:
+        return []
+    return [
+        "directors: %s: while that changes the directors do not hear each other, and %s hold VIPs now. Stop keepalived on one of them "
+        "(`systemctl stop keepalived`: its VIPs move to the other), then run site.yml, which starts it again"
+        % ("; ".join(sentences), " and ".join(active))
+    ]
+
+
+def _active(services, inventory):
+    return [
+        director
+        for director in inventory["groups"].get(DIRECTORS, [])
+        if holders.holds_vip(services, inventory["hosts"].get(director, {}).get("facts") or {})
+    ]
+
+
+def turn(services, inventory, director):
+    """When a director has its turn: "first", "active", or "last" (it is silent until the active one has changed).
+
+    Directors that hold no VIP come first, so that what goes wrong there hurts nobody. But where what they say to each other changes
+    (interval, version, router id, unicast), both would become active until the other one changed, too; then the others stop their
+    keepalived, the active one changes, and they start with the new file.
+    """
+    if director in _active(services, inventory):
+        return "active"
+    return "last" if keepalived.changed_voice(services, inventory) and _active(services, inventory) else "first"
+
+
+def going(services, inventory):
+    """How many destinations are ready to go from the directors that were read (leaving.going)."""
+    facts = [inventory["hosts"].get(director, {}).get("facts") or {} for director in inventory["groups"].get(DIRECTORS, [])]
+    return leaving.going(services, {number: one.get("ipvs") or [] for number, one in enumerate(facts)})
+
+
+def _known(services, inventory):
+    """{(table_key, address)} of the destinations that any director has."""
+    return {
+        (describe.table_key(service), one["address"])
+        for director in inventory["groups"].get(DIRECTORS, [])
+        for service in hosts.facts_of(inventory, director).get("ipvs") or ()
+        for one in service["destinations"]
+    }
+
+
+def ready(services, inventory, rolled_out):
+    """The services without the real servers that were not rolled out and that no director knows: they may not hold the VIP."""
+    known, out = _known(services, inventory), []
+    for service in services:
+        if service["absent"] or service.get("checks"):
+            out.append(service)
+            continue
+        key, names = describe.table_key(service["table"]), views.members(service)
+        destinations = service["table"]["destinations"]
+        kept = [(one, host) for one, host in zip(destinations, names) if host in rolled_out or (key, one["address"]) in known]
+        sorry = service["sorry"] if any(one.get("fallback") for one, _host in kept) else None
+        out.append(
+            {
+                **service, "table": {**service["table"], "destinations": [one for one, _host in kept] + destinations[len(names) :]},
+                "hosts": [host for one, host in kept if not one.get("fallback")], "sorry": sorry,
+            }
+        )  # fmt: skip
+    return out
+
+
+def taken(director, after, before, stranger):
+    """Sentences on what a director takes that comes from no director.
+
+    after, before: what `nft list counters` says of its rules, both of which stranger, a host or None, has raised in between.
+    """
+    now, then = nftables.counts(after), nftables.counts(before)
+    if not now:
+        return [
+            "%s would take VRRP and connections from anybody: its rules are not in force, as after `nft flush ruleset`; site.yml loads them"
+            % director
+        ]
+    words = dict(zip(nftables.COUNTERS, ("VRRP advertisement", "message of the connection sync")))
+    return [
+        "%s did not drop a %s that came from %s, which is no director" % (director, word, stranger)
+        for name, word in words.items()
+        if stranger and now.get(name, 0) <= then.get(name, 0)
+    ]
+
+
+def silent(inventory, hosts):
+    """A sentence for each of the hosts that could not be read."""
+    return ["%s did not answer" % host for host in hosts if not facts_of(inventory, host)]
+
+
+def undone(services, inventory, directors, rolled_out):
+    """What a rollout left out that the rest of it needs, in sentences, from what directors held when they were last read.
+
+    directors, rolled_out: the directors and the real servers that were rolled out.
+    """
+    out, known = [], _known(services, inventory)
+    for director in inventory["groups"].get(DIRECTORS, []):
+        facts = hosts.facts_of(inventory, director)
+        if director in directors:
+            continue
+        if "ipvs" not in facts:
+            out.append("%s took no part and could not be read" % director)
+            continue
+        table = {(describe.table_key(service), one["address"]) for service in facts["ipvs"] for one in service["destinations"]}
+        unknown = {}
+        for service in services:
+            for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service.get("checks") else ():
+                if (describe.table_key(service["table"]), destination["address"]) not in table and not service["absent"]:
+                    unknown.setdefault(host, []).append(service["name"])
+        for host, names in unknown.items():
+            out.append("%s took no part and sends nobody to %s (%s)" % (director, host, ", ".join(dict.fromkeys(names))))
+    waiting = {}
+    for service in services:
+        for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service.get("checks") else ():
+            if host not in rolled_out and (describe.table_key(service["table"]), destination["address"]) not in known:
+                waiting.setdefault(host, []).append(service["name"])
+    for host, names in waiting.items():
+        out.append("%s was not rolled out, so no director sends anybody there (%s)" % (host, ", ".join(dict.fromkeys(names))))
+    return out
+
+
+# What the tasks of a rollout register, in their order.
+REGISTERED = (
+    "__streaming_server_files_done", "__streaming_server_units_done", "__real_server_vip", "__director_files_done", "__director_table",
+    "__director_units_done",
+)  # fmt: skip
+
+
+def changes(hosts):
+    """What a rollout has done on each host, a line each. hosts: {host: {name of REGISTERED: result}}."""
+    out = []
+    for host, results in sorted(hosts.items()):
+        said = []
+        for name in REGISTERED:
+            result = results.get(name) or {}
+            said += result.get("steps") or [one["text"] if isinstance(one, dict) else one for one in result.get("operations") or ()]
+        if said:
+            more = ", and %d more" % (len(said) - MOST_STEPS) if len(said) > MOST_STEPS else ""
+            out.append("%s: %s%s" % (host, ", ".join(said[:MOST_STEPS]), more))
+    effects = [(results.get("__director_table") or {}).get("effects") or {} for results in hosts.values()]
+    cut = sum((one.get("cuts") or {}).get("connections", 0) for one in effects)
+    return (out or ["Nothing: all hosts are as declared"]) + (["Running connections that were cut: %d" % cut] if cut else [])
+
+
+MOST_STEPS = 6
+
+
+def still_served(stale, services, inventory):
+    """Those of a real server's undeclared VIPs that a director still has a service for, or that can't be told: they stay."""
+    directors = inventory["groups"].get(DIRECTORS, [])
+    tables = {director: (inventory["hosts"].get(director, {}).get("facts") or {}).get("ipvs") for director in directors}
+    if None in tables.values():
+        return list(stale)
+    keys = {describe.table_key(service) for table in tables.values() for service in table}
+    # A firewall mark does not tell its VIPs, but who declares it does.
+    served = {key[2] for key in keys} | {
+        vip for service in services if describe.table_key(service["table"]) in keys for vip in service["vips"]
+    }
+    return [vip for vip in stale if vip in served]
+
+
+def sent_to(inventory, facts):
+    """Services in which a director has a host as a destination, in words; also directors of which that can't be told.
+
+    facts: what lvs_preflight returned of the host.
+    """
+    addresses = {address for family in (4, 6) for address in hosts.own_addresses(facts, family)}
+    out = []
+    for director in inventory["groups"].get(DIRECTORS, []):
+        table = (inventory["hosts"].get(director, {}).get("facts") or {}).get("ipvs")
+        if table is None:
+            out.append("%s could not be read" % director)
+        for service in table or ():
+            if not check_paths.is_check_mark(service.get("firewall_mark")):
+                counts = [one["active"] + one["inactive"] for one in service["destinations"] if one["address"] in addresses]
+                if counts:
+                    out.append("%s on %s (%d connections)" % (describe.key_name(describe.table_key(service)), director, sum(counts)))
+    return out

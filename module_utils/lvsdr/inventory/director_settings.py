@@ -1,0 +1,143 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The settings of directors. Pure."""
+
+import re
+
+from ansible.module_utils.lvsdr.errors import LvsError, Problems, shown
+from ansible.module_utils.lvsdr.ipvs.declare import read_timeouts
+from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.reader import Reader
+from ansible.module_utils.lvsdr.spelling import LABEL_HINT, is_label
+from ansible.module_utils.lvsdr.system.sysctl import AUTOMATIC
+from ansible.module_utils.lvsdr.text import did_you_mean, setting_text, whole_number
+
+VIRTUAL_ROUTER_ID, PRIORITY = 51, 100
+MAX_CONNECTIONS = 1 << 31
+INTERFACE = "[A-Za-z0-9._@:+-]{1,15}"
+
+
+def read_director(inventory, director, problems):
+    """A director's settings, as numbers, booleans and text; ``interface`` is None where none is named. What is wrong goes to problems."""
+    variables = inventory["hosts"].get(director, {})
+    values = Reader(problems, "hosts[%s]" % director, variables)
+    if not is_label(director) or " " in director:
+        values.wrong("", "the host's name can't be keepalived's router_id; %s, and without blanks" % LABEL_HINT)
+    interface = values.get("director_interface")
+    if interface is not None and (not isinstance(interface, str) or not re.fullmatch(INTERFACE, interface) or interface == "lo"):
+        values.wrong("director_interface", "%s is no name of an interface that can carry VIPs" % shown(interface))
+        interface = None
+    read = {
+        "interface": interface,
+        "advertisement_interval": values.seconds("director_advertisement_interval", 1, 0.01, 40),
+        "timeouts": read_timeouts(values.get("director_timeouts"), problems, values.path + ".director_timeouts"),
+        "sysctls": _read_sysctls(values, variables.get("facts") or {}),
+        "max_cut_connections": values.integer("director_max_cut_connections", 0, 0, MAX_CONNECTIONS),
+        "drain_seconds": values.integer("director_drain_seconds", 300, 0, 86400, " seconds"),
+        "metrics_port": values.integer("director_streamcheck_metrics_port", 9133, 0, 65535),
+        "streamcheck_install": values.boolean("director_streamcheck_install", True),
+    }
+    for name in ("preempt", "unicast"):
+        read[name] = values.boolean("director_" + name, True)
+    return read
+
+
+def _read_sysctls(values, facts):
+    """{name: text} of director_sysctls; the kernel's own list of names counts where the director has been read."""
+    declared = values.get("director_sysctls", {})
+    if not isinstance(declared, dict):
+        values.wrong("director_sysctls", "a dictionary such as {conntrack: 0} is needed, not %s" % shown(declared))
+        return {}
+    # Before ip_vs is loaded a kernel names none.
+    known, out = facts.get("settings") or (), {}
+    for name, value in declared.items():
+        path = "director_sysctls.%s" % (name if isinstance(name, str) else shown(name))
+        if name not in SETTINGS and name not in known:
+            values.wrong(path, "IPVS has no such setting%s" % did_you_mean(name, SETTINGS))
+        elif known and name not in known:
+            values.wrong(path, "the kernel of this director has no such setting; leave it out")
+        else:
+            try:
+                out[name] = setting_text(value)
+            except LvsError as error:
+                values.wrong(path, str(error))
+                continue
+            _check_setting(values, path, name, out[name])
+    return out
+
+
+def _check_setting(values, path, name, text):
+    limits = SETTINGS.get(name)
+    numbers = [whole_number(word) for word in text.split()]
+    if limits is None:  # text, or a setting of a newer kernel
+        if name == "est_cpulist" and not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", text):
+            values.wrong(path, "%s is not a list of processors such as 0-3,8" % shown(text))
+        return
+    low, high, count = limits
+    if len(numbers) != count or None in numbers:
+        values.wrong(
+            path, "%s is not %s" % (shown(text), "a whole number" if count == 1 else "%d whole numbers with blanks between" % count)
+        )
+    elif not all(low <= number <= high for number in numbers):
+        values.wrong(path, "%s is out of range (%d to %d)" % (text, low, high))
+    # ip_vs_ctl.c: proc_do_sync_threshold and proc_do_sync_ports.
+    elif name == "sync_threshold" and numbers[1] and numbers[0] >= numbers[1]:
+        values.wrong(path, "%s: the first number has to be below the second" % text)
+    elif name == "sync_ports" and numbers[0] & (numbers[0] - 1):
+        values.wrong(path, "%s is not a power of 2" % text)
+
+
+# These follow from a host's memory and processors, so directors may differ in them.
+OF_ONE_HOST = ("am_droprate", "amemthresh", "est_cpulist", "est_nice", "run_estimation", "sync_qlen_max", "sync_sock_size")
+
+
+def check_directors(inventory, problems):
+    """{director: settings} of all directors, which have to agree on what viewers and the other director notice."""
+    directors = inventory["groups"].get(DIRECTORS) or []
+    out = {director: read_director(inventory, director, problems) for director in directors}
+    for director in directors[1:]:
+        first, other = _shared(out[directors[0]]), _shared(out[director])
+        for name in sorted(first.keys() | other.keys()):
+            if first.get(name) != other.get(name):
+                problems.add(
+                    "hosts[%s].%s" % (director, name),
+                    "this is %s, and on %s it is %s; after a failover directors have to do the same, so move it to the group's variables"
+                    % (_words(other.get(name)), directors[0], _words(first.get(name))),
+                )
+    return out
+
+
+def _shared(settings):
+    """The settings that all directors have in common, by the names of their variables."""
+    out = {"director_" + name: settings[name] for name in ("advertisement_interval", "preempt", "unicast")}
+    out.update({"director_timeouts." + name: value for name, value in (settings["timeouts"] or NO_TIMEOUTS)._asdict().items() if value})
+    out.update({"director_sysctls." + name: value for name, value in settings["sysctls"].items() if name not in OF_ONE_HOST})
+    return out
+
+
+NO_TIMEOUTS = read_timeouts({}, Problems())
+
+
+def _words(value):
+    return "not set" if value is None else {True: "on", False: "off"}[value] if isinstance(value, bool) else "%s" % value
+
+
+ANY_INTEGER = (-(1 << 31), (1 << 31) - 1, 1)
+SETTINGS = {
+    **dict.fromkeys(
+        (
+            "amemthresh", "am_droprate", "backup_only", "cache_bypass", "conn_reuse_mode", "conntrack", "debug_level", "expire_nodest_conn",
+            "expire_quiescent_template", "ignore_tunneled", "nat_icmp_send", "pmtu_disc", "run_estimation", "schedule_icmp", "sloppy_sctp",
+            "sloppy_tcp", "snat_reroute", "sync_persist_mode", "sync_refresh_period", "sync_sock_size",
+        ),
+        ANY_INTEGER,
+    ),
+    "sync_qlen_max": (0, (1 << 63) - 1, 1), "sync_threshold": (0, (1 << 31) - 1, 2), "sync_retries": (0, 3, 1), "sync_version": (0, 1, 1),
+    "sync_ports": (1, 64, 1), "est_nice": (-20, 19, 1), "est_cpulist": None, **dict.fromkeys(AUTOMATIC, (0, 3, 1)),
+}  # fmt: skip
+
+
+def max_cut(inventory, director):
+    """How many running connections of what leaves may be cut (director_max_cut_connections)."""
+    variables = inventory["hosts"].get(director, {})
+    return Reader(Problems(), "", variables).integer("director_max_cut_connections", 0, 0, MAX_CONNECTIONS)

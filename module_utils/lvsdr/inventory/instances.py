@@ -1,0 +1,77 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The VRRP instances of directors. Pure."""
+
+import re
+
+from ansible.module_utils.lvsdr.errors import shown
+from ansible.module_utils.lvsdr.inventory.director_settings import PRIORITY, VIRTUAL_ROUTER_ID
+from ansible.module_utils.lvsdr.reader import Reader
+
+# The VRRP instance of services that name none; its router id and priorities are the director's own.
+INSTANCE = "lvsdr"
+INSTANCE_NAME = "[A-Za-z0-9._-]{1,40}"
+# Of a further instance: its active director's, and the others'.
+PRIORITIES = (150, 100)
+
+
+def instances(services, director, variables, directors, problems):
+    """The VRRP instances of a director: [{"name", "vips", "virtual_router_id", "priority", "active"}, …], those without a VIP left out.
+
+    variables: with director_virtual_router_id and director_priority, of the instance INSTANCE, and director_instances, of the others:
+    ``{name: {virtual_router_id: 52, active: director2}}``.
+    """
+    settings = _declared(Reader(problems, "hosts[%s]" % director, variables), director, directors)
+    out = {}
+    for service in services:
+        for vip in service["vips"] if not service["absent"] else ():
+            name = service["instance"]
+            if name not in settings:
+                problems.add(
+                    "virtual service %s" % service["name"],
+                    "there is no instance %s; declare it in director_instances" % name,
+                )
+                settings[name] = None
+            if settings[name] and vip not in out.setdefault(name, []):
+                out[name].append(vip)
+    return [
+        {"name": name, "vips": vips, "virtual_router_id": settings[name][0], "priority": settings[name][1], "active": settings[name][2]}
+        for name, vips in out.items()
+    ]
+
+
+def _declared(values, director, directors):
+    """{name: (router id, priority, active director or None)} of all instances that a director's variables have."""
+    declared = values.get("director_instances", {})
+    if not isinstance(declared, dict):
+        values.wrong("director_instances", "a dictionary such as {radio: {virtual_router_id: 52, active: director2}} is needed")
+        declared = {}
+    settings = {
+        INSTANCE: (
+            values.integer("director_virtual_router_id", VIRTUAL_ROUTER_ID, 1, 255),
+            values.integer("director_priority", PRIORITY, 1, 254),
+            None,
+        )
+    }
+    for name, item in declared.items():
+        if not isinstance(name, str) or not re.fullmatch(INSTANCE_NAME, name):
+            values.wrong("director_instances", "%s is no name of a VRRP instance; it has up to 40 letters, digits and . _ -" % shown(name))
+            continue
+        path = "director_instances.%s" % name
+        if name == INSTANCE:
+            values.wrong(path, "this is the instance of services that name none; it has director_virtual_router_id and director_priority")
+            continue
+        if not isinstance(item, dict):
+            values.wrong(path, "a dictionary such as {virtual_router_id: 52, active: director2} is needed")
+            continue
+        inner = values.inner(path, item)
+        inner.known(("virtual_router_id", "active"))
+        if inner.get("virtual_router_id") is None:
+            inner.wrong("virtual_router_id", "a router id from 1 to 255 is missing")
+        number = inner.integer("virtual_router_id", 1, 1, 255)
+        for other, (taken, _priority, _active) in settings.items():
+            if taken == number:
+                inner.wrong("virtual_router_id", "%d is the router id of instance %s, too; on one link each has its own" % (number, other))
+        active = inner.choice("active", directors[0] if directors else "", tuple(directors))
+        settings[name] = number, PRIORITIES[active != director], active
+    return settings

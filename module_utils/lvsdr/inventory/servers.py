@@ -1,0 +1,132 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The real servers and the sorry server of a service. Pure."""
+
+from ansible.module_utils.lvsdr.errors import Problems, listed, shown
+from ansible.module_utils.lvsdr.inventory.hosts import STAND_INS, host_address, is_declared
+from ansible.module_utils.lvsdr.ipvs.types import MAX_WEIGHT
+from ansible.module_utils.lvsdr.reader import Reader
+from ansible.module_utils.lvsdr.spelling import LABEL_HINT, is_label
+from ansible.module_utils.lvsdr.text import whole_number
+
+# With less, a tenth of a weight is none (checks/verdicts.py).
+LEAST_WEIGHT = 10
+
+
+def check_room(reader, check, hosts, inventory):
+    """A share of a small weight is nothing, or all of it: what gives a server a part of its weight needs one that has parts."""
+    words = [name for name in ("slow_start", "agent") if (check or {}).get(name)]
+    for host, path in hosts if words else ():
+        values = Reader(Problems(), path, inventory["hosts"].get(host, {}))
+        if 0 < values.integer("real_server_weight", 1, 0, MAX_WEIGHT) < LEAST_WEIGHT:
+            reader.problems.add(
+                path + ".real_server_weight",
+                "%s of service %s gives a server a part of its weight, and a weight below %d has too few parts; give all its servers "
+                "ten times the weight" % (" and ".join(words), shown(reader.get("name")), LEAST_WEIGHT),
+            )
+
+
+def read_real_servers(reader, inventory):
+    """(host, path to its variables) of a service's group."""
+    group = reader.get("real_servers")
+    if not isinstance(group, str) or not group:
+        reader.wrong("real_servers", "the name of an inventory group is needed")
+        return []
+    hosts = inventory["groups"].get(group)
+    if hosts is None:
+        known = listed(sorted(name for name in inventory["groups"] if name not in ("all", "ungrouped") and not name.startswith("lvs_")))
+        reader.wrong("real_servers", "there is no group %s in the inventory; these are: %s" % (shown(group), known))
+        return []
+    if not hosts:
+        reader.wrong("real_servers", "group %s is empty; put its hosts into the inventory" % shown(group))
+    paths = [(host, "hosts[%s]" % host) for host in hosts]
+    for host, path in paths:
+        _check_host(Reader(reader.problems, path, inventory["hosts"].get(host, {})), host)
+    return paths
+
+
+def placed(hosts, inventory):
+    """Without those whose address only their facts will tell."""
+    return [(host, path) for host, path in hosts if inventory.get("read", True) or is_declared(inventory["hosts"].get(host, {}))]
+
+
+def read_sorry_server(reader, inventory, check, hosts):
+    """[(host, path to its variables)] of the one that answers when checks have taken all others out, or []."""
+    host = reader.get("sorry_server")
+    if host is None:
+        return []
+    if not isinstance(host, str) or host not in inventory["hosts"]:
+        reader.wrong("sorry_server", "%s is no host of the inventory" % shown(host))
+        return []
+    if host in [name for name, _path in hosts]:
+        reader.wrong("sorry_server", "%s is one of the service's real servers; name another host" % host)
+        return []
+    if not check:
+        reader.wrong("sorry_server", "it answers when checks have taken all real servers out; declare a health_check")
+    elif check.get("floor"):
+        reader.wrong("sorry_server", "with a floor of %g some real servers always stay in, and it would never answer" % check["floor"])
+    path = "hosts[%s]" % host
+    _check_host(Reader(reader.problems, path, inventory["hosts"][host]), host)
+    return [(host, path)]
+
+
+def is_drained(inventory, host):
+    return inventory["hosts"].get(host, {}).get("real_server_state") == "drained"
+
+
+def _check_host(values, host):
+    """What is wrong with a real server's variables, whatever the service."""
+    if not is_label(host):
+        values.wrong("", "%s can't be written into keepalived.conf; %s" % (shown(host), LABEL_HINT))
+    for name in ("real_server_address", "real_server_address6"):
+        if values.get(name) is not None:
+            values.address(name)
+    values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
+    values.integer("real_server_port", 1, 1, 65535)
+    values.choice("real_server_state", "active", ("active", "drained"))
+    values.choice("real_server_misplaced", "move", ("move", "refuse"))
+
+
+def read_destinations_of(reader, mode, family, hosts, inventory, check, problems):
+    out = []
+    for host, path in hosts:
+        variables = inventory["hosts"].get(host, {})
+        # Its errors are named already, by _check_host.
+        values = Reader(Problems(), path, variables)
+        weight = values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
+        address = host_address(variables, family)
+        if address is None:
+            problems.add(
+                path,
+                "%s has no IPv%d address for service %s%s; set real_server_address%s"
+                % (
+                    host,
+                    family,
+                    _short(reader.get("name")),
+                    "" if is_declared(variables) else _not_found(variables),
+                    "6" if family == 6 else "",
+                ),
+            )
+            # Something to go on with, so that all other errors are found as well.
+            address = STAND_INS[family]
+        # Where a check owns the weight, keepalived drains by a file (drain_file), without another configuration.
+        destination = {"address": address, "forward": mode, "weight": 0 if not check and is_drained(inventory, host) else weight}
+        port = whole_number(variables.get("real_server_port"))
+        if port is not None and 0 < port < 65536:
+            destination["port"] = port
+        if check and destination["weight"]:
+            destination["health_checked"] = True
+        out.append(destination)
+    return out
+
+
+def _short(name):
+    """A service's name in a message, also where it is none."""
+    return name if isinstance(name, str) and is_label(name) else shown(name)
+
+
+def _not_found(variables):
+    """Why its facts did not tell a host's address."""
+    if not variables.get("facts"):
+        return ": the inventory gives none, and it did not answer"
+    return ", or several and none alone in the subnet of a VIP"

@@ -1,0 +1,116 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The settings of streaming servers. Pure."""
+
+import ipaddress
+import re
+
+from ansible.module_utils.lvsdr.addresses import family_of
+from ansible.module_utils.lvsdr.errors import shown
+from ansible.module_utils.lvsdr.reader import Reader
+from ansible.module_utils.lvsdr.spelling import is_host_name
+from ansible.module_utils.lvsdr.text import whole_number
+
+CACHE_SIZE = "[1-9][0-9]{0,12}|[1-9][0-9]{0,9}[kK]|[1-9][0-9]{0,6}[mM]|[1-9][0-9]{0,3}[gG]"
+FOLDER = "/[A-Za-z0-9._/@+-]{1,200}"
+
+
+def check_streaming_server(inventory, host, problems):
+    """What nginx would refuse, or read in another way, of the variables of role streaming_server."""
+    values = Reader(problems, "hosts[%s]" % host, inventory["hosts"].get(host, {}))
+    if values.get("streaming_server_kind") is None:
+        return
+    values.choice("streaming_server_kind", "edge", ("edge", "origin"))
+    _check_words(values, "streaming_server_listen", _is_listen, "a port, or an address with a port, such as 80 or [::]:80")
+    _check_words(values, "streaming_server_tls_listen", _is_listen, "a port, or an address with a port, such as 443 or [::]:443")
+    _check_words(values, "streaming_server_origin", _is_origin, "HOST:PORT, an IPv6 address in brackets")
+    _check_words(values, "streaming_server_publishers", _is_network, "an address or a network, such as 192.0.2.0/24")
+    _check_words(values, "streaming_server_packages", lambda word: re.fullmatch("[a-z0-9][a-z0-9+.:~=_/-]*", word), "a package's name")
+    for name, pattern, hint in (
+        ("user", "[a-z_][a-z0-9_.-]{0,31}", "the name of an account"),
+        ("cache_size", CACHE_SIZE, "a size in nginx's notation, such as 1g, up to 9999g"),
+        ("vod_dir", FOLDER, "a folder by its whole path"),
+        ("cache_dir", FOLDER, "a folder by its whole path"),
+        ("hls_dir", FOLDER, "a folder by its whole path"),
+        ("certificate", FOLDER, "a file by its whole path"),
+        ("certificate_key", FOLDER, "a file by its whole path"),
+    ):
+        value = values.get("streaming_server_" + name)
+        if value not in (None, "") and not _fits(value, re.compile(pattern).fullmatch):
+            values.wrong("streaming_server_" + name, "%s is not %s" % (shown(value), hint))
+    listen = values.get("streaming_server_rtmp_listen", "1935")
+    if not _fits(listen, _is_listen):
+        values.wrong("streaming_server_rtmp_listen", "%s is not a port, or an address with a port" % shown(listen))
+    ports = []
+    for name, default in (("listen", [80]), ("tls_listen", [])):
+        declared = values.get("streaming_server_" + name, default)
+        ports += [_port_of(word) for word in declared if _fits(word, _is_listen)] if isinstance(declared, list) else []
+    for name in ("certificate", "certificate_key") if values.get("streaming_server_tls_listen") else ():
+        if not values.get("streaming_server_" + name):
+            values.wrong("streaming_server_" + name, "streaming_server_tls_listen needs it; name a file in PEM that is on the host")
+    rtmp = _port_of(listen)[1] if _fits(listen, _is_listen) and values.get("streaming_server_kind") == "origin" else None
+    if rtmp in {port for _host, port in ports}:
+        values.wrong("streaming_server_rtmp_listen", "port %s is one of streaming_server_listen; RTMP needs another one" % rtmp)
+    for place in dict.fromkeys(place for place in ports if ports.count(place) > 1):
+        values.wrong("streaming_server_listen", "port %s of %s is in the list twice; remove one" % (place[1], place[0]))
+    for name, low, high in (("connections", 16, 1 << 20), ("keepalive_requests", 1, 1 << 30), ("fragment", 1, 60), ("playlist", 1, 86400)):
+        values.integer("streaming_server_" + name, low, low, high)
+    fragment, playlist = (whole_number(values.get("streaming_server_" + name)) for name in ("fragment", "playlist"))
+    if fragment and playlist and playlist < 3 * fragment:
+        values.wrong(
+            "streaming_server_playlist", "%d seconds are fewer than three segments of %d, and players need three" % (playlist, fragment)
+        )
+    values.boolean("streaming_server_test_source", False)
+
+
+def _check_words(values, name, fits, hint):
+    declared = values.get(name)
+    if declared is None:
+        return
+    if not isinstance(declared, list):
+        values.wrong(name, "a list is needed, not %s" % shown(declared))
+        return
+    for index, word in enumerate(declared):
+        if not _fits(word, fits):
+            values.wrong("%s[%d]" % (name, index), "%s is not %s" % (shown(word), hint))
+
+
+def _fits(word, fits):
+    """Whether a word, or a number as text, is as it has to be."""
+    text = str(word) if whole_number(word) is not None else word
+    return isinstance(text, str) and bool(fits(text))
+
+
+def _host_and_port(word):
+    """(host without brackets, port as text) of ``host:port``."""
+    found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\]:([0-9]{1,5})|([^:\[\]]+):([0-9]{1,5})", word)
+    return (found[1] or found[3], found[2] or found[4]) if found else (None, None)
+
+
+def _port_of(word):
+    """(address, port) of what nginx listens on; every IPv4 address is 0.0.0.0."""
+    host, port = _host_and_port(str(word))
+    return ("0.0.0.0" if host in (None, "*") else host), port or str(word)
+
+
+def _is_port(text):
+    return 0 < (whole_number(text) or 0) < 65536
+
+
+def _is_listen(word):
+    host, port = _host_and_port(word)
+    return _is_port(word) or (host is not None and _is_port(port) and (host in ("*", "::", "0.0.0.0") or family_of(host) is not None))
+
+
+def _is_origin(word):
+    host, port = _host_and_port(word)
+    return host is not None and _is_port(port) and (family_of(host) is not None or is_host_name(host))
+
+
+def _is_network(word):
+    address, _slash, length = word.partition("/")
+    try:
+        # nginx takes a prefix length, and no mask.
+        return word == "all" or (family_of(address) is not None and length.isdigit() == bool(_slash) and bool(ipaddress.ip_network(word)))
+    except ValueError:
+        return False

@@ -1,0 +1,100 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From a table that runs already to an inventory that site.yml makes the same table of. Pure; inventory/resolve.py goes the other way."""
+
+import re
+
+from ansible.module_utils.lvsdr.ipvs.declare import read_services
+from ansible.module_utils.lvsdr.ipvs.describe import service_options
+from ansible.module_utils.lvsdr.ipvs.types import FALLBACK_FLAGS, refuses_newcomers, service_key, service_name
+from ansible.module_utils.lvsdr.places import DIRECTORS
+
+
+def inventory(services):
+    """(inventory, notes) of services in the words of ipvs_table's options.
+
+    The inventory is a dict as YAML inventories have it: a host for each real server, a group for each set of them, virtual_services under
+    ``all``, and an empty group of directors to fill in. A service that an inventory can't say is left out, and a note says why.
+    """
+    hosts, groups, declared, notes = {}, {}, [], []
+    for wanted in read_services(services).values():
+        name = service_name(service_key(wanted.service))
+        reason = _obstacle(wanted) or _conflict(wanted, hosts)
+        if reason:
+            notes.append("%s is left out: %s" % (name, reason))
+            continue
+        members = []
+        for destination in wanted.destinations.values():
+            hosts.setdefault(destination.address, _variables(destination, wanted.service))
+            members.append(_host_name(destination.address))
+        declared.append(_virtual_service(wanted))
+        flag = FALLBACK_FLAGS.get(wanted.service.scheduler)
+        if flag and flag not in wanted.service.flags:
+            # As inventory/resolve.py adds it.
+            notes.append("%s gets %s: %s" % (name, flag, refuses_newcomers(wanted.service.scheduler, wanted.service.flags)))
+            declared[-1]["scheduler_flags"] = [*declared[-1].get("scheduler_flags", []), flag]
+        group = "servers_of_" + re.sub("[^0-9A-Za-z]", "_", declared[-1]["name"])
+        declared[-1]["real_servers"] = groups.setdefault(tuple(members), group)
+    children = {DIRECTORS: {"hosts": {}}}
+    for members, group in groups.items():
+        children[group] = {"hosts": {member: {} for member in members}}
+    variables = {_host_name(address): found for address, found in hosts.items()}
+    return {"all": {"hosts": variables, "vars": {"virtual_services": declared}, "children": children}}, notes
+
+
+def _obstacle(wanted):
+    """Why a service can't be said in an inventory, or None."""
+    service, destinations = wanted.service, list(wanted.destinations.values())
+    if service.protocol == "fwmark":
+        return "the table does not tell its VIPs; declare it with firewall_mark and addresses"
+    if not destinations:
+        return "it has no destinations"
+    if service.scheduler == "dh":
+        return "%s; choose mh for it" % refuses_newcomers("dh", ())
+    forwards = sorted({destination.forward for destination in destinations})
+    if len(forwards) > 1 or forwards == ["local"]:
+        return "an inventory has one mode for a service, dr, nat or tunnel, and this is %s" % ", ".join(forwards)
+    for destination in destinations:
+        if destination.upper or destination.lower:
+            return "thresholds can be declared with ipvs_table alone"
+        if destination.tunnel not in ((), ("ipip", 0, "none")) or destination.family != service.family:
+            return "tunnels other than IPIP of the service's own family can be declared with ipvs_table alone"
+    if len({destination.address for destination in destinations}) < len(destinations):
+        return "a real server stands in it with two ports"
+    return None
+
+
+def _variables(destination, service):
+    out = {"ansible_host": destination.address, "real_server_weight": destination.weight}
+    if destination.port != service.port:
+        out["real_server_port"] = destination.port
+    return out
+
+
+def _conflict(wanted, hosts):
+    """Why its real servers can't be those of the services before, or None."""
+    for destination in wanted.destinations.values():
+        own = _variables(destination, wanted.service)
+        known = hosts.get(destination.address, own)
+        if known != own:
+            return "real server %s has another weight or port in a service before, and an inventory has one for a host" % (
+                destination.address
+            )
+    return None
+
+
+def _host_name(address):
+    # An address as it is would be read as a range or a port by inventory plugins.
+    return "server-" + address.replace(".", "-").replace(":", "_")
+
+
+def _virtual_service(wanted):
+    service = wanted.service
+    words = service_options(service)
+    return {
+        "name": "%s-%s-%d" % (service.protocol, service.address, service.port),
+        "mode": next(iter(wanted.destinations.values())).forward,
+        "addresses": [words.pop("address")],
+        "ports": [words.pop("port")],
+        **words,
+    }

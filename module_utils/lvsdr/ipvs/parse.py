@@ -1,0 +1,290 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From what ``ipvsadm -Sn`` prints, or a script of ipvsadm commands that builds a table, to the words of ipvs_table's options. Pure.
+
+The other way round is render.py. Options are those of ipvsadm 1.31 (ipvsadm(8)); popt takes a value as the next word, after ``=`` or, with
+a short option, without a blank.
+"""
+
+import re
+
+from ansible.module_utils.lvsdr.addresses import parse_address
+from ansible.module_utils.lvsdr.errors import Problems
+from ansible.module_utils.lvsdr.ipvs.declare import read_daemons, read_services, read_timeouts
+from ansible.module_utils.lvsdr.ipvs.describe import options_as_dict, wanted_as_dict
+from ansible.module_utils.lvsdr.ipvs.render import CHECKSUM_OPTIONS, DAEMON_OPTIONS, FORWARD_OPTIONS, PROTOCOL_OPTIONS
+
+# What a line begins with: its kind, or None for a command that leaves nothing in the table.
+COMMANDS = {
+    "-A": "service", "--add-service": "service", "-a": "destination", "--add-server": "destination", "--set": "timeouts",
+    "--start-daemon": "daemon", "-C": None, "--clear": None,
+}  # fmt: skip
+LONG = {
+    "--tcp-service": "-t", "--udp-service": "-u", "--fwmark-service": "-f", "--ipv6": "-6", "--scheduler": "-s", "--sched-flags": "-b",
+    "--persistent": "-p", "--netmask": "-M", "--real-server": "-r", "--gatewaying": "-g", "--ipip": "-i", "--masquerading": "-m",
+    "--weight": "-w", "--u-threshold": "-x", "--l-threshold": "-y", "--ops": "-o",
+}  # fmt: skip
+NAMED = {**{option: protocol for protocol, option in PROTOCOL_OPTIONS.items()}, "-f": "fwmark"}
+FORWARDS = {option: forward for forward, option in FORWARD_OPTIONS.items()}
+CHECKSUMS = {option: checksum for checksum, option in CHECKSUM_OPTIONS.items()}
+# Options without a value. That of -p may be left out.
+BARE = {"-6", "-o", *FORWARDS, *CHECKSUMS}
+OPTIONS = {
+    "service": {*NAMED, "-6", "-s", "-b", "-p", "-M", "-o", "--pe"},
+    "destination": {*NAMED, "-6", "-r", "-w", "-x", "-y", *FORWARDS, "--tun-type", "--tun-port", *CHECKSUMS},
+    "daemon": set(DAEMON_OPTIONS),
+    "timeouts": set(),
+}
+# What forwards without rewriting ports, in words.
+WITHOUT_PORT = {"dr": "direct routing", "tunnel": "a tunnel", "local": "local delivery"}
+# A line by which a text is known that others print, and what it is. None of it can begin a line of a script.
+OTHERS = (
+    (r"IP Virtual Server version |Prot +LocalAddress:Port|->( |$)", "what `ipvsadm -Ln` prints"),
+    (r"IPVS connection entries|pro +expire +state |Pro +FromIP +FPrt ", "a list of connections, as `ipvsadm -Lc` prints it"),
+    (r"Timeout \(tcp tcpfin udp\): ", "what `ipvsadm -L --timeout` prints"),
+    (r"(master|backup) sync daemon \(", "what `ipvsadm -L --daemon` prints"),
+    (r"(virtual_server(_group)?|vrrp_instance|real_server|global_defs)\b.*\{$", "a keepalived.conf"),
+    (r"\*(filter|nat|mangle|raw)$|:(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) ", "what iptables-save prints"),
+)  # fmt: skip
+DAEMON_FIELDS = dict(zip(DAEMON_OPTIONS, ("interface", "id", "maxlen", "group", "port", "ttl")))
+
+
+def parse(text, notes=None):
+    """``{"services": [...]}``, with ``timeouts`` and ``sync_daemons`` where the text sets them; LvsError with every line that is wrong.
+
+    notes: a list that gets a sentence for each line that is read in another way than it is written.
+    """
+    problems, notes = Problems(), [] if notes is None else notes
+    _check_form(str(text), problems)
+    # Key of a service, as written, to (line, what it says), and what stands in each line, to name it in errors.
+    services, where, ports = {}, {}, {}
+    timeouts, daemons = None, []
+    for number, line in enumerate(str(text).splitlines(), 1):
+        words = line.split("#")[0].split()
+        if words and re.fullmatch(r"(\S*/)?ipvsadm", words[0]):
+            words = words[1:]
+        if not words:
+            continue
+        path = "line %d" % number
+        kind = COMMANDS.get(words[0], "")
+        if kind == "":
+            problems.add(path, "%s adds nothing to a table; -A, -a, --set and --start-daemon do" % words[0])
+        elif kind is None:
+            # What stands before it is gone.
+            services.clear()
+            ports.clear()
+            if words[1:]:
+                problems.add(path, "%s takes nothing more" % words[0])
+        else:
+            options, plain = _options(words[1:], kind, path, problems)
+            if kind == "timeouts":
+                timeouts, where["timeouts"] = {**(timeouts or {}), **_timeouts(plain, path, problems)}, path
+            elif kind == "daemon":
+                if len(plain) != 1:
+                    problems.add(path, "--start-daemon takes one word, master or backup")
+                daemons.append({"state": plain[0] if plain else None, **{DAEMON_FIELDS[name]: value for name, value in options.items()}})
+                where["sync_daemons[%d]" % (len(daemons) - 1)] = path
+            else:
+                _entry(kind, options, plain, path, services, where, problems, ports, notes)
+    return _as_options(services, timeouts, daemons, where, problems)
+
+
+def _as_options(services, timeouts, daemons, where, problems):
+    """What has been read, in the words of ipvs_table's options. where: {path in them: line}."""
+    inner = Problems()
+    wanted = read_services(list(services.values()), inner)
+    timeouts, daemons = read_timeouts(timeouts, inner), read_daemons(daemons, inner)
+    unread = {found.partition(": ")[0] for found in problems.found}
+    for found in inner.found:
+        place, _, rest = found.partition(": ")
+        item = re.match(r"(services\[\d+\]\.destinations\[\d+\]|services\[\d+\]|sync_daemons\[\d+\]|timeouts)", place).group()
+        # Of a line that could not be read, that is enough.
+        if where[item] not in unread:
+            problems.add(where[item], "%s: %s" % (place[len(item) :].lstrip("."), rest) if place != item else rest)
+    problems.found.sort(key=lambda found: int((re.match(r"line (\d+)", found) or [0, 0])[1]))
+    problems.raise_if_any("The text is no table of ipvsadm's")
+    out = {"services": [wanted_as_dict(one) for one in wanted.values()]}
+    if timeouts is not None:
+        out["timeouts"] = {name: value for name, value in options_as_dict(timeouts).items() if value}
+    if daemons:
+        out["sync_daemons"] = [options_as_dict(daemon) for daemon in daemons.values()]
+    return out
+
+
+def _check_form(text, problems):
+    """LvsError, in one sentence, where a text is of another kind: it would be wrong in every line."""
+    for number, line in enumerate(text.splitlines(), 1):
+        found = [what for pattern, what in OTHERS if re.match(pattern, line.strip())]
+        if found:
+            problems.add("line %d" % number, "this is %s, from which no table can be made; save the table with `ipvsadm -Sn`" % found[0])
+            problems.raise_if_any("The text is no table of ipvsadm's")
+
+
+def _port_text(address, port):
+    return ("[%s]:%s" if ":" in address else "%s:%s") % (address, port)
+
+
+class Options(dict):
+    """Options of a line by their short names. written: {short name: as the line has it}."""
+
+    def __init__(self):
+        super().__init__()
+        self.written = {}
+
+
+def _options(words, kind, path, problems):
+    """({option: value, True for one without}, the words that are no option's)."""
+    options, plain, words = Options(), [], list(words)
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            plain.append(word)
+            continue
+        option, glued, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
+        option = LONG.get(option, option)
+        if option not in OPTIONS[kind]:
+            problems.add(path, "option %s does not belong there" % word)
+            continue
+        if option in BARE:
+            value = True
+            if glued and not word.startswith("--"):
+                words.insert(0, "-" + glued)
+            elif glued:
+                problems.add(path, "option %s takes no value" % word.partition("=")[0])
+        elif not glued:
+            # popt's rules: whatever follows is the value, but the one that may be left out begins with no dash.
+            if option == "-p" and (not words or words[0].startswith("-")):
+                value = "360"  # libipvs.h: IPVS_SVC_PERSISTENT_TIMEOUT
+            elif words:
+                value = words.pop(0)
+            else:
+                problems.add(path, "option %s has no value" % word)
+                continue
+        if option in options:
+            problems.add(path, "option %s is given a second time" % word)
+        options[option] = value
+        options.written[option] = word.partition("=")[0] if word.startswith("--") else option
+    return options, plain
+
+
+def _timeouts(words, path, problems):
+    if len(words) != 3:
+        problems.add(path, "--set takes three numbers: tcp, tcpfin and udp")
+        return {}
+    # Zero keeps what is.
+    return {name: value for name, value in zip(("tcp", "tcp_fin", "udp"), words) if value != "0"}
+
+
+def _entry(kind, options, plain, path, services, where, problems, ports, notes):
+    """Adds a service or destination to services: the words of its service's name to a dict of options. ports: as in _check_port."""
+    named = [option for option in options if option in NAMED]
+    if len(named) != 1 or plain:
+        problems.add(path, "%s can't be read; a line names one service, and nothing but options follows" % " ".join(plain or ["it"]))
+        return
+    key = (named[0], options[named[0]], "-6" in options)
+    if kind == "service":
+        index = len(services)
+        if key in services:
+            problems.add(path, "the service is added a second time")
+            return
+        services[key] = _service(named[0], options, path, problems)
+        where["services[%d]" % index] = path
+    elif key not in services:
+        problems.add(path, "there is no service %s %s before this line; add it with -A" % (options.written[key[0]], key[1]))
+    else:
+        service, index = services[key], list(services).index(key)
+        where["services[%d].destinations[%d]" % (index, len(service["destinations"]))] = path
+        service["destinations"].append(_destination(service, options, path, problems, ports.setdefault(key, {}), notes))
+
+
+def _split(endpoint, path, problems):
+    """(address, port or None) of ``198.51.100.100:80`` or ``[2001:db8::1]:80``."""
+    found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::(\d+))?", endpoint) or re.fullmatch(r"([0-9.]+)(?::(\d+))?", endpoint)
+    if not found:
+        problems.add(path, "%s is no address and port; `ipvsadm -Sn` prints them as numbers" % endpoint)
+        return endpoint, None
+    return found.groups()
+
+
+def _service(option, options, path, problems):
+    out = {"destinations": []}
+    if option == "-f":
+        # ipvsadm prints it as a signed number.
+        negative = re.fullmatch(r"-(\d{1,10})", options["-f"])
+        out["firewall_mark"] = str((1 << 32) - int(negative[1])) if negative else options["-f"]
+        if "-6" in options:
+            out["family"] = "ipv6"
+    else:
+        address, port = _split(options[option], path, problems)
+        out.update(address=address, port=port or "0", protocol=NAMED[option])
+    if "-s" in options:
+        out["scheduler"] = options["-s"]
+    if "-b" in options:
+        out["scheduler_flags"] = options["-b"].split(",")
+    if "-o" in options:
+        out["one_packet"] = True
+    if "-p" in options:
+        out["persistence"] = {"timeout": options["-p"]}
+    for name, word in (("netmask", "-M"), ("engine", "--pe")):
+        if word in options and "-p" in options:
+            out["persistence"][name] = options[word]
+        elif word in options:
+            problems.add(path, "option %s needs -p" % options.written[word])
+    return out
+
+
+def _check_port(service, address, port, forward, path, problems, ports, notes):
+    """What becomes of the port in a destination's line: without NAT the kernel has the service's, whatever is written.
+
+    ports: {(address, port that counts): (line, port as written, method)} of the lines of this service before.
+    """
+    usual = service["port"].lstrip("0") or "0"
+    written = usual if port is None else port.lstrip("0") or "0"
+    counts = usual if forward in WITHOUT_PORT else written
+    try:
+        address = parse_address(address)[1]
+    except ValueError:
+        return  # said with the address
+    before, other, other_forward = ports.setdefault((address, counts), (path, written, forward))
+    if before == path and written != counts:
+        notes.append(
+            "%s: %s has no port of its own, so %s counts as %s, for ipvsadm as well; a server that listens on %s alone needs -m"
+            % (path, WITHOUT_PORT[forward], _port_text(address, written), counts, written)
+        )
+    elif before != path and written == other == counts:
+        problems.add(path, "destination %s is in %s already; remove one of the two lines" % (_port_text(address, written), before))
+    elif before != path:
+        moved, method = (written, forward) if written != counts else (other, other_forward)
+        problems.add(
+            path,
+            "destination %s is the same as %s of %s: %s has no port of its own, so %s counts as %s; remove one of the two lines"
+            % (_port_text(address, written), _port_text(address, other), before, WITHOUT_PORT[method], moved, counts),
+        )
+
+
+def _destination(service, options, path, problems, ports, notes):
+    if "-r" not in options:
+        problems.add(path, "option -r is missing; it names the real server")
+        return {"address": None}
+    address, port = _split(options["-r"], path, problems)
+    forwards = [FORWARDS[option] for option in FORWARDS if option in options]
+    if len(forwards) > 1:
+        problems.add(path, "more than one forwarding method: %s" % ", ".join(forwards))
+    out = {"address": address, "forward": forwards[0] if forwards else "dr"}
+    if "firewall_mark" not in service:
+        _check_port(service, address, port, out["forward"], path, problems, ports, notes)
+    # For the other methods ipvsadm takes the service's port, whatever is written; but a firewall-mark service has none.
+    if port is not None and (out["forward"] == "nat" or "firewall_mark" in service):
+        out["port"] = port
+    for name, word in (("weight", "-w"), ("upper_threshold", "-x"), ("lower_threshold", "-y")):
+        if word in options:
+            out[name] = options[word]
+    tunnel = {name: options[word] for name, word in (("type", "--tun-type"), ("port", "--tun-port")) if word in options}
+    checksums = [CHECKSUMS[word] for word in CHECKSUMS if word in options]
+    if len(checksums) > 1:
+        problems.add(path, "more than one checksum: %s" % ", ".join(checksums))
+    if checksums:
+        tunnel["checksum"] = checksums[0]
+    if tunnel:
+        out["tunnel"] = tunnel
+    return out

@@ -1,0 +1,109 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""How a declared value is read: with a path for its errors, and a harmless value in the place of a wrong one. Pure."""
+
+from ansible.module_utils.lvsdr.addresses import not_an_address, parse_address
+from ansible.module_utils.lvsdr.errors import shown
+from ansible.module_utils.lvsdr.text import did_you_mean, plain_text, whole_number
+
+
+class Reader:
+    """Takes values out of one declared dict; what is wrong goes to the problems, with the path, and a harmless value comes back."""
+
+    def __init__(self, problems, path, data):
+        self.problems, self.path, self.data = problems, path, data
+
+    def wrong(self, field, text):
+        self.problems.add("%s.%s" % (self.path, field) if field else self.path, text)
+
+    def get(self, field, default=None):
+        value = self.data.get(field)
+        return default if value is None else value
+
+    def known(self, fields):
+        for field in self.data:
+            if field not in fields:
+                # A key may be anything that YAML takes for one.
+                name = field if isinstance(field, str) and field else shown(field)
+                self.wrong(name, "no such option; these are: %s%s" % (", ".join(sorted(fields)), did_you_mean(field, fields)))
+
+    def address(self, field, default=None):
+        value = self.get(field, default)
+        if value is None:
+            self.wrong(field, "an address is missing")
+            return None, None
+        try:
+            return parse_address(value)
+        except ValueError as why:
+            self.wrong(field, not_an_address(value, why))
+            return None, None
+
+    def integer(self, field, default, low, high, unit=""):
+        value = self.get(field, default)
+        number = whole_number(value)
+        if number is None:
+            self.wrong(field, "%s is not a whole number" % shown(value))
+            return default
+        if not low <= number <= high:
+            self.wrong(field, "%d is out of range (%d to %d%s)" % (number, low, high, unit))
+            return default
+        return number
+
+    def seconds(self, field, default, low, high):
+        """Seconds in hundredths, as a float."""
+        value = self.get(field, default)
+        try:
+            number = round(float(plain_text(value).strip()), 2)
+        except (OverflowError, ValueError):
+            number = None
+        if number is None or isinstance(value, bool):
+            self.wrong(field, "%s is not a number" % shown(value))
+            return default
+        if not low <= number <= high:
+            self.wrong(field, "%s is out of range (%g to %g seconds)" % (shown(value), low, high))
+            return default
+        return number
+
+    def fraction(self, field, default):
+        """A share, from 0 to 1."""
+        value = self.get(field, default)
+        try:
+            number = float(plain_text(value).strip())
+        except ValueError:
+            number = None
+        if number is None or isinstance(value, bool) or not 0 <= number <= 1:
+            self.wrong(field, "%s is not a share from 0 to 1" % shown(value))
+            return default
+        return number
+
+    def choice(self, field, default, choices, hints=None):
+        value = self.get(field, default)
+        if not isinstance(value, str) or value not in choices:
+            hint = (hints or {}).get(value) if isinstance(value, str) else None
+            hint = hint or "one of %s is possible" % ", ".join(choices)
+            self.wrong(field, "unknown value %s; %s" % (shown(value), hint))
+            return default
+        return value
+
+    def boolean(self, field, default=False):
+        value = self.get(field, default)
+        if isinstance(value, str) and value.lower() in ("yes", "true", "on", "no", "false", "off"):
+            return value.lower() in ("yes", "true", "on")
+        if not isinstance(value, bool):
+            self.wrong(field, "%s is neither true nor false" % shown(value))
+            return default
+        return value
+
+    def list(self, field):
+        value = self.get(field, [])
+        if not isinstance(value, list):
+            self.wrong(field, "a list is needed, not %s" % shown(value))
+            return []
+        return value
+
+    def inner(self, field, data):
+        """The reader of a dict inside this one."""
+        return Reader(self.problems, "%s.%s" % (self.path, field), data)
+
+
+INTERFACE = "[!-.0-9;-~]{1,15}"  # what the kernel takes (dev_valid_name), in ASCII

@@ -1,0 +1,1 @@
+"""Streams as players see them: HTTP, HLS, DASH, and viewers who play them."""

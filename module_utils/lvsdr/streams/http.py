@@ -1,0 +1,335 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The one HTTP client, of checks and of viewers: HTTP/1.1 (RFC 9112), one request on a connection unless it is told to keep it.
+
+h11 reads and writes the words, asyncio moves the bytes, and whoever asks brings the connection: a ``dial`` that takes an ``Address``. So
+the same code asks through a socket with a mark, by a name of DNS, with TLS or without.
+"""
+
+import asyncio
+import ipaddress
+import re
+import zlib
+from typing import NamedTuple
+from urllib.parse import quote, urljoin, urlsplit
+
+from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
+
+try:
+    import h11
+except ImportError:  # preflight and the modules say so, in words
+    h11 = None
+
+REDIRECTS = 5
+REDIRECTED = (301, 302, 303, 307, 308)
+# Longer than what servers set with all their cookies and policies.
+LONGEST_HEAD = 32 << 10
+# Than what servers take (nginx, Apache: 8 KiB).
+LONGEST_URL = 8 << 10
+BLOCK = 16 << 10
+# Of a body: chunks of a byte each would keep the reader busy for seconds. And answers that come before the answer.
+MOST_PIECES, MOST_INFORMATION = 4000, 16
+# Bytes of bodies that are kept at the same time.
+MOST_HELD = 24 << 20
+SAFE = "/%:@!$&'()*+,;=~"
+PORTS = {"http": 80, "https": 443}
+MISSING = LvsError("This host has no h11 for its Python", "install the package python3-h11 (h11 with pip)")
+
+
+class Broken(Exception):
+    """An answer that ended early, or is none of the protocol. ``begun``: whether a part of it was there."""
+
+    def __init__(self, words, begun=True):
+        super().__init__(words)
+        self.begun = begun
+
+
+class TooLong(Exception):
+    """A body of more than so many bytes."""
+
+
+class Address(NamedTuple):
+    """Where a URL leads: ``name`` is the value of the Host header, ``target`` what stands in the request line."""
+
+    scheme: str
+    host: str
+    port: int
+    name: str
+    target: str
+
+
+class Answer(NamedTuple):
+    """``url`` after redirects; ``headers`` with names in lower case; ``size`` of the body in bytes; of the ``body`` what was to be kept."""
+
+    url: str
+    status: int
+    reason: str
+    headers: dict
+    size: int
+    body: bytes
+
+    @property
+    def line(self):
+        """``404 Not Found``"""
+        return printable(("%d %s" % (self.status, self.reason)).strip(), 80)
+
+
+def shown(url):
+    """A URL for a message: without the user and password that it may hold."""
+    head = re.match("([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*)", url)
+    try:
+        sound = head is not None and (urlsplit(url).port or True)
+    except ValueError:
+        sound = False
+    if sound:
+        return printable(head[1] + head[2].rpartition("@")[2] + url[head.end() :])
+    # Where it can't be taken apart, a password with signs of its own may reach up to the last @.
+    return printable((head[1] if head and "@" in url else "") + url.rpartition("@")[2])
+
+
+def resolve(base, uri):
+    """``uri`` as seen from the document at ``base``, which is the address after all redirects."""
+    if len(uri) > LONGEST_URL or len(base) > LONGEST_URL:
+        raise NotUnderstood("%s names an address of more than %d characters" % (printable(shown(base), 200), LONGEST_URL))
+    try:
+        return urljoin(base, uri)
+    except ValueError as error:
+        why = "" if "@" in uri else f" ({error})"
+        raise LvsError(f"{base} names the address '{shown(uri)}', which is not one{why}", "correct what writes it") from None
+
+
+def read_host(text):
+    """The name or address of a host as a socket takes it. ValueError, with what is wrong, for what no resolver can look up (RFC 1035)."""
+    if ":" in text:
+        try:
+            return str(ipaddress.IPv6Address(text))
+        except ValueError:
+            raise ValueError("%r is not an IPv6 address" % text) from None
+    try:
+        name = text if text.isascii() or len(text) > 253 else text.encode("idna").decode()
+    except UnicodeError:
+        raise ValueError("the name of its host can't be written in ASCII (IDNA)") from None
+    if len(name) > 253:
+        raise ValueError("the name of its host is %d characters long, and 253 are allowed" % len(name))
+    for label in (name[:-1] if name.endswith(".") else name).split("."):
+        if not label:
+            raise ValueError("the name of its host has an empty label")
+        if len(label) > 63:
+            raise ValueError("the name of its host has a label of %d characters, and 63 are allowed" % len(label))
+        if not re.fullmatch("[A-Za-z0-9_-]+", label):
+            raise ValueError("%r is not a part of a host's name" % label)
+    return name
+
+
+def quoted(path, query):
+    """The target of a request: what is quoted already stays as it is, blanks and letters beyond ASCII are quoted."""
+    # The bytes of a name that was not UTF-8 come back as they were.
+    target = quote(path or "/", safe=SAFE, errors="surrogateescape")
+    return target + ("?" + quote(query, safe=SAFE + "?", errors="surrogateescape") if query else "")
+
+
+def split(url):
+    """The Address of a URL. Raises LvsError for one that cannot be fetched."""
+    hint, said = "write it as http://HOST/PATH.m3u8", shown(url)
+    try:
+        # urlsplit leaves line ends and tabs out without a word.
+        if re.search("[\0-\x1f\x7f]", url):
+            raise ValueError("it has a control character")
+        parts = urlsplit(url)
+        if "@" in parts.netloc:
+            raise LvsError(
+                f"{said!r} was given with a user or password in front of its host",
+                "leave them out: none are sent here. Have the server admit this host by its address, or name a path that needs no login",
+            )
+        host, port = parts.hostname or "", parts.port
+        host = read_host(host) if host else ""
+        target = quoted(parts.path, parts.query)
+    except UnicodeError:
+        raise LvsError(f"{said!r} is not a URL (it can't be written in UTF-8)", hint) from None
+    except ValueError as error:
+        if "@" in url:  # Python's words would quote what may be a password
+            raise LvsError(f"{said!r} is not a URL", "leave user and password out, and " + hint) from None
+        raise LvsError(f"{said!r} is not a URL ({error})", hint) from None
+    if parts.scheme not in PORTS or not host:
+        raise LvsError(f"{said!r} is not an http or https URL", hint)
+    name = f"[{host}]" if ":" in host else host
+    if port is not None:
+        name += f":{port}"
+    return Address(parts.scheme, host, port or PORTS[parts.scheme], name, target)
+
+
+class Connection:
+    """One connection. reader, writer: of asyncio; protocol: what its lines begin with (RTSP has the same form, RFC 2326)."""
+
+    def __init__(self, reader, writer, protocol=b"HTTP/1.1", agent="lvsdr"):
+        if h11 is None:
+            raise MISSING
+        self.reader, self.writer, self.protocol, self.agent = reader, writer, protocol, agent
+        self.words = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
+        self.expected = None  # bytes of the body that are still to come, where that was said
+        self._first = True
+
+    async def ask(self, target, name, fields=(), method="GET", keep=False):
+        """Head of the answer (status_code, reason, headers)."""
+        common = [("Host", name), ("User-Agent", self.agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
+        common.append(("Connection", "keep-alive" if keep else "close"))
+        request = self.words.send(h11.Request(method=method, target=target, headers=[*common, *fields]))
+        if self.protocol != b"HTTP/1.1":
+            request = request.replace(b" HTTP/1.1\r\n", b" " + self.protocol + b"\r\n", 1)
+        self.writer.write(request + self.words.send(h11.EndOfMessage()))
+        for _information in range(MOST_INFORMATION):
+            event = await self._next()
+            if type(event) is not h11.InformationalResponse:
+                break
+        if type(event) is not h11.Response:
+            raise Broken("the server ended the connection without an answer", begun=False)
+        length = dict(event.headers).get(b"content-length")
+        if length is not None and len(length) > 18:
+            raise Broken("it is said to have a length of %d digits" % len(length))
+        self.expected = int(length) if length is not None else None
+        return event
+
+    async def part(self):
+        """The next bytes of the body; none at its end."""
+        event = await self._next()
+        if type(event) is not h11.Data:
+            return b""
+        if self.expected is not None:
+            self.expected -= len(event.data)
+        return bytes(event.data)
+
+    async def _next(self):
+        while True:
+            try:
+                event = self.words.next_event()
+                if event is not h11.NEED_DATA:
+                    return event
+                self.words.receive_data(await (self._begin() if self._first else self._go_on()))
+            except (h11.RemoteProtocolError, ValueError):  # the latter of numbers with more digits than Python reads
+                if self.words.their_state is h11.SEND_BODY or self.expected is not None:
+                    raise Broken("it broke off" + (" with %d bytes missing" % self.expected if self.expected else "")) from None
+                raise Broken("the answer is not %s" % self.protocol.partition(b"/")[0].decode()) from None
+
+    async def _begin(self):
+        """A SHOUTcast server says ICY, an RTSP server RTSP/1.0: the rest is HTTP's."""
+        other = b"ICY " if self.protocol == b"HTTP/1.1" else self.protocol + b" "
+        data = await self.reader.read(BLOCK)
+        while data and len(data) < len(other) and other.startswith(data):
+            more = await self.reader.read(BLOCK)
+            if not more:
+                break
+            data += more
+        if not data:
+            raise Broken("the server ended the connection without an answer", begun=False)
+        self._first = False
+        if self.protocol != b"HTTP/1.1":
+            data = data.replace(b"\n" + other, b"\nHTTP/1.0 ")  # behind a 100 Continue comes one more head
+        return b"HTTP/1.0 " + data[len(other) :] if data.startswith(other) else data
+
+    async def _go_on(self):
+        # read() itself does not wait while there is something: a server that sends fast would have the loop for itself.
+        await asyncio.sleep(0)
+        return await self.reader.read(BLOCK)
+
+    def again(self):
+        """Whether another request can follow; it makes ready for that."""
+        if self.words.our_state is not h11.DONE or self.words.their_state is not h11.DONE:
+            return False
+        if self.words.trailing_data[1]:  # its end was the end of the body
+            return False
+        self.words.start_next_cycle()
+        self._first, self.expected = True, None
+        return True
+
+    def close(self):
+        # Not close(): that would wait for a TLS server's goodbye, for as long as it likes.
+        self.writer.transport.abort()
+
+
+class Body:
+    """A body on its way: decoded where the server packed it unasked, and never more than ``limit`` bytes of it."""
+
+    held = 0  # bytes of all bodies that are on their way
+
+    def __init__(self, headers, limit):
+        self.limit, self.size, self.pieces, self.data = limit, 0, 0, bytearray()
+        packed = headers.get("content-encoding", "").lower()
+        self.unpack = zlib.decompressobj(47) if packed in ("gzip", "x-gzip", "deflate") else None
+
+    def add(self, part):
+        self.size += len(part)
+        if not self.limit:
+            return
+        self.pieces += 1
+        if self.pieces > MOST_PIECES:
+            raise TooLong("in more than %d pieces" % MOST_PIECES)
+        if self.size > self.limit:  # of what is packed, too: a lot of it may unpack to nothing
+            raise TooLong("longer than %d bytes" % self.limit)
+        if self.unpack:
+            try:
+                part = self.unpack.decompress(part, self.limit + 1 - len(self.data))
+            except zlib.error:
+                raise Broken("it is said to be packed, and can't be unpacked") from None
+        part = part[: self.limit + 1 - len(self.data)]
+        self.data += part
+        Body.held += len(part)
+        if len(self.data) > self.limit:
+            raise TooLong("longer than %d bytes" % self.limit)
+        # Small ones are always read, so that many long ones take nothing from them.
+        if Body.held > MOST_HELD and len(self.data) > BLOCK:
+            raise TooLong("long, while %d MiB are being read already" % (MOST_HELD >> 20))
+
+    def close(self):
+        Body.held -= len(self.data)
+
+
+async def fetch(dial, url, limit=0, enough=None, byte_range=None, fields=(), pool=None, agent="lvsdr", redirects=REDIRECTS):
+    """The Answer to a GET, after up to so many redirects; with 0 the redirect itself is the answer.
+
+    dial: a coroutine that opens (reader, writer) for an Address, and raises what it likes for one that it does not go to. limit: bytes of
+    the body to keep, 0 for none; more than that is TooLong. enough: stop after so many bytes. byte_range: first and last byte. pool: a dict
+    of connections that are kept for the next request, by (scheme, host, port).
+    Raises Broken, TooLong, OSError, LvsError for an address that is none, and what dial raises.
+    """
+    asked = url
+    if byte_range:
+        fields = [*fields, ("Range", "bytes=%d-%d" % tuple(byte_range))]
+    for _redirect in range(redirects + 1):
+        answer = await _exchange(dial, url, limit, enough, fields, pool, agent)
+        location = answer.headers.get("location")
+        if answer.status not in REDIRECTED or not location or not redirects:
+            return answer
+        url = resolve(url, location)
+    raise LvsError("%s redirects more than %d times" % (shown(asked), redirects), "look for a redirect that leads to itself")
+
+
+async def _exchange(dial, url, limit, enough, fields, pool, agent):
+    address = split(url)
+    key = tuple(address[:3])
+    connection = (pool or {}).pop(key, None)
+    reused = connection is not None
+    if not reused:
+        connection = Connection(*await dial(address), agent=agent)
+    kept, body = False, Body({}, 0)
+    try:
+        try:
+            head = await connection.ask(address.target, address.name, fields, keep=pool is not None)
+        except (Broken, ConnectionError) as error:
+            if not reused or getattr(error, "begun", False):
+                raise
+            # A server may end an idle connection at any time: that alone is no failure, and the connection is not in the pool any more.
+            return await _exchange(dial, url, limit, enough, fields, pool, agent)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
+        body = Body(headers, limit)
+        while enough is None or body.size < enough:
+            part = await connection.part()
+            if not part:
+                break
+            body.add(part)
+        if pool is not None and connection.again():
+            pool[key], kept = connection, True
+        return Answer(url, head.status_code, head.reason.decode("latin-1"), headers, body.size, bytes(body.data))
+    finally:
+        body.close()
+        if not kept:
+            connection.close()

@@ -1,0 +1,71 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The first packet of UDP protocols, to which every server of theirs has an answer, and whether an answer is one. Pure.
+
+Sources: RFC 1035 (DNS); draft-sharabayko-srt-01, 3.2.1 and 4.3.1 (SRT).
+"""
+
+import struct
+
+from ansible.module_utils.lvsdr.errors import LvsError, shown
+
+KINDS = ("srt", "dns", "payload")
+
+
+def kind_of(check):
+    """The kind that asks as a health check of this type does."""
+    return {"udp": "payload"}.get(check, check)
+
+
+def question(kind, payload=None, name="."):
+    """The bytes to send. payload: hex, for the kind payload; name: what a DNS question is about."""
+    if kind == "srt":
+        return srt_induction()
+    if kind == "dns":
+        return dns_question(name)
+    return read_hex(payload or "")
+
+
+def fits(kind, answer):
+    """Whether bytes are an answer to the question."""
+    if kind == "srt":
+        # A handshake with a cookie: the listener's half of the induction.
+        return len(answer) >= 64 and answer[:4] == b"\x80\0\0\0" and struct.unpack_from("!I", answer, 36)[0] == 1
+    if kind == "dns":
+        return len(answer) >= 12 and answer[:2] == DNS_ID and bool(answer[2] & 0x80)
+    return True
+
+
+def read_hex(text):
+    """bytes of hex digits, with or without blanks and 0x; LvsError where they are none."""
+    digits = text.replace(" ", "")
+    digits = digits[2:] if digits.lower().startswith("0x") else digits
+    try:
+        data = bytes.fromhex(digits)
+    except ValueError:
+        data = b""
+    if not 0 < len(data) <= 1400:
+        raise LvsError("%s is no payload" % shown(text), "give 1 to 1400 bytes as hex digits, such as 0d0a")
+    return data
+
+
+def srt_induction(socket_id=0x1D5A):
+    """A caller's first handshake (version 4, induction)."""
+    header = struct.pack("!IIII", 0x80000000, 0, 0, 0)
+    # Version, encryption and extension, first sequence number, MTU, window, type, socket, cookie; then the peer's address.
+    return header + struct.pack("!IHHIIIIII", 4, 0, 2, 0, 1500, 8192, 1, socket_id, 0) + b"\0" * 16
+
+
+DNS_ID = b"\x1d\x5a"
+
+
+def dns_question(name):
+    """A question for the name servers of a name, which any server answers, if only with a refusal."""
+    labels = (name[:-1] if name.endswith(".") else name).split(".") if name != "." else []
+    try:
+        packed = b"".join(bytes([len(label)]) + label.encode("ascii") for label in labels)
+    except (UnicodeEncodeError, ValueError):
+        packed = None
+    if packed is None or len(packed) > 254 or not all(0 < len(label) < 64 for label in labels):
+        raise LvsError("%s is no name of DNS" % shown(name), "give one such as example.com")
+    return DNS_ID + struct.pack("!HHHHH", 0x0100, 1, 0, 0, 0) + packed + b"\0" + struct.pack("!HH", 2, 1)

@@ -1,0 +1,254 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Plays a stream, HLS or DASH, as a viewer would, and tells how it went. What a player does is decided in hls; here is only the network."""
+
+import asyncio
+import ipaddress
+import os
+import socket
+import ssl
+import time
+
+from ansible.module_utils.lvsdr.errors import LvsError, printable
+from ansible.module_utils.lvsdr.streams import dash, hls, http, m3u8
+
+# Longer than any playlist; what is longer is a file that somebody took for one.
+PLAYLIST_BYTES = 4 << 20
+
+
+class Client:
+    """GET with a limit on everything. ``timeout`` is for one request from connecting to its last byte.
+
+    Without ``keepalive`` each request has a connection of its own, because a director schedules connections, not requests.
+    validate_certs: whether a certificate must be valid, for the authorities of this host or those of the file ``ca_path`` (PEM).
+    """
+
+    def __init__(
+        self, url, timeout, until, connect_to=None, source=None, keepalive=False, validate_certs=True, ca_path=None,
+        servers_header="X-Served-By",
+    ):  # fmt: skip
+        self.timeout = timeout
+        self.until = until
+        try:
+            self.connect_to = http.read_host(connect_to) if connect_to else None
+        except ValueError as error:
+            why = "it has an @" if "@" in connect_to else error
+            raise LvsError(f"connect_to: {http.shown(connect_to)!r} is not a host ({why})", "give an address or a name") from None
+        try:
+            self.source = str(ipaddress.ip_address(source)) if source else None
+        except ValueError:
+            raise LvsError(f"source: {source!r} is not an address", "give one that this host has") from None
+        self.tls = tls(validate_certs, ca_path)
+        self.servers_header = servers_header.lower()
+        self.home = http.split(url)[:3]  # connect_to stands in for this one, not for where a redirect leads
+        self.pool = {} if keepalive else None
+
+    def server(self, answer):
+        """Who sent an answer, as it says itself."""
+        name = answer.headers.get(self.servers_header)
+        return None if name is None else printable(name, 100)
+
+    async def get(self, url, byte_range=None, keep=0):
+        """The http.Answer to a GET, redirects followed. ``keep``: bytes of the body wanted, and a longer one is an error.
+
+        Raises LvsError when no complete answer comes.
+        """
+        seconds = max(0.1, min(self.timeout, self.until - time.monotonic()))
+        way = f" through {self.connect_to}" if self.connect_to and http.split(url)[:3] == self.home else ""
+        said = http.shown(url)
+        try:
+            return await asyncio.wait_for(http.fetch(self.dial, url, keep, byte_range=byte_range, pool=self.pool), seconds)
+        except asyncio.TimeoutError:
+            raise LvsError(
+                f"{said} did not answer in full{way} within {seconds:.1f} s", "check the way there and back, or allow a longer timeout"
+            ) from None
+        except http.TooLong as error:
+            raise LvsError(f"{said} is {error}, so it is no playlist", "use the address of an .m3u8 playlist") from None
+        except (OSError, http.Broken) as error:
+            raise LvsError(
+                f"{said} cannot be loaded{way}: {describe(error)}",
+                "check that its host is up, reachable from here, and has a working server on that port",
+            ) from None
+
+    def close(self):
+        for connection in (self.pool or {}).values():
+            connection.close()
+
+    async def dial(self, address):
+        """(reader, writer) of a new connection to an http.Address."""
+        host = self.connect_to if self.connect_to and address[:3] == self.home else address.host
+        extra = {"ssl": self.tls, "server_hostname": address.host} if address.scheme == "https" else {}
+        if self.source:
+            extra["local_addr"] = (self.source, 0)
+        return await asyncio.open_connection(host, address.port, limit=1 << 18, **extra)
+
+
+def tls(validate_certs=True, ca_path=None):
+    """The SSLContext of a viewer. LvsError where the authorities can't be read."""
+    try:
+        context = ssl.create_default_context(cafile=ca_path)
+    except (OSError, ssl.SSLError) as error:
+        why = getattr(error, "strerror", None) or "it is no file of certificates in PEM"
+        raise LvsError(f"ca_path: {ca_path} can't be read ({why})", "give the path of a file on this host") from None
+    if not validate_certs:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def describe(error):
+    """An exception in words that do not need Python to be understood."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "its certificate is not valid here: %s" % error.verify_message
+    if isinstance(error, ssl.SSLError):
+        return "no TLS (%s)" % (error.reason or error)
+    if isinstance(error, socket.gaierror):
+        return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        # asyncio puts the address into the words.
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
+
+
+class Probe:
+    """One viewer of one stream."""
+
+    def __init__(self, url, duration, segments, timeout, **connection):
+        for name, value in (("duration", duration), ("timeout", timeout)):
+            if not 0 < value < 1e6:
+                raise LvsError(f"{name} is {value}", "give seconds, more than 0")
+        if segments is not None and segments < 1:
+            raise LvsError(f"segments is {segments}", "give 1 or more, or leave it out")
+        now = time.monotonic()
+        # Twice the time, because a stream that stalls as long as it plays has shown what it can do.
+        self.limit = 2 * duration + 2 * timeout
+        self.until = now + self.limit
+        self.url = url
+        self.client = Client(url, timeout, self.until, **connection)
+        self.player = hls.Player(now, duration, segments)
+        self.errors = []
+        self.servers = {}
+        self.init = None
+        self.manifests = dash.Playlists()
+
+    async def play(self):
+        """Plays to the end and returns the results. Raises LvsError, with the results so far in its details."""
+        try:
+            await self._play()
+            self.player.close(time.monotonic())
+        except LvsError as error:
+            self.player.close(time.monotonic())
+            error.details.update(self.results())
+            raise
+        finally:
+            self.client.close()
+        return self.results()
+
+    async def _play(self):
+        began = time.monotonic()
+        address, media = await self._open()
+        self.player.loaded(media, began, time.monotonic())
+        while True:
+            now = time.monotonic()
+            step = self.player.step(now)
+            if step.action == "stop":
+                return
+            if max(step.at, now) >= self.until:
+                last = "; the last error was: " + self.errors[-1] if self.errors else ""
+                raise LvsError(
+                    f"{http.shown(self.url)} played {self.player.buffered:.1f} of {self.player.duration:g} s within {self.limit:g} s{last}",
+                    "look at the server that should have sent it",
+                )
+            await asyncio.sleep(max(0, step.at - now))
+            began = time.monotonic()
+            if step.action == "fetch":
+                await self._fetch(step.segment)
+                continue
+            try:
+                media = (await self._playlist(address))[1]
+            except LvsError as error:
+                self.errors.append(error.message)
+                self.player.not_loaded(time.monotonic())
+            else:
+                try:
+                    self.player.loaded(media, began, time.monotonic())
+                except LvsError as error:
+                    raise LvsError(f"{http.shown(self.url)}: {error.message}", error.hint) from None
+
+    async def _open(self):
+        """(URL, Media) of the stream: its playlist, or the first one that its master playlist names."""
+        address, playlist = await self._playlist(self.url, master=True)
+        return (address, playlist) if isinstance(playlist, m3u8.Media) else await self._playlist(playlist.variants[0], playlist.variables)
+
+    async def _playlist(self, url, variables=None, master=False):
+        """(url, playlist). Later loads ask for the same address again: a redirect may lead elsewhere next time."""
+        reply = await self.client.get(url, keep=PLAYLIST_BYTES)
+        if reply.status != 200:
+            raise LvsError(f"{http.shown(reply.url)} answers {reply.line}", "check the path, and that the stream is being published")
+        playlist = self._parse(reply, variables)
+        if isinstance(playlist, m3u8.Master) and not master:
+            raise LvsError(
+                f"{http.shown(reply.url)} is a master playlist where a media playlist belongs",
+                f"correct the variants of {http.shown(self.url)}",
+            )
+        return url, playlist
+
+    def _parse(self, reply, variables):
+        """What a playlist or a manifest says, whatever its address ends with."""
+        if b"MPD" not in reply.body[:4096].replace(b"\0", b""):  # also in UTF-16
+            return m3u8.parse(reply.body, reply.url, variables=variables)
+        manifest = dash.parse(reply.body, reply.url, time.time(), newest=None)
+        if not manifest.segments:
+            raise LvsError(f"{http.shown(reply.url)} names no segment that can be played", "see how the packager writes it")
+        return self.manifests.media(manifest)
+
+    async def _fetch(self, segment):
+        size = 0
+        try:
+            for resource in [segment.media] if segment.init in (None, self.init) else [segment.init, segment.media]:
+                reply = await self.client.get(*resource)
+                size += reply.size
+                if reply.status not in (200, 206) or not reply.size:
+                    self.errors.append(f"{http.shown(reply.url)} answers {reply.line}, {reply.size} bytes")
+                    self.player.failed(segment, time.monotonic(), gone=400 <= reply.status < 500)
+                    return
+        except LvsError as error:
+            self.errors.append(error.message)
+            self.player.failed(segment, time.monotonic())
+            return
+        self.init = segment.init
+        server = self.client.server(reply)
+        if server is not None:
+            self.servers[server] = self.servers.get(server, 0) + 1
+        self.player.received(segment, size, time.monotonic())
+
+    def results(self):
+        player = self.player
+        return {
+            "segments": player.segments,
+            "bytes": player.bytes,
+            "played_seconds": round(player.buffered, 3),
+            "startup_seconds": None if player.startup_seconds is None else round(player.startup_seconds, 3),
+            "stalls": player.stalls,
+            "stalled_seconds": round(player.stalled_seconds, 3),
+            "jumps": player.jumps,
+            "reloads": player.reloads,
+            "older_playlists": player.older,
+            "target_duration": player.media.target_duration if player.media else None,
+            "servers": self.servers,
+            "errors": self.errors + player.errors,
+        }
+
+
+async def player(url, duration=10.0, segments=None, timeout=10.0, **connection):
+    """``play`` for whoever has a loop."""
+    return await Probe(url, duration, segments, timeout, **connection).play()
+
+
+def play(url, duration=10.0, segments=None, timeout=10.0, **connection):
+    """Plays ``duration`` seconds of the stream at ``url``, or so many ``segments``. Returns a dict: see the module stream_probe's RETURN.
+
+    ``connection``: connect_to, source, keepalive, validate_certs, ca_path, servers_header, as Client takes them. It takes at most twice
+    ``duration`` and twice ``timeout`` in all. Raises LvsError, with the results so far in its details, when the stream cannot be played.
+    """
+    return asyncio.run(player(url, duration, segments, timeout, **connection))

@@ -1,0 +1,125 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What a rehearsed fault meant for viewers, from what they (viewers.py) and a sampler of the VIP's owner noticed. Pure."""
+
+from ansible.module_utils.lvsdr.text import aligned
+
+COLUMNS = ("fault", "host", "blackout ms", "failing ms", "connections cut", "streams lost", "segments late", "owner of the VIP")
+
+
+def outages(asked):
+    """(blackout, failing) in ms of newcomers that asked one after the other: [[begin in seconds, whether it was answered], …].
+
+    blackout: the longest time in which nobody who came was served; failing: from the first who was not served to the next who was after
+    the last one. Both are 0 where everybody was.
+    """
+    blackout, began, first, end = 0.0, None, None, None
+    for begin, good in sorted(asked):
+        if not good:
+            began = begin if began is None else began
+            first = begin if first is None else first
+        elif began is not None:
+            blackout, began, end = max(blackout, begin - began), None, begin
+    if began is not None:  # it lasted to the end
+        end = max(begin for begin, _good in asked)
+        blackout = max(blackout, end - began)
+    return round(1000 * blackout), round(1000 * (end - first)) if first is not None else 0
+
+
+def spans(samples, names):
+    """Who owned a VIP, one after the other: [{"owners": [name, …], "seconds", "samples"}, …].
+
+    samples: [[seconds, [mac, …]], …] of one VIP; names: {mac: host}.
+    """
+    out = []
+    for at, macs in samples:
+        owners = sorted(names.get(mac, mac) for mac in macs)
+        if not out or out[-1]["owners"] != owners:
+            if out:
+                out[-1]["seconds"] = round(at - out[-1].pop("from"), 1)
+            out.append({"owners": owners, "from": at, "samples": 0})
+        out[-1]["samples"] += 1
+    if out:
+        out[-1]["seconds"] = round(samples[-1][0] - out[-1].pop("from"), 1)
+    return out
+
+
+def row(watched, fault, host, sampled, names, differences, daemons):
+    """One fault's line of the table, as a dict.
+
+    watched: what viewers.watch returned; sampled: {vip: samples}; names: {mac: host}; differences: between the directors' tables once all
+    was well again; daemons: {director: the sync daemons then, as ipvs_info returns them}.
+    """
+    blackout, failing = outages(watched["asked"])
+    players, downloads = watched["players"], watched["downloads"]
+    owners = {vip: spans(samples, names) for vip, samples in sampled.items()}
+    return {
+        "fault": fault, "host": host, "blackout_ms": blackout, "failing_ms": failing,
+        "newcomers": len(watched["asked"]), "not_served": sum(not good for _begin, good in watched["asked"]),
+        "streams": len(players) + len(downloads),
+        "streams_lost": sum(bool(one.get("lost")) for one in players + downloads),
+        "connections_cut": sum(len(one["cuts"]) for one in downloads),
+        "wrong_blocks": sum(one["wrong_blocks"] for one in downloads),
+        "longest_pause_ms": round(1000 * max([one["longest_pause"] for one in downloads] or [0])),
+        "segments": sum(one.get("segments", 0) for one in players),
+        "segments_late": sum(one.get("stalls", 0) + one.get("jumps", 0) for one in players),
+        "owners": owners,
+        "differences": differences, "sync_daemons": daemons,
+        "several_owners": sum(span["samples"] for vip in owners for span in owners[vip] if len(span["owners"]) > 1),
+        "not_served_at": [round(begin - watched["asked"][0][0], 2) for begin, good in watched["asked"] if not good],
+        "details": {"downloads": downloads, "players": players},
+    }  # fmt: skip
+
+
+def owner_words(found):
+    """``director1, nobody 3.1 s, director2`` of spans."""
+    words = []
+    for span in found:
+        if not span["owners"]:
+            words.append("nobody %.1f s" % span["seconds"])
+        elif len(span["owners"]) > 1:
+            words.append("%s at once %.1f s" % (" and ".join(span["owners"]), span["seconds"]))
+        else:
+            words.append(span["owners"][0])
+    return ", ".join(words)
+
+
+LEGEND = (
+    "blackout ms: the longest time in which nobody who came was served",
+    "failing ms: from the first newcomer who was not served to the last",
+    "connections cut: running downloads whose connection broke; each went on with another one, as players do",
+    "streams lost: downloads and players that could not go on",
+    "segments late: segments that came when a player had nothing left to show",
+    "owner of the VIP: who answered for it, one after the other",
+)
+
+
+def unplayable(watched):
+    """Why the viewers of a rehearsal can't watch, in sentences, from a watch in which nothing broke; empty where all played."""
+    out = []
+    missed = sum(not good for _begin, good in watched["asked"])
+    if missed:
+        out.append("%d of %d newcomers were not served" % (missed, len(watched["asked"])))
+    for what, found in (("download", watched["downloads"]), ("player", watched["players"])):
+        reasons = dict.fromkeys(str(one["lost"]) for one in found if one.get("lost"))
+        reasons.update(dict.fromkeys(text for one in found for text in one.get("cuts", ())))
+        if reasons:
+            out.append("a %s does not play: %s" % (what, "; ".join(list(reasons)[:2])))
+        elif any(not one.get("bytes") for one in found):
+            trouble = next((one["trouble"] for one in found if one.get("trouble")), None)
+            out.append("a %s got nothing%s" % (what, ": %s" % trouble if trouble else ""))
+    return out
+
+
+def table(rows):
+    """The rows as lines of text, and what their columns mean."""
+    lines = [COLUMNS]
+    for one in rows:
+        owners = list(dict.fromkeys(owner_words(found) for found in one["owners"].values()))
+        lines.append(
+            (
+                one["fault"], one["host"], str(one["blackout_ms"]), str(one["failing_ms"]), str(one["connections_cut"]),
+                "%d of %d" % (one["streams_lost"], one["streams"]), "%d of %d" % (one["segments_late"], one["segments"]), "; ".join(owners),
+            )
+        )  # fmt: skip
+    return [*aligned(lines), "", *LEGEND]

@@ -1,0 +1,202 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Viewers of a service for a while: such as come anew, such as load something long, and such as play a live stream. IO.
+
+What they noticed is put together by rehearsal.py.
+"""
+
+import asyncio
+import socket
+import time
+import zlib
+
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.streams import http, probe
+
+# Downloads are compared in blocks of this size, which all of them begin at the same places.
+BLOCK = 1 << 18
+# Small, so that a server sends at the pace of the viewer, and a pause on the way is one for the viewer.
+RECEIVE_BUFFER = 1 << 18
+LOST = (OSError, http.Broken, asyncio.TimeoutError)
+
+
+class Way:
+    """How viewers reach a URL: each request on a connection of its own, because a director schedules connections."""
+
+    def __init__(self, url, **connection):
+        self.address = http.split(url)
+        self.client = probe.Client(url, 1, 0, **connection)
+
+    async def ask(self, fields=()):
+        """(http.Connection, head of the answer) of a GET."""
+        host = self.client.connect_to or self.address.host
+        family = (await asyncio.get_running_loop().getaddrinfo(host, self.address.port, type=socket.SOCK_STREAM))[0]
+        sock = socket.socket(family[0], socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+            await asyncio.get_running_loop().sock_connect(sock, family[4])
+            extra = {"ssl": self.client.tls, "server_hostname": self.address.host} if self.address.scheme == "https" else {}
+            connection = http.Connection(*await asyncio.open_connection(sock=sock, limit=RECEIVE_BUFFER, **extra))
+        except BaseException:
+            sock.close()
+            raise
+        try:
+            return connection, await connection.ask(self.address.target, self.address.name, fields)
+        except BaseException:
+            connection.close()
+            raise
+
+
+class Newcomers:
+    """Viewers that come anew, so many a second: each asks for one page on a connection of its own."""
+
+    def __init__(self, way, rate, timeout):
+        self.way, self.rate, self.timeout = way, rate, timeout
+        self.asked = []  # [begin, whether an answer came in time]
+
+    async def run(self, until):
+        asking = set()
+        while time.monotonic() < until:
+            task = asyncio.ensure_future(self._ask(time.monotonic()))
+            asking.add(task)
+            # What nobody expected stays in the set, and ends the watch with an error instead of looking like a quiet one.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception() or asking.discard(done))
+            await asyncio.sleep(max(0, min(1 / self.rate, until - time.monotonic())))
+        await asyncio.gather(*asking)
+
+    async def _ask(self, begin):
+        try:
+            good = await asyncio.wait_for(self._get(), self.timeout)
+        except LOST:
+            good = False
+        self.asked.append([begin, good])
+
+    async def _get(self):
+        connection, head = await self.way.ask()
+        connection.close()
+        return head.status_code == 200
+
+
+class Download:
+    """A viewer of something long, who reads at the pace of a player, goes on where a connection broke (Range), and begins anew at the end.
+
+    blocks: checksums of what was read by anyone, by place; shared between all downloads of one URL.
+    """
+
+    def __init__(self, way, rate, patience, blocks):
+        self.way, self.rate, self.patience, self.blocks = way, rate, patience, blocks
+        self.bytes, self.cuts, self.wrong, self.pause, self.lost = 0, [], 0, 0.0, None
+        self.offset, self.sum = 0, 0
+        self.begun = False  # whether a server has answered on the connection that there is
+        self.trouble = None  # why the last connection ended that did not end by itself
+
+    async def run(self, until):
+        broke = None  # since when there is no connection
+        while time.monotonic() < until and not self.lost:
+            self.begun = False
+            try:
+                await self._read(until)
+                broke = None
+            except LOST as error:
+                now = time.monotonic()
+                why = "after %d bytes: %s" % (self.offset, str(error) or type(error).__name__)
+                self.trouble = why
+                if self.begun:
+                    # One that never began was refused, and is nobody's running stream.
+                    self.cuts.append(why)
+                if self.begun or broke is None:
+                    broke = now
+                if now - broke > self.patience:
+                    self.lost = why
+                await asyncio.sleep(0.2)
+
+    async def _read(self, until):
+        """Until the end of the file or of the time."""
+        connection, head = await asyncio.wait_for(self.way.ask([("Range", "bytes=%d-" % self.offset)]), self.patience)
+        try:
+            status, left = head.status_code, connection.expected
+            if status not in (200, 206) or (status == 200 and self.offset) or left is None:
+                raise http.Broken("the server answers %d, and nothing that can be gone on with" % status)
+            if not left:
+                raise http.Broken("there is nothing to load")
+            self.begun = True
+            while connection.expected and time.monotonic() < until:
+                begin = time.monotonic()
+                data = await asyncio.wait_for(connection.part(), self.patience)
+                self.pause = max(self.pause, time.monotonic() - begin)
+                self._add(data)
+                await asyncio.sleep(max(0, len(data) / self.rate - (time.monotonic() - begin)))
+            if not connection.expected:
+                if self.offset % BLOCK:
+                    self._compare()
+                self.offset = self.sum = 0
+        finally:
+            connection.close()
+
+    def _add(self, data):
+        self.bytes += len(data)
+        while data:
+            room = BLOCK - self.offset % BLOCK
+            part, data = data[:room], data[room:]
+            self.sum = zlib.crc32(part, self.sum)
+            self.offset += len(part)
+            if len(part) == room:
+                self._compare()
+
+    def _compare(self):
+        """Each block is as the others found it, whichever server sent it."""
+        self.wrong += self.blocks.setdefault(self.offset, self.sum) != self.sum
+        self.sum = 0
+
+
+async def _play(url, seconds, connection):
+    try:
+        return await probe.player(url, duration=seconds, timeout=3, **connection)
+    except LvsError as error:
+        return {"lost": error.message, **error.details}
+
+
+async def _all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience, connection):
+    until = time.monotonic() + seconds
+    coming = Newcomers(Way(url, **connection), newcomers, timeout)
+    blocks = {}
+    loading = [Download(Way(download, **connection), rate, patience, blocks) for _number in range(downloads if download else 0)]
+    playing = [asyncio.ensure_future(_play(url, seconds, connection)) for _number in range(players)]
+    await asyncio.gather(coming.run(until), *(one.run(until) for one in loading))
+    return {
+        "asked": sorted(coming.asked),
+        "downloads": [
+            {
+                "bytes": one.bytes, "cuts": one.cuts, "wrong_blocks": one.wrong, "longest_pause": round(one.pause, 3), "lost": one.lost,
+                "trouble": one.trouble,
+            }
+            for one in loading
+        ],
+        "players": await asyncio.gather(*playing),
+    }  # fmt: skip
+
+
+def watch(
+    url, download=None, seconds=20.0, newcomers=10.0, downloads=4, players=2, rate=1000000, timeout=1.0, patience=10.0,
+    **connection
+):  # fmt: skip
+    """What viewers notice in so many seconds: {"asked": [[begin, answered], …], "downloads": [dict], "players": [dict]}.
+
+    url: a live playlist, asked for ``newcomers`` times a second on new connections, each answered within ``timeout`` seconds or not, and
+    played by ``players``. download: what ``downloads`` viewers load with ``rate`` bytes a second each; one that can't go on within
+    ``patience`` seconds is lost. connection: connect_to, validate_certs and ca_path, as probe.Client takes them. Times are of the monotonic
+    clock.
+    """
+    for name, value in (("seconds", seconds), ("newcomers", newcomers), ("rate", rate), ("timeout", timeout), ("patience", patience)):
+        if not 0 < value < 1e9:
+            raise LvsError("%s: %s is out of range" % (name, value), "give a number above 0")
+    for name, value in (("downloads", downloads), ("players", players)):
+        if not 0 <= value <= 100:
+            raise LvsError("%s: %s is out of range" % (name, value), "give 0 to 100")
+    for one in (url, download) if download else (url,):
+        Way(one, **connection)
+    seen = asyncio.run(_all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience, connection))
+    if not seen["asked"]:
+        raise LvsError("Nobody asked for %s within %g s" % (url, seconds), "watch for longer")
+    return seen

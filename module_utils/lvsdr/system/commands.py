@@ -1,0 +1,73 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Programs of a host: found, run with a limit of time, and what they print."""
+
+import os
+import shutil
+import signal
+import subprocess
+
+from ansible.module_utils.lvsdr.errors import LvsError, Problems
+
+# How long a program may take, in seconds. Those that start services or read large files get more, also than the TimeoutStartSec of lvsdr's
+# units (180): systemd then says first what was wrong.
+SECONDS = 60
+SLOW = {"systemctl": 200, "keepalived": 200, "nginx": 200}
+
+
+class Late(LvsError):
+    """A program that did not end in time."""
+
+
+def finish(command, stderr=subprocess.PIPE):
+    """What a command did, as subprocess.run tells it. Late where it takes too long, OSError where it can't be run."""
+    seconds = SLOW.get(os.path.basename(command[0]), SECONDS)
+    # Of a session of its own: what it has started ends with it, and keepalived -t of 2.2.7 ends its process group where a script has a user
+    # other than root.
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, errors="replace", start_new_session=True
+    )
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        # Not waited for: what hangs in the kernel does not end then either.
+        raise Late(
+            "`%s` did not end within %g s, and was killed" % (" ".join(command), seconds),
+            "run it by hand on this host to see what it waits for, then run again",
+        ) from None
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+
+def run(*command):
+    """Output of a command; LvsError with what it said where it fails."""
+    try:
+        done = finish(command)
+    except OSError as error:
+        raise LvsError("%s can't be run (%s)" % (command[0], error.strerror), "install it on this host")
+    if done.returncode:
+        raise LvsError("`%s` failed: %s" % (" ".join(command), (done.stderr or done.stdout).strip()))
+    return done.stdout
+
+
+def find_command(name):
+    """Path of a program, also in the folders that a user's PATH leaves out; None where it is missing."""
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin")
+
+
+def check_names(**names):
+    """LvsError with every name that no program could take: ``check_names(services=[…])``."""
+    problems = Problems()
+    for option, values in names.items():
+        for index, value in enumerate(values):
+            if not value or value.startswith("-") or not value.isprintable():
+                problems.add("%s[%d]" % (option, index), "%r is no name" % value)
+    problems.raise_if_any("The host can't be read")
+
+
+def has_module(name):
+    """Whether the running kernel has a module, loaded, built in or on disk."""
+    if os.path.isdir("/sys/module/" + name):
+        return True
+    modprobe = find_command("modprobe")
+    return bool(modprobe) and finish([modprobe, "-n", "-q", name]).returncode == 0

@@ -1,0 +1,138 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Files of a host: read, written whole, and whether those that an inventory names can be used."""
+
+import glob
+import hashlib
+import os
+import pwd
+import re
+import stat
+
+# In the order in which one shadows a file of the same name in the next (sysctl.d(5)); the last is procps' own, applied after all.
+SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
+SYSCTL_CONF = "/etc/sysctl.conf"
+# Not among them: ufw's own, which it gives to sysctl whenever it starts (ufw-framework(8)).
+UFW_CONF, UFW_SYSCTL = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"
+
+
+def sysctl_files(own):
+    """[(path, text)] of the files of settings, in the order in which `sysctl --system` applies them, without our own."""
+    found = {}
+    for folder in SYSCTL_FOLDERS:
+        for name in os.listdir(folder) if os.path.isdir(folder) else ():
+            if name.endswith(".conf"):
+                found.setdefault(name, os.path.join(folder, name))
+    # Debian links the one to the other.
+    paths = [found[name] for name in sorted(found) if os.path.realpath(found[name]) not in (os.path.realpath(SYSCTL_CONF), own)]
+    ufw = re.search("^ENABLED=[\"']?yes", read_text(UFW_CONF) or "", re.MULTILINE | re.IGNORECASE)
+    return _texts([*paths, SYSCTL_CONF, *([UFW_SYSCTL] if ufw else [])])
+
+
+def _texts(paths):
+    """[(path, text)] of files of settings that can be read."""
+    out = []
+    for path in paths:
+        try:
+            with open(path, errors="replace") as f:
+                out.append((path, f.read()))
+        except OSError:
+            continue  # a folder, gone meanwhile, or a link to nowhere: then nobody applies it
+    return out
+
+
+# Where ifupdown, netplan, networkd and NetworkManager keep what they configure.
+NETWORK_FILES = (
+    "/etc/network/interfaces", "/etc/network/interfaces.d/*", "/etc/netplan/*.yaml", "/etc/systemd/network/*.network",
+    "/etc/NetworkManager/system-connections/*", "/etc/sysconfig/network-scripts/ifcfg-*",
+)  # fmt: skip
+
+
+def network_files():
+    """[(path, text)] of the files in which network managers keep addresses."""
+    return _texts(sorted(path for pattern in NETWORK_FILES for path in glob.glob(pattern)))
+
+
+def fingerprint(path):
+    """SHA-256 of a file's content; None where it is missing or can't be read."""
+    try:
+        with open(path, "rb") as f:
+            return hashlib.sha256(f.read()).hexdigest()
+    except OSError:
+        return None
+
+
+def read_text(path):
+    """A file's text, or None where it is missing or can't be read."""
+    try:
+        with open(path, errors="replace") as f:
+            return f.read()
+    except OSError:
+        return None
+
+
+def account_problems(names):
+    """A sentence for each account that is not there; keepalived leaves a check out whose account it does not find."""
+    out = []
+    for name in dict.fromkeys(names):
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            out.append("there is no account %s, which a check runs its program as; make it on every director, or name another user" % name)
+    return out
+
+
+def script_problems(paths):
+    """A sentence for each program that keepalived can't, or had better not, run for a check."""
+    out = []
+    for path in dict.fromkeys(paths):
+        try:
+            mode = os.stat(path).st_mode
+        except OSError as error:
+            out.append("check script %s can't be run (%s); install it on every director" % (path, error.strerror))
+            continue
+        if not stat.S_ISREG(mode) or not mode & 0o111:
+            out.append("check script %s is not executable; run `chmod 755 %s`" % (path, path))
+        # What keepalived's own enable_script_security looks at: every folder on the way, too.
+        place = os.path.realpath(path)
+        while True:
+            status = os.stat(place)
+            sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+            if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
+                who = "belongs to uid %d" % status.st_uid if status.st_uid else "is writable by others than root"
+                out.append("check script %s: %s %s; give it to root, and run `chmod go-w %s`" % (path, place, who, place))
+            if place == "/":
+                break
+            place = os.path.dirname(place)
+    return out
+
+
+def file_problems(files):
+    """A sentence for each file, {"path", "readers": any, all or root}, that can't be used, or that tells a secret."""
+    out = []
+    for one in files:
+        path = one["path"]
+        try:
+            mode = os.stat(path).st_mode
+        except OSError as error:
+            out.append("%s, which the inventory names, can't be read (%s); put it there" % (path, error.strerror))
+            continue
+        if not stat.S_ISREG(mode):
+            out.append("%s, which the inventory names, is no file" % path)
+        elif one["readers"] == "root" and mode & 0o007:
+            out.append("%s holds a secret and everybody may read it; run `chmod o= %s`" % (path, path))
+        elif one["readers"] == "all" and not mode & 0o004:
+            out.append("%s can't be read by lvsdr-streamcheck, which is not root; run `chmod a+r %s`" % (path, path))
+    return out
+
+
+def write_atomically(path, text, mode=0o644):
+    """Writes a file beside its place and moves it there: nobody reads a half of it."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    new = path + ".new"
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as f:
+        os.fchmod(f.fileno(), mode)
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    os.rename(new, path)

@@ -1,0 +1,181 @@
+"""What a rollout must ask first, who is changed when, and what it leaves: of a fleet that runs."""
+
+import pytest
+from ansible.module_utils.lvsdr.directors import keepalived, keepalived_conf
+from ansible.module_utils.lvsdr.fleet import rollout
+from ansible.module_utils.lvsdr.inventory import resolve
+from ansible.module_utils.lvsdr.ipvs import describe
+
+from inventories import GONE, VIP, VIP6, facts, interface, inventory, service
+
+
+def fleet(*declared, running=None, holds=("director1",), tables=None, **options):
+    """(services, inventory) of directors that run with the configuration of other services: running, the same unless given.
+
+    holds: who holds the VIPs now. running: None, or (services, variables of the directors).
+    """
+    made = inventory(with_facts=True, **options)
+    before, variables = running or (declared, {})
+    old = inventory(with_facts=True, **options)
+    for director in ("director1", "director2"):
+        old["hosts"][director] = {**old["hosts"][director], **variables}
+    for director in ("director1", "director2"):
+        text = keepalived.render(resolve.resolve(list(before), old), director, old)
+        number = {"director1": 11, "director2": 12}[director]
+        found = facts(number, *([interface("eth1", VIP + "/32")] if director in holds else []))
+        made["hosts"][director]["facts"] = {
+            **found, "keepalived": {"running": text, "file": text}, "ipvs": (tables or {}).get(director, []),
+        }  # fmt: skip
+    return resolve.resolve(list(declared), made), made
+
+
+def turns(*declared, **options):
+    services, made = fleet(*declared, **options)
+    return [rollout.turn(services, made, director) for director in ("director1", "director2")]
+
+
+def test_who_holds_no_vip_comes_first():
+    assert turns(service()) == ["active", "first"]
+    assert turns(service(), holds=()) == ["first", "first"]
+    more = [service(), service(name="b", addresses=["192.0.2.101"])]
+    assert turns(*more, running=([service()], {})) == ["active", "first"], "a VIP more is nothing that directors say to each other"
+
+
+@pytest.mark.parametrize("variables", [
+    {"director_advertisement_interval": 2}, {"director_advertisement_interval": 0.5}, {"director_unicast": False},
+    {"director_virtual_router_id": 52},
+])  # fmt: skip
+def test_who_would_be_deaf_is_silent_meanwhile(variables):
+    assert turns(service(), running=([service()], variables)) == ["active", "last"]
+    assert turns(service(), running=([service()], variables), holds=()) == ["first", "first"], "nobody holds a VIP: nothing to lose"
+
+
+@pytest.mark.parametrize("variables", [{"director_priority": 120}, {"director_preempt": False}, {"director_timeouts": {"tcp": 60}}])
+def test_other_settings_keep_the_order(variables):
+    assert turns(service(), running=([service()], variables)) == ["active", "first"]
+
+
+def test_an_older_release_advertised_the_vips():
+    """The list becomes the one that stays: once, the director that stands by is silent for it."""
+    services, made = fleet(service())
+    for director in ("director1", "director2"):
+        there = made["hosts"][director]["facts"]["keepalived"]
+        there["running"] = there["running"].replace("169.254.112.51/32 dev lo no_track", "192.0.2.100/32 dev eth0")
+    assert [rollout.turn(services, made, director) for director in ("director1", "director2")] == ["active", "last"]
+    assert rollout.preflight([service()], made) == []
+
+
+def test_two_active_directors_can_not_change_what_they_say():
+    services, made = fleet(service(), running=([service()], {"director_advertisement_interval": 2}), holds=("director1", "director2"))
+    (line,) = rollout.preflight([service()], made)
+    assert line.startswith("directors: interval of instance lvsdr becomes 1.0 (was 2.0): while that changes")
+    assert "director1 and director2 hold VIPs now. Stop keepalived on one of them" in line
+
+
+def test_a_service_that_is_not_named_any_more():
+    other = service(name="other", addresses=["192.0.2.101"], health_check={})
+    _services, made = fleet(service(), running=([service(), other], {}))
+    (line,) = rollout.preflight([service()], made)
+    assert line == (
+        "virtual_services: tcp 192.0.2.101:80 is served by director1 and director2 and not named here; to retire it declare it with "
+        "state: absent, which drains it first, and delete the entry after that rollout"
+    )
+    assert rollout.preflight([service(), {**other, "state": "absent"}], made) == []
+
+
+def test_a_port_less_on_a_vip_that_stays_is_no_question():
+    _services, made = fleet(service(), running=([service(), service(name="b", ports=[8080])], {}))
+    assert rollout.preflight([service()], made) == []
+
+
+def test_a_vip_and_a_mark_that_are_not_named_any_more():
+    mark = service(name="mark", addresses=["192.0.2.101"], ports=GONE, firewall_mark=5)
+    _services, made = fleet(service(), running=([service(), mark], {}))
+    lines = rollout.preflight([service()], made)
+    assert [line.split(" is served")[0] for line in lines] == ["virtual_services: fwmark 5", "virtual_services: VIP 192.0.2.101"]
+
+
+def test_somebody_elses_keepalived_is_not_overwritten_unasked():
+    _services, made = fleet(service())
+    home_made = """
+! my load balancer
+vrrp_instance VI_1 {
+    virtual_router_id 7
+    virtual_ipaddress { 192.0.2.77/24 dev eth0
+    }
+}
+virtual_server 192.0.2.77 443 { delay_loop 6
+    protocol TCP
+    real_server 192.0.2.21 443 { weight 1 }
+}
+"""
+    for running in (home_made, None):
+        made["hosts"]["director1"]["facts"]["keepalived"] = {"running": running, "file": home_made}
+        (line,) = rollout.preflight([service()], made)
+        assert "tcp 192.0.2.77:443 is served by director1 and not named here" in line
+
+
+def test_a_vip_does_not_move_between_instances_while_it_serves():
+    others = {
+        name: {"director_instances": {"radio": {"virtual_router_id": 52, "active": "director2"}}} for name in ("director1", "director2")
+    }
+    _services, made = fleet(service(instance="radio"), running=([service()], {}), hosts=others)
+    lines = rollout.preflight([service(instance="radio")], made)
+    assert lines and all("VIP 192.0.2.100 is in instance lvsdr on director" in line and "retire it first" in line for line in lines)
+
+
+def test_errors_of_the_inventory_come_first():
+    _services, made = fleet(service())
+    (line,) = rollout.preflight([service(mode="snat")], made)
+    assert line.startswith("virtual_services[0].mode: ")
+
+
+HELD = [{"address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc", "destinations": [
+    {"address": "192.0.2.21", "forward": "dr", "weight": 1, "active": 3, "inactive": 1, "persistent": 0}]}]  # fmt: skip
+
+
+def test_a_director_that_took_no_part():
+    services, made = fleet(service(), tables={"director1": HELD, "director2": HELD})
+    servers = ["server1", "server2"]
+    assert rollout.undone(services, made, ["director1", "director2"], servers) == []
+    assert rollout.undone(services, made, ["director1"], servers) == ["director2 took no part and sends nobody to server2 (live)"]
+    del made["hosts"]["director2"]["facts"]
+    assert rollout.undone(services, made, ["director1"], servers) == ["director2 took no part and could not be read"]
+
+
+def test_a_retired_vip_stays_on_servers_while_a_director_serves_it():
+    services, made = fleet(service(addresses=["192.0.2.101"]), tables={"director1": HELD, "director2": []})
+    assert rollout.still_served([VIP, VIP6], services, made) == [VIP]
+    made["hosts"]["director1"]["facts"]["ipvs"] = []
+    assert rollout.still_served([VIP, VIP6], services, made) == []
+    del made["hosts"]["director1"]["facts"]
+    assert rollout.still_served([VIP], services, made) == [VIP], "nobody knows"
+
+
+def test_who_still_sends_to_a_host():
+    _services, made = fleet(service(), tables={"director1": HELD, "director2": []})
+    assert rollout.sent_to(made, facts(21)) == ["tcp 192.0.2.100:80 on director1 (4 connections)"]
+    assert rollout.sent_to(made, facts(22)) == []
+
+
+# --- reading keepalived.conf -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_rendered_is_read_back():
+    declared = [
+        service(addresses=[VIP, VIP6], health_check={}), service(name="udp", ports=[5004], protocol="udp", mode="nat"),
+        service(name="mark", ports=GONE, firewall_mark=5, addresses=[VIP, VIP6]),
+    ]  # fmt: skip
+    services, made = fleet(*declared)
+    text = made["hosts"]["director1"]["facts"]["keepalived"]["running"]
+
+    assert keepalived_conf.virtual_servers(text) == [describe.table_key(one["table"]) for one in services]
+    assert keepalived_conf.instances(text)["lvsdr"][1] == [VIP, VIP6]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "}", "{", "virtual_server\n", "virtual_server x y {\n}", "vrrp_instance {\n}", "vrrp_instance a {\n", "a { b { c"]
+)
+def test_no_text_breaks_the_reader(text):
+    assert keepalived_conf.virtual_servers(text) == []
+    keepalived_conf.instances(text)
