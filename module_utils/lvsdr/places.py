@@ -24,30 +24,14 @@ STREAMCHECK_UNIT = "/etc/systemd/system/lvsdr-streamcheck.service"
 STREAMCHECK_PROGRAM = "/usr/local/lib/lvsdr"
 # The modules that lvsdr-streamcheck is made of (tests/unit/test_house.py), under the same names as on the controller.
 STREAMCHECK_MODULE = "ansible.module_utils.lvsdr.agent.runner"
-STREAMCHECK_PARTS = ("ansible/__init__", "ansible/module_utils/__init__") + tuple(
-    "ansible/module_utils/lvsdr/" + part
-    for part in (
-        "__init__",
-        "agent/__init__",
-        "agent/looks",
-        "agent/metrics",
-        "agent/runner",
-        "agent/server",
-        "checks/__init__",
-        "checks/certificates",
-        "checks/live",
-        "checks/matching",
-        "checks/protocols",
-        "checks/sockets",
-        "checks/verdicts",
-        "errors",
-        "streams/__init__",
-        "streams/dash",
-        "streams/hls",
-        "streams/http",
-        "streams/packets",
-    )  # fmt: skip
-)
+STREAMCHECK_PARTS = (
+    "ansible/__init__", "ansible/module_utils/__init__",
+    *("ansible/module_utils/lvsdr/" + part for part in (
+        "__init__", "agent/__init__", "agent/looks", "agent/metrics", "agent/runner", "agent/server", "checks/__init__",
+        "checks/certificates", "checks/live", "checks/matching", "checks/protocols", "checks/sockets", "checks/verdicts", "errors",
+        "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/packets",
+    )),
+)  # fmt: skip
 
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.
 FILES = (

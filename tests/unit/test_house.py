@@ -7,6 +7,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.lvsdr import places
 
 ROOT = Path(__file__).parents[2]
 HOUSE = ROOT / "module_utils" / "lvsdr"
@@ -107,6 +108,18 @@ def test_no_module_imports_itself_in_a_circle():
 
     for module in below:
         walk(module, [])
+
+
+def test_a_director_gets_all_that_the_daemon_imports_and_no_more():
+    below = {module_of(path): {other for other, _name in imports(ast.parse(path.read_text()))} for path in FILES}
+    found, left = set(), {"agent.runner"}
+    while left:
+        module = left.pop()
+        found.add(module)
+        left |= below[module] - found
+    found |= {wing_of(module) + "." * bool(wing_of(module)) + "__init__" for module in found}
+    house = "ansible/module_utils/lvsdr/"
+    assert {part[len(house) :].replace("/", ".") for part in places.STREAMCHECK_PARTS if part.startswith(house)} == found
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)
