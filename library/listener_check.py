@@ -95,95 +95,18 @@ problems:
   sample: ["http: tcp 198.51.100.100:80: listens on 198.51.100.21:80 only; bind to 0.0.0.0 or the VIP"]
 """
 
-import errno
-import os
-import socket
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr import options
-from ansible.module_utils.lvsdr.checks import listeners
+from ansible.module_utils.lvsdr.checks import listeners, listening
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.streams import packets
-
-# The kernel's refusal comes over lo, at once.
-REFUSAL_SECONDS = 0.5
-
-
-def sockets(protocol):
-    found = set()
-    for suffix in ("", "6"):
-        try:
-            with open("/proc/net/" + protocol + suffix) as f:
-                found |= listeners.parse(protocol, f.read())
-        except FileNotFoundError:
-            continue  # a kernel without IPv6
-    return found
-
-
-def connect(address, port, timeout):
-    """None, or why there is no connection."""
-    try:
-        with socket.create_connection((address, port), timeout) as sock:
-            # TCP's simultaneous open: with the port as its own source port a socket reaches itself.
-            return os.strerror(errno.ECONNREFUSED) if sock.getsockname() == sock.getpeername() else None
-    except OSError as error:
-        return os.strerror(error.errno) if error.errno else "no answer within %g s" % timeout
-
-
-def ask(address, port, item, timeout):
-    """None, or why a UDP program does not answer."""
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(timeout)
-        try:
-            sock.sendto(item["question"], (address, port))
-            answer = sock.recv(2048)
-        except OSError as error:
-            return os.strerror(error.errno) if error.errno else "nothing within %g s" % timeout
-    return None if packets.fits(item["kind"], answer) else "with something else"
-
-
-def refused(address, port):
-    """None, or that this host refuses UDP packets for a port, as its kernel does at once where neither a program nor a rule takes them.
-
-    Only for ports on which no program here listens: some take an empty packet for the end of a stream.
-    """
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(REFUSAL_SECONDS)
-        try:
-            sock.connect((address, port))
-            sock.send(b"")
-            sock.recv(1)
-        except socket.timeout:
-            return None
-        except OSError as error:
-            return os.strerror(error.errno) if error.errno else str(error)
-    return None
-
-
-def answers_of(item, timeout, there):
-    """What listeners.judge takes for answers."""
-    if item["protocol"] == "tcp":
-        return {side: connect(item[side], item["port"], timeout) for side in ("vip", "own")}
-    if item["question"]:
-        return {"vip": ask(item["vip"], item["port"], item, timeout)}
-    return {} if listeners.takes(item, "vip", there) else {"vip": refused(item["vip"], item["port"])}
 
 
 def main():
-    service = {
-        "name": {"type": "str", "required": True},
-        "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
-        "port": {"type": "int", "required": True},
-        "vip": {"type": "str", "required": True},
-        "own": {"type": "str", "required": True},
-        "kind": {"type": "str", "choices": list(packets.KINDS)},
-        "payload": {"type": "str"},
-        "query": {"type": "str"},
-    }
     module = options.begin(
         AnsibleModule,
         argument_spec={
-            "services": {"type": "list", "elements": "dict", "options": service, "required": True},
+            "services": {"type": "list", "elements": "dict", "options": listeners.OPTIONS, "required": True},
             "timeout": {"type": "float", "default": 2},
         },
         supports_check_mode=True,
@@ -195,16 +118,7 @@ def main():
         services = listeners.read_services(module.params["services"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
-    there = {protocol: sockets(protocol) for protocol in listeners.PROTOCOLS}
-    result = {"changed": False, "listeners": [], "problems": []}
-    for item in services:
-        problem = listeners.judge(item, answers_of(item, timeout, there[item["protocol"]]), there[item["protocol"]])
-        bound = listeners.bound_to(item, there[item["protocol"]])
-        result["listeners"].append(
-            {"name": item["name"], "protocol": item["protocol"], "port": item["port"], "vip": item["vip"], "bound": bound}
-        )
-        if problem:
-            result["problems"].append(problem)
+    result = {"changed": False, **listening.listen(services, timeout)}
     if result["problems"]:
         module.fail_json(msg="Services are not answered for:\n" + "\n".join("  - " + line for line in result["problems"]), **result)
     module.exit_json(**result)

@@ -52,6 +52,29 @@ options:
     type: list
     elements: str
     default: []
+  vips:
+    description: The VIPs that this real server has to hold, as real_server_vip takes them. Without it, it is no real server.
+    type: list
+    elements: str
+  misplaced:
+    description: As of real_server_vip.
+    type: str
+    choices: [move, refuse]
+    default: move
+  listeners:
+    description: The services for which programs of this real server have to answer, as listener_check takes them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name: {description: Name of the service., type: str, required: true}
+      protocol: {description: Transport protocol., type: str, choices: [tcp, udp], default: tcp}
+      port: {description: Port., type: int, required: true}
+      vip: {description: The VIP., type: str, required: true}
+      own: {description: The host's own address., type: str, required: true}
+      kind: {description: What a UDP program is asked., type: str, choices: [udp, dns, srt]}
+      payload: {description: Bytes of the question in hex., type: str}
+      query: {description: A name to ask DNS for., type: str}
 attributes:
   check_mode:
     description: Nothing is ever changed.
@@ -136,6 +159,13 @@ settings:
   returned: with O(director=true)
   type: list
   elements: str
+real_server:
+  description:
+    - Whether a rollout has anything to do on this real server. C(differs) whether real_server_vip would change something or fail,
+      C(stale) the VIPs that it holds by an earlier rollout and that are not among O(vips), C(unanswered) a sentence for each service for
+      which nothing answers.
+  returned: with O(vips)
+  type: dict
 problems:
   description: What stands in the way on this host, in sentences.
   returned: always
@@ -148,8 +178,12 @@ import os
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.arp.seen import add_arp_filters
+from ansible.module_utils.lvsdr.checks import listeners, listening
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.system import commands, files, in_force, links, sysctl
+
+# How long a program of this host itself may take to accept a connection.
+LISTEN_SECONDS = 2
 
 
 def main():
@@ -169,17 +203,22 @@ def main():
                 },
             },
             "kernel_modules": {"type": "list", "elements": "str", "default": []},
+            "vips": {"type": "list", "elements": "str"},
+            "misplaced": {"type": "str", "choices": ["move", "refuse"], "default": "move"},
+            "listeners": {"type": "list", "elements": "dict", "default": [], "options": listeners.OPTIONS},
         },
         supports_check_mode=True,
     )
     try:
-        names = {name: value for name, value in module.params.items() if name not in ("director", "files")}
+        names = {name: module.params[name] for name in ("commands", "scripts", "accounts", "kernel_modules")}
         commands.check_names(files=[one["path"] for one in module.params["files"]], **names)
         interfaces = links.interfaces()
         arp_rules = add_arp_filters(interfaces)
         accept_local = ["net/ipv4/conf/%s/accept_local" % link["name"] for link in interfaces]
         seen = in_force.look(places.FILES, places.FOLDERS, places.UNITS, [places.RULES_TABLE], accept_local)
         more = _read_director(seen) if module.params["director"] else {}
+        if module.params["vips"] is not None:
+            more["real_server"] = _read_real_server(module.params, interfaces)
         missing = [name for name in module.params["kernel_modules"] if not commands.has_module(name)]
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
@@ -204,6 +243,20 @@ def main():
         problems=problems,
         **more,
     )
+
+
+def _read_real_server(params, interfaces):
+    """What real_server_vip would do, and what listener_check would say."""
+    from ansible.module_utils.lvsdr.arp import real_server
+
+    try:
+        move = params["misplaced"] == "move"
+        plan = real_server.converge(params["vips"], purge=False, move=move, check=True, found=interfaces)
+        unanswered = listening.listen(listeners.read_services(params["listeners"]), LISTEN_SECONDS)["problems"]
+    except (LvsError, OSError):
+        # The modules say so themselves, when they are called.
+        return {"differs": True, "stale": [], "unanswered": []}
+    return {"differs": plan["changed"], "stale": plan["stale"], "unanswered": unanswered}
 
 
 def _read_director(seen):

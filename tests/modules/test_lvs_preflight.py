@@ -331,7 +331,7 @@ def test_an_ip_that_fails(run, program):
         ({"commands": {"a": 1}}, "argument 'commands' is of type dict"),
         ({"director": {}}, "argument 'director' is of type dict"),
         ({"kernel_modules": {"a": 1}}, "argument 'kernel_modules' is of type dict"),
-        ({"vips": []}, "Unsupported parameters"),
+        ({"vip": []}, "Unsupported parameters"),
     ],
 )
 def test_wrong_arguments(ready, run, options, words):

@@ -35,9 +35,9 @@ def _state_text(conf, keep, places):
     return "\n".join(lines + places) + "\n"
 
 
-def _read():
+def _read(found=None):
     """(settings as in settings.py, value of KEEP, Places) of the host."""
-    found = links.interfaces()
+    found = found or links.interfaces()
     return seen.arp_conf(found), _read_keep(), placement.places(found)
 
 
@@ -60,10 +60,13 @@ class Paths(NamedTuple):
     managers: tuple = steps.MANAGER_FILES
 
 
-def converge(vips, purge=True, persist=True, move=False, paths=None, check=False):
-    """The module's result as a dict; LvsError where a setting is refused or a VIP can't be used."""
+def converge(vips, purge=True, persist=True, move=False, paths=None, check=False, found=None):
+    """The module's result as a dict; LvsError where a setting is refused or a VIP can't be used.
+
+    found: the interfaces (links.interfaces), where they have been read just now.
+    """
     paths = paths or Paths()
-    conf, keep_down, there = _read()
+    conf, keep_down, there = _read(found)
     want = placement.check_vips(vips, there, move)
     record = read_record(paths.record)
     operations, stale = steps.plan(want, conf, there, record, purge, keep_down, move)

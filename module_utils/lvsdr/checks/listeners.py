@@ -20,6 +20,19 @@ SERVICE_OPTIONS = ("name", "protocol", "port", "vip", "own", "kind", "payload", 
 PROTOCOLS = ("tcp", "udp")
 
 
+# The argument spec of a service, of modules that take a list of them.
+OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
+    "port": {"type": "int", "required": True},
+    "vip": {"type": "str", "required": True},
+    "own": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": list(packets.KINDS)},
+    "payload": {"type": "str"},
+    "query": {"type": "str"},
+}
+
+
 def parse(protocol, text):
     """{(address, port)} of the sockets that take packets from anybody, in the text of one of the files."""
     found = set()

@@ -1,0 +1,53 @@
+#!/usr/bin/python
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The documentation of the action plugin plugins/action/lvs_resolve.py, where Ansible looks for it."""
+
+DOCUMENTATION = r"""
+---
+module: lvs_resolve
+short_description: Resolve virtual_services for all hosts at once
+description:
+  - Computes the services, what each host gets of them, and what differs, from C(virtual_services), the inventory, and what hosts
+    registered as C(lvs_preflight) and C(__real_server_vip). It runs on the controller, once for all hosts, and asks none of them.
+  - Run it with C(run_once), C(delegate_to=localhost) and C(delegate_facts), as C(playbooks/parts/resolve.yml) does.
+options:
+  preflight:
+    description: Fail with every error that can be seen before anything is touched, and not only with those of the services.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Nothing is ever changed.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+author: the lvsdr authors
+"""
+
+EXAMPLES = r"""
+- name: Resolve the services
+  lvs_resolve:
+  delegate_to: localhost
+  delegate_facts: true
+  run_once: true
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: C(lvs), plain data; module_utils/lvsdr/fleet/model.py says what is in it.
+  returned: always
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+def main():
+    module = AnsibleModule(argument_spec={"preflight": {"type": "bool", "default": False}}, supports_check_mode=True)
+    module.fail_json(msg="lvs_resolve is an action: set action_plugins to the folder plugins/action of lvsdr in ansible.cfg")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What all playbooks need of an inventory, computed once for all hosts: plain data, of which each task takes its own. Pure."""
+
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.fleet import proofs, rollout
+from ansible.module_utils.lvsdr.inventory import leaving, needs, resolve, views
+from ansible.module_utils.lvsdr.inventory.hosts import facts_of
+from ansible.module_utils.lvsdr.places import DIRECTORS
+
+
+def model(virtual_services, inventory, done=None, preflight=False, hosts=None):
+    """The model as a dict:
+
+    ``inventory``, ``services`` (resolved), ``ready`` (those without real servers that may not hold their VIPs), ``real_servers`` (names),
+    ``streaming_servers`` (those whose program lvsdr manages), ``hosts`` ({name: what it is asked for and given}), ``differ`` (real servers
+    that are not as declared), ``stale`` ({real server: VIPs that it holds and that are not declared any more}), ``rolled_out`` (real
+    servers that are as declared, now or by this run), ``unproven`` (those that take viewers and are not among these), ``askers`` and
+    ``stranger`` (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
+
+    done: {host: {"__real_server_vip": what the rollout has registered}}. preflight: LvsError with every error that can be seen before
+    anything is touched, and not only those of virtual_services. hosts: those that take part in this run.
+    """
+    done = done or {}
+    if preflight:
+        problems = rollout.preflight(virtual_services, inventory, hosts)
+        if problems:
+            raise LvsError(
+                "The inventory has %d error(s). No host was changed.\n%s" % (len(problems), "\n".join("- " + line for line in problems)),
+                problems=problems,
+            )
+    services = resolve.resolve(virtual_services, inventory)
+    names = needs.group_members(virtual_services, inventory["groups"])
+    states = {name: _state(inventory, done, name) for name in names}
+    rolled_out = [name for name in names if states[name] is not None]
+    facts = {name: facts_of(inventory, name) for name in inventory["groups"].get(DIRECTORS) or ()}
+    ready = rollout.ready(services, inventory, rolled_out)
+    return {
+        "inventory": inventory,
+        "services": services,
+        "ready": ready,
+        "real_servers": names,
+        "hosts": _hosts(virtual_services, services, inventory, names),
+        "differ": [name for name in names if not as_declared(facts_of(inventory, name))],
+        "stale": {name: state for name, state in states.items() if state},
+        "streaming_servers": [name for name in names if inventory["hosts"].get(name, {}).get("streaming_server_kind") is not None],
+        "rolled_out": rolled_out,
+        "unproven": [name for name in views.real_servers(ready) if name not in set(rolled_out)],
+        "askers": proofs.askers(services, inventory) if any(facts.values()) else [],
+        "stranger": proofs.stranger(services, inventory),
+        "leaving": leaving.leaving_lines(services),
+        "going": rollout.going(services, inventory),
+    }
+
+
+def as_declared(facts):
+    """Whether a real server was read, holds its VIPs in silence, has what makes them last, and its programs answer."""
+    read = facts.get("real_server")
+    return bool(read) and not read["differs"] and not read["unanswered"]
+
+
+def _state(inventory, done, name):
+    """The VIPs that a real server holds and that are not declared any more; None where it was neither as declared nor rolled out."""
+    result = done.get(name, {}).get("__real_server_vip") or {}
+    if "stale" in result:
+        return result["stale"]
+    facts = facts_of(inventory, name)
+    return facts["real_server"]["stale"] if as_declared(facts) else None
+
+
+def _hosts(virtual_services, services, inventory, names):
+    """{host: {"director", "commands", …, "vips", "listeners"}}: the options of lvs_preflight; vips is None where it is no real server."""
+    vips, listeners = {name: [] for name in names}, {name: [] for name in names}
+    for name in names:
+        vips[name] = views.vips_of_host(services, name)
+        listeners[name] = proofs.listeners_of(services, name)
+    directors = inventory["groups"].get(DIRECTORS) or ()
+    of_directors = {
+        "scripts": needs.scripts(virtual_services), "accounts": needs.accounts(virtual_services),
+        "kernel_modules": needs.modules_wanted(virtual_services),
+    }  # fmt: skip
+    nothing = dict.fromkeys(of_directors, [])
+    return {
+        host: {
+            "director": host in directors, **(of_directors if host in directors else nothing),
+            "files": needs.files_needed(virtual_services, host in directors, variables),
+            "vips": vips.get(host), "listeners": listeners.get(host, []), "misplaced": variables.get("real_server_misplaced") or "move",
+        }
+        for host, variables in inventory["hosts"].items()
+    }  # fmt: skip

@@ -1,0 +1,115 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Resolves the inventory, once for all hosts; library/lvs_resolve.py describes it."""
+
+import copy
+import functools
+import glob
+import os
+
+import ansible.module_utils
+import yaml
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+
+# An action runs in the controller's own process, which does not look into the project's module_utils by itself.
+_here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "module_utils"))
+if _here not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(_here)
+
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.fleet import model
+from ansible.module_utils.lvsdr.inventory import hosts, views
+
+# What the tasks of a rollout register on real servers.
+REGISTERED = ("__real_server_vip",)
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        _validated, options = self.validate_argument_spec({"preflight": {"type": "bool", "default": False}})
+        try:
+            declared, made, done = read(task_vars["hostvars"], task_vars["groups"])
+            out = model.model(declared, made, done, options["preflight"], task_vars["ansible_play_hosts_all"])
+        except LvsError as error:
+            return {"failed": True, "msg": str(error)}
+        # Facts of localhost: one copy for all hosts and plays. They are long, so -v does not show them.
+        return {"changed": False, "ansible_facts": {"lvs": out}, "_ansible_verbose_override": True}
+
+
+def read(hostvars, groups):
+    """(virtual_services, the inventory as module_utils/lvsdr/inventory takes it, {host: what a rollout has registered of it}).
+
+    Facts are those that the preflight play registered as lvs_preflight, and of directors outside of --limit as lvs_others.
+    """
+    hosts_of, others, done, services = {}, {}, {}, None
+    was_read, specs = False, _specs()
+    for host in groups.get("all", []):
+        variables = hostvars[host]
+        hosts_of[host] = made = _variables(host, variables, specs)
+        others = others or {one.get("item"): one for one in (variables.get("lvs_others") or {}).get("results") or ()}
+        facts = variables.get("lvs_preflight")
+        was_read = was_read or facts is not None
+        services = services or variables.get("virtual_services")
+        done[host] = {name: variables[name] for name in REGISTERED if name in variables}
+        if "interfaces" in (facts or {}):
+            made["facts"] = facts
+        elif (facts or {}).get("failed") and not facts.get("unreachable"):
+            # It answers, so it is no dead host: nobody knows what a rollout would meet there.
+            made["unread"] = facts.get("msg") or "the module failed"
+    for host, facts in others.items():
+        if "interfaces" in facts and "facts" not in hosts_of.get(host, {"facts": None}):
+            hosts_of[host]["facts"] = facts
+    made = {
+        "groups": {name: list(members) for name, members in groups.items()}, "hosts": hosts_of, "read": was_read, "names": sorted(specs),
+    }  # fmt: skip
+    hosts.add_addresses(made, views.vips_in(services))
+    return services or [], made, done
+
+
+def _variables(host, variables, specs):
+    """Of a host's variables those that are ours: the values that HOST_VARIABLES names, and what is wrong with names and types."""
+    out, misfits = {}, {}
+    for name in variables:
+        if name not in specs and name not in hosts.HOST_VARIABLES:  # ansible_host is one of these
+            continue
+        value, fault = _template(variables, name)
+        if fault:
+            misfits[name] = "its template can't be read: %s" % fault
+            continue
+        if name in hosts.HOST_VARIABLES:
+            out[name] = value
+        elif specs.get(name) and value is not None:
+            found = ArgumentSpecValidator({name: specs[name]}).validate({name: copy.deepcopy(value)})
+            if found.error_messages:
+                misfits[name] = "; ".join(found.error_messages)
+    unknown = sorted(name for name in variables if name.startswith(hosts.PREFIXES) and name not in specs)
+    return {**out, **({"misfits": misfits} if misfits else {}), **({"unknown": unknown} if unknown else {})}
+
+
+def _template(variables, name):
+    """(value, None) of a host's variable, or (None, what is wrong with its template)."""
+    try:
+        return variables[name], None
+    except RecursionError:
+        return None, "it holds itself, or is nested too deeply"
+    except AnsibleError as error:
+        return None, str(error)
+
+
+@functools.lru_cache(maxsize=1)
+def _specs():
+    """{name: its argument spec} of every variable that a role declares or a playbook reads."""
+    out = dict.fromkeys([*hosts.PLAYBOOK_VARIABLES, *(name for name in hosts.HOST_VARIABLES if name.startswith(hosts.PREFIXES))])
+    for path in sorted(glob.glob(os.path.join(os.path.dirname(__file__), "..", "..", "roles", "*", "meta", "argument_specs.yml"))):
+        with open(path, encoding="utf-8") as f:
+            for entry in yaml.safe_load(f)["argument_specs"].values():
+                for name, spec in entry["options"].items():
+                    if name.startswith(hosts.PREFIXES):
+                        out[name] = {key: value for key, value in spec.items() if key in ("type", "elements", "choices")}
+    return out
