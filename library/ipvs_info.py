@@ -15,7 +15,7 @@ options:
     type: bool
     default: true
   services:
-    description: Services in the words of M(ipvs_table)'s option of that name, to compare the table with. See RV(drift).
+    description: Services in the words of M(ipvs_table)'s option of that name, or as JSON text, to compare the table with. See RV(drift).
     type: list
     elements: dict
   state:
@@ -118,6 +118,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr.agent import status
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
+from ansible.module_utils.lvsdr.options import from_json
 
 
 def main():
@@ -125,13 +126,14 @@ def main():
         argument_spec={
             "counters": {"type": "bool", "default": True},
             # Values are judged in module_utils/lvsdr/ipvs/declare.py, all at once and with the path to each.
-            "services": {"type": "list", "elements": "raw"},
+            "services": {"type": "raw"},
             "state": {"type": "str", "choices": ["merged", "replaced", "overridden", "deleted"], "default": "replaced"},
         },
         supports_check_mode=True,
     )
     try:
-        result = table.describe_kernel(module.params["counters"], module.params["services"], module.params["state"])
+        services = from_json("services", module.params["services"])
+        result = table.describe_kernel(module.params["counters"], services, module.params["state"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     module.exit_json(changed=False, stream_checks=status.stream_checks(), **result)

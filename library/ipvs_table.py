@@ -17,7 +17,10 @@ description:
   - Where someone else changes the table between the plan and its application, it is read and planned again, once.
 options:
   services:
-    description: The virtual services.
+    description:
+      - The virtual services.
+      - The list may also be given as JSON text, as the filter P(ansible.builtin.to_json#filter) writes it. Ansible walks through each value
+        of a list, on the controller and on the host, and passes a text on as it is; with thousands of destinations that counts.
     type: list
     elements: dict
     default: []
@@ -414,6 +417,7 @@ other_ports:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
+from ansible.module_utils.lvsdr.options import from_json
 
 
 def main():
@@ -441,8 +445,9 @@ def main():
     # AnsibleModule returns all options with the result; a large table would be sent back whole, at a third of a call's cost.
     del module.params["services"]
     state, running_config = options.pop("state"), options.pop("running_config")
-    declared = {name: options[name] for name in ("services", "timeouts", "sync_daemons")}
     try:
+        options["services"] = from_json("services", options["services"])
+        declared = {name: options[name] for name in ("services", "timeouts", "sync_daemons")}
         if state == "gathered":
             result = {"gathered": table.gather()}
         elif state == "rendered":

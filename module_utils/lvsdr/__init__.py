@@ -1,0 +1,6 @@
+"""lvsdr. On a host, where it comes in an archive with each call, its compiled code is kept (compiled.py)."""
+
+if hasattr(__loader__, "archive"):
+    from ansible.module_utils.lvsdr import compiled
+
+    compiled.install(__name__)

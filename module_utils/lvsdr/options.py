@@ -1,9 +1,11 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How a module begins where its options may hold any text."""
+"""How a module begins where its options may hold any text, and how a long option is read."""
 
 import json
 import sys
+
+from ansible.module_utils.lvsdr.errors import LvsError, printable
 
 
 def begin(make, **spec):
@@ -14,3 +16,13 @@ def begin(make, **spec):
         msg = "An option can't be written in UTF-8 (character %d, %a): correct the text" % (error.start + 1, error.object[error.start])
         print(json.dumps({"failed": True, "msg": msg}))
         sys.exit(1)
+
+
+def from_json(name, value):
+    """An option that may be given as JSON text: Ansible walks through each value of a list, and a table has tens of thousands."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise LvsError("%s: the text is not JSON (%s)" % (name, printable(str(error), 100)), "give a list, or a list written by to_json")

@@ -7,7 +7,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def main():
-    module = AnsibleModule(argument_spec={"services": {"type": "list", "elements": "raw"}}, supports_check_mode=True)
+    module = AnsibleModule(argument_spec={"services": {"type": "raw"}}, supports_check_mode=True)
     # As ipvs_table does: the result without it.
     del module.params["services"]
     module.exit_json(changed=False)

@@ -57,8 +57,8 @@ def main():
     (ROOT / "build/payloads").mkdir(parents=True, exist_ok=True)
     table, bare = ROOT / "library/ipvs_table.py", ROOT / "tests/kernel/bare.py"
     for size, declared in (("small", services(10, 3)), ("large", services(1000, 10))):
-        build("table_" + size, table, {"services": declared})
-        build("bare_" + size, bare, {"services": declared})
+        build("table_" + size, table, {"services": json.dumps(declared)})
+        build("bare_" + size, bare, {"services": json.dumps(declared)})
         (ROOT / "build/payloads" / (size + ".json")).write_text(json.dumps(declared))
 
 
