@@ -1,6 +1,6 @@
-"""Runs a module on a host as its Python would, and notes what it cost: ``interpreter.py LOG RECORD ENTER ARGUMENT…``.
+"""Runs a module on a host as its Python would, and notes what it cost: ``interpreter.py LOG RECORD HOST ENTER ARGUMENT…``.
 
-A line of LOG is JSON: module, CPU seconds, seconds. RECORD is a folder for what the modules answered, or nothing.
+A line of LOG is JSON: module, CPU seconds, seconds. RECORD is a folder for what the modules answered, HOST.MODULE.json, or nothing.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 
 
 def main():
-    log, record, *command = sys.argv[1:]
+    log, record, host, *command = sys.argv[1:]
     payload = sys.stdin.buffer.read() if not sys.stdin.isatty() else b""
     begin = time.monotonic()
     done = subprocess.run(command, input=payload, stdout=subprocess.PIPE)
@@ -24,7 +24,7 @@ def main():
     with open(log, "a") as f:
         f.write(json.dumps([name, round(used.ru_utime + used.ru_stime, 4), round(seconds, 4)]) + "\n")
     if record:
-        with open(os.path.join(record, name + ".json"), "wb") as f:
+        with open(os.path.join(record, "%s.%s.json" % (host, name)), "wb") as f:
             f.write(done.stdout)
     sys.stdout.buffer.write(done.stdout)
     sys.exit(done.returncode)
