@@ -10,7 +10,7 @@ short_description: Resolve virtual_services for all hosts at once
 description:
   - Computes the services, what each host gets of them, and what differs, from C(virtual_services), the inventory, and what hosts
     registered as C(lvs_preflight) and C(__real_server_vip). It runs on the controller, once for all hosts, and asks none of them.
-  - Run it with C(run_once), C(delegate_to=localhost) and C(delegate_facts), as C(playbooks/parts/resolve.yml) does.
+  - Run it with C(run_once), as C(playbooks/parts/resolve.yml) does.
 options:
   preflight:
     description: Fail with every error that can be seen before anything is touched, and not only with those of the services.
@@ -29,14 +29,13 @@ author: the lvsdr authors
 EXAMPLES = r"""
 - name: Resolve the services
   lvs_resolve:
-  delegate_to: localhost
-  delegate_facts: true
   run_once: true
+  register: resolved
 """
 
 RETURN = r"""
-ansible_facts:
-  description: C(lvs), plain data; module_utils/lvsdr/fleet/model.py says what is in it.
+lvs:
+  description: Plain data; module_utils/lvsdr/fleet/model.py says what is in it.
   returned: always
   type: dict
 """

@@ -38,8 +38,8 @@ class ActionModule(ActionBase):
             out = model.model(declared, made, done, options["preflight"], task_vars["ansible_play_hosts_all"])
         except LvsError as error:
             return {"failed": True, "msg": str(error)}
-        # Facts of localhost: one copy for all hosts and plays. They are long, so -v does not show them.
-        return {"changed": False, "ansible_facts": {"lvs": out}, "_ansible_verbose_override": True}
+        # It is long, so -v does not show it.
+        return {"changed": False, "lvs": out, "_ansible_verbose_override": True}
 
 
 def read(hostvars, groups):
