@@ -2,15 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Addresses of both families: read, compared and written. Pure."""
 
+from __future__ import annotations
+
 import functools
 import ipaddress
 import socket
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr.errors import shown
 from ansible.module_utils.lvsdr.text import plain_text, whole_number
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
-def endpoint(address, port):
+
+def endpoint(address: str, port: int) -> str:
     """``address:port`` as ipvsadm writes it, with brackets for IPv6."""
     return "[%s]:%d" % (address, port) if ":" in address else "%s:%d" % (address, port)
 
@@ -20,13 +26,13 @@ AF = {4: socket.AF_INET, 6: socket.AF_INET6}
 CACHED = 1 << 16
 
 
-def parse_address(value):
+def parse_address(value: object) -> tuple[int, str]:
     """(family, canonical text) of an address; ValueError, which says why, where it is none that one host can have on any link."""
     return parse_address_text(plain_text(value))
 
 
 @functools.lru_cache(CACHED)
-def parse_address_text(text):
+def parse_address_text(text: str) -> tuple[int, str]:
     family = 6 if ":" in text else 4
     try:
         # The C library's rules, by which the kernel's answers are written too; it takes no zone and no leading zeros.
@@ -39,7 +45,7 @@ def parse_address_text(text):
     return family, socket.inet_ntop(AF[family], packed)
 
 
-def _no_host(family, packed):
+def _no_host(family: int, packed: bytes) -> str | None:
     """Why an address is none of one host on any link (RFC 6890, RFC 4291), or None."""
     if family == 4:
         if packed[0] >> 4 == 0xE:
@@ -56,19 +62,19 @@ def _no_host(family, packed):
     return None if any(packed) else "it is the unspecified address"
 
 
-def not_an_address(value, why):
+def not_an_address(value: object, why: object) -> str:
     """The sentence for a value that parse_address refuses with that reason."""
     return "%s is not an IPv4 or IPv6 host address%s" % (shown(value), ": %s" % why if str(why) else "")
 
 
 @functools.lru_cache(CACHED)
-def address_number(text):
+def address_number(text: str) -> tuple[int, bytes]:
     """Sorts addresses as numbers, so that .9 comes before .10, IPv4 first."""
     family = 6 if ":" in text else 4
     return family, socket.inet_pton(AF[family], text)
 
 
-def ipv4_netmask(text):
+def ipv4_netmask(text: str) -> str:
     """The dotted form of a netmask, a wildcard mask (0.0.0.255) or a prefix length; ValueError where it is none."""
     if "." not in text:
         length = whole_number(text)
@@ -89,7 +95,7 @@ def ipv4_netmask(text):
     return socket.inet_ntoa(bits.to_bytes(4, "big"))
 
 
-def multicast_address(value):
+def multicast_address(value: object) -> str | None:
     """The canonical text of a multicast group, or None where it is none."""
     for family in AF.values():
         try:
@@ -101,7 +107,7 @@ def multicast_address(value):
     return None
 
 
-def family_of(address):
+def family_of(address: object) -> int | None:
     """4 or 6, or None where it is no address."""
     try:
         return parse_address(address)[0]
@@ -109,20 +115,20 @@ def family_of(address):
         return None
 
 
-def inside(address, networks):
-    address = ipaddress.ip_address(address)
-    return any(address in network for network in networks)
+def inside(address: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]) -> bool:
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in network for network in networks)
 
 
-def address_and_length(text):
+def address_and_length(text: str) -> tuple[str, int]:
     """(address, prefix length) of ``ADDRESS/LENGTH``."""
     address, _, length = text.partition("/")
     return address, int(length)
 
 
-def full_length(address):
+def full_length(address: str) -> int:
     return 128 if ":" in address else 32
 
 
-def full_prefix(vip):
+def full_prefix(vip: str) -> str:
     return "%s/%d" % (vip, full_length(vip))

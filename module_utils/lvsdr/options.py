@@ -2,13 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How a module begins where its options may hold any text, and how a long option is read."""
 
+from __future__ import annotations
+
 import json
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    Module = TypeVar("Module")
 
 from ansible.module_utils.lvsdr.errors import LvsError, printable
 
 
-def begin(make, **spec):
+def begin(make: Callable[..., Module], **spec: Any) -> Module:
     """``make(**spec)``, an AnsibleModule. It writes its options to the log in UTF-8, and a lone surrogate would end it with a traceback."""
     try:
         return make(**spec)

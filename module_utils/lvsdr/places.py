@@ -2,9 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Every path that lvsdr uses on hosts, and every name that several programs have to agree on. Pure."""
 
+from __future__ import annotations
+
 import hashlib
 import re
 import zlib
+from typing import Any
 
 KEEPALIVED_CONF = "/etc/keepalived/keepalived.conf"
 KEEPALIVED_DROP_IN = "/etc/systemd/system/keepalived.service.d/lvsdr.conf"
@@ -53,21 +56,21 @@ SYSCTL_FILE = "/etc/sysctl.d/zz-lvsdr.conf"
 DIRECTORS = "directors"
 
 
-def _file_name(words):
+def _file_name(words: str) -> str:
     return "%s-%08x" % (re.sub("[^A-Za-z0-9-]", "_", words)[:80], zlib.crc32(words.encode()))
 
 
-def track_file(service, host):
+def track_file(service: dict[str, Any], host: str) -> str:
     """Name of the track file of a real server's check, as keepalived.conf and the checker use it."""
     return _file_name("%s-%s-%s" % (service["name"], service["vips"][0], host))
 
 
-def drain_file(host):
+def drain_file(host: str) -> str:
     """Name of the track file that takes a real server's weight in all services, as keepalived.conf and the director role use it."""
     return _file_name("drained-%s" % host)
 
 
-def credential(path):
+def credential(path: str) -> str:
     """The name under which systemd hands a login file to lvsdr-streamcheck (systemd.exec(5), LoadCredential)."""
     return "login-%s" % hashlib.sha256(path.encode()).hexdigest()[:16]
 

@@ -2,32 +2,40 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How a declared value is read: with a path for its errors, and a harmless value in the place of a wrong one. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.addresses import not_an_address, parse_address
-from ansible.module_utils.lvsdr.errors import shown
+from ansible.module_utils.lvsdr.errors import Problems, shown
 from ansible.module_utils.lvsdr.text import did_you_mean, plain_text, whole_number
+
+if TYPE_CHECKING:
+    import builtins  # in the class below, list is a method
+    from collections.abc import Collection
 
 
 class Reader:
     """Takes values out of one declared dict; what is wrong goes to the problems, with the path, and a harmless value comes back."""
 
-    def __init__(self, problems, path, data):
+    def __init__(self, problems: Problems, path: str, data: dict[Any, Any]) -> None:
         self.problems, self.path, self.data = problems, path, data
 
-    def wrong(self, field, text):
+    def wrong(self, field: str, text: str) -> None:
         self.problems.add("%s.%s" % (self.path, field) if field else self.path, text)
 
-    def get(self, field, default=None):
+    def get(self, field: str, default: Any = None) -> Any:
         value = self.data.get(field)
         return default if value is None else value
 
-    def known(self, fields):
+    def known(self, fields: Collection[str]) -> None:
         for field in self.data:
             if field not in fields:
                 # A key may be anything that YAML takes for one.
                 name = field if isinstance(field, str) and field else shown(field)
                 self.wrong(name, "no such option; these are: %s%s" % (", ".join(sorted(fields)), did_you_mean(field, fields)))
 
-    def address(self, field, default=None):
+    def address(self, field: str, default: Any = None) -> tuple[int, str] | tuple[None, None]:
         value = self.get(field, default)
         if value is None:
             self.wrong(field, "an address is missing")
@@ -38,7 +46,7 @@ class Reader:
             self.wrong(field, not_an_address(value, why))
             return None, None
 
-    def integer(self, field, default, low, high, unit=""):
+    def integer(self, field: str, default: int, low: int, high: int, unit: str = "") -> int:
         value = self.get(field, default)
         number = whole_number(value)
         if number is None:
@@ -49,11 +57,11 @@ class Reader:
             return default
         return number
 
-    def seconds(self, field, default, low, high):
+    def seconds(self, field: str, default: float, low: float, high: float) -> float:
         """Seconds in hundredths, as a float."""
         value = self.get(field, default)
         try:
-            number = round(float(plain_text(value).strip()), 2)
+            number: float | None = round(float(plain_text(value).strip()), 2)
         except (OverflowError, ValueError):
             number = None
         if number is None or isinstance(value, bool):
@@ -64,11 +72,11 @@ class Reader:
             return default
         return number
 
-    def fraction(self, field, default):
+    def fraction(self, field: str, default: float) -> float:
         """A share, from 0 to 1."""
         value = self.get(field, default)
         try:
-            number = float(plain_text(value).strip())
+            number: float | None = float(plain_text(value).strip())
         except ValueError:
             number = None
         if number is None or isinstance(value, bool) or not 0 <= number <= 1:
@@ -76,7 +84,7 @@ class Reader:
             return default
         return number
 
-    def choice(self, field, default, choices, hints=None):
+    def choice(self, field: str, default: str, choices: Collection[str], hints: dict[str, str] | None = None) -> str:
         value = self.get(field, default)
         if not isinstance(value, str) or value not in choices:
             hint = (hints or {}).get(value) if isinstance(value, str) else None
@@ -85,7 +93,7 @@ class Reader:
             return default
         return value
 
-    def boolean(self, field, default=False):
+    def boolean(self, field: str, default: bool = False) -> bool:
         value = self.get(field, default)
         if isinstance(value, str) and value.lower() in ("yes", "true", "on", "no", "false", "off"):
             return value.lower() in ("yes", "true", "on")
@@ -94,14 +102,14 @@ class Reader:
             return default
         return value
 
-    def list(self, field):
+    def list(self, field: str) -> builtins.list[Any]:
         value = self.get(field, [])
         if not isinstance(value, list):
             self.wrong(field, "a list is needed, not %s" % shown(value))
             return []
         return value
 
-    def inner(self, field, data):
+    def inner(self, field: str, data: dict[Any, Any]) -> Reader:
         """The reader of a dict inside this one."""
         return Reader(self.problems, "%s.%s" % (self.path, field), data)
 

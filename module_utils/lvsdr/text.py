@@ -2,25 +2,31 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Text: digests of it, how a value becomes it in a file and in a message, and which number a text is. Pure."""
 
+from __future__ import annotations
+
 import difflib
 import hashlib
 import re
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr.errors import LvsError, shown
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
-def digest_of(text):
+
+def digest_of(text: str) -> str:
     """SHA-256 of a text, as of the file that holds it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def did_you_mean(name, names):
+def did_you_mean(name: object, names: Iterable[str]) -> str:
     """``"; did you mean real_server_weight?"``, or nothing where no name is near."""
     near = difflib.get_close_matches(str(name) if isinstance(name, str) else "", names, 1, 0.75)
     return "; did you mean %s?" % near[0] if near else ""
 
 
-def setting_text(value):
+def setting_text(value: object) -> str:
     """The text of a value as the kernel takes it: booleans are 0 and 1 however YAML or a template spells them.
 
     LvsError where it is neither a number nor text.
@@ -39,7 +45,7 @@ def setting_text(value):
 _KERNEL_NUMBER = re.compile(r"(-?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)(?=[ \t\n]|$)", re.ASCII)
 
 
-def kernel_number(text):
+def kernel_number(text: str) -> int | None:
     """The number that the kernel takes from a text that is written to a setting of one number, or None where it refuses the text.
 
     It takes the first word, in the notation of C, and leaves the rest: ``1 # strict`` is 1, ``010`` is 8, and ``1#strict`` is nothing
@@ -54,12 +60,12 @@ def kernel_number(text):
     return value if -(1 << 31) <= value < 1 << 31 else None
 
 
-def with_digest(text):
+def with_digest(text: str) -> str:
     """Rules with the digest of their own text in the place of ``@DIGEST@``: what is in force then says which rules it is."""
     return text.replace("@DIGEST@", digest_of(text)[:16])
 
 
-def plain_text(value):
+def plain_text(value: object) -> str:
     """The text of a value that is no list, dictionary or the like; "" of what can't be written."""
     try:
         return "" if isinstance(value, (bytes, dict, list, set, tuple)) else str(value)
@@ -67,7 +73,7 @@ def plain_text(value):
         return ""
 
 
-def whole_number(value):
+def whole_number(value: object) -> int | None:
     """The int that a value or its text stands for, or None. YAML gives both, and a template only text, at times with a line end."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value if -LARGEST < value < LARGEST else None
@@ -78,7 +84,7 @@ def whole_number(value):
 LARGEST = 10**20  # holds every number of IPVS
 
 
-def aligned(rows):
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns of equal width; the last one is left as it is."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     return ["  ".join([cell.ljust(width) for cell, width in zip(row, widths)] + [row[-1]]).rstrip() for row in rows]
