@@ -2,12 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Programs of a host: found, run with a limit of time, and what they print."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import signal
 import subprocess
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 # How long a program may take, in seconds. Those that start services or read large files get more, also than the TimeoutStartSec of lvsdr's
 # units (180): systemd then says first what was wrong.
@@ -19,7 +25,7 @@ class Late(LvsError):
     """A program that did not end in time."""
 
 
-def finish(command, stderr=subprocess.PIPE):
+def finish(command: Sequence[str], stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     """What a command did, as subprocess.run tells it. Late where it takes too long, OSError where it can't be run."""
     seconds = SLOW.get(os.path.basename(command[0]), SECONDS)
     # Of a session of its own: what it has started ends with it, and keepalived -t of 2.2.7 ends its process group where a script has a user
@@ -39,7 +45,7 @@ def finish(command, stderr=subprocess.PIPE):
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def run(*command):
+def run(*command: str) -> str:
     """Output of a command; LvsError with what it said where it fails."""
     try:
         done = finish(command)
@@ -50,12 +56,12 @@ def run(*command):
     return done.stdout
 
 
-def find_command(name):
+def find_command(name: str) -> str | None:
     """Path of a program, also in the folders that a user's PATH leaves out; None where it is missing."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin")
 
 
-def check_names(**names):
+def check_names(**names: Iterable[str]) -> None:
     """LvsError with every name that no program could take: ``check_names(services=[…])``."""
     problems = Problems()
     for option, values in names.items():
@@ -65,9 +71,9 @@ def check_names(**names):
     problems.raise_if_any("The host can't be read")
 
 
-def has_module(name):
+def has_module(name: str) -> bool:
     """Whether the running kernel has a module, loaded, built in or on disk."""
     if os.path.isdir("/sys/module/" + name):
         return True
     modprobe = find_command("modprobe")
-    return bool(modprobe) and finish([modprobe, "-n", "-q", name]).returncode == 0
+    return modprobe is not None and finish([modprobe, "-n", "-q", name]).returncode == 0

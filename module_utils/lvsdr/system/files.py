@@ -2,12 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Files of a host: read, written whole, and whether those that an inventory names can be used."""
 
+from __future__ import annotations
+
 import glob
 import hashlib
 import os
 import pwd
 import re
 import stat
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # In the order in which one shadows a file of the same name in the next (sysctl.d(5)); the last is procps' own, applied after all.
 SYSCTL_FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
@@ -16,9 +22,9 @@ SYSCTL_CONF = "/etc/sysctl.conf"
 UFW_CONF, UFW_SYSCTL = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"
 
 
-def sysctl_files(own):
+def sysctl_files(own: str) -> list[tuple[str, str]]:
     """[(path, text)] of the files of settings, in the order in which `sysctl --system` applies them, without our own."""
-    found = {}
+    found: dict[str, str] = {}
     for folder in SYSCTL_FOLDERS:
         for name in os.listdir(folder) if os.path.isdir(folder) else ():
             if name.endswith(".conf"):
@@ -29,7 +35,7 @@ def sysctl_files(own):
     return _texts([*paths, SYSCTL_CONF, *([UFW_SYSCTL] if ufw else [])])
 
 
-def _texts(paths):
+def _texts(paths: Iterable[str]) -> list[tuple[str, str]]:
     """[(path, text)] of files of settings that can be read."""
     out = []
     for path in paths:
@@ -48,12 +54,12 @@ NETWORK_FILES = (
 )  # fmt: skip
 
 
-def network_files():
+def network_files() -> list[tuple[str, str]]:
     """[(path, text)] of the files in which network managers keep addresses."""
     return _texts(sorted(path for pattern in NETWORK_FILES for path in glob.glob(pattern)))
 
 
-def fingerprint(path):
+def fingerprint(path: str) -> str | None:
     """SHA-256 of a file's content; None where it is missing or can't be read."""
     try:
         with open(path, "rb") as f:
@@ -62,7 +68,7 @@ def fingerprint(path):
         return None
 
 
-def read_text(path):
+def read_text(path: str) -> str | None:
     """A file's text, or None where it is missing or can't be read."""
     try:
         with open(path, errors="replace") as f:
@@ -71,7 +77,7 @@ def read_text(path):
         return None
 
 
-def account_problems(names):
+def account_problems(names: Iterable[str]) -> list[str]:
     """A sentence for each account that is not there; keepalived leaves a check out whose account it does not find."""
     out = []
     for name in dict.fromkeys(names):
@@ -82,7 +88,7 @@ def account_problems(names):
     return out
 
 
-def script_problems(paths):
+def script_problems(paths: Iterable[str]) -> list[str]:
     """A sentence for each program that keepalived can't, or had better not, run for a check."""
     out = []
     for path in dict.fromkeys(paths):
@@ -107,7 +113,7 @@ def script_problems(paths):
     return out
 
 
-def file_problems(files):
+def file_problems(files: Iterable[dict[str, Any]]) -> list[str]:
     """A sentence for each file, {"path", "readers": any, all or root}, that can't be used, or that tells a secret."""
     out = []
     for one in files:
@@ -126,7 +132,7 @@ def file_problems(files):
     return out
 
 
-def write_atomically(path, text, mode=0o644):
+def write_atomically(path: str, text: str, mode: int = 0o644) -> None:
     """Writes a file beside its place and moves it there: nobody reads a half of it."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     new = path + ".new"

@@ -11,10 +11,13 @@ file; for a setting of the kernel the setting. What differs is put in force, who
 to do. ``look``, ``apply_files`` and ``apply_units`` are IO.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import signal
 import subprocess
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places, text
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
@@ -22,22 +25,25 @@ from ansible.module_utils.lvsdr.system import commands, files, sysctl, systemd
 from ansible.module_utils.lvsdr.system.files import fingerprint
 from ansible.module_utils.lvsdr.text import digest_of
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
 DROP_IN = "/etc/systemd/system/%s.service.d/zz-lvsdr-in-force.conf"
 
 
-def copy_of(unit, path):
+def copy_of(unit: str, path: str) -> str:
     """Where the copy is that the unit made of a file when it read it."""
     return "%s/%s%s" % (places.IN_FORCE, unit, path)
 
 
-def drop_in(unit, restart_on, reload_on):
+def drop_in(unit: str, restart_on: list[str], reload_on: list[str]) -> str:
     """The drop-in that has a unit copy what it reads, as text.
 
     At a start before it reads, so that the copy is never newer than what was read; at a reload right after it was told to.
     """
     folder = "%s/%s" % (places.IN_FORCE, unit)
 
-    def copies(paths):
+    def copies(paths: list[str]) -> str:
         return "cp -p --parents -t %s %s 2>/dev/null || true" % (folder, " ".join(paths))
 
     lines = ["# Managed by lvsdr: copies of what this unit has read tell whether its files are in force.", "[Service]"]
@@ -48,12 +54,12 @@ def drop_in(unit, restart_on, reload_on):
     return "\n".join(lines) + "\n"
 
 
-def plan_files(wanted, seen):
+def plan_files(wanted: dict[str, Any], seen: dict[str, Any]) -> list[tuple[str, str]]:
     """Steps [(verb, name)] that lead to the wanted files, in order.
 
     wanted: the options of host_files; seen: what ``look`` returned. Verbs: folder, write, remove, rules (name: the file), sysctl.
     """
-    steps = []
+    steps: list[tuple[str, str]] = []
     for folder in wanted.get("folders") or ():
         path, held = folder["path"], seen["folders"].get(folder["path"])
         if held is None:
@@ -77,14 +83,15 @@ def plan_files(wanted, seen):
     return steps
 
 
-def plan_units(wanted, seen, files=None):
+def plan_units(wanted: Sequence[dict[str, Any]], seen: dict[str, Any], files: dict[str, str | None] | None = None) -> list[tuple[str, str]]:
     """Steps [(verb, unit)], in order: drop-in, daemon-reload (unit ""), enable, disable, start, restart, reload, stop.
 
     wanted: ``[{"name", "state": started or stopped, "enabled": as the state where left out, "restart_on": [path],
     "reload_on": [path]}]``; files: digest of each file as it is, or will be, on disk (where left out, as they were seen).
     """
     files = seen["files"] if files is None else files
-    first, last = [], []
+    first: list[tuple[str, str]] = []
+    last: list[tuple[str, str]] = []
     for unit in wanted:
         name, now = unit["name"], seen["units"][unit["name"]]
         restart_on, reload_on = unit.get("restart_on") or [], unit.get("reload_on") or []
@@ -108,14 +115,14 @@ def plan_units(wanted, seen, files=None):
     return drop_ins + ([("daemon-reload", "")] if len(first) > len(drop_ins) else []) + last
 
 
-def differs(files, units, seen):
+def differs(files: dict[str, Any], units: Sequence[dict[str, Any]], seen: dict[str, Any] | None) -> bool:
     """Whether host_files or host_units would do anything, from what preflight saw; True where it saw nothing."""
     if not seen:
         return True
     return bool(plan_files(files, seen) or plan_units(units, seen, {**seen["files"], **digests(files)}))
 
 
-def digests(files):
+def digests(files: dict[str, Any]) -> dict[str, str]:
     """{path: digest} of the files in the options of host_files."""
     return {item["path"]: digest_of(item["content"]) for item in files.get("files") or ()}
 
@@ -123,13 +130,19 @@ def digests(files):
 RULES_COMMENT = re.compile(r'comment "lvsdr ([0-9a-f]{16})"')
 
 
-def rules_digest(text):
+def rules_digest(text: str) -> str:
     """The digest that a file of rules carries in a comment of its table (rules.render puts it there)."""
     found = RULES_COMMENT.search(text)
     return found.group(1) if found else ""
 
 
-def look(files=(), folders=(), units=(), rules=(), sysctls=()):
+def look(
+    files: Iterable[str] = (),
+    folders: Iterable[str] = (),
+    units: Sequence[str] = (),
+    rules: Iterable[str] = (),
+    sysctls: Iterable[str] = (),
+) -> dict[str, Any]:
     """What is there: {"files": {path: digest or None}, "folders": {path: {name: digest} or None}, "rules": {table: digest or None},
     "sysctls": {name: text or None}, "units": {name: dict of loaded, active, enabled, stale, drop_in, read}}.
 
@@ -144,14 +157,14 @@ def look(files=(), folders=(), units=(), rules=(), sysctls=()):
     }
 
 
-def _folder(path):
+def _folder(path: str) -> dict[str, str | None] | None:
     try:
         return {name: files.fingerprint(os.path.join(path, name)) for name in sorted(os.listdir(path))}
     except OSError:
         return None
 
 
-def _rules_in_force(table):
+def _rules_in_force(table: str) -> str | None:
     """The digest in a table's comment; None where the table is not there."""
     try:
         return rules_digest(commands.run(commands.find_command("nft") or "nft", "list", "table", *table.split()))
@@ -161,7 +174,7 @@ def _rules_in_force(table):
         return None
 
 
-def _units(names):
+def _units(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     out = {}
     for name, state in systemd.unit_states(names).items():
         folder = "%s/%s" % (places.IN_FORCE, name)
@@ -174,7 +187,7 @@ def _units(names):
     return out
 
 
-def apply_files(wanted, check=False):
+def apply_files(wanted: dict[str, Any], check: bool = False) -> dict[str, Any]:
     """Brings the files to what is wanted; {"steps": [text], "diff": [dict], "changed"}.
 
     LvsError where one is refused: then none is written.
@@ -220,7 +233,9 @@ def apply_files(wanted, check=False):
     return {"changed": bool(steps), "steps": [" ".join(step) for step in steps], "diff": diff}
 
 
-def _diff(steps, contents, seen, wanted):
+def _diff(
+    steps: list[tuple[str, str]], contents: dict[str, dict[str, Any]], seen: dict[str, Any], wanted: dict[str, Any]
+) -> list[dict[str, str]]:
     out = []
     for verb, name in steps:
         if verb in ("write", "remove"):
@@ -232,7 +247,7 @@ def _diff(steps, contents, seen, wanted):
     return out
 
 
-def _apply_step(step, wanted, contents):
+def _apply_step(step: tuple[str, str], wanted: dict[str, Any], contents: dict[str, dict[str, Any]]) -> None:
     verb, name = step
     if verb == "write":
         files.write_atomically(name, contents[name]["content"], int(contents[name].get("mode", "0644"), 8))
@@ -244,7 +259,7 @@ def _apply_step(step, wanted, contents):
         sysctl.write(name, text.setting_text(wanted["sysctls"][name]))
 
 
-def _judge(path, item, problems, check):
+def _judge(path: str, item: dict[str, Any], problems: Problems, check: bool) -> None:
     """Has a program read a file before it is written. check: {"command": [word with %s, …], "ignore": [regular expression]}."""
     words, ignore = item["check"]["command"], item["check"].get("ignore") or ()
     if not commands.find_command(words[0]):
@@ -264,7 +279,7 @@ def _judge(path, item, problems, check):
         problems.add(path, "%s refuses it: %s" % (words[0], "; ".join(wrong).replace(trial, path) or "status %d" % done.returncode))
 
 
-def complaints(status, output, ignore):
+def complaints(status: int, output: str, ignore: Collection[str]) -> list[str] | None:
     """What a program that judged a file has against it, as lines; None where it has nothing.
 
     A status that lines which are to be ignored explain is a warning's; one that nothing explains is not. But a program that ended itself
@@ -275,7 +290,7 @@ def complaints(status, output, ignore):
     return lines if status and (lines or not (said or status == -signal.SIGTERM)) else None
 
 
-def apply_units(wanted, digests=None, check=False):
+def apply_units(wanted: Sequence[dict[str, Any]], digests: dict[str, str] | None = None, check: bool = False) -> dict[str, Any]:
     """Brings units to the wanted state with their files in force; {"steps": [text], "changed"}.
 
     digests: {path: digest} of the files as they are declared, which check mode has not written.
@@ -284,7 +299,7 @@ def apply_units(wanted, digests=None, check=False):
     seen = look(paths, units=[unit["name"] for unit in wanted])
     steps = plan_units(wanted, seen, {**seen["files"], **(digests or {})} if check else None)
     by_name = {unit["name"]: unit for unit in wanted}
-    done = []
+    done: list[str] = []
     for verb, name in [] if check else steps:
         try:
             if verb == "drop-in":

@@ -2,15 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The interfaces of a host, as iproute2 tells of them, and what is known of the network behind them."""
 
+from __future__ import annotations
+
 import ipaddress
 import json
 import os
+from typing import Any
 
 from ansible.module_utils.lvsdr.system import sysctl
 from ansible.module_utils.lvsdr.system.commands import run
 
 
-def interfaces():
+def interfaces() -> list[dict[str, Any]]:
     """``[{"name", "mac", "type", "arp", "up", "addresses": ["a/p"], "scopes": {"a/p": scope}}]``; type is the kernel's link type, such as
     ether or loopback. Whatever its scope or state, an address is among them, but for those that every link may have (_of_every_link).
 
@@ -22,7 +25,8 @@ def interfaces():
     for link in links:
         if "ifname" not in link:
             continue
-        scopes, peers = {}, {}
+        scopes: dict[str, str] = {}
+        peers: dict[str, list[str | None]] = {}
         for info in link.get("addr_info", []):
             if "local" in info and not _of_every_link(info["local"], info["prefixlen"]):
                 text = "%s/%d" % (info["local"], info["prefixlen"])
@@ -53,20 +57,21 @@ WITH_PORTS = ("bridge", "bond", "team")
 STACKED = ("vlan", "macvlan", "macvtap", "ipvlan")
 
 
-def _asked(links):
+def _asked(links: list[dict[str, Any]]) -> dict[str, bool]:
     """{interface: whether a frame of somebody else can arrive there}. links: what `ip -j -d link show` prints.
 
     A pair of veth whose two ends are on this host leads from the host to itself, unless its other end is a port of something that leads on.
     What is not known is asked: a false alarm is better than a leak.
     """
     known = {link["ifname"]: link for link in links if "ifname" in link}
-    ports = {}
+    ports: dict[str | None, list[str]] = {}
     for name, link in known.items():
         ports.setdefault(link.get("master"), []).append(name)
 
-    def asked(name, behind):
+    def asked(name: str, behind: frozenset[str]) -> bool:
         link = known[name]
-        kind, other = (link.get("linkinfo") or {}).get("info_kind"), link.get("link")
+        kind = (link.get("linkinfo") or {}).get("info_kind")
+        other: Any = link.get("link")
         if kind in NOWHERE:
             return False
         if kind in WITH_PORTS:
@@ -78,7 +83,7 @@ def _asked(links):
             return asked(other, behind | {name})
         if kind != "veth":
             return True
-        master = known[other].get("master")
+        master: Any = known[other].get("master")
         if any(one.get("link") == other and one["ifname"] != name for one in known.values()):
             return True  # something is stacked on the other end
         return master in known and master not in behind and asked(master, behind | {name, other})
@@ -86,7 +91,7 @@ def _asked(links):
     return {name: asked(name, frozenset()) for name in known}
 
 
-def _of_every_link(address, length):
+def _of_every_link(address: str, length: int) -> bool:
     """Whether an address is what a link has of its own accord: of fe80::/10, or of 169.254.0.0/16 with its prefix. None is a VIP."""
     parsed = ipaddress.ip_address(address)
     return parsed.is_link_local and (parsed.version == 6 or length < 32)
@@ -96,18 +101,18 @@ def _of_every_link(address, length):
 LOCAL_TABLES = ("local", "main", "default")
 
 
-def _tables_of_rules(family):
+def _tables_of_rules(family: str) -> set[str | None]:
     """The routing tables that a rule without any condition names (ip-rule(8))."""
     rules = json.loads(run("ip", family, "-j", "rule", "show") or "[]")
     return {rule.get("table") for rule in rules if rule.get("src") == "all" and rule.keys() <= {"priority", "src", "table", "protocol"}}
 
 
-def _local_routes():
+def _local_routes() -> dict[str, list[str]]:
     """{interface: ["local 192.0.2.100/32 dev lo table local proto boot"]} of the routes that somebody has added (ip-route(8), type local).
 
     The kernel adds one for each address. The host owns what such a route leads to as well, and may answer for it.
     """
-    out = {}
+    out: dict[str, list[str]] = {}
     for route in json.loads(run("ip", "-j", "route", "show", "table", "all", "type", "local") or "[]"):
         target, table = route.get("dst", "default"), route.get("table", "main")
         if route.get("type") != "local" or route.get("protocol") == "kernel" or target == "default":
@@ -135,7 +140,7 @@ CLOUDS = (
 )
 
 
-def cloud(folder="/sys/class/dmi/id"):
+def cloud(folder: str = "/sys/class/dmi/id") -> str | None:
     """Name of the cloud that this host is a guest of, or None. A container's network is its host's affair."""
     # Written by systemd as a container's first process (CONTAINER_INTERFACE).
     if os.path.exists("/run/systemd/container"):

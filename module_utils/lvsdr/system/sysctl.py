@@ -2,21 +2,24 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Kernel settings under /proc/sys: written, and read back, because the kernel drops some bad values in silence."""
 
+from __future__ import annotations
+
 import os
 import re
+from typing import Any
 
-from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.errors import LvsError, Problems
 from ansible.module_utils.lvsdr.text import setting_text as text
 
 ROOT = "/proc/sys"
 
 
-def path_of(name):
+def path_of(name: str) -> str:
     """``net/ipv4/vs/conntrack`` of a name with slashes; interface names may hold dots, so dots are never taken for slashes."""
     return os.path.join(ROOT, name)
 
 
-def read(name):
+def read(name: str) -> str | None:
     """The value as text, or None where the kernel has no such setting."""
     try:
         with open(path_of(name)) as f:
@@ -27,7 +30,7 @@ def read(name):
         raise LvsError("%s can't be read (%s)" % (name, error.strerror))
 
 
-def read_file(path):
+def read_file(path: str) -> str | None:
     """The text of a small file of the kernel's, or None where there is none."""
     try:
         with open(path) as f:
@@ -36,7 +39,7 @@ def read_file(path):
         return None
 
 
-def write(name, value):
+def write(name: str, value: object) -> None:
     """Sets one value; LvsError where the kernel refuses or does not keep it."""
     value = str(value)
     try:
@@ -54,12 +57,12 @@ def write(name, value):
         raise LvsError("%s was set to %s and reads %s" % (name, value, kept), "the value is out of the kernel's range")
 
 
-def exists(prefix):
+def exists(prefix: str) -> bool:
     """Whether the kernel has any setting under a prefix."""
     return os.path.isdir(path_of(prefix))
 
 
-def differing(prefix, wanted, path, problems):
+def differing(prefix: str, wanted: dict[str, Any] | None, path: str, problems: Problems) -> dict[str, tuple[str, str]]:
     """{name: (now, wanted)} of the settings under prefix that are not as wanted.
 
     What the kernel has no setting for, and a value that can be none, goes to problems with its path.
@@ -80,7 +83,7 @@ def differing(prefix, wanted, path, problems):
     return out
 
 
-def same(name, now, wanted):
+def same(name: str, now: str, wanted: str) -> bool:
     """Whether a setting is as wanted. 1 and 2 are one automatic mode, in which the kernel changes by itself (update_defense_level)."""
     pair = [value.split() for value in (now, wanted)]
     return pair[0] == pair[1] or (name.rpartition("/")[2] in AUTOMATIC and all(value in (["1"], ["2"]) for value in pair))

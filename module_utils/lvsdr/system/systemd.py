@@ -2,13 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What systemd says of units."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr.system.commands import finish
 from ansible.module_utils.lvsdr.system.files import read_text
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def unit_states(names):
+
+def unit_states(names: Sequence[str]) -> dict[str, dict[str, bool]]:
     """{name: {"loaded", "active", "enabled", "stale"}} of systemd units, from one call of systemctl.
 
     loaded: there is such a unit; stale: systemd has read an older version of its files.
@@ -36,7 +42,7 @@ def unit_states(names):
     return out
 
 
-def started_since(unit, path, text):
+def started_since(unit: str, path: str, text: str) -> bool:
     """Whether a running unit started after a file got this text: then it has read it."""
     if read_text(path) != text:
         return False
