@@ -2,14 +2,28 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Who answers for a VIP, and whether that is right. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.addresses import parse_address
 from ansible.module_utils.lvsdr.errors import LvsError, Problems, named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # So many MACs of one address are kept: more is a flood, and a leak in any case. A sentence names the first of them.
 MOST_MACS, NAMED_MACS = 64, 8
 
 
-def verdict(vip, macs, owners, claims=(), names=None, own=None):
+def verdict(
+    vip: str,
+    macs: Iterable[str],
+    owners: dict[str, str],
+    claims: Iterable[str] = (),
+    names: dict[str, str] | None = None,
+    own: str | None = None,
+) -> tuple[str, str]:
     """(verdict, sentence): ``one owner``, ``leak`` or ``nobody``.
 
     macs: all that answered. owners: {mac: name} of the hosts that may; empty where anybody may, as long as it is one. claims: all that
@@ -19,7 +33,7 @@ def verdict(vip, macs, owners, claims=(), names=None, own=None):
     macs = [*([own] if own else []), *macs]
     known = {mac: named(name) for mac, name in {**(names or {}), **owners}.items()}
 
-    def listed(found, joint=" and "):
+    def listed(found: list[str], joint: str = " and ") -> str:
         more = len(found) - NAMED_MACS
         words = joint.join("%s (%s)" % (mac, known[mac]) if mac in known else mac for mac in found[:NAMED_MACS])
         return words if more <= 0 else "%s and %s%d more" % (words, "at least " if len(found) >= MOST_MACS else "", more)
@@ -43,7 +57,7 @@ def verdict(vip, macs, owners, claims=(), names=None, own=None):
     return "one owner", "%s answers for %s" % (listed(macs), vip)
 
 
-def holder(vip, links, interface):
+def holder(vip: str, links: list[dict[str, Any]], interface: str) -> str | None:
     """MAC of this host's Ethernet link that was asked on, where it has the VIP itself; None where it has not.
 
     What another card of the host answers comes over the link, and is heard.
@@ -51,11 +65,12 @@ def holder(vip, links, interface):
     for link in links:
         own = any(text.partition("/")[0] == vip for text in link["addresses"])
         if link["name"] == interface and link["type"] == "ether" and own:
-            return link["mac"]
+            mac: str = link["mac"]
+            return mac
     return None
 
 
-def check_audit(vips):
+def check_audit(vips: Iterable[object]) -> list[tuple[int, str]]:
     """The addresses to audit as (family, text); LvsError with all that is wrong."""
     problems, out = Problems(), []
     for index, vip in enumerate(vips):

@@ -2,8 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Rules of nftables that may keep ARP from a host, or from passing its bridges. Pure."""
 
+from __future__ import annotations
 
-def frame_filters(ruleset, family):
+from typing import Any
+
+
+def frame_filters(ruleset: dict[str, Any], family: str) -> list[str]:
     """A sentence for each place where an nftables ruleset of a family (``bridge`` or ``arp``) may drop ARP.
 
     ruleset: what `nft -j list ruleset` prints, as a dict (libnftables-json(5)).
@@ -18,7 +22,7 @@ def frame_filters(ruleset, family):
     return list(dict.fromkeys(out))
 
 
-def _meets_arp(expressions):
+def _meets_arp(expressions: list[dict[str, Any]]) -> bool:
     """Whether a rule may meet an ARP frame: it names no other protocol."""
     for expression in expressions:
         match = expression.get("match", {})

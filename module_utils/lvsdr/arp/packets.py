@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Requests and answers of ARP (RFC 826) and neighbour discovery (RFC 4861), as bytes. Pure."""
 
+from __future__ import annotations
+
 import socket
 import struct
 
@@ -9,11 +11,11 @@ ETH_P_IP, ETH_P_ARP, ETH_P_IPV6 = 0x0800, 0x0806, 0x86DD
 BROADCAST = b"\xff" * 6
 
 
-def mac_text(data):
+def mac_text(data: bytes) -> str:
     return ":".join("%02x" % byte for byte in data)
 
 
-def arp_request(mac, sender, target):
+def arp_request(mac: bytes, sender: str, target: str) -> bytes:
     """An Ethernet frame that asks who has target (RFC 826). mac: 6 bytes; sender: own address, or 0.0.0.0 for a probe (RFC 5227)."""
     return (
         BROADCAST + mac + struct.pack("!HHHBBH", ETH_P_ARP, 1, ETH_P_IP, 6, 4, 1)
@@ -21,7 +23,7 @@ def arp_request(mac, sender, target):
     )  # fmt: skip
 
 
-def neighbour_solicitation(mac, sender, target):
+def neighbour_solicitation(mac: bytes, sender: str, target: str) -> bytes:
     """An Ethernet frame that asks who has the IPv6 target (RFC 4861, 4.3), sent to its solicited-node group."""
     packed = socket.inet_pton(socket.AF_INET6, target)
     group = socket.inet_pton(socket.AF_INET6, "ff02::1:ff00:0")[:13] + packed[13:]
@@ -33,17 +35,17 @@ def neighbour_solicitation(mac, sender, target):
     return b"\x33\x33" + group[12:] + mac + struct.pack("!H", ETH_P_IPV6) + header + body
 
 
-def checksum(data):
+def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    total: int = sum(struct.unpack("!%dH" % (len(data) // 2), data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
 
 
-def answer(frame):
+def answer(frame: bytes) -> tuple[str, str] | None:
     """(address, mac) where a frame says who has an address: an ARP reply, or a neighbour advertisement; otherwise None."""
     if len(frame) < 14:
         return None
@@ -59,7 +61,7 @@ def answer(frame):
     return None
 
 
-def claim(frame):
+def claim(frame: bytes) -> tuple[str, str] | None:
     """(address, mac) where a frame is an ARP request that names an address as its sender, as in RFC 826's merging; otherwise None.
 
     Whoever hears it may note the MAC for the address: this is how a host with arp_announce below 2 poisons its neighbours' caches.

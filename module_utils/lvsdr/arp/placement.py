@@ -2,11 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Where a host has an address, and where it must not have a VIP. Pure."""
 
+from __future__ import annotations
+
 import ipaddress
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr.addresses import address_and_length, full_length, parse_address
 from ansible.module_utils.lvsdr.errors import Problems
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 
 class Place(NamedTuple):
@@ -17,33 +22,34 @@ class Place(NamedTuple):
     length: int
     scope: str = "global"
     # The other end of a point-to-point address, whose prefix length it then is.
-    peer: Optional[str] = None
+    peer: str | None = None
     # What `ip route` calls the route that makes the address local; then it is on no interface, and may be a whole network.
-    route: Optional[str] = None
+    route: str | None = None
     # Whether anybody can ask on that interface: not on a dummy, nor on a bridge without ports (system/links.py, _asked).
     heard: bool = True
     up: bool = True
 
-    def right(self):
+    def right(self) -> bool:
         """Whether a VIP belongs there: as a single address on lo."""
         return self.interface == "lo" and self.length == full_length(self.address) and not self.peer and not self.route
 
-    def harmless(self):
+    def harmless(self) -> bool:
         """Whether a VIP may stay there: only the interface that is asked for an address of its own answers in spite of the settings."""
         return not self.heard and self.length == full_length(self.address) and not self.peer and not self.route
 
-    def has(self, vip):
+    def has(self, vip: str) -> bool:
         if self.address == vip:
             return True
         return bool(self.route) and _inside(vip, self)
 
 
-def can_hear(link):
+def can_hear(link: dict[str, Any]) -> bool:
     """Whether anybody can ask on a link, as links.interfaces gives it."""
-    return link.get("arp", True) and not link.get("unasked")
+    speaks: bool = link.get("arp", True)
+    return speaks and not link.get("unasked")
 
 
-def places(links):
+def places(links: list[dict[str, Any]]) -> list[Place]:
     """All Places of a host. links: as links.interfaces gives them."""
     out = []
     for link in links:
@@ -57,15 +63,15 @@ def places(links):
     return out
 
 
-def _network(place):
+def _network(place: Place) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network("%s/%d" % (place.address, place.length), strict=False)
 
 
-def _inside(vip, place):
+def _inside(vip: str, place: Place) -> bool:
     return full_length(vip) == full_length(place.address) and ipaddress.ip_address(vip) in _network(place)
 
 
-def cuts_off(place, addresses):
+def cuts_off(place: Place, addresses: Sequence[tuple[Any, ...]]) -> bool:
     """Whether a place makes neighbours local to this host: a subnet on lo, or a route to what a card has a subnet of."""
     if not place.route:
         return place.interface == "lo" and place.length < full_length(place.address) and ":" not in place.address
@@ -78,7 +84,7 @@ def cuts_off(place, addresses):
     )
 
 
-def misplaced(vip, addresses):
+def misplaced(vip: str, addresses: Sequence[tuple[Any, ...]]) -> list[Place]:
     """The Places of a VIP that are not lo, or not as a single address.
 
     A route to a whole network holds others as well, and stays unless it cuts the host off.
@@ -87,7 +93,7 @@ def misplaced(vip, addresses):
     return [place for place in out if not place.route or place.address == vip or cuts_off(place, addresses)]
 
 
-def can_move(place, vips, addresses):
+def can_move(place: tuple[Any, ...], vips: Collection[str], addresses: Sequence[tuple[Any, ...]]) -> bool:
     """Whether a VIP can be taken from a wrong place without a loss: on a card only what was added beside the host's own address."""
     place = Place(*place)
     family = full_length(place.address)
@@ -103,13 +109,14 @@ def can_move(place, vips, addresses):
     return place.length == family and any(item.address not in vips for item in own)
 
 
-def check_vips(vips, addresses, move=False):
+def check_vips(vips: Collection[str], addresses: Sequence[tuple[Any, ...]], move: bool = False) -> list[tuple[int, str]]:
     """The wanted VIPs as a list of (family, text); LvsError with all that is wrong.
 
     addresses: the host's Places as they are. With move, what is in a wrong place and can be moved is none of the errors, nor ever what does
     no harm there.
     """
-    problems, out = Problems(), []
+    problems = Problems()
+    out: list[tuple[int, str]] = []
     for index, vip in enumerate(vips):
         path = "vips[%d]" % index
         text, _, prefix = str(vip).partition("/")
@@ -138,7 +145,7 @@ def check_vips(vips, addresses, move=False):
     return out
 
 
-def wrong_place(place, vip=None):
+def wrong_place(place: tuple[Any, ...], vip: str | None = None) -> str:
     """The sentence for a VIP that is where it must not be, with the way out. vip: needed where the place is a route to a network."""
     place = Place(*place)
     interface, address, length = place[:3]
@@ -161,7 +168,7 @@ def wrong_place(place, vip=None):
     return "%s %s; remove it with `%s`" % (address, what, removal(place_text(place)))
 
 
-def place_text(place):
+def place_text(place: tuple[Any, ...]) -> str:
     """A place as `ip` takes it: ``ADDRESS/LENGTH dev INTERFACE``, or the words of a route."""
     place = Place(*place)
     if place.route:
@@ -170,6 +177,6 @@ def place_text(place):
     return "%s/%d dev %s" % (peer, place.length, place.interface)
 
 
-def removal(text):
+def removal(text: str) -> str:
     """The command that takes an address from a place (place_text)."""
     return "ip %s del %s" % ("route" if text.startswith("local ") else "address", text)

@@ -2,21 +2,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read, plan, apply, read back: what real_server_vip does on a host. IO."""
 
+from __future__ import annotations
+
 import json
 import os
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr import addresses, places
 from ansible.module_utils.lvsdr.arp import audit, placement, recipes, seen, settings, steps
 from ansible.module_utils.lvsdr.errors import LvsError, printable
 from ansible.module_utils.lvsdr.system import commands, files, in_force, links, sysctl, systemd
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
 UNIT_FOLDER = "/etc/systemd/system"
 RECORD = "/var/lib/lvsdr/real_server_vip.json"
 
 
-def read_record(path):
+def read_record(path: str) -> dict[str, Any]:
     """What earlier runs put on this host: ``{"vips": [text], "former": {sysctl: value}}``."""
     try:
         with open(path) as f:
@@ -28,25 +33,25 @@ def read_record(path):
         raise LvsError("%s can't be read (%s)" % (path, error), "remove the file; former sysctl values are then no longer known")
 
 
-def _state_text(conf, keep, places):
+def _state_text(conf: dict[str, dict[str, int]], keep: int | None, places: list[str]) -> str:
     lines = ["net.ipv4.conf.%s.%s = %d" % (name, setting, conf[name][setting]) for name in sorted(conf) for setting in settings.SETTINGS]
     if keep is not None:
         lines.append("%s = %d" % (settings.KEEP.replace("/", "."), keep))
     return "\n".join(lines + places) + "\n"
 
 
-def _read(found=None):
+def _read(found: list[dict[str, Any]] | None = None) -> tuple[dict[str, dict[str, int]], int | None, list[placement.Place]]:
     """(settings as in settings.py, value of KEEP, Places) of the host."""
     found = found or links.interfaces()
     return seen.arp_conf(found), _read_keep(), placement.places(found)
 
 
-def _read_keep():
+def _read_keep() -> int | None:
     value = sysctl.read(settings.KEEP)
     return None if value is None else int(value)
 
 
-def _where(addresses, vips):
+def _where(addresses: list[placement.Place], vips: Collection[str]) -> list[str]:
     """Where these VIPs are, as `ip` has it."""
     return sorted(placement.place_text(place) for place in addresses if place[1] in vips)
 
@@ -57,10 +62,18 @@ class Paths(NamedTuple):
     record: str = RECORD
     units: str = UNIT_FOLDER
     sysctls: str = places.SYSCTL_FILE
-    managers: tuple = steps.MANAGER_FILES
+    managers: tuple[steps.Manager, ...] = steps.MANAGER_FILES
 
 
-def converge(vips, purge=True, persist=True, move=False, paths=None, check=False, found=None):
+def converge(
+    vips: Collection[str],
+    purge: bool = True,
+    persist: bool = True,
+    move: bool = False,
+    paths: Paths | None = None,
+    check: bool = False,
+    found: list[dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """The module's result as a dict; LvsError where a setting is refused or a VIP can't be used.
 
     found: the interfaces (links.interfaces), where they have been read just now.
@@ -72,7 +85,8 @@ def converge(vips, purge=True, persist=True, move=False, paths=None, check=False
     operations, stale = steps.plan(want, conf, there, record, purge, keep_down, move)
     kept = _kept([text for _family, text in want] + ([] if purge else stale), record)
     following = _following(record, kept, operations)
-    texts, conflicts = {}, _comes_back(operations)
+    texts: dict[str, tuple[str, str]] = {}
+    conflicts = _comes_back(operations)
     if persist:
         texts, undoing = _texts(kept, _expected_conf(conf, operations), keep_down, following["former"], paths)
         conflicts = undoing + conflicts
@@ -99,12 +113,12 @@ def converge(vips, purge=True, persist=True, move=False, paths=None, check=False
     }
 
 
-def _kept(vips, record):
+def _kept(vips: list[str], record: dict[str, Any]) -> list[str]:
     """The VIPs in the order of the record: a list in another order is no change."""
     return sorted(vips, key=lambda vip: record["vips"].index(vip) if vip in record["vips"] else len(record["vips"]))
 
 
-def _following(record, kept, operations):
+def _following(record: dict[str, Any], kept: list[str], operations: list[dict[str, Any]]) -> dict[str, Any]:
     """The record once the operations are made; "former" has the settings as they were before lvsdr first changed them."""
     former = dict(record["former"])
     for operation in operations:
@@ -114,7 +128,9 @@ def _following(record, kept, operations):
     return {"vips": kept, "former": {name: value for name, value in former.items() if name not in restored}}
 
 
-def _texts(kept, conf, keep_down, former, paths):
+def _texts(
+    kept: list[str], conf: dict[str, dict[str, int]], keep_down: int | None, former: dict[str, str], paths: Paths
+) -> tuple[dict[str, tuple[str, str]], list[str]]:
     """({path: (text before, text after)} of the files that make it last, conflicts)."""
     lasting, conflicts = _lasting(kept, conf, keep_down, former, paths.sysctls)
     out = {paths.sysctls: (files.read_text(paths.sysctls) or "", settings.sysctl_file(lasting) if lasting else "")}
@@ -132,17 +148,17 @@ class _Plan:
     Also what a run left undone that ended between a file and the program that has to know of it.
     """
 
-    def __init__(self, paths, texts, kept, persist):
+    def __init__(self, paths: Paths, texts: dict[str, tuple[str, str]], kept: list[str], persist: bool) -> None:
         self.paths, self.kept = paths, kept
         self.files = {path: new for path, (old, new) in texts.items() if old != new}
         unit = os.path.join(paths.units, steps.UNIT_NAME)
         self.unit_steps = _unit_steps(self.files.get(unit), bool(kept)) if persist else []
         self.untold = _untold(paths.managers, {path: new for path, (_old, new) in texts.items()})
 
-    def something(self):
+    def something(self) -> bool:
         return bool(self.files or self.unit_steps or self.untold)
 
-    def come(self):
+    def come(self) -> None:
         """What has to be there before the first VIP."""
         for path, text in self.files.items():
             if text:
@@ -151,7 +167,7 @@ class _Plan:
             commands.run("systemctl", *words)
         _tell(self.paths.managers, {path: text for path, text in self.untold.items() if text})
 
-    def go(self):
+    def go(self) -> None:
         """What may go only after the last VIP."""
         if not self.kept and ("disable", steps.UNIT_NAME) in self.unit_steps:
             commands.run("systemctl", "disable", steps.UNIT_NAME)
@@ -163,13 +179,13 @@ class _Plan:
         _tell(self.paths.managers, {path: text for path, text in self.untold.items() if not text})
 
 
-def _carry_out(plan, operations, record, following):
+def _carry_out(plan: _Plan, operations: list[dict[str, Any]], record: dict[str, Any], following: dict[str, Any]) -> None:
     """The record goes first and last: whatever happens in between, a later run knows what was there."""
     path = plan.paths.record
     if record != following and not any(operation["action"] == "restore" for operation in operations):
         both = {"vips": sorted({*record["vips"], *following["vips"]}), "former": following["former"]}
         files.write_atomically(path, json.dumps(both, indent=1) + "\n")
-    done = []
+    done: list[dict[str, Any]] = []
     try:
         plan.come()
         _apply(operations, done)
@@ -186,7 +202,7 @@ def _carry_out(plan, operations, record, following):
         os.unlink(path)
 
 
-def gather(vips, move=False, sysctl_path=places.SYSCTL_FILE):
+def gather(vips: Collection[str] | None, move: bool = False, sysctl_path: str = places.SYSCTL_FILE) -> dict[str, Any]:
     """What is on the host, whoever made it: for each VIP (all that look like one unless named) the recipe, whether it works, and why.
 
     ``operations`` is what holding these VIPs would need, in lines; ``conflicts`` as in converge.
@@ -199,7 +215,7 @@ def gather(vips, move=False, sysctl_path=places.SYSCTL_FILE):
     wanted = [text for _family, text in audit.check_audit(vips)] if vips else recipes.find_vips(there)
     unasked = [link["name"] for link in found if link.get("unasked")]
     recognised = [recipes.recognise(vip, with_lo, there, unasked) for vip in wanted]
-    result = {"vips": recognised, "operations": [], "conflicts": [], "problems": []}
+    result: dict[str, Any] = {"vips": recognised, "operations": [], "conflicts": [], "problems": []}
     try:
         want = placement.check_vips(wanted, there, move)
     except LvsError as error:
@@ -213,7 +229,9 @@ def gather(vips, move=False, sysctl_path=places.SYSCTL_FILE):
     return result
 
 
-def _lasting(vips, conf, keep, former, sysctl_path):
+def _lasting(
+    vips: Collection[str], conf: dict[str, dict[str, int]], keep: int | None, former: Iterable[str], sysctl_path: str
+) -> tuple[dict[str, int], list[str]]:
     """(settings that have to last, conflicts) for these VIPs, with conf as it is once the fix is made."""
     kept = {settings.KEEP: 1} if keep is not None and any(":" in vip for vip in vips) else {}
     if all(":" in vip for vip in vips):
@@ -223,16 +241,16 @@ def _lasting(vips, conf, keep, former, sysctl_path):
     return {**lasting, **kept}, settings.conflicts(conf, lasting, entries, files.SYSCTL_CONF, files.UFW_SYSCTL)
 
 
-def _unit_steps(new_text, wanted):
+def _unit_steps(new_text: str | None, wanted: bool) -> list[tuple[str, ...]]:
     """The words of systemctl that make the unit start at every boot, or at none. new_text: None where its file stays as it is."""
     state = systemd.unit_states([steps.UNIT_NAME])[steps.UNIT_NAME]
-    reload = [("daemon-reload",)] if new_text is not None or state["stale"] else []
+    reload: list[tuple[str, ...]] = [("daemon-reload",)] if new_text is not None or state["stale"] else []
     if wanted:
         return reload + ([] if state["enabled"] else [("enable", steps.UNIT_NAME)])
-    return ([("disable", steps.UNIT_NAME)] if state["enabled"] else []) + reload
+    return [*([("disable", steps.UNIT_NAME)] if state["enabled"] else []), *reload]
 
 
-def _untold(managers, wanted):
+def _untold(managers: Iterable[steps.Manager], wanted: dict[str, str]) -> dict[str, str]:
     """{path: text} of the files that network managers have not read: neither when they were told to, nor when they started."""
     out = {}
     for path, _folder, _text, command in managers:
@@ -248,7 +266,7 @@ def _untold(managers, wanted):
     return out
 
 
-def _tell(managers, texts):
+def _tell(managers: Iterable[steps.Manager], texts: dict[str, str]) -> None:
     """Network managers read these files again, and a copy says that they did."""
     for path, _folder, _text, command in managers:
         if path in texts:
@@ -260,10 +278,10 @@ def _tell(managers, texts):
                 os.unlink(copy)
 
 
-def _comes_back(operations):
+def _comes_back(operations: list[dict[str, Any]]) -> list[str]:
     """A sentence for each line of a network manager's that names a VIP which was in a wrong place: it may put it there again."""
     moved = [operation for operation in operations if operation.get("place")]
-    out = []
+    out: list[str] = []
     for path, text in files.network_files() if moved else ():
         for number, line in enumerate(text.splitlines(), 1):
             out += [
@@ -275,13 +293,13 @@ def _comes_back(operations):
     return out
 
 
-def _unit(kept, sysctls):
+def _unit(kept: list[str], sysctls: dict[str, int]) -> str:
     return steps.unit(
         kept, sysctls, ip=commands.find_command("ip") or "/usr/sbin/ip", sysctl=commands.find_command("sysctl") or "/usr/sbin/sysctl"
     )
 
 
-def _expected_conf(conf, operations):
+def _expected_conf(conf: dict[str, dict[str, int]], operations: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     conf = {name: dict(values) for name, values in conf.items()}
     for operation in operations:
         if "sysctl" in operation and operation["sysctl"] != settings.KEEP:
@@ -291,7 +309,7 @@ def _expected_conf(conf, operations):
     return conf
 
 
-def _expected(conf, keep, operations, places):
+def _expected(conf: dict[str, dict[str, int]], keep: int | None, operations: list[dict[str, Any]], places: list[str]) -> str:
     places = list(places)
     for operation in operations:
         if operation.get("sysctl") == settings.KEEP:
@@ -303,7 +321,7 @@ def _expected(conf, keep, operations, places):
     return _state_text(_expected_conf(conf, operations), keep, sorted(places))
 
 
-def _apply(operations, done):
+def _apply(operations: list[dict[str, Any]], done: list[dict[str, Any]]) -> None:
     silent = False
     for operation in operations:
         if operation["action"] == "add" and not silent:
@@ -324,7 +342,7 @@ def _apply(operations, done):
         done.append(operation)
 
 
-def _prove_silent(operations):
+def _prove_silent(operations: list[dict[str, Any]]) -> None:
     """No VIP goes on lo before the kernel itself says, for every interface, that it will be silent there."""
     if all(operation["action"] != "add" or ":" in operation["vip"] for operation in operations):
         return

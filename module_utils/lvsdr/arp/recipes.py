@@ -5,17 +5,23 @@
 Every sentence here is a row of the table in docs/arp-problem.md, and tests/netns/test_truth_table.py shows it on the wire.
 """
 
+from __future__ import annotations
+
 import ipaddress
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.arp import placement, settings
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
-def find_vips(addresses):
+
+def find_vips(addresses: list[placement.Place]) -> list[str]:
     """What looks like a VIP on a host: single addresses anywhere, and whatever else is on lo beside loopback's own. In order.
 
     addresses: placement.Places. Of a route only one to a single address is among them.
     """
-    out = []
+    out: list[str] = []
     for place in addresses:
         parsed = ipaddress.ip_address(place.address)
         single = place.length == parsed.max_prefixlen
@@ -24,7 +30,7 @@ def find_vips(addresses):
     return out
 
 
-def recognise(vip, conf, addresses, unasked=()):
+def recognise(vip: str, conf: dict[str, dict[str, int]], addresses: list[placement.Place], unasked: Collection[str] = ()) -> dict[str, Any]:
     """{"vip", "recipe", "works", "why", "text"} of one VIP on a host as it is.
 
     conf: as in settings.py, with ``lo`` besides. addresses: placement.Places. unasked: interfaces on which nobody can ask, though they
@@ -58,7 +64,7 @@ def recognise(vip, conf, addresses, unasked=()):
     return said
 
 
-def _elsewhere6(vip, found):
+def _elsewhere6(vip: str, found: list[placement.Place]) -> dict[str, Any]:
     """The same of an IPv6 VIP that no card owns."""
     place = min(found, key=lambda place: place.length)
     if place.route:
@@ -68,7 +74,7 @@ def _elsewhere6(vip, found):
     return _said(vip, recipe, True, "%s is not a target of neighbour discovery on another interface" % what)
 
 
-def _where(found):
+def _where(found: list[placement.Place]) -> str:
     """What a recipe says of a VIP that is not on lo, behind its name."""
     if any(place.interface == "lo" and not place.route for place in found):
         return ""
@@ -76,22 +82,22 @@ def _where(found):
     return ", VIP in a local route" if place.route else ", VIP on %s" % place.interface
 
 
-def _answers(conf, card, on_card, scopes):
+def _answers(conf: dict[str, dict[str, int]], card: str, on_card: bool, scopes: list[str]) -> bool:
     if card not in conf:
         return on_card
     return settings.answers(max(conf["all"]["arp_ignore"], conf[card]["arp_ignore"]), on_card, scopes)
 
 
-def _said(vip, recipe, works, why):
+def _said(vip: str, recipe: str, works: bool | None, why: str) -> dict[str, Any]:
     verdict = {True: "works", False: "does not work", None: "is not held"}[works]
     return {"vip": vip, "recipe": recipe, "works": works, "why": why, "text": "%s: %s %s: %s" % (vip, recipe, verdict, why)}
 
 
-def _settings(vip, conf, scopes, found):
+def _settings(vip: str, conf: dict[str, dict[str, int]], scopes: list[str], found: list[placement.Place]) -> dict[str, Any]:
     """The same of an IPv4 VIP that no card owns: the settings decide."""
     everywhere, cards = conf["all"], [name for name in conf if name not in ("all", "default", "lo")]
 
-    def effective(card, setting):
+    def effective(card: str, setting: str) -> int:
         return max(everywhere[setting], conf[card][setting])
 
     # Of several scopes the one that 3 answers for decides; in a route alone an address has none.
@@ -119,7 +125,7 @@ def _settings(vip, conf, scopes, found):
     return _said(vip, recipe, True, "silent on every interface, and its own requests never name the VIP")
 
 
-def _ignore_recipe(conf, cards, scope):
+def _ignore_recipe(conf: dict[str, dict[str, int]], cards: list[str], scope: str | None) -> tuple[str, str]:
     """(name of the recipe that arp_ignore shows, what is to be known of it)."""
     value = conf["all"]["arp_ignore"]
     own = [card for card in cards if conf[card]["arp_ignore"]]

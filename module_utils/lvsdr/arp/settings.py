@@ -12,19 +12,28 @@ A third one, rp_filter, must not be strict (1): packets for the VIP arrive where
 an address on lo is not a target of neighbour discovery on another interface. But it needs KEEP, or the VIP goes when lo is taken down.
 """
 
+from __future__ import annotations
+
 import fnmatch
 import re
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr.errors import printable
 from ansible.module_utils.lvsdr.places import SYSCTL_FILE
 from ansible.module_utils.lvsdr.text import kernel_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    # ((path, line number), name with slashes, value), as sysctl_entries gives it.
+    Entry = tuple[tuple[str, int], str, int]
 
 # 1, 2 and 8 are silent for an address on lo; 0 and, for a global address, 3 answer (measured, docs/arp-problem.md).
 SILENT_IGNORE = (1, 2, 8)
 SETTINGS = ("arp_ignore", "arp_announce", "rp_filter")
 
 
-def good(setting, effective):
+def good(setting: str, effective: int) -> bool:
     """Whether the effective value of a setting does what direct routing needs."""
     if setting == "arp_ignore":
         return effective in SILENT_IGNORE
@@ -33,7 +42,7 @@ def good(setting, effective):
     return effective != 1
 
 
-def answers(ignore, on_card, scopes):
+def answers(ignore: int, on_card: bool, scopes: Iterable[str]) -> bool:
     """Whether a card with this effective arp_ignore answers for an address of the host (net/ipv4/arp.c, arp_ignore and inet_confirm_addr).
 
     on_card: whether the address is on that card; scopes: those that it has on interfaces, none where a route alone makes it local.
@@ -52,11 +61,11 @@ WANTED = {"arp_ignore": 1, "arp_announce": 2, "rp_filter": 2}
 KEEP = "net/ipv6/conf/lo/keep_addr_on_down"
 
 
-def sysctl_name(interface, setting):
+def sysctl_name(interface: str, setting: str) -> str:
     return "net/ipv4/conf/%s/%s" % (interface, setting)
 
 
-def needed_sysctls(conf):
+def needed_sysctls(conf: dict[str, dict[str, int]]) -> dict[str, int]:
     """{name: value} of what must be set.
 
     conf: ``{"all": {setting: int}, "default": {…}, "eth0": {…}}`` with every interface that has a link layer; ``default`` stands for
@@ -78,7 +87,7 @@ def needed_sysctls(conf):
     return out
 
 
-def lasting_sysctls(conf, former, entries):
+def lasting_sysctls(conf: dict[str, dict[str, int]], former: Iterable[str], entries: Iterable[Entry]) -> dict[str, int]:
     """{name: value} of what every boot, and every `sysctl --system`, has to set again while an IPv4 VIP is held.
 
     Silence that the host has now may be nobody's but this hour's, so conf/all always is among them. former: as in a record; entries: what
@@ -97,7 +106,9 @@ def lasting_sysctls(conf, former, entries):
     return out
 
 
-def conflicts(conf, lasting, entries, beyond, ufw=None):
+def conflicts(
+    conf: dict[str, dict[str, int]], lasting: dict[str, int], entries: Iterable[Entry], beyond: str, ufw: str | None = None
+) -> list[str]:
     """A sentence for each setting of another file that would undo the fix. beyond: the file that is applied after all others.
 
     conf: as it is once the fix is made. lasting: what our own file sets, after all files but that one. ufw: the file that ufw applies.
@@ -119,7 +130,7 @@ def conflicts(conf, lasting, entries, beyond, ufw=None):
     return out
 
 
-def _with(conf, sysctls):
+def _with(conf: dict[str, dict[str, int]], sysctls: dict[str, int]) -> dict[str, dict[str, int]]:
     """conf after these settings; a name's interface may be a pattern (systemd's sysctl.d(5))."""
     conf = {name: dict(values) for name, values in conf.items()}
     for name, value in sysctls.items():
@@ -132,16 +143,16 @@ def _with(conf, sysctls):
 _BLANKS = " \t\v\f"
 
 
-def sysctl_entries(path, text):
+def sysctl_entries(path: str, text: str) -> list[Entry]:
     """``[((path, line number), name with slashes, value)]`` of the settings of this problem in a file as of sysctl.d(5).
 
     A line counts where procps' sysctl or systemd-sysctl gives its value to the kernel and the kernel takes it: both hand over all that is
     behind the equals sign, comments among it (tests/netns/test_sysctl_files.py). Any part of a name may be a pattern.
     """
-    out = []
+    out: list[Entry] = []
     for number, line in enumerate(re.split("\r\n|[\r\n]", text), 1):
-        name, equals, value = line.partition("=")
-        name, value = name.strip(_BLANKS).lstrip("-").strip(_BLANKS), kernel_number(value)
+        name, equals, words = line.partition("=")
+        name, value = name.strip(_BLANKS).lstrip("-").strip(_BLANKS), kernel_number(words)
         if not equals or name.startswith(("#", ";")) or value is None:
             continue
         if "/" not in name or "." in name and name.index(".") < name.index("/"):
@@ -154,17 +165,17 @@ def sysctl_entries(path, text):
     return out
 
 
-def sysctl_file(sysctls):
+def sysctl_file(sysctls: dict[str, int]) -> str:
     """The text of our own file, so that `sysctl --system` does not undo what the unit did at boot."""
     lines = ["# Managed by lvsdr (real_server_vip): a host that holds VIPs of direct routing must not answer ARP for them."]
     return "\n".join(lines + ["%s%s = %d" % (may_fail(name), name, sysctls[name]) for name in sorted(sysctls)]) + "\n"
 
 
-def may_fail(name):
+def may_fail(name: str) -> str:
     """What says, to systemd and in sysctl.d alike, that a setting may fail: a single interface may be missing or come later. Without
     conf/all and conf/default no VIP may come at all."""
     return "" if name.split("/")[-2] in ("all", "default") else "-"
 
 
-def family_of_sysctl(name):
+def family_of_sysctl(name: str) -> int:
     return 6 if name.startswith("net/ipv6/") else 4

@@ -2,12 +2,21 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """In which order a real server gets its settings and VIPs and loses them, and the unit that does the same at boot. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.addresses import full_prefix
 from ansible.module_utils.lvsdr.arp.placement import Place, misplaced, place_text, removal
 from ansible.module_utils.lvsdr.arp.settings import KEEP, family_of_sysctl, may_fail, needed_sysctls
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    Manager = tuple[str, str, str, tuple[str, ...]]  # as in MANAGER_FILES
+
 # What tells network managers to leave lo alone: (path, folder that is there where the manager is, text, command that has it read anew).
-MANAGER_FILES = (
+MANAGER_FILES: tuple[Manager, ...] = (
     # It takes lo for one of its devices since 1.42, and `nmcli networking off` takes the addresses off all of them.
     (
         "/etc/NetworkManager/conf.d/zz-lvsdr.conf",
@@ -25,14 +34,22 @@ MANAGER_FILES = (
 )
 
 
-def plan(want, conf, addresses, record, purge, keep=None, move=True):
+def plan(
+    want: list[tuple[int, str]],
+    conf: dict[str, dict[str, int]],
+    addresses: Sequence[tuple[Any, ...]],
+    record: dict[str, Any],
+    purge: bool,
+    keep: int | None = None,
+    move: bool = True,
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The operations in order, each ``{"action", …}``: first silence, then the addresses; on the way back the other way round.
 
     want: (family, text) of each VIP. conf, addresses: as above. record: ``{"vips": [text], "former": {name: value}}``, what an earlier
     run did. With purge, VIPs of the record that are not wanted go. keep: the value of KEEP, None where the kernel has no IPv6.
     Without move, a VIP stays where it does no harm.
     """
-    operations = []
+    operations: list[dict[str, Any]] = []
     on_lo = {place.address for place in (Place(*item) for item in addresses) if place.right()}
     wanted = [text for _family, text in want]
     stale = [vip for vip in record["vips"] if vip not in wanted]
@@ -59,7 +76,7 @@ def plan(want, conf, addresses, record, purge, keep=None, move=True):
     return operations, stale
 
 
-def describe(operation):
+def describe(operation: dict[str, Any]) -> str:
     if operation["action"] == "set":
         return "sysctl %s = %s (was %s)" % (operation["sysctl"], operation["value"], operation["before"])
     if operation["action"] == "restore":
@@ -72,7 +89,7 @@ def describe(operation):
 UNIT_NAME = "lvsdr-vip.service"
 
 
-def unit(vips, sysctls, ip="/usr/sbin/ip", sysctl="/usr/sbin/sysctl"):
+def unit(vips: Iterable[str], sysctls: dict[str, int], ip: str = "/usr/sbin/ip", sysctl: str = "/usr/sbin/sysctl") -> str:
     """The systemd unit that makes the same at boot: settings first, then addresses, before any interface is configured."""
     lines = [
         "# Managed by lvsdr (real_server_vip).",
@@ -95,6 +112,6 @@ def unit(vips, sysctls, ip="/usr/sbin/ip", sysctl="/usr/sbin/sysctl"):
     return "\n".join([*lines, "", "[Install]", "WantedBy=sysinit.target", ""])
 
 
-def lifetime(vip):
+def lifetime(vip: str) -> str:
     # Deprecated from the start: IPv6 then never chooses the VIP as the source of a connection of the server's own.
     return " nodad preferred_lft 0" if ":" in vip else ""

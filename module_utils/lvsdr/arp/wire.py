@@ -2,16 +2,24 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Asks the link who has an address and collects everyone who answers. IO, with nothing but Python."""
 
+from __future__ import annotations
+
 import ctypes
 import ipaddress
 import select
 import socket
 import struct
 import time
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.arp import packets, placement
 from ansible.module_utils.lvsdr.arp.audit import MOST_MACS
 from ansible.module_utils.lvsdr.errors import LvsError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    Heard = dict[str, dict[str, None]]  # MACs of each address
 
 ETH_P_ALL = 3
 # Requests for each address, spread over the time: a reply may get lost, a second owner may be slow.
@@ -30,7 +38,7 @@ FILTER = (
 )
 
 
-def choose_interface(vip, links, vips=()):
+def choose_interface(vip: str, links: list[dict[str, Any]], vips: Collection[str] = ()) -> tuple[dict[str, Any], str]:
     """(link, own address) of the interface whose subnet holds the VIP; LvsError where this host has none."""
     for link in links:
         for own in _own_addresses(link, vip, vips) if link["type"] == "ether" and placement.can_hear(link) else ():
@@ -42,7 +50,7 @@ def choose_interface(vip, links, vips=()):
     )
 
 
-def named_interface(name, vip, links, vips=()):
+def named_interface(name: str, vip: str, links: list[dict[str, Any]], vips: Collection[str] = ()) -> tuple[dict[str, Any], str]:
     """(link, own address); without an address of the VIP's family the question is a probe, from 0.0.0.0 or ::."""
     for link in links:
         if link["name"] == name:
@@ -54,7 +62,7 @@ def named_interface(name, vip, links, vips=()):
     raise LvsError("There is no interface %s" % name, "this host has %s" % ", ".join(link["name"] for link in links))
 
 
-def _own_addresses(link, vip, vips):
+def _own_addresses(link: dict[str, Any], vip: str, vips: Collection[str]) -> Iterator[ipaddress.IPv4Interface | ipaddress.IPv6Interface]:
     """A link's addresses of the VIP's family that may be the sender of a question.
 
     Never a VIP: a request that names it as its sender would tell the whole link that this host has it.
@@ -65,22 +73,31 @@ def _own_addresses(link, vip, vips):
             yield own
 
 
-def ask(vips, links, interface=None, timeout=2.0, watch=0.0, rounds=ROUNDS):
+def ask(
+    vips: Iterable[tuple[int, str]],
+    links: list[dict[str, Any]],
+    interface: str | None = None,
+    timeout: float = 2.0,
+    watch: float = 0.0,
+    rounds: int = ROUNDS,
+) -> dict[str, tuple[str, list[str], list[str]]]:
     """``{vip: (interface, [mac, …], [mac, …])}``: every MAC that answered within timeout seconds, in the order of the answers, and every
     one that named the VIP as the sender of a request of its own, in watch seconds more as well; of each the first MOST_MACS.
 
     vips: (family, text) pairs. Requests go out in so many rounds, answers are collected until the time is over.
     """
-    where = {}
+    where: dict[str, tuple[dict[str, Any], str]] = {}
     asked = [vip for _family, vip in vips]
     for vip in asked:
         where[vip] = named_interface(interface, vip, links, asked) if interface else choose_interface(vip, links, asked)
-    sockets = {}
+    sockets: dict[str, socket.socket] = {}
     try:
         for link, _own in where.values():
             if link["name"] not in sockets:
                 sockets[link["name"]] = _open(link["name"])
-        found, claims = {vip: {} for vip in where}, {vip: {} for vip in where}  # MACs in the order of their answers
+        # MACs in the order of their answers
+        found: Heard = {vip: {} for vip in where}
+        claims: Heard = {vip: {} for vip in where}
         begin = time.monotonic()
         for number in range(rounds):
             for vip, (link, own) in where.items():
@@ -99,7 +116,7 @@ def ask(vips, links, interface=None, timeout=2.0, watch=0.0, rounds=ROUNDS):
     return {vip: (where[vip][0]["name"], list(macs), list(claims[vip])) for vip, macs in found.items()}
 
 
-def _open(name):
+def _open(name: str) -> socket.socket:
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     # The kernel reads the program through this pointer, so the buffer lives until the call is done.
@@ -110,7 +127,9 @@ def _open(name):
     return sock
 
 
-def _collect(sockets, where, found, claims, deadline):
+def _collect(
+    sockets: dict[str, socket.socket], where: dict[str, tuple[dict[str, Any], str]], found: Heard, claims: Heard, deadline: float
+) -> None:
     names = {sock: name for name, sock in sockets.items()}
     while True:
         left = deadline - time.monotonic()
@@ -123,7 +142,9 @@ def _collect(sockets, where, found, claims, deadline):
             except BlockingIOError:
                 continue
             for said, heard in ((packets.answer(frame), found), (packets.claim(frame), claims)):
-                address, mac = said or (None, None)
+                if said is None:
+                    continue
+                address, mac = said
                 if address not in heard or mac in heard[address] or len(heard[address]) >= MOST_MACS:
                     continue
                 link = where[address][0]
