@@ -6,11 +6,13 @@ h11 reads and writes the words, asyncio moves the bytes, and whoever asks brings
 the same code asks through a socket with a mark, by a name of DNS, with TLS or without.
 """
 
+from __future__ import annotations
+
 import asyncio
 import ipaddress
 import re
 import zlib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
@@ -18,7 +20,15 @@ from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
 try:
     import h11
 except ImportError:  # preflight and the modules say so, in words
-    h11 = None
+    if not TYPE_CHECKING:
+        h11 = None
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    Dial = Callable[["Address"], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+    Fields = Iterable[tuple[str, str]]
+    Pool = dict[tuple[str, str, int], "Connection"]
 
 REDIRECTS = 5
 REDIRECTED = (301, 302, 303, 307, 308)
@@ -39,7 +49,7 @@ MISSING = LvsError("This host has no h11 for its Python", "install the package p
 class Broken(Exception):
     """An answer that ended early, or is none of the protocol. ``begun``: whether a part of it was there."""
 
-    def __init__(self, words, begun=True):
+    def __init__(self, words: str, begun: bool = True) -> None:
         super().__init__(words)
         self.begun = begun
 
@@ -64,30 +74,30 @@ class Answer(NamedTuple):
     url: str
     status: int
     reason: str
-    headers: dict
+    headers: dict[str, str]
     size: int
     body: bytes
 
     @property
-    def line(self):
+    def line(self) -> str:
         """``404 Not Found``"""
         return printable(("%d %s" % (self.status, self.reason)).strip(), 80)
 
 
-def shown(url):
+def shown(url: str) -> str:
     """A URL for a message: without the user and password that it may hold."""
     head = re.match("([A-Za-z][A-Za-z0-9+.-]*://)([^/?#]*)", url)
     try:
         sound = head is not None and (urlsplit(url).port or True)
     except ValueError:
         sound = False
-    if sound:
+    if head and sound:
         return printable(head[1] + head[2].rpartition("@")[2] + url[head.end() :])
     # Where it can't be taken apart, a password with signs of its own may reach up to the last @.
     return printable((head[1] if head and "@" in url else "") + url.rpartition("@")[2])
 
 
-def resolve(base, uri):
+def resolve(base: str, uri: str) -> str:
     """``uri`` as seen from the document at ``base``, which is the address after all redirects."""
     if len(uri) > LONGEST_URL or len(base) > LONGEST_URL:
         raise NotUnderstood("%s names an address of more than %d characters" % (printable(shown(base), 200), LONGEST_URL))
@@ -98,7 +108,7 @@ def resolve(base, uri):
         raise LvsError(f"{base} names the address '{shown(uri)}', which is not one{why}", "correct what writes it") from None
 
 
-def read_host(text):
+def read_host(text: str) -> str:
     """The name or address of a host as a socket takes it. ValueError, with what is wrong, for what no resolver can look up (RFC 1035)."""
     if ":" in text:
         try:
@@ -121,14 +131,14 @@ def read_host(text):
     return name
 
 
-def quoted(path, query):
+def quoted(path: str, query: str) -> str:
     """The target of a request: what is quoted already stays as it is, blanks and letters beyond ASCII are quoted."""
     # The bytes of a name that was not UTF-8 come back as they were.
     target = quote(path or "/", safe=SAFE, errors="surrogateescape")
     return target + ("?" + quote(query, safe=SAFE + "?", errors="surrogateescape") if query else "")
 
 
-def split(url):
+def split(url: str) -> Address:
     """The Address of a URL. Raises LvsError for one that cannot be fetched."""
     hint, said = "write it as http://HOST/PATH.m3u8", shown(url)
     try:
@@ -161,22 +171,26 @@ def split(url):
 class Connection:
     """One connection. reader, writer: of asyncio; protocol: what its lines begin with (RTSP has the same form, RFC 2326)."""
 
-    def __init__(self, reader, writer, protocol=b"HTTP/1.1", agent="lvsdr"):
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: bytes = b"HTTP/1.1", agent: str = "lvsdr"
+    ) -> None:
         if h11 is None:
             raise MISSING
         self.reader, self.writer, self.protocol, self.agent = reader, writer, protocol, agent
         self.words = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
-        self.expected = None  # bytes of the body that are still to come, where that was said
+        self.expected: int | None = None  # bytes of the body that are still to come, where that was said
         self._first = True
 
-    async def ask(self, target, name, fields=(), method="GET", keep=False):
+    async def ask(self, target: str, name: str, fields: Fields = (), method: str = "GET", keep: bool = False) -> h11.Response:
         """Head of the answer (status_code, reason, headers)."""
         common = [("Host", name), ("User-Agent", self.agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
         common.append(("Connection", "keep-alive" if keep else "close"))
         request = self.words.send(h11.Request(method=method, target=target, headers=[*common, *fields]))
+        end = self.words.send(h11.EndOfMessage())
+        assert request is not None and end is not None  # only the end of a connection has no bytes
         if self.protocol != b"HTTP/1.1":
             request = request.replace(b" HTTP/1.1\r\n", b" " + self.protocol + b"\r\n", 1)
-        self.writer.write(request + self.words.send(h11.EndOfMessage()))
+        self.writer.write(request + end)
         for _information in range(MOST_INFORMATION):
             event = await self._next()
             if type(event) is not h11.InformationalResponse:
@@ -189,7 +203,7 @@ class Connection:
         self.expected = int(length) if length is not None else None
         return event
 
-    async def part(self):
+    async def part(self) -> bytes:
         """The next bytes of the body; none at its end."""
         event = await self._next()
         if type(event) is not h11.Data:
@@ -198,7 +212,7 @@ class Connection:
             self.expected -= len(event.data)
         return bytes(event.data)
 
-    async def _next(self):
+    async def _next(self) -> object:
         while True:
             try:
                 event = self.words.next_event()
@@ -210,7 +224,7 @@ class Connection:
                     raise Broken("it broke off" + (" with %d bytes missing" % self.expected if self.expected else "")) from None
                 raise Broken("the answer is not %s" % self.protocol.partition(b"/")[0].decode()) from None
 
-    async def _begin(self):
+    async def _begin(self) -> bytes:
         """A SHOUTcast server says ICY, an RTSP server RTSP/1.0: the rest is HTTP's."""
         other = b"ICY " if self.protocol == b"HTTP/1.1" else self.protocol + b" "
         data = await self.reader.read(BLOCK)
@@ -226,12 +240,12 @@ class Connection:
             data = data.replace(b"\n" + other, b"\nHTTP/1.0 ")  # behind a 100 Continue comes one more head
         return b"HTTP/1.0 " + data[len(other) :] if data.startswith(other) else data
 
-    async def _go_on(self):
+    async def _go_on(self) -> bytes:
         # read() itself does not wait while there is something: a server that sends fast would have the loop for itself.
         await asyncio.sleep(0)
         return await self.reader.read(BLOCK)
 
-    def again(self):
+    def again(self) -> bool:
         """Whether another request can follow; it makes ready for that."""
         if self.words.our_state is not h11.DONE or self.words.their_state is not h11.DONE:
             return False
@@ -241,7 +255,7 @@ class Connection:
         self._first, self.expected = True, None
         return True
 
-    def close(self):
+    def close(self) -> None:
         # Not close(): that would wait for a TLS server's goodbye, for as long as it likes.
         self.writer.transport.abort()
 
@@ -251,12 +265,12 @@ class Body:
 
     held = 0  # bytes of all bodies that are on their way
 
-    def __init__(self, headers, limit):
+    def __init__(self, headers: Mapping[str, str], limit: int) -> None:
         self.limit, self.size, self.pieces, self.data = limit, 0, 0, bytearray()
         packed = headers.get("content-encoding", "").lower()
         self.unpack = zlib.decompressobj(47) if packed in ("gzip", "x-gzip", "deflate") else None
 
-    def add(self, part):
+    def add(self, part: bytes) -> None:
         self.size += len(part)
         if not self.limit:
             return
@@ -279,11 +293,14 @@ class Body:
         if Body.held > MOST_HELD and len(self.data) > BLOCK:
             raise TooLong("long, while %d MiB are being read already" % (MOST_HELD >> 20))
 
-    def close(self):
+    def close(self) -> None:
         Body.held -= len(self.data)
 
 
-async def fetch(dial, url, limit=0, enough=None, byte_range=None, fields=(), pool=None, agent="lvsdr", redirects=REDIRECTS):
+async def fetch(
+    dial: Dial, url: str, limit: int = 0, enough: int | None = None, byte_range: tuple[int, int] | None = None, fields: Fields = (),
+    pool: Pool | None = None, agent: str = "lvsdr", redirects: int = REDIRECTS,
+) -> Answer:  # fmt: skip
     """The Answer to a GET, after up to so many redirects; with 0 the redirect itself is the answer.
 
     dial: a coroutine that opens (reader, writer) for an Address, and raises what it likes for one that it does not go to. limit: bytes of
@@ -303,12 +320,12 @@ async def fetch(dial, url, limit=0, enough=None, byte_range=None, fields=(), poo
     raise LvsError("%s redirects more than %d times" % (shown(asked), redirects), "look for a redirect that leads to itself")
 
 
-async def _exchange(dial, url, limit, enough, fields, pool, agent):
+async def _exchange(dial: Dial, url: str, limit: int, enough: int | None, fields: Fields, pool: Pool | None, agent: str) -> Answer:
     address = split(url)
-    key = tuple(address[:3])
+    key = address[:3]
     connection = (pool or {}).pop(key, None)
     reused = connection is not None
-    if not reused:
+    if connection is None:
         connection = Connection(*await dial(address), agent=agent)
     kept, body = False, Body({}, 0)
     try:

@@ -5,6 +5,8 @@
 Sources: RFC 1035 (DNS); draft-sharabayko-srt-01, 3.2.1 and 4.3.1 (SRT).
 """
 
+from __future__ import annotations
+
 import struct
 
 from ansible.module_utils.lvsdr.errors import LvsError, shown
@@ -12,12 +14,12 @@ from ansible.module_utils.lvsdr.errors import LvsError, shown
 KINDS = ("srt", "dns", "payload")
 
 
-def kind_of(check):
+def kind_of(check: str) -> str:
     """The kind that asks as a health check of this type does."""
     return {"udp": "payload"}.get(check, check)
 
 
-def question(kind, payload=None, name="."):
+def question(kind: str, payload: str | None = None, name: str = ".") -> bytes:
     """The bytes to send. payload: hex, for the kind payload; name: what a DNS question is about."""
     if kind == "srt":
         return srt_induction()
@@ -26,7 +28,7 @@ def question(kind, payload=None, name="."):
     return read_hex(payload or "")
 
 
-def fits(kind, answer):
+def fits(kind: str, answer: bytes) -> bool:
     """Whether bytes are an answer to the question."""
     if kind == "srt":
         # A handshake with a cookie: the listener's half of the induction.
@@ -36,7 +38,7 @@ def fits(kind, answer):
     return True
 
 
-def read_hex(text):
+def read_hex(text: str) -> bytes:
     """bytes of hex digits, with or without blanks and 0x; LvsError where they are none."""
     digits = text.replace(" ", "")
     digits = digits[2:] if digits.lower().startswith("0x") else digits
@@ -49,7 +51,7 @@ def read_hex(text):
     return data
 
 
-def srt_induction(socket_id=0x1D5A):
+def srt_induction(socket_id: int = 0x1D5A) -> bytes:
     """A caller's first handshake (version 4, induction)."""
     header = struct.pack("!IIII", 0x80000000, 0, 0, 0)
     # Version, encryption and extension, first sequence number, MTU, window, type, socket, cookie; then the peer's address.
@@ -59,11 +61,11 @@ def srt_induction(socket_id=0x1D5A):
 DNS_ID = b"\x1d\x5a"
 
 
-def dns_question(name):
+def dns_question(name: str) -> bytes:
     """A question for the name servers of a name, which any server answers, if only with a refusal."""
     labels = (name[:-1] if name.endswith(".") else name).split(".") if name != "." else []
     try:
-        packed = b"".join(bytes([len(label)]) + label.encode("ascii") for label in labels)
+        packed: bytes | None = b"".join(bytes([len(label)]) + label.encode("ascii") for label in labels)
     except (UnicodeEncodeError, ValueError):
         packed = None
     if packed is None or len(packed) > 254 or not all(0 < len(label) < 64 for label in labels):
