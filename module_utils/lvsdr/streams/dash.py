@@ -5,17 +5,27 @@
 Source: ISO/IEC 23009-1, 5.3.1 (MPD), 5.3.2 (Period), 5.3.9.3 (segment lists), 5.3.9.4 (templates) and 5.3.9.6 (timelines).
 """
 
+from __future__ import annotations
+
 import copy
 import datetime
 import math
 import re
 import xml.etree.ElementTree as ElementTree
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.parsers import expat
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood
 from ansible.module_utils.lvsdr.streams import http
 from ansible.module_utils.lvsdr.streams.m3u8 import Media, Resource, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    Element = ElementTree.Element
+    # (time, duration, count) of segments of equal length, one after the other, in the units of the timeline.
+    Run = tuple[float, float, int]
 
 DURATION = re.compile(
     r"\s*(-)?P(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,9})D)?"
@@ -39,7 +49,7 @@ class Part(NamedTuple):
     start: float
     duration: float
     media: Resource
-    init: Optional[Resource] = None
+    init: Resource | None = None
 
 
 class Manifest(NamedTuple):
@@ -50,14 +60,14 @@ class Manifest(NamedTuple):
     which players load the manifest again, at the least."""
 
     live: bool
-    end: Optional[float]
+    end: float | None
     duration: float
-    segments: tuple
+    segments: tuple[Part, ...]
     update: float = 0.0
     odd: bool = False
 
 
-def seconds(text):
+def seconds(text: str | None) -> float:
     """Seconds of an xs:duration such as ``PT2.5S``; a year has 365 days, a month 30. ValueError where it is none."""
     found = DURATION.match(text or "")
     if not found or not any(found.groups()[1:]):
@@ -65,7 +75,7 @@ def seconds(text):
     return (-1 if found[1] else 1) * sum(float(part or 0) * unit for part, unit in zip(found.groups()[1:], UNITS))
 
 
-def _refuse_types(data):
+def _refuse_types(data: bytes) -> None:
     """LvsError for a document type, in whatever encoding: its entities can be any amount of text."""
     # In all encodings that expat takes, these letters are those of ASCII, or of UTF-16. Whether they mean it is for expat to say.
     if b"<!DOCTYPE" not in data.replace(b"\0", b""):
@@ -74,10 +84,10 @@ def _refuse_types(data):
     class Over(Exception):
         pass
 
-    def stop(*_args):
+    def stop(*_args: object) -> NoReturn:
         raise Over
 
-    def refuse(*_args):
+    def refuse(*_args: object) -> NoReturn:
         raise LvsError("it has a document type, which no manifest needs")
 
     parser = expat.ParserCreate()
@@ -93,7 +103,7 @@ def _refuse_types(data):
         pass
 
 
-def _root(data):
+def _root(data: bytes) -> Element:
     try:
         return ElementTree.fromstring(data)
     except ElementTree.ParseError as error:
@@ -105,7 +115,7 @@ def _root(data):
         return ElementTree.fromstring(b"\n".join([*lines[: line - 1], lines[line - 1][:column]]))
 
 
-def parse(data, base, now, newest=8, is_own=None):
+def parse(data: bytes, base: str, now: float, newest: int | None = 8, is_own: Callable[[str], bool] | None = None) -> Manifest:
     """The Manifest in the bytes of an MPD.
 
     base: its URL; now: the time as seconds since 1970, for templates that go by the clock; newest: how many segments to name,
@@ -130,16 +140,16 @@ def parse(data, base, now, newest=8, is_own=None):
         raise NotUnderstood("%s has a value that can't be used (%s)" % (said, error), "see how the packager writes it") from None
 
 
-def _name(element):
+def _name(element: Element) -> str:
     return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
 
 
-def _children(element, name):
+def _children(element: Element, name: str) -> list[Element]:
     qualified = "}" + name
     return [child for child in element if child.tag == name or child.tag.endswith(qualified)]
 
 
-def _read(root, base, now, newest, is_own):
+def _read(root: Element, base: str, now: float, newest: int | None, is_own: Callable[[str], bool]) -> Manifest:
     live = root.get("type", "static").strip() == "dynamic"
     update = seconds(root.get("minimumUpdatePeriod")) if root.get("minimumUpdatePeriod") else 0.0
     # How far the clock is on the manifest's timeline; None where nothing says when that began.
@@ -164,9 +174,11 @@ def _read(root, base, now, newest, is_own):
     return Manifest(live, 0.0, 0.0, (), update, odd)
 
 
-def _periods(root):
+def _periods(root: Element) -> list[list[Any]]:
     """(period, start, end or None): one without a start begins where the one before ends (5.3.2.1)."""
-    out, start, following = [], 0.0, 0.0
+    out: list[list[Any]] = []
+    start = 0.0
+    following: float | None = 0.0
     for period in _children(root, "Period"):
         # Of one whose beginning nothing tells at least the segments are known.
         start = seconds(period.get("start")) if period.get("start") else start if following is None else following
@@ -180,7 +192,7 @@ def _periods(root):
     return out
 
 
-def _rank(adaptation):
+def _rank(adaptation: Element) -> int:
     """Video first, what is only read last."""
     representation = (_children(adaptation, "Representation") or [adaptation])[0]
     words = [adaptation.get("contentType"), adaptation.get("mimeType"), representation.get("mimeType")]
@@ -194,11 +206,15 @@ class _Track:
     It is made on the way down, so that what many representations inherit is read once.
     """
 
-    def __init__(self, base, is_own):
-        self.base, self.is_own, self.representation = base, is_own, None
-        self.template, self.timeline, self.listed, self.first = {}, None, None, None
+    def __init__(self, base: str, is_own: Callable[[str], bool]) -> None:
+        self.base, self.is_own = base, is_own
+        self.representation: Element | None = None
+        self.template: dict[str, str] = {}
+        self.timeline: Element | None = None
+        self.listed: Element | None = None
+        self.first: Element | None = None
 
-    def inside(self, element):
+    def inside(self, element: Element) -> _Track:
         """The track as it is within an element."""
         inner = copy.copy(self)
         inner.representation, inner.template = element, dict(self.template)
@@ -206,13 +222,15 @@ class _Track:
         inner.base = next(filter(self.is_own, bases), bases[0] if bases else self.base)
         for child in _children(element, "SegmentTemplate") + _children(element, "SegmentList"):
             inner.template.update((name, child.attrib[name]) for name in INHERITED if name in child.attrib)
-            inner.timeline = (_children(child, "SegmentTimeline") or [inner.timeline])[0]
-            inner.first = (_children(child, "Initialization") or [inner.first])[0]
+            inner.timeline = next(iter(_children(child, "SegmentTimeline")), inner.timeline)
+            inner.first = next(iter(_children(child, "Initialization")), inner.first)
             if _name(child) == "SegmentList":
                 inner.listed = child
         return inner
 
-    def read(self, start, end, elapsed, live, newest):
+    def read(
+        self, start: float, end: float | None, elapsed: float | None, live: bool, newest: int | None
+    ) -> tuple[float | None, float, tuple[Part, ...]] | None:
         """(end, duration, segments) as in Manifest, or None without any segment. start, end: of the period."""
         self.scale = float(self.template.get("timescale") or 1)
         self.number = int(self.template.get("startNumber") or 1)
@@ -223,7 +241,7 @@ class _Track:
         duration = float(self.template.get("duration") or 0)
         by_clock = False
         if self.timeline is not None:
-            runs, by_clock = self._runs(start, end, elapsed)
+            runs, by_clock = self._runs(self.timeline, start, end, elapsed)
         elif urls is not None:
             runs = [(self.offset + (self.number - 1) * duration, duration, len(urls))] if duration > 0 else [(self.offset, 1, len(urls))]
         else:
@@ -237,10 +255,11 @@ class _Track:
             return None
         return (None if by_clock else parts[-1].start + parts[-1].duration), parts[-1].duration, tuple(parts)
 
-    def _runs(self, start, end, elapsed):
+    def _runs(self, timeline: Element, start: float, end: float | None, elapsed: float | None) -> tuple[list[Run], bool]:
         """[(time, duration, count)] of a timeline, and whether the clock says where it ends."""
-        out, time, by_clock = [], 0, False
-        items = _children(self.timeline, "S")
+        out: list[Run] = []
+        time, by_clock = 0, False
+        items = _children(timeline, "S")
         for at, item in enumerate(items):
             said = item.attrib
             time = int(said.get("t") or time)
@@ -250,7 +269,7 @@ class _Track:
             if repeat < 0:
                 # Until the next one begins, the period ends, or now.
                 if at + 1 < len(items):
-                    limit = int(items[at + 1].get("t") or time)
+                    limit: float = int(items[at + 1].get("t") or time)
                 else:
                     limits = [(limit - start) * self.scale + self.offset for limit in (end, elapsed) if limit is not None]
                     by_clock = elapsed is not None and (end is None or elapsed < end)
@@ -260,22 +279,24 @@ class _Track:
             time += duration * (repeat + 1)
         return out, by_clock
 
-    def _clock(self, duration, start, end, elapsed, live):
+    def _clock(self, duration: float, start: float, end: float | None, elapsed: float | None, live: bool) -> list[Run]:
         """The segments that have to be there by now; of a recording, all of them."""
         if duration <= 0:
             raise ValueError("a template without duration and without a timeline")
         if live and elapsed is None or not live and end is None:
             raise ValueError("no availabilityStartTime" if live else "no duration of the presentation")
         length = duration / self.scale
-        if live and (end is None or elapsed < end):
+        if live and elapsed is not None and (end is None or elapsed < end):
             # Less one: the clocks of packager and director are never quite the same.
             count = math.floor((elapsed - start) / length) - 1
         else:
+            assert end is not None  # a recording has one, and a live period that is over
             count = math.ceil(round((end - start) / length, 6))
         return [(self.offset, duration, count)] if count > 0 else []
 
-    def _newest(self, runs, start, newest, urls):
-        parts, number = [], self.number + sum(run[2] for run in runs)
+    def _newest(self, runs: list[Run], start: float, newest: int | None, urls: list[Element] | None) -> list[Part]:
+        parts: list[Part] = []
+        number = self.number + sum(run[2] for run in runs)
         init = self._init()
         for time, duration, count in reversed(runs):
             for index in range(count - 1, -1, -1):
@@ -288,15 +309,15 @@ class _Track:
                     parts.append(Part(start + (at - self.offset) / self.scale, duration / self.scale, media, init))
         return parts[::-1]
 
-    def _named(self, number, time):
+    def _named(self, number: int, time: float) -> Resource:
         return Resource(http.resolve(self.base, _fill(self.template["media"], self.representation, number, time)))
 
-    def _listed(self, url):
+    def _listed(self, url: Element) -> Resource | None:
         if not url.get("media") and not url.get("mediaRange"):
             return None
         return Resource(http.resolve(self.base, url.get("media") or ""), _range(url.get("mediaRange")))
 
-    def _init(self):
+    def _init(self) -> Resource | None:
         if self.template.get("initialization"):
             return Resource(http.resolve(self.base, _fill(self.template["initialization"], self.representation, None, None)))
         if self.first is not None:
@@ -304,13 +325,13 @@ class _Track:
         return None
 
 
-def _range(text):
+def _range(text: str | None) -> tuple[int, int] | None:
     """``0-499``"""
     found = re.fullmatch(r"\s*(\d{1,19})-(\d{1,19})\s*", text or "")
     return (int(found[1]), int(found[2])) if found else None
 
 
-def _moment(text):
+def _moment(text: str | None) -> float | None:
     if not text:
         return None
     # Python before 3.11 knows fractions of three or six digits alone.
@@ -318,16 +339,17 @@ def _moment(text):
     return (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()
 
 
-def _fill(media, representation, number, time):
+def _fill(media: str, representation: Element | None, number: int | None, time: float | None) -> str:
     """A template's ``$Number%05d$`` and the like."""
-    values = {
+    assert representation is not None  # a track is read within one
+    values: dict[str, Any] = {
         "RepresentationID": representation.get("id", ""),
         "Number": number,
         "Bandwidth": representation.get("bandwidth", 0),
         "Time": None if time is None else int(time),
     }
 
-    def value(found):
+    def value(found: re.Match[str]) -> str:
         name, width = found.group(1), found.group(2)
         if not name:
             return "$"
@@ -341,10 +363,11 @@ def _fill(media, representation, number, time):
 class Playlists:
     """Manifests of one stream as a player's playlists (m3u8.Media): their segments get numbers that stay."""
 
-    def __init__(self):
-        self.first, self.starts = 0, []
+    def __init__(self) -> None:
+        self.first = 0
+        self.starts: list[float] = []
 
-    def media(self, manifest):
+    def media(self, manifest: Manifest) -> Media:
         starts = [round(part.start, 3) for part in manifest.segments]
         if self.starts and starts:
             if starts[0] in self.starts:

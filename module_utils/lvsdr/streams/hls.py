@@ -5,10 +5,14 @@
 ``Player`` is told what arrived and when, and answers what to do next and when. All times are seconds of any clock that only goes forward.
 """
 
-from typing import NamedTuple, Optional
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.streams.m3u8 import Segment
+
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.streams.m3u8 import Media, Segment
 
 # A live stream is entered this many segments before its end: nearer to it, each late segment would be a stall (RFC 8216 6.3.3).
 START = 3
@@ -28,7 +32,7 @@ class Step(NamedTuple):
 
     action: str
     at: float
-    segment: Optional[Segment] = None
+    segment: Segment | None = None
 
 
 class Player:
@@ -41,22 +45,22 @@ class Player:
     before, as a viewer gets who is sent to another server each time. ``errors``: what the jumps were.
     """
 
-    def __init__(self, now, duration=10.0, max_segments=None):
+    def __init__(self, now: float, duration: float = 10.0, max_segments: int | None = None) -> None:
         self.duration = duration
         self.max_segments = max_segments
-        self.media = None
+        self.media: Media | None = None
         self.segments = self.bytes = self.reloads = self.stalls = self.jumps = self.older = 0
         self.buffered = self.stalled_seconds = 0.0
-        self.startup_seconds = None
-        self.errors = []
+        self.startup_seconds: float | None = None
+        self.errors: list[str] = []
         self._began = now
-        self._next = None  # number of the segment to fetch
+        self._next = 0  # number of the segment to fetch, once there is a playlist
         self._attempts = 0
         self._retry_at = self._reload_at = now
         self._changed_at = now
-        self._empty_at = None  # when the buffer runs empty, if nothing more comes
+        self._empty_at: float | None = None  # when the buffer runs empty, if nothing more comes
 
-    def step(self, now):
+    def step(self, now: float) -> Step:
         """The next Step. Raises nothing."""
         if self.buffered >= self.duration or (self.max_segments and self.segments >= self.max_segments):
             return Step("stop", now)
@@ -76,7 +80,7 @@ class Player:
         # A playlist that is due comes first: on a slow path the window moves on while old segments are being fetched.
         return fetch if self.media.ended or fetch.at < self._reload_at else reload
 
-    def loaded(self, media, began, now):
+    def loaded(self, media: Media, began: float, now: float) -> None:
         """A playlist came whose request was sent at ``began``. Raises LvsError when the stream has gone stale."""
         old = self.media
         wait = max(media.target_duration, SHORTEST)
@@ -88,7 +92,7 @@ class Player:
                 self.older += 1
                 media, changed = old, False
         restarted = old is not None and media.end < old.end and media.end <= old.sequence
-        if restarted:
+        if old is not None and restarted:
             self._jump(f"the segments' numbers went back from {old.sequence} to {media.sequence}: the packager began anew")
         if old is None or restarted:
             self._next = media.sequence if media.ended else max(media.sequence, media.end - START)
@@ -107,11 +111,11 @@ class Player:
                 "look at the packager on the origin and at what feeds it",
             )
 
-    def not_loaded(self, now):
+    def not_loaded(self, now: float) -> None:
         """A playlist did not come."""
         self._reload_at = now + max(self.media.target_duration if self.media else 0, SHORTEST) / 2
 
-    def received(self, segment, size, now):
+    def received(self, segment: Segment, size: int, now: float) -> None:
         """A segment of ``size`` bytes is there."""
         if self._empty_at is None:
             self.startup_seconds = now - self._began
@@ -124,7 +128,7 @@ class Player:
         self.bytes += size
         self._go_on(segment)
 
-    def failed(self, segment, now, gone=False):
+    def failed(self, segment: Segment, now: float, gone: bool = False) -> None:
         """A segment did not come. It is tried again a few times, unless the server says that it is ``gone``."""
         self._attempts += 1
         self._retry_at = now + PAUSE
@@ -132,20 +136,21 @@ class Player:
             self._jump(f"segment {segment.sequence} is listed but cannot be had")
             self._go_on(segment)
 
-    def close(self, now):
+    def close(self, now: float) -> None:
         """Playing was broken off: a viewer would be looking at a stall that is still going on."""
         if self._empty_at is not None and now > self._empty_at and self.step(now).action != "stop":
             self._stall(now)
 
-    def _go_on(self, segment):
+    def _go_on(self, segment: Segment) -> None:
         self._next = segment.sequence + 1
         self._attempts = 0
 
-    def _stall(self, now):
+    def _stall(self, now: float) -> None:
+        assert self._empty_at is not None
         self.stalls += 1
         self.stalled_seconds += now - self._empty_at
         self._empty_at = now
 
-    def _jump(self, text):
+    def _jump(self, text: str) -> None:
         self.jumps += 1
         self.errors.append(text)

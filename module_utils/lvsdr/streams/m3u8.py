@@ -6,15 +6,22 @@
 and numbers that they get over are no error here.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import re
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
 from ansible.module_utils.lvsdr.streams import http
+
+if TYPE_CHECKING:
+    # The first and the last byte of a part; and a part of a file by its address, as the playlist writes it.
+    Range = tuple[int, int]
+    Written = tuple[str, Range | None]
 
 # Of a longer playlist whose newest segments alone are wanted, so many characters are read at its beginning and at its end.
 WINDOW = 24 << 10
@@ -35,7 +42,7 @@ class Resource(NamedTuple):
     """A file, or the part of it from the first to the last byte of ``byte_range``, both included."""
 
     uri: str
-    byte_range: Optional[tuple] = None
+    byte_range: Range | None = None
 
 
 class Segment(NamedTuple):
@@ -45,7 +52,7 @@ class Segment(NamedTuple):
     sequence: int
     duration: float
     media: Resource
-    init: Optional[Resource] = None
+    init: Resource | None = None
     gap: bool = False
 
 
@@ -59,13 +66,13 @@ class Media:
 
     target_duration: int
     sequence: int
-    segments: tuple
+    segments: tuple[Segment, ...]
     ended: bool
-    parts: tuple = ()
+    parts: tuple[Resource, ...] = ()
     more: int = 0
 
     @property
-    def end(self):
+    def end(self) -> int:
         """Number of the segment that will come next."""
         return self.sequence + len(self.segments) + self.more
 
@@ -74,11 +81,11 @@ class Media:
 class Master:
     """A master playlist: the URIs of its ``variants`` in order. Players begin with the first. ``variables``: what it defines for them."""
 
-    variants: tuple
-    variables: Optional[dict] = None
+    variants: tuple[str, ...]
+    variables: dict[str, str] | None = None
 
 
-def _lines(text, newest):
+def _lines(text: str, newest: int | None) -> tuple[list[str], int, int]:
     """(lines to read, their number before which so many segments were only counted, how many).
 
     Who wants the newest segments alone gets the beginning and the end of a long playlist: an hour of parts is a million lines.
@@ -95,7 +102,7 @@ def _lines(text, newest):
     return head + kept + text[last:].split("\n"), len(head), middle.count("#EXTINF:")
 
 
-def parse(data, base, newest=None, variables=None):
+def parse(data: bytes, base: str, newest: int | None = None, variables: dict[str, str] | None = None) -> Master | Media:
     """Master or Media from the bytes of a playlist that came from ``base``.
 
     newest: how many of the last segments are wanted; None for all. variables: those that the master playlist has (EXT-X-DEFINE).
@@ -119,42 +126,52 @@ def parse(data, base, newest=None, variables=None):
     return reading.media(newest)
 
 
-def _no_playlist(base, text):
+def _no_playlist(base: str, text: str) -> LvsError:
     hint = "use the address of an .m3u8 playlist, and check what the server sends there"
     return LvsError(f"{http.shown(base)} is not an HLS playlist: {text}", hint)
 
 
-def _attributes(text):
+def _attributes(text: str) -> dict[str, str]:
     return {name: value.strip().strip('"') for name, value in _ATTRIBUTE.findall(text)}
 
 
-def _part(text, previous):
+def _part(text: str, previous: int | None) -> Range | None:
     """First and last byte; None where that can't be told, so that the file is asked for."""
     found = _RANGE.match(text)
     if not found or not int(found[1]) or (found[2] is None and previous is None):
         return None
     first = int(found[2]) if found[2] else previous
+    assert first is not None  # one of the two is there
     return first, first + int(found[1]) - 1
 
 
 class _Reading:
     """What has been read of a playlist up to a line."""
 
-    def __init__(self, base, variables):
-        self.base, self.variables, self.known, self.room = base, variables, {}, MOST_WRITTEN
-        self.target, self.sequence, self.ended = None, 0, False
+    def __init__(self, base: str, variables: dict[str, str]) -> None:
+        self.base, self.variables, self.room = base, variables, MOST_WRITTEN
+        self.known: dict[str, str] = {}
+        self.target: int | None = None
+        self.sequence, self.ended = 0, False
         # Of a segment: (number from the beginning, duration, address, range, init, gap). Addresses are resolved where they are wanted.
-        self.segments, self.variants, self.parts, self.count, self.longest = [], [], [], 0, 0.0
+        self.segments: list[tuple[int, float, str, Range | None, Written | None, bool]] = []
+        self.variants: list[str] = []
+        self.parts: list[tuple[str, Range | None, bool]] = []
+        self.count, self.longest = 0, 0.0
         # What has been said of the segment, or the variant, whose address comes next.
-        self.duration, self.byte_range, self.init, self.gap, self.variant_next = None, None, None, False, False
-        self.former, self.following = None, None  # address of the segment before, and the byte behind it
+        self.duration: float | None = None
+        self.byte_range: str | None = None
+        self.init: Written | None = None
+        self.gap, self.variant_next = False, False
+        self.former: object = None  # address of the segment before, or UNREAD
+        self.following: int | None = None  # the byte behind it
 
-    def jump(self, number):
+    def jump(self, number: int) -> None:
         """So many segments were only counted."""
         self.count, self.former, self.following = self.count + number, UNREAD, None
         self.duration, self.byte_range, self.gap = None, None, False
 
-    def line(self, text):
+    def line(self, text: str) -> None:
         # Players know a tag at the beginning of its line alone.
         is_tag, text = text.startswith("#"), text.strip()
         if not text or (text[0] == "#" and not is_tag):
@@ -169,10 +186,10 @@ class _Reading:
             if read:
                 read(self, value)
 
-    def media(self, newest):
-        inits = {}
+    def media(self, newest: int | None) -> Media:
+        inits: dict[Written, Resource] = {}
 
-        def resource(one):
+        def resource(one: Written | None) -> Resource | None:
             if one and one not in inits:
                 inits[one] = Resource(http.resolve(self.base, one[0]), one[1])
             return inits[one] if one else None
@@ -185,18 +202,18 @@ class _Reading:
         target = math.ceil(self.longest) if self.target is None else self.target
         return Media(target, self.sequence, wanted, self.ended, partial, self.count - len(wanted))
 
-    def _written(self, found):
+    def _written(self, found: re.Match[str]) -> str:
         value = self.known.get(found[1], found[0])
         self.room -= len(value)
         if self.room < 0:
             raise NotUnderstood("%s writes more than %d MiB by its variables" % (http.shown(self.base), MOST_WRITTEN >> 20))
         return value
 
-    def _address(self, uri):
+    def _address(self, uri: str) -> None:
         if self.variant_next:
             self.variants.append(uri)
         elif self.duration is not None or self.target is not None:
-            duration = float(self.target) if self.duration is None else self.duration
+            duration = float(self.target or 0) if self.duration is None else self.duration
             # A range without an offset goes on where the one before ended, in the same file.
             found, previous = None, self.following if uri == self.former or self.former is UNREAD else 0
             if self.byte_range:
@@ -208,46 +225,46 @@ class _Reading:
             self.parts = []
         self.duration, self.byte_range, self.gap, self.variant_next = None, None, False, False
 
-    def _extinf(self, value):
+    def _extinf(self, value: str) -> None:
         found = _NUMBER.match(value)
         self.duration = float(found[1]) if found else 0.0
 
-    def _target_duration(self, value):
+    def _target_duration(self, value: str) -> None:
         found = _NUMBER.match(value)
         self.target = math.ceil(float(found[1])) if found else self.target
 
-    def _media_sequence(self, value):
+    def _media_sequence(self, value: str) -> None:
         found = _NUMBER.match(value)
         self.sequence = int(float(found[1])) if found and "." in found[1] else int(found[1]) if found else self.sequence
 
-    def _byte_range(self, value):
+    def _byte_range(self, value: str) -> None:
         self.byte_range = value
 
-    def _gap(self, _value):
+    def _gap(self, _value: str) -> None:
         self.gap = True
 
-    def _ends(self, _value):
+    def _ends(self, _value: str) -> None:
         self.ended = True
 
-    def _stream_inf(self, _value):
+    def _stream_inf(self, _value: str) -> None:
         self.variant_next = True
 
-    def _next_part(self, value):
+    def _next_part(self, value: str) -> None:
         found = _attributes(value)
         if found.get("URI"):
             byte_range = _part(found["BYTERANGE"], None) if "BYTERANGE" in found else None
             self.parts.append((found["URI"], byte_range, found.get("GAP") == "YES"))
 
-    def _skip(self, value):
+    def _skip(self, value: str) -> None:
         found = _NUMBER.match(_attributes(value).get("SKIPPED-SEGMENTS", ""))
         self.count += int(float(found[1])) if found else 0
 
-    def _map(self, value):
+    def _map(self, value: str) -> None:
         found = _attributes(value)
         byte_range = _part(found["BYTERANGE"], 0) if "BYTERANGE" in found else None
         self.init = (found["URI"], byte_range) if found.get("URI") else None
 
-    def _define(self, value):
+    def _define(self, value: str) -> None:
         found = _attributes(value)
         if "NAME" in found:
             self.known[found["NAME"]] = found.get("VALUE", "")
@@ -257,7 +274,7 @@ class _Reading:
             self.known[found["QUERYPARAM"]] = self._query.get(found["QUERYPARAM"], [""])[0]
 
     @functools.cached_property
-    def _query(self):
+    def _query(self) -> dict[str, list[str]]:
         return parse_qs(urlsplit(self.base).query)
 
 
