@@ -2,12 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Plays a stream, HLS or DASH, as a viewer would, and tells how it went. What a player does is decided in hls; here is only the network."""
 
+from __future__ import annotations
+
 import asyncio
 import ipaddress
 import os
 import socket
 import ssl
 import time
+from typing import Any, cast
 
 from ansible.module_utils.lvsdr.errors import LvsError, printable
 from ansible.module_utils.lvsdr.streams import dash, hls, http, m3u8
@@ -24,14 +27,15 @@ class Client:
     """
 
     def __init__(
-        self, url, timeout, until, connect_to=None, source=None, keepalive=False, validate_certs=True, ca_path=None,
-        servers_header="X-Served-By",
-    ):  # fmt: skip
+        self, url: str, timeout: float, until: float, connect_to: str | None = None, source: str | None = None, keepalive: bool = False,
+        validate_certs: bool = True, ca_path: str | None = None, servers_header: str = "X-Served-By",
+    ) -> None:  # fmt: skip
         self.timeout = timeout
         self.until = until
         try:
             self.connect_to = http.read_host(connect_to) if connect_to else None
         except ValueError as error:
+            assert connect_to is not None
             why = "it has an @" if "@" in connect_to else error
             raise LvsError(f"connect_to: {http.shown(connect_to)!r} is not a host ({why})", "give an address or a name") from None
         try:
@@ -41,14 +45,14 @@ class Client:
         self.tls = tls(validate_certs, ca_path)
         self.servers_header = servers_header.lower()
         self.home = http.split(url)[:3]  # connect_to stands in for this one, not for where a redirect leads
-        self.pool = {} if keepalive else None
+        self.pool: http.Pool | None = {} if keepalive else None
 
-    def server(self, answer):
+    def server(self, answer: http.Answer) -> str | None:
         """Who sent an answer, as it says itself."""
         name = answer.headers.get(self.servers_header)
         return None if name is None else printable(name, 100)
 
-    async def get(self, url, byte_range=None, keep=0):
+    async def get(self, url: str, byte_range: tuple[int, int] | None = None, keep: int = 0) -> http.Answer:
         """The http.Answer to a GET, redirects followed. ``keep``: bytes of the body wanted, and a longer one is an error.
 
         Raises LvsError when no complete answer comes.
@@ -70,20 +74,20 @@ class Client:
                 "check that its host is up, reachable from here, and has a working server on that port",
             ) from None
 
-    def close(self):
+    def close(self) -> None:
         for connection in (self.pool or {}).values():
             connection.close()
 
-    async def dial(self, address):
+    async def dial(self, address: http.Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """(reader, writer) of a new connection to an http.Address."""
         host = self.connect_to if self.connect_to and address[:3] == self.home else address.host
-        extra = {"ssl": self.tls, "server_hostname": address.host} if address.scheme == "https" else {}
+        extra: dict[str, Any] = {"ssl": self.tls, "server_hostname": address.host} if address.scheme == "https" else {}
         if self.source:
             extra["local_addr"] = (self.source, 0)
         return await asyncio.open_connection(host, address.port, limit=1 << 18, **extra)
 
 
-def tls(validate_certs=True, ca_path=None):
+def tls(validate_certs: bool = True, ca_path: str | None = None) -> ssl.SSLContext:
     """The SSLContext of a viewer. LvsError where the authorities can't be read."""
     try:
         context = ssl.create_default_context(cafile=ca_path)
@@ -96,14 +100,14 @@ def tls(validate_certs=True, ca_path=None):
     return context
 
 
-def describe(error):
+def describe(error: Exception) -> str:
     """An exception in words that do not need Python to be understood."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "its certificate is not valid here: %s" % error.verify_message
     if isinstance(error, ssl.SSLError):
         return "no TLS (%s)" % (error.reason or error)
     if isinstance(error, socket.gaierror):
-        return error.strerror
+        return str(error.strerror)
     if isinstance(error, OSError) and error.errno:
         # asyncio puts the address into the words.
         return os.strerror(error.errno)
@@ -113,7 +117,7 @@ def describe(error):
 class Probe:
     """One viewer of one stream."""
 
-    def __init__(self, url, duration, segments, timeout, **connection):
+    def __init__(self, url: str, duration: float, segments: int | None, timeout: float, **connection: Any) -> None:
         for name, value in (("duration", duration), ("timeout", timeout)):
             if not 0 < value < 1e6:
                 raise LvsError(f"{name} is {value}", "give seconds, more than 0")
@@ -126,12 +130,12 @@ class Probe:
         self.url = url
         self.client = Client(url, timeout, self.until, **connection)
         self.player = hls.Player(now, duration, segments)
-        self.errors = []
-        self.servers = {}
-        self.init = None
+        self.errors: list[str] = []
+        self.servers: dict[str, int] = {}
+        self.init: m3u8.Resource | None = None
         self.manifests = dash.Playlists()
 
-    async def play(self):
+    async def play(self) -> dict[str, Any]:
         """Plays to the end and returns the results. Raises LvsError, with the results so far in its details."""
         try:
             await self._play()
@@ -144,7 +148,7 @@ class Probe:
             self.client.close()
         return self.results()
 
-    async def _play(self):
+    async def _play(self) -> None:
         began = time.monotonic()
         address, media = await self._open()
         self.player.loaded(media, began, time.monotonic())
@@ -162,10 +166,11 @@ class Probe:
             await asyncio.sleep(max(0, step.at - now))
             began = time.monotonic()
             if step.action == "fetch":
+                assert step.segment is not None
                 await self._fetch(step.segment)
                 continue
             try:
-                media = (await self._playlist(address))[1]
+                media = cast(m3u8.Media, (await self._playlist(address))[1])
             except LvsError as error:
                 self.errors.append(error.message)
                 self.player.not_loaded(time.monotonic())
@@ -175,12 +180,16 @@ class Probe:
                 except LvsError as error:
                     raise LvsError(f"{http.shown(self.url)}: {error.message}", error.hint) from None
 
-    async def _open(self):
+    async def _open(self) -> tuple[str, m3u8.Media]:
         """(URL, Media) of the stream: its playlist, or the first one that its master playlist names."""
         address, playlist = await self._playlist(self.url, master=True)
-        return (address, playlist) if isinstance(playlist, m3u8.Media) else await self._playlist(playlist.variants[0], playlist.variables)
+        if isinstance(playlist, m3u8.Master):
+            address, playlist = await self._playlist(playlist.variants[0], playlist.variables)
+        return address, cast(m3u8.Media, playlist)
 
-    async def _playlist(self, url, variables=None, master=False):
+    async def _playlist(
+        self, url: str, variables: dict[str, str] | None = None, master: bool = False
+    ) -> tuple[str, m3u8.Master | m3u8.Media]:
         """(url, playlist). Later loads ask for the same address again: a redirect may lead elsewhere next time."""
         reply = await self.client.get(url, keep=PLAYLIST_BYTES)
         if reply.status != 200:
@@ -193,7 +202,7 @@ class Probe:
             )
         return url, playlist
 
-    def _parse(self, reply, variables):
+    def _parse(self, reply: http.Answer, variables: dict[str, str] | None) -> m3u8.Master | m3u8.Media:
         """What a playlist or a manifest says, whatever its address ends with."""
         if b"MPD" not in reply.body[:4096].replace(b"\0", b""):  # also in UTF-16
             return m3u8.parse(reply.body, reply.url, variables=variables)
@@ -202,7 +211,7 @@ class Probe:
             raise LvsError(f"{http.shown(reply.url)} names no segment that can be played", "see how the packager writes it")
         return self.manifests.media(manifest)
 
-    async def _fetch(self, segment):
+    async def _fetch(self, segment: m3u8.Segment) -> None:
         size = 0
         try:
             for resource in [segment.media] if segment.init in (None, self.init) else [segment.init, segment.media]:
@@ -222,7 +231,7 @@ class Probe:
             self.servers[server] = self.servers.get(server, 0) + 1
         self.player.received(segment, size, time.monotonic())
 
-    def results(self):
+    def results(self) -> dict[str, Any]:
         player = self.player
         return {
             "segments": player.segments,
@@ -240,12 +249,12 @@ class Probe:
         }
 
 
-async def player(url, duration=10.0, segments=None, timeout=10.0, **connection):
+async def player(url: str, duration: float = 10.0, segments: int | None = None, timeout: float = 10.0, **connection: Any) -> dict[str, Any]:
     """``play`` for whoever has a loop."""
     return await Probe(url, duration, segments, timeout, **connection).play()
 
 
-def play(url, duration=10.0, segments=None, timeout=10.0, **connection):
+def play(url: str, duration: float = 10.0, segments: int | None = None, timeout: float = 10.0, **connection: Any) -> dict[str, Any]:
     """Plays ``duration`` seconds of the stream at ``url``, or so many ``segments``. Returns a dict: see the module stream_probe's RETURN.
 
     ``connection``: connect_to, source, keepalive, validate_certs, ca_path, servers_header, as Client takes them. It takes at most twice

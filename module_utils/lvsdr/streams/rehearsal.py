@@ -2,18 +2,28 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a rehearsed fault meant for viewers, from what they (viewers.py) and a sampler of the VIP's owner noticed. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.text import aligned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 COLUMNS = ("fault", "host", "blackout ms", "failing ms", "connections cut", "streams lost", "segments late", "owner of the VIP")
 
 
-def outages(asked):
+def outages(asked: list[list[Any]]) -> tuple[int, int]:
     """(blackout, failing) in ms of newcomers that asked one after the other: [[begin in seconds, whether it was answered], …].
 
     blackout: the longest time in which nobody who came was served; failing: from the first who was not served to the next who was after
     the last one. Both are 0 where everybody was.
     """
-    blackout, began, first, end = 0.0, None, None, None
+    blackout = 0.0
+    began: float | None = None
+    first: float | None = None
+    end: float | None = None
     for begin, good in sorted(asked):
         if not good:
             began = begin if began is None else began
@@ -23,15 +33,15 @@ def outages(asked):
     if began is not None:  # it lasted to the end
         end = max(begin for begin, _good in asked)
         blackout = max(blackout, end - began)
-    return round(1000 * blackout), round(1000 * (end - first)) if first is not None else 0
+    return round(1000 * blackout), round(1000 * (end - first)) if first is not None and end is not None else 0
 
 
-def spans(samples, names):
+def spans(samples: Sequence[Sequence[Any]], names: dict[str, str]) -> list[dict[str, Any]]:
     """Who owned a VIP, one after the other: [{"owners": [name, …], "seconds", "samples"}, …].
 
     samples: [[seconds, [mac, …]], …] of one VIP; names: {mac: host}.
     """
-    out = []
+    out: list[dict[str, Any]] = []
     for at, macs in samples:
         owners = sorted(names.get(mac, mac) for mac in macs)
         if not out or out[-1]["owners"] != owners:
@@ -44,7 +54,9 @@ def spans(samples, names):
     return out
 
 
-def row(watched, fault, host, sampled, names, differences, daemons):
+def row(
+    watched: dict[str, Any], fault: str, host: str, sampled: dict[str, Any], names: dict[str, str], differences: Any, daemons: Any
+) -> dict[str, Any]:
     """One fault's line of the table, as a dict.
 
     watched: what viewers.watch returned; sampled: {vip: samples}; names: {mac: host}; differences: between the directors' tables once all
@@ -71,7 +83,7 @@ def row(watched, fault, host, sampled, names, differences, daemons):
     }  # fmt: skip
 
 
-def owner_words(found):
+def owner_words(found: Iterable[dict[str, Any]]) -> str:
     """``director1, nobody 3.1 s, director2`` of spans."""
     words = []
     for span in found:
@@ -94,7 +106,7 @@ LEGEND = (
 )
 
 
-def unplayable(watched):
+def unplayable(watched: dict[str, Any]) -> list[str]:
     """Why the viewers of a rehearsal can't watch, in sentences, from a watch in which nothing broke; empty where all played."""
     out = []
     missed = sum(not good for _begin, good in watched["asked"])
@@ -111,7 +123,7 @@ def unplayable(watched):
     return out
 
 
-def table(rows):
+def table(rows: Iterable[dict[str, Any]]) -> list[str]:
     """The rows as lines of text, and what their columns mean."""
     lines = [COLUMNS]
     for one in rows:

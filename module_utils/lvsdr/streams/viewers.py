@@ -5,13 +5,19 @@
 What they noticed is put together by rehearsal.py.
 """
 
+from __future__ import annotations
+
 import asyncio
 import socket
 import time
 import zlib
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.streams import http, probe
+
+if TYPE_CHECKING:
+    import h11
 
 # Downloads are compared in blocks of this size, which all of them begin at the same places.
 BLOCK = 1 << 18
@@ -23,11 +29,11 @@ LOST = (OSError, http.Broken, asyncio.TimeoutError)
 class Way:
     """How viewers reach a URL: each request on a connection of its own, because a director schedules connections."""
 
-    def __init__(self, url, **connection):
+    def __init__(self, url: str, **connection: Any) -> None:
         self.address = http.split(url)
         self.client = probe.Client(url, 1, 0, **connection)
 
-    async def ask(self, fields=()):
+    async def ask(self, fields: http.Fields = ()) -> tuple[http.Connection, h11.Response]:
         """(http.Connection, head of the answer) of a GET."""
         host = self.client.connect_to or self.address.host
         family = (await asyncio.get_running_loop().getaddrinfo(host, self.address.port, type=socket.SOCK_STREAM))[0]
@@ -36,7 +42,7 @@ class Way:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
             await asyncio.get_running_loop().sock_connect(sock, family[4])
-            extra = {"ssl": self.client.tls, "server_hostname": self.address.host} if self.address.scheme == "https" else {}
+            extra: dict[str, Any] = {"ssl": self.client.tls, "server_hostname": self.address.host} if self.address.scheme == "https" else {}
             connection = http.Connection(*await asyncio.open_connection(sock=sock, limit=RECEIVE_BUFFER, **extra))
         except BaseException:
             sock.close()
@@ -51,28 +57,33 @@ class Way:
 class Newcomers:
     """Viewers that come anew, so many a second: each asks for one page on a connection of its own."""
 
-    def __init__(self, way, rate, timeout):
+    def __init__(self, way: Way, rate: float, timeout: float) -> None:
         self.way, self.rate, self.timeout = way, rate, timeout
-        self.asked = []  # [begin, whether an answer came in time]
+        self.asked: list[list[Any]] = []  # [begin, whether an answer came in time]
 
-    async def run(self, until):
-        asking = set()
+    async def run(self, until: float) -> None:
+        asking: set[asyncio.Task[None]] = set()
+
+        def answered(done: asyncio.Task[None]) -> None:
+            # What nobody expected stays in the set, and ends the watch with an error instead of looking like a quiet one.
+            if not done.cancelled() and not done.exception():
+                asking.discard(done)
+
         while time.monotonic() < until:
             task = asyncio.ensure_future(self._ask(time.monotonic()))
             asking.add(task)
-            # What nobody expected stays in the set, and ends the watch with an error instead of looking like a quiet one.
-            task.add_done_callback(lambda done: done.cancelled() or done.exception() or asking.discard(done))
+            task.add_done_callback(answered)
             await asyncio.sleep(max(0, min(1 / self.rate, until - time.monotonic())))
         await asyncio.gather(*asking)
 
-    async def _ask(self, begin):
+    async def _ask(self, begin: float) -> None:
         try:
             good = await asyncio.wait_for(self._get(), self.timeout)
         except LOST:
             good = False
         self.asked.append([begin, good])
 
-    async def _get(self):
+    async def _get(self) -> bool:
         connection, head = await self.way.ask()
         connection.close()
         return head.status_code == 200
@@ -84,15 +95,17 @@ class Download:
     blocks: checksums of what was read by anyone, by place; shared between all downloads of one URL.
     """
 
-    def __init__(self, way, rate, patience, blocks):
+    def __init__(self, way: Way, rate: float, patience: float, blocks: dict[int, int]) -> None:
         self.way, self.rate, self.patience, self.blocks = way, rate, patience, blocks
-        self.bytes, self.cuts, self.wrong, self.pause, self.lost = 0, [], 0, 0.0, None
+        self.bytes, self.wrong, self.pause = 0, 0, 0.0
+        self.cuts: list[str] = []
+        self.lost: str | None = None
         self.offset, self.sum = 0, 0
         self.begun = False  # whether a server has answered on the connection that there is
-        self.trouble = None  # why the last connection ended that did not end by itself
+        self.trouble: str | None = None  # why the last connection ended that did not end by itself
 
-    async def run(self, until):
-        broke = None  # since when there is no connection
+    async def run(self, until: float) -> None:
+        broke: float | None = None  # since when there is no connection
         while time.monotonic() < until and not self.lost:
             self.begun = False
             try:
@@ -111,7 +124,7 @@ class Download:
                     self.lost = why
                 await asyncio.sleep(0.2)
 
-    async def _read(self, until):
+    async def _read(self, until: float) -> None:
         """Until the end of the file or of the time."""
         connection, head = await asyncio.wait_for(self.way.ask([("Range", "bytes=%d-" % self.offset)]), self.patience)
         try:
@@ -134,7 +147,7 @@ class Download:
         finally:
             connection.close()
 
-    def _add(self, data):
+    def _add(self, data: bytes) -> None:
         self.bytes += len(data)
         while data:
             room = BLOCK - self.offset % BLOCK
@@ -144,24 +157,27 @@ class Download:
             if len(part) == room:
                 self._compare()
 
-    def _compare(self):
+    def _compare(self) -> None:
         """Each block is as the others found it, whichever server sent it."""
         self.wrong += self.blocks.setdefault(self.offset, self.sum) != self.sum
         self.sum = 0
 
 
-async def _play(url, seconds, connection):
+async def _play(url: str, seconds: float, connection: dict[str, Any]) -> dict[str, Any]:
     try:
         return await probe.player(url, duration=seconds, timeout=3, **connection)
     except LvsError as error:
         return {"lost": error.message, **error.details}
 
 
-async def _all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience, connection):
+async def _all(
+    url: str, download: str | None, seconds: float, newcomers: float, downloads: int, players: int, rate: float, timeout: float,
+    patience: float, connection: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
     until = time.monotonic() + seconds
     coming = Newcomers(Way(url, **connection), newcomers, timeout)
-    blocks = {}
-    loading = [Download(Way(download, **connection), rate, patience, blocks) for _number in range(downloads if download else 0)]
+    blocks: dict[int, int] = {}
+    loading = [Download(Way(download, **connection), rate, patience, blocks) for _number in range(downloads) if download]
     playing = [asyncio.ensure_future(_play(url, seconds, connection)) for _number in range(players)]
     await asyncio.gather(coming.run(until), *(one.run(until) for one in loading))
     return {
@@ -178,9 +194,9 @@ async def _all(url, download, seconds, newcomers, downloads, players, rate, time
 
 
 def watch(
-    url, download=None, seconds=20.0, newcomers=10.0, downloads=4, players=2, rate=1000000, timeout=1.0, patience=10.0,
-    **connection
-):  # fmt: skip
+    url: str, download: str | None = None, seconds: float = 20.0, newcomers: float = 10.0, downloads: int = 4, players: int = 2,
+    rate: float = 1000000, timeout: float = 1.0, patience: float = 10.0, **connection: Any,
+) -> dict[str, Any]:  # fmt: skip
     """What viewers notice in so many seconds: {"asked": [[begin, answered], …], "downloads": [dict], "players": [dict]}.
 
     url: a live playlist, asked for ``newcomers`` times a second on new connections, each answered within ``timeout`` seconds or not, and
