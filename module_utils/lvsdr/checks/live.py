@@ -6,15 +6,25 @@ A verdict against a server needs a reason that a player has, too. What this prog
 nothing against it.
 """
 
+from __future__ import annotations
+
 import asyncio
 import concurrent.futures
 import email.utils
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr.checks.sockets import Foreign, Trouble, Unknown, shown_path
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood
 from ansible.module_utils.lvsdr.streams import dash, hls, http, m3u8
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from ansible.module_utils.lvsdr.checks.sockets import Place
+
+    Parsed = TypeVar("Parsed")
 
 # Longer ones are read in a thread, so that nobody else's check waits for them. One after the other: more at the same time would take
 # memory, and the interpreter's lock from the loop, and read no faster.
@@ -31,32 +41,36 @@ NESTED = 1
 class Seen(NamedTuple):
     """How far a stream has come: its ``end``, ``since`` when, where the playlist began then, and where it ended at the ``last`` look."""
 
-    end: tuple
+    end: tuple[float, ...]
     since: float
-    first: tuple
-    last: tuple
+    first: tuple[float, ...]
+    last: tuple[float, ...]
 
 
 class Live:
     """What is common to playlists of live streams: they move, and what players begin with can be fetched."""
 
-    busy = None
+    busy: str | None = None
 
-    def __init__(self, options):
-        self.path = options["path"]
-        self.seen = {}  # Seen of each stream that was looked at, by a word of its own
-        self.fetched, self.restarted = [], None
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.path: str = options["path"]
+        self.seen: dict[str, Seen] = {}  # Seen of each stream that was looked at, by a word of its own
+        self.fetched: list[m3u8.Resource] = []
+        self.restarted: float | None = None
 
-    async def __call__(self, place, now):
+    async def look(self, place: Place, now: float) -> str:
+        raise NotImplementedError
+
+    async def __call__(self, place: Place, now: float) -> str:
         with place.in_a_row() as place:
             return await self.look(place, now)
 
-    def take_over(self, former):
+    def take_over(self, former: Live) -> None:
         """Goes on from what another check knows of the same stream."""
         if former.path == self.path:
             self.seen, self.fetched, self.restarted = former.seen, former.fetched, former.restarted
 
-    async def read(self, function, data, *args, **more):
+    async def read(self, function: Callable[..., Parsed], data: bytes, *args: Any, **more: Any) -> Parsed:
         """What a parser makes of data; Trouble where it is none of that, Unknown where it can't be told."""
         self.busy = "reading the answer"
         try:
@@ -71,7 +85,7 @@ class Live:
         self.busy = None
         return result
 
-    def moved(self, first, end, now, patience, word, stream=""):
+    def moved(self, first: tuple[float, ...], end: tuple[float, ...], now: float, patience: float, word: str, stream: str = "") -> None:
         """Trouble where the end has been where it is for too long, or goes back again and again.
 
         first, end: where the playlist begins and ends, tuples, the greater the later. One that ends within the one before is an older copy,
@@ -97,7 +111,7 @@ class Live:
             raise Trouble("the %s has stood still for %.0f s, and new segments are due each %g s" % (
                 word, now - since, round(patience / 2, 1)), "still")  # fmt: skip
 
-    async def fetch(self, place, resource):
+    async def fetch(self, place: Place, resource: m3u8.Resource) -> None:
         """Each file once: whether a byte of it came. Foreign for that of another server."""
         if resource in self.fetched:
             return
@@ -108,13 +122,13 @@ class Live:
             raise Trouble("%s: it is empty" % shown_path(resource.uri), "empty")
         self.fetched = [resource, *self.fetched[:7]]
 
-    async def fetch_newest(self, place, candidates):
+    async def fetch_newest(self, place: Place, candidates: Sequence[tuple[m3u8.Resource, m3u8.Resource | None]]) -> str:
         """The newest segment, or the ones before it, with which players begin.
 
         candidates: (resource, its init or None), newest first. Trouble where none of the newest CANDIDATES is there: players get over one
         that is missing, or that is listed before it is there.
         """
-        trouble = None
+        trouble: Trouble | None = None
         for resource, init in candidates[:CANDIDATES]:
             try:
                 if init:
@@ -125,13 +139,14 @@ class Live:
                 return "on another server"
             except Trouble as error:
                 trouble = trouble or error
+        assert trouble is not None  # there was one candidate at least
         raise trouble
 
 
 class Hls(Live):
     """The live playlist moves within two target durations, has no end, and its newest segment can be fetched."""
 
-    async def look(self, place, now):
+    async def look(self, place: Place, now: float) -> str:
         try:
             playlist = await self._playlist(place, place.base() + self.path)
             if isinstance(playlist, m3u8.Media):
@@ -140,7 +155,7 @@ class Hls(Live):
         except Foreign as error:
             return "led to another server, %s" % http.shown(str(error))
 
-    async def _judge(self, place, playlist, now, stream=""):
+    async def _judge(self, place: Place, playlist: m3u8.Media, now: float, stream: str = "") -> str:
         if playlist.ended:
             raise Trouble("the live playlist has ended (EXT-X-ENDLIST)", "ended")
         there = [segment for segment in playlist.segments if not segment.gap]
@@ -151,22 +166,22 @@ class Hls(Live):
             raise Trouble("the playlist has no segment" + (" but gaps" if playlist.segments else ""), "empty")
         end = (playlist.end, len(playlist.parts))
         self.moved((playlist.sequence, 0), end, now, 2 * max(1, playlist.target_duration), "playlist", stream)
-        end = playlist.end
+        following = playlist.end
         # Not kept while a slow server sends its segment.
         del playlist, there
         await self.fetch_newest(place, candidates)
-        return "segment %d" % (end - 1)
+        return "segment %d" % (following - 1)
 
-    async def _playlist(self, place, url, variables=None):
+    async def _playlist(self, place: Place, url: str, variables: dict[str, str] | None = None) -> m3u8.Master | m3u8.Media:
         answer = await place.get(url)
         return await self.read(m3u8.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
 
-    async def _variants(self, place, master, now, depth=NESTED, stream=""):
+    async def _variants(self, place: Place, master: m3u8.Master, now: float, depth: int = NESTED, stream: str = "") -> str:
         """The first variant that plays: players take another one where the first can't be had, and stay with one that stands still."""
         own = [url for url in dict.fromkeys(master.variants) if place.is_own(url)]
         if not own:
             raise Foreign(master.variants[0])
-        trouble = None
+        trouble: Trouble | None = None
         for number, url in enumerate(own[:VARIANTS]):
             inner = "%s%d." % (stream, number)
             try:
@@ -180,13 +195,14 @@ class Hls(Live):
                 if error.kind in STAYS:
                     raise
                 trouble = trouble or error
+        assert trouble is not None  # there was one variant at least
         raise trouble
 
 
 class Dash(Live):
     """The live manifest moves within two segments, has no end, and its newest segment can be fetched."""
 
-    async def look(self, place, now):
+    async def look(self, place: Place, now: float) -> str:
         try:
             answer = await place.get(self.path)
         except Foreign as error:
@@ -205,7 +221,7 @@ class Dash(Live):
         return await self.fetch_newest(place, [(part.media, part.init) for part in reversed(manifest.segments)])
 
 
-def _clock(answer):
+def _clock(answer: http.Answer) -> float:
     try:
         return email.utils.parsedate_to_datetime(answer.headers["date"]).timestamp()
     except (KeyError, TypeError, ValueError, IndexError, OverflowError):

@@ -5,6 +5,8 @@
 The process is this file. It reads frames (lengths of the expression and of the text, then both) and answers each with one byte.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import re
@@ -31,10 +33,11 @@ class Late(Slow):
 class Matcher:
     """Searches for all checks, each in one of two processes: expressions that took too long once wait for each other and for no more."""
 
-    def __init__(self):
-        self._quick, self._slow, self._known = Lane(), Lane(WAITING), set()
+    def __init__(self) -> None:
+        self._quick, self._slow = Lane(), Lane(WAITING)
+        self._known: set[str] = set()
 
-    async def search(self, pattern, text):
+    async def search(self, pattern: str, text: bytes) -> bool:
         """Whether the expression is found in the bytes; Slow where that takes too long."""
         try:
             return await (self._slow if pattern in self._known else self._quick).search(pattern, text)
@@ -42,7 +45,7 @@ class Matcher:
             self._known.add(pattern)
             raise
 
-    async def close(self):
+    async def close(self) -> None:
         """Ends the processes."""
         await self._quick.close()
         await self._slow.close()
@@ -54,11 +57,14 @@ class Lane:
     most: how many searches may wait for their turn; None for all.
     """
 
-    def __init__(self, most=None):
-        self._process, self._starting, self._lock, self._loop = None, None, None, None
+    def __init__(self, most: int | None = None) -> None:
+        self._process: asyncio.subprocess.Process | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._lock: asyncio.Lock | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._most, self._waiting = most, 0
 
-    async def search(self, pattern, text):
+    async def search(self, pattern: str, text: bytes) -> bool:
         if self._most is not None and self._waiting > self._most:
             raise Slow("the search for %s waits for others that are slow" % pattern)
         self._waiting += 1
@@ -67,7 +73,7 @@ class Lane:
         finally:
             self._waiting -= 1
 
-    async def _in_turn(self, pattern, text):
+    async def _in_turn(self, pattern: str, text: bytes) -> bool:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._lock, self._process, self._starting = loop, asyncio.Lock(), None, None
@@ -75,6 +81,7 @@ class Lane:
             if self._starting is None:
                 self._starting = loop.create_task(self._start())
             await asyncio.wait([self._starting], timeout=SECONDS)
+        assert self._lock is not None  # it came with the loop
         async with self._lock:
             process = self._process
             if process is None:
@@ -91,8 +98,9 @@ class Lane:
                     raise Slow("the program that searches for %s has ended" % pattern)
                 raise
 
-    async def _start(self):
-        command, process = [sys.executable, "-I", __file__], None
+    async def _start(self) -> None:
+        command = [sys.executable, "-I", __file__]
+        process: asyncio.subprocess.Process | None = None
         try:
             process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
             await ask(process, ".", b"x")  # until it has begun
@@ -104,7 +112,7 @@ class Lane:
             if process:
                 await end(process)
 
-    async def close(self):
+    async def close(self) -> None:
         if self._starting:
             self._starting.cancel()
             await asyncio.wait([self._starting])
@@ -113,19 +121,20 @@ class Lane:
             await end(process)
 
 
-async def ask(process, pattern, text):
-    pattern = pattern.encode()
-    process.stdin.write(FRAME.pack(len(pattern), len(text)) + pattern + text)
+async def ask(process: asyncio.subprocess.Process, pattern: str, text: bytes) -> bool:
+    assert process.stdin is not None and process.stdout is not None  # it was started with both
+    expression = pattern.encode()
+    process.stdin.write(FRAME.pack(len(expression), len(text)) + expression + text)
     return await process.stdout.readexactly(1) == b"1"
 
 
-async def end(process):
+async def end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.kill()
     await process.wait()
 
 
-def main():
+def main() -> None:
     question, answer = sys.stdin.buffer, sys.stdout.buffer
     while True:
         head = question.read(FRAME.size)

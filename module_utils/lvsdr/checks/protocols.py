@@ -5,16 +5,25 @@
 Sources: Adobe's RTMP 1.0 specification (5.2), RFC 2326 (RTSP), RFC 7616 and 7617 (Digest and Basic), HAProxy's agent-check.
 """
 
+from __future__ import annotations
+
 import asyncio
 import base64
 import hashlib
 import os
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.checks.matching import Matcher, Slow
 from ansible.module_utils.lvsdr.checks.sockets import Foreign, Trouble, Unable, Unknown
 from ansible.module_utils.lvsdr.errors import printable
 from ansible.module_utils.lvsdr.streams import http, packets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import h11
+    from ansible.module_utils.lvsdr.checks.sockets import Place
 
 RTMP_VERSION, RTMP_BLOCK = 3, 1536
 # Of a page that an expression is searched in, and of an agent's line.
@@ -26,10 +35,12 @@ FLOW_BYTES = 1024
 class Tcp:
     """Somebody accepts a connection."""
 
-    def __init__(self, options):
+    busy: str | None = None
+
+    def __init__(self, options: dict[str, Any]) -> None:
         pass
 
-    async def __call__(self, place, now):
+    async def __call__(self, place: Place, now: float) -> str:
         (await place.connect())[1].transport.abort()
         return "connected"
 
@@ -38,14 +49,14 @@ class Http:
     """Each URL answers with a status of its range, and with a body that its expression fits."""
 
     matcher = Matcher()
-    busy = None
+    busy: str | None = None
 
-    def __init__(self, options):
+    def __init__(self, options: dict[str, Any]) -> None:
         self.urls = [(url, *_range(url["status"]), url.get("match")) for url in options["urls"]]
         for url in options["urls"]:
             re.compile(url.get("match") or "")
 
-    async def __call__(self, place, now):
+    async def __call__(self, place: Place, now: float) -> str:
         line = ""
         for url, low, high, pattern in self.urls:
             asked = place.at(url["host"]) if url.get("host") else place
@@ -66,7 +77,7 @@ class Http:
         return line
 
 
-def _range(status):
+def _range(status: object) -> tuple[int, int]:
     """The lowest and highest of ``200`` or ``200-299``."""
     low, _dash, high = str(status).partition("-")
     return int(low), int(high or low)
@@ -75,12 +86,14 @@ def _range(status):
 class Udp:
     """An answer to the question of the protocol, or to a payload."""
 
-    def __init__(self, options):
+    busy: str | None = None
+
+    def __init__(self, options: dict[str, Any]) -> None:
         self.kind = packets.kind_of(options["type"])
         self.question = packets.question(self.kind, options.get("payload"), options.get("query", "."))
         self.reply = bytes.fromhex(options["reply"]) if options.get("reply") else None
 
-    async def __call__(self, place, now):
+    async def __call__(self, place: Place, now: float) -> str:
         answer = await place.ask(self.question)
         if not packets.fits(self.kind, answer) or (self.reply and answer != self.reply):
             raise Trouble("port %d answers with something else" % place.port)
@@ -90,10 +103,12 @@ class Udp:
 class Rtmp:
     """The handshake is answered to S2."""
 
-    def __init__(self, options):
+    busy: str | None = None
+
+    def __init__(self, options: dict[str, Any]) -> None:
         pass
 
-    async def __call__(self, place, now):
+    async def __call__(self, place: Place, now: float) -> str:
         reader, writer = await place.connect()
         try:
             writer.write(bytes([RTMP_VERSION]) + bytes(8) + os.urandom(RTMP_BLOCK - 8))
@@ -111,12 +126,15 @@ class Rtmp:
 class Rtsp:
     """DESCRIBE of the path succeeds, and the description is SDP; with a login where one is given."""
 
-    def __init__(self, options):
-        self.path, self.login_file = options["path"], options.get("login_file")
+    busy: str | None = None
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.path: str = options["path"]
+        self.login_file: str | None = options.get("login_file")
         # The file as systemd hands it over: this program may not read the file itself.
         self.credential = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY", ""), options.get("login_credential", ""))
 
-    async def __call__(self, place, now):
+    async def __call__(self, place: Place, now: float) -> str:
         scheme = "rtsps" if place.secure else "rtsp"
         url = place.base(scheme) + self.path
         head, body = await self._describe(place, url, ())
@@ -136,7 +154,7 @@ class Rtsp:
             raise Trouble("DESCRIBE %s: no SDP" % self.path)
         return "described"
 
-    async def _describe(self, place, url, fields):
+    async def _describe(self, place: Place, url: str, fields: http.Fields) -> tuple[h11.Response, bytes]:
         connection = http.Connection(*await place.connect(), protocol=b"RTSP/1.0", agent="lvsdr-streamcheck")
         try:
             fields = [("CSeq", "1"), ("Accept", "application/sdp"), *fields]
@@ -153,8 +171,9 @@ class Rtsp:
         finally:
             connection.close()
 
-    def _login(self):
+    def _login(self) -> tuple[str, str]:
         """(user, password) of the file."""
+        assert self.login_file is not None  # nobody asks for the login of a check without one
         try:
             with open(self.credential if os.path.isfile(self.credential) else self.login_file, encoding="utf-8") as f:
                 user, colon, password = f.readline().rstrip("\r\n").partition(":")
@@ -168,7 +187,7 @@ class Rtsp:
 DIGESTS = {"MD5": hashlib.md5, "SHA-256": hashlib.sha256}
 
 
-def authorization(challenges, login, url, method="DESCRIBE"):
+def authorization(challenges: Sequence[str], login: tuple[str, str], url: str, method: str = "DESCRIBE") -> str:
     """The value of an Authorization header that answers a server's challenges, Digest before Basic."""
     user, password = login
     for challenge in challenges:
@@ -178,8 +197,8 @@ def authorization(challenges, login, url, method="DESCRIBE"):
         if scheme.lower() != "digest" or algorithm not in DIGESTS or "nonce" not in found:
             continue
 
-        def digest(*words, make=DIGESTS[algorithm]):
-            return make(":".join(words).encode("utf-8", "surrogateescape")).hexdigest()
+        def digest(*words: str, make: Callable[[bytes], Any] = DIGESTS[algorithm]) -> str:
+            return str(make(":".join(words).encode("utf-8", "surrogateescape")).hexdigest())
 
         first, second = digest(user, found.get("realm", ""), password), digest(method, url)
         out = {"username": user, "realm": found.get("realm", ""), "nonce": found["nonce"], "uri": url}
@@ -203,10 +222,12 @@ def authorization(challenges, login, url, method="DESCRIBE"):
 class Icecast:
     """Bytes of the mount flow. What Icecast's status page says of it, and of other mounts, is no reason that a player has."""
 
-    def __init__(self, options):
+    busy: str | None = None
+
+    def __init__(self, options: dict[str, Any]) -> None:
         self.path = options["path"]
 
-    async def __call__(self, place, now):
+    async def __call__(self, place: Place, now: float) -> str:
         try:
             answer = await place.get(self.path, limit=0, enough=FLOW_BYTES)
         except Foreign as error:
@@ -216,7 +237,7 @@ class Icecast:
         return "bytes flow"
 
 
-async def agent(place):
+async def agent(place: Place) -> str:
     """What a server says of itself, one line of text; nothing where it says none."""
     try:
         reader, writer = await place.connect()

@@ -2,6 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """How a check reaches one real server: the socket with its mark, TLS, and what may come of asking. IO."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import copy
@@ -10,10 +12,23 @@ import hashlib
 import os
 import socket
 import ssl
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
 from ansible.module_utils.lvsdr.streams import http
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Protocol
+
+    class Check(Protocol):
+        """What every check is. busy: what this host does with an answer just now."""
+
+        busy: str | None
+
+        async def __call__(self, place: Place, now: float) -> str: ...
+
 
 SO_MARK = 36
 # Of a playlist or a manifest. Hours of a stream fit; what is longer is not read, and says nothing against the server.
@@ -25,7 +40,7 @@ LONGEST_WORDS = 160
 class Trouble(Exception):
     """Why a player would fail, in words. kind: a word for the reason, the same on each server that has it."""
 
-    def __init__(self, words, kind="answer"):
+    def __init__(self, words: str, kind: str = "answer") -> None:
         super().__init__(printable(words, LONGEST_WORDS))
         self.kind = kind
 
@@ -33,7 +48,7 @@ class Trouble(Exception):
 class Unknown(Exception):
     """What was not understood: it says nothing against the server."""
 
-    def __init__(self, words):
+    def __init__(self, words: str) -> None:
         super().__init__(printable(words, LONGEST_WORDS))
 
 
@@ -46,7 +61,7 @@ class Foreign(Exception):
 
 
 @functools.lru_cache(None)
-def tls(verify=False):
+def tls(verify: bool | str = False) -> ssl.SSLContext:
     """The SSLContext of all checks with the same ``verify``: False, True, or the path of a file of authorities (PEM)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
@@ -60,7 +75,7 @@ def tls(verify=False):
     return context
 
 
-def reason(error):
+def reason(error: OSError) -> str:
     """An OSError in words, without the address that asyncio puts into them."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "its certificate can't be trusted: %s" % error.verify_message
@@ -76,30 +91,33 @@ class Place:
     port; names: further addresses of the same server; secure, verify: whether and how to speak TLS (``tls``).
     """
 
-    def __init__(self, address, port, own=None, mark=None, host=None, secure=False, verify=False, names=()):
+    def __init__(
+        self, address: str, port: int, own: str | None = None, mark: int | None = None, host: str | None = None, secure: bool = False,
+        verify: bool | str = False, names: Iterable[str] = (),
+    ) -> None:  # fmt: skip
         self.address, self.port, self.own, self.mark = address, port, own, mark
         self.secure, self.verify = secure, verify
         self.scheme = "https" if secure else "http"
         self.names = {address.lower(), *(name.lower() for name in names)}
         # [digest, DER] of the certificate that the server showed last.
-        self.certificate = [None, None]
-        self.pool = None
+        self.certificate: list[bytes | None] = [None, None]
+        self.pool: http.Pool | None = None
         self.named(host or ("[%s]" % address if ":" in address else address))
 
-    def named(self, host):
+    def named(self, host: str) -> None:
         """What viewers call it, with or without a port."""
         parts = urlsplit("//" + host)
         self.host, self.name = host, parts.hostname
         self._names = {self.name, *self.names}
         self._ports = {self.port, parts.port or http.PORTS[self.scheme]}
 
-    def base(self, scheme=None):
+    def base(self, scheme: str | None = None) -> str:
         """The URL of the server's root, as a viewer has it."""
         scheme = scheme or self.scheme
         has_port = urlsplit("//" + self.host).port is not None
         return "%s://%s%s" % (scheme, self.host, "" if has_port or http.PORTS.get(scheme) == self.port else ":%d" % self.port)
 
-    def is_own(self, url):
+    def is_own(self, url: str) -> bool:
         """Whether a URL is one of this server; what is on others says nothing of it."""
         try:
             parts = urlsplit(url)
@@ -108,7 +126,7 @@ class Place:
         except ValueError:
             return False
 
-    def _socket(self, kind):
+    def _socket(self, kind: socket.SocketKind) -> socket.socket:
         try:
             sock = socket.socket(socket.AF_INET6 if ":" in self.address else socket.AF_INET, kind)
         except OSError as error:
@@ -124,7 +142,7 @@ class Place:
             raise Unable("this director can't ask from %s (%s)" % (self.own, reason(error)))
         return sock
 
-    async def ask(self, question):
+    async def ask(self, question: bytes) -> bytes:
         """The first packet that answers one (UDP)."""
         sock, loop = self._socket(socket.SOCK_DGRAM), asyncio.get_running_loop()
         try:
@@ -136,9 +154,9 @@ class Place:
         finally:
             sock.close()
 
-    async def connect(self, name=None):
+    async def connect(self, name: str | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """(reader, writer). name: whose certificate it is to be, if not that of the service's host."""
-        extra = {}
+        extra: dict[str, Any] = {}
         if self.secure:
             try:
                 extra = {"ssl": tls(self.verify), "server_hostname": name or self.name}
@@ -163,20 +181,20 @@ class Place:
             self.certificate[:] = [digest, der]
         return reader, writer
 
-    async def _dial(self, address):
+    async def _dial(self, address: http.Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         url = "%s://%s" % (address.scheme, address.name)
         if not self.is_own(url):
             raise Foreign(url)
         return await self.connect(address.host)
 
-    def at(self, host):
+    def at(self, host: str) -> Place:
         """The same place under another name."""
         other = copy.copy(self)
         other.named(host)
         return other
 
     @contextlib.contextmanager
-    def in_a_row(self):
+    def in_a_row(self) -> Iterator[Place]:
         """The same place, whose requests go over one connection while the server keeps it, as a player's do.
 
         A handshake of TLS costs this host more than all else in a look.
@@ -189,7 +207,10 @@ class Place:
             for connection in other.pool.values():
                 connection.close()
 
-    async def get(self, url, limit=PLAYLIST_BYTES, enough=None, byte_range=None, ok=(200, 299), redirects=http.REDIRECTS):
+    async def get(
+        self, url: str, limit: int = PLAYLIST_BYTES, enough: int | None = None, byte_range: tuple[int, int] | None = None,
+        ok: tuple[int, int] = (200, 299), redirects: int = http.REDIRECTS,
+    ) -> http.Answer:  # fmt: skip
         """The Answer to a GET of a URL of this server, or of a path. ok: the lowest and highest status that is one.
 
         Raises Trouble where players fail as well, Foreign where the address, or what it redirects to, is another server's.
@@ -215,7 +236,7 @@ class Place:
         return answer
 
 
-def shown_path(url):
+def shown_path(url: str) -> str:
     """The path of a URL for a message; of another host all of it, without a password."""
     parts = urlsplit(url)
     return printable(http.quoted(parts.path, parts.query), 100)

@@ -12,7 +12,7 @@ import asyncio
 import ipaddress
 import re
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     Dial = Callable[["Address"], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-    Fields = Iterable[tuple[str, str]]
+    Fields = Iterable[tuple[str, str | bytes]]
     Pool = dict[tuple[str, str, int], "Connection"]
 
 REDIRECTS = 5
@@ -185,7 +185,8 @@ class Connection:
         """Head of the answer (status_code, reason, headers)."""
         common = [("Host", name), ("User-Agent", self.agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
         common.append(("Connection", "keep-alive" if keep else "close"))
-        request = self.words.send(h11.Request(method=method, target=target, headers=[*common, *fields]))
+        headers: Any = [*common, *fields]  # h11 takes text and bytes beside each other, which its own annotations don't say
+        request = self.words.send(h11.Request(method=method, target=target, headers=headers))
         end = self.words.send(h11.EndOfMessage())
         assert request is not None and end is not None  # only the end of a connection has no bytes
         if self.protocol != b"HTTP/1.1":
