@@ -27,7 +27,7 @@ def begin(make: Callable[..., Module], **spec: Any) -> Module:
         sys.exit(1)
 
 
-def from_json(name, value):
+def from_json(name: str, value: Any) -> Any:
     """An option that may be given as JSON text: Ansible walks through each value of a list, and a table has tens of thousands."""
     if not isinstance(value, str):
         return value

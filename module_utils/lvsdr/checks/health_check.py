@@ -5,8 +5,11 @@
 Source: keepalived.conf(5) of keepalived 2.2.7, for what its checks can carry.
 """
 
+from __future__ import annotations
+
 import re
 import warnings
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.errors import LvsError, shown
 from ansible.module_utils.lvsdr.spelling import (
@@ -22,6 +25,9 @@ from ansible.module_utils.lvsdr.spelling import (
 )
 from ansible.module_utils.lvsdr.streams import packets
 from ansible.module_utils.lvsdr.text import plain_text, whole_number
+
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.reader import Reader
 
 # What keepalived's own checks have no words for: lvsdr-streamcheck makes a check that declares one of these.
 WATCHED = ("fall", "rise", "slow_start", "floor", "agent", "when_all_fail")
@@ -58,7 +64,7 @@ SECURE = ("https", "rtmps", "rtsps")
 CERTIFICATE_DAYS = 14
 
 
-def read_health_check(reader):
+def read_health_check(reader: Reader) -> dict[str, Any] | None:
     """The check of a service as a dict with every default; None where none is declared."""
     value = reader.get("health_check")
     if value is None:
@@ -81,7 +87,7 @@ def read_health_check(reader):
         target = inner.choice("target", "vip" if mode == "dr" else "server", CHECK_TARGETS)
     if target == "vip" and mode != "dr":
         inner.wrong("target", "only direct routing takes a packet for the VIP to one server; use server")
-    check = {
+    check: dict[str, Any] = {
         "type": kind,
         "target": target,
         "interval": inner.integer("interval", 2, 1, 3600, " seconds"),
@@ -108,7 +114,7 @@ def read_health_check(reader):
     return check
 
 
-def _read_tls(inner, kind, tls, check):
+def _read_tls(inner: Reader, kind: str, tls: bool, check: dict[str, Any]) -> bool:
     """Puts what TLS needs into a check; returns whether it is more than keepalived can do."""
     fields = [field for field in TLS_FIELDS if inner.get(field) is not None]
     if not tls:
@@ -130,12 +136,12 @@ def _read_tls(inner, kind, tls, check):
     return bool(fields)
 
 
-def is_watched(check):
+def is_watched(check: dict[str, Any] | None) -> bool:
     """Whether lvsdr-streamcheck makes a check, if keepalived has one of its own beside it or not."""
-    return bool(check) and "fall" in check
+    return bool(check and "fall" in check)
 
 
-def _check_port(reader, inner, kind, tls):
+def _check_port(reader: Reader, inner: Reader, kind: str, tls: bool) -> None:
     """A check needs a port of what carries it."""
     carrier = "udp" if kind in UDP_CHECKS else "tcp"
     ports = reader.get("ports")
@@ -158,7 +164,7 @@ def _check_port(reader, inner, kind, tls):
         inner.wrong("port", "a firewall-mark service has no port of its own; name the one to check")
 
 
-def _read_urls(inner):
+def _read_urls(inner: Reader) -> list[dict[str, Any]]:
     """One URL from the check's own options, or those of ``urls``; a check succeeds when each of them does."""
     items = inner.get("urls")
     if items is None:
@@ -177,7 +183,7 @@ def _read_urls(inner):
     return out
 
 
-def _read_url(url):
+def _read_url(url: Reader) -> dict[str, Any]:
     out = {"path": _read_path(url, "/"), "status": _read_status(url)}
     _read_host(url, out)
     if url.get("match") is not None:
@@ -185,7 +191,7 @@ def _read_url(url):
     return out
 
 
-def read_match(url):
+def read_match(url: Reader) -> str:
     """A regular expression that PCRE2 (keepalived) and Python (lvsdr-streamcheck) read in the same way."""
     match = url.get("match")
     if not isinstance(match, str) or not match or not is_label(match, LONGEST_WORD):
@@ -220,7 +226,7 @@ MOST_GROUPS = 50
 GROUP_NAME = re.compile(r"\(\?P[<=](?![A-Za-z_][A-Za-z0-9_]{0,31}[>)])")
 
 
-def _read_status(url):
+def _read_status(url: Reader) -> str:
     """``200`` or ``200-299``."""
     value = url.get("status", 200)
     value = value.strip() if isinstance(value, str) else ""
@@ -230,21 +236,21 @@ def _read_status(url):
     return str(url.integer("status", 200, 100, 599))
 
 
-def _read_path(reader, default=None):
+def _read_path(reader: Reader, default: str | None = None) -> Any:
     path = reader.get("path", default)
     if not is_path(path):
         reader.wrong("path", "%s is no path; %s" % (shown(path), PATH_HINT))
     return path
 
 
-def _read_host(reader, out):
+def _read_host(reader: Reader, out: dict[str, Any]) -> None:
     if reader.get("host") is not None:
         out["host"] = reader.get("host")
         if not is_host(out["host"]):
             reader.wrong("host", "%s is no host name, with or without a port" % shown(out["host"]))
 
 
-def _hex(inner, field):
+def _hex(inner: Reader, field: str) -> str:
     if not isinstance(inner.get(field, ""), str):
         # YAML has read 0x0d0a and 0012 as numbers by now.
         inner.wrong(field, '%s is a number; write the hex digits in quotes, such as "0d0a"' % shown(inner.get(field)))
@@ -262,7 +268,7 @@ def _hex(inner, field):
     return data.hex()
 
 
-def _read_query(inner):
+def _read_query(inner: Reader) -> str:
     query = inner.get("query", ".")
     if not isinstance(query, str) or (query != "." and not is_host_name(query[:-1] if query.endswith(".") else query)):
         inner.wrong("query", "%s is no name of DNS; give one such as example.com" % shown(query))
@@ -273,8 +279,8 @@ def _read_query(inner):
     return query
 
 
-def _read_watched(inner, sorry):
-    out = {
+def _read_watched(inner: Reader, sorry: bool) -> dict[str, Any]:
+    out: dict[str, Any] = {
         # A sorry server is there for the time when all others fail.
         "when_all_fail": inner.choice("when_all_fail", "out" if sorry else "keep", ("keep", "out")),
         "fall": inner.integer("fall", 1, 1, 100),
@@ -298,8 +304,8 @@ def _read_watched(inner, sorry):
     return out
 
 
-def _read_stream(inner, kind):
-    out = {}
+def _read_stream(inner: Reader, kind: str) -> dict[str, Any]:
+    out: dict[str, Any] = {}
     if "path" in CHECK_FIELDS[kind]:
         out["path"] = _read_path(inner)
     if "host" in CHECK_FIELDS[kind]:
@@ -316,7 +322,7 @@ SCRIPT = re.compile(r"/[A-Za-z0-9._/@+-]+")
 ARGUMENT = re.compile(r"[A-Za-z0-9._/@+:=,%-]+")
 
 
-def _read_script(inner):
+def _read_script(inner: Reader) -> dict[str, Any]:
     """A program on the directors; preflight looks whether it is there and safe to run."""
     path, arguments = inner.get("path"), inner.get("arguments", [])
     if not isinstance(path, str) or not SCRIPT.fullmatch(path) or "/../" in path or len(path) > LONGEST_WORD:

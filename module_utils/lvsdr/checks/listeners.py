@@ -6,13 +6,21 @@ What a program is bound to is read from /proc/net/tcp, tcp6, udp and udp6 (proc(
 bytes for each 32 bits.
 """
 
+from __future__ import annotations
+
 import socket
 import struct
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import endpoint
 from ansible.module_utils.lvsdr.errors import LvsError, Problems, named, shown
 from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.streams import packets
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    Sockets = Collection[tuple[str, int]]
 
 TCP_LISTEN = "0A"
 WILDCARDS = ("0.0.0.0", "::")
@@ -21,7 +29,7 @@ PROTOCOLS = ("tcp", "udp")
 
 
 # The argument spec of a service, of modules that take a list of them.
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
     "protocol": {"type": "str", "choices": ["tcp", "udp"], "default": "tcp"},
     "port": {"type": "int", "required": True},
@@ -33,7 +41,7 @@ OPTIONS = {
 }
 
 
-def parse(protocol, text):
+def parse(protocol: str, text: str) -> set[tuple[str, int]]:
     """{(address, port)} of the sockets that take packets from anybody, in the text of one of the files."""
     found = set()
     for line in text.splitlines()[1:]:
@@ -50,12 +58,13 @@ def parse(protocol, text):
     return found
 
 
-def read_services(data):
+def read_services(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The declared services, checked: ``[{"name", "protocol", "port", "vip", "own", "kind", "question"}]``.
 
     LvsError with all that is wrong. question: what to send to a UDP program, None where no protocol is known.
     """
-    problems, out = Problems(), []
+    problems = Problems()
+    out: list[dict[str, Any]] = []
     for index, item in enumerate(data):
         reader = Reader(problems, "services[%d]" % index, item)
         reader.known(SERVICE_OPTIONS)
@@ -65,7 +74,8 @@ def read_services(data):
         if reader.get("port") is None:
             reader.wrong("port", "a port is missing")
         protocol, port = reader.choice("protocol", "tcp", PROTOCOLS), reader.integer("port", 1, 1, 65535)
-        kind, question = None, None
+        kind: str | None = None
+        question: bytes | None = None
         if reader.get("kind") is not None:
             kind = reader.choice("kind", "srt", packets.KINDS)
             try:
@@ -83,14 +93,14 @@ def read_services(data):
     return out
 
 
-def bound_to(service, sockets):
+def bound_to(service: dict[str, Any], sockets: Sockets) -> list[str]:
     """What programs on this service's port are bound to, as far as it concerns the service's family, sorted."""
     of_family = [address for address, port in sockets if port == service["port"] and (":" in address) == (":" in service["vip"])]
     # Unless it says otherwise, a wildcard of IPv6 takes IPv4 as well; a connection shows whether it does.
     return sorted(of_family + ["::"] * (":" not in service["vip"] and ("::", service["port"]) in sockets))
 
 
-def judge(service, answers, sockets):
+def judge(service: dict[str, Any], answers: dict[str, str | None], sockets: Sockets) -> str | None:
     """What is wrong with a service's listener, in a sentence; None where nothing is.
 
     answers: ``{"vip": None or why a connection or question failed, "own": …}``; for UDP of the VIP alone, and empty where nobody could be
@@ -125,6 +135,6 @@ def judge(service, answers, sockets):
     return "%s: %s, but %s; see this host's packet filter and the program's log" % (what, heard, fails)
 
 
-def takes(service, side, sockets):
+def takes(service: dict[str, Any], side: str, sockets: Sockets) -> bool:
     """Whether a program is bound so that packets for the VIP ("vip") or the server's own address ("own") are its own."""
     return any(address in (*WILDCARDS, service[side]) for address in bound_to(service, sockets))

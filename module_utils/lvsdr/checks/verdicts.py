@@ -7,10 +7,16 @@ keepalived adds the number in a track file to the weight that it was configured 
 takes the server out, and a file that is not there counts as 0, which leaves the word to keepalived's own checks.
 """
 
+from __future__ import annotations
+
 import math
 import re
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 UNKNOWN, UP, DOWN = "unknown", "up", "down"
 # In a track file: less than any weight.
@@ -27,13 +33,14 @@ class Verdict:
     fall and rise: how many results in a row turn it; slow_start: seconds in which it then comes back to its full weight.
     """
 
-    def __init__(self, fall=1, rise=2, slow_start=0.0):
+    def __init__(self, fall: int = 1, rise: int = 2, slow_start: float = 0.0) -> None:
         self.fall, self.rise, self.slow_start = fall, rise, slow_start
-        self.state, self.why, self.kind = UNKNOWN, "not checked yet", None
-        self.changed_at = None
+        self.state, self.why = UNKNOWN, "not checked yet"
+        self.kind: str | None = None
+        self.changed_at: float | None = None
         self._row = 0  # results in a row that speak against the state
 
-    def add(self, good, why, now, kind=None):
+    def add(self, good: bool | None, why: str, now: float, kind: str | None = None) -> bool:
         """Takes in one result; returns whether the state changed.
 
         good: None for one that could not be understood. It says nothing against a server, and keeps none out that was out before. kind: a
@@ -56,7 +63,7 @@ class Verdict:
         self.changed_at = now if wanted == DOWN or came_back else None
         return True
 
-    def _not_understood(self, why):
+    def _not_understood(self, why: str) -> bool:
         if self.state != DOWN:
             self._row, self.why = 0, why
             return False
@@ -66,12 +73,12 @@ class Verdict:
         self.state, self.why, self.kind, self.changed_at, self._row = UNKNOWN, why, None, None, 0
         return True
 
-    def take_over(self, former):
+    def take_over(self, former: Verdict) -> None:
         """Goes on from what another one holds of the same server."""
         self.state, self.why, self.kind = former.state, former.why, former.kind
         self.changed_at, self._row = former.changed_at, former._row
 
-    def share(self, now):
+    def share(self, now: float) -> float:
         """The part of its weight that the server should have, 0 to 1."""
         if self.state == DOWN:
             return 0.0
@@ -87,22 +94,22 @@ class Together:
     window: seconds within which that is at once; keep: whether they then stay in.
     """
 
-    def __init__(self, window, keep=True):
+    def __init__(self, window: float, keep: bool = True) -> None:
         self.window, self.keep = window, keep
         self.failed = False  # all of them, together
-        self.recovered_at = None  # when the first one was good again
+        self.recovered_at: float | None = None  # when the first one was good again
 
-    def take_over(self, former):
+    def take_over(self, former: Together) -> None:
         self.failed, self.recovered_at = former.failed, former.recovered_at
 
-    def look(self, verdicts, now):
+    def look(self, verdicts: Sequence[Verdict], now: float) -> bool:
         """Takes in the verdicts of the servers that count; returns whether ``failed`` has changed."""
         before, down = self.failed, [verdict for verdict in verdicts if verdict.state == DOWN]
         if not verdicts:
             self.failed = False
         elif len(down) == len(verdicts):
             self.recovered_at = None
-            times = [verdict.changed_at for verdict in down]
+            times = [verdict.changed_at or 0.0 for verdict in down]  # one that is down has such a time
             if len({verdict.kind for verdict in down}) == 1 and max(times) - min(times) <= self.window:
                 self.failed = True
         elif self.failed:
@@ -116,7 +123,7 @@ class Together:
         return before != self.failed
 
     @property
-    def kept(self):
+    def kept(self) -> bool:
         """Whether servers that are down stay in."""
         return self.failed and self.keep
 
@@ -130,11 +137,12 @@ AGENT_SILENT = 3
 class Seldom:
     """Which words are for the log: those that differ from the last ones, digits not counted, and none too soon after others."""
 
-    def __init__(self, pause=600):
+    def __init__(self, pause: float = 600) -> None:
         self.pause = pause
-        self._words, self._at = None, None
+        self._words: str | None = None
+        self._at: float | None = None
 
-    def new(self, words, now):
+    def new(self, words: str, now: float) -> bool:
         """Takes in words; empty ones say that all is well. Returns whether they are to be logged."""
         # The digits of what is not understood change at each look.
         words = re.sub("[0-9]+", "", words)
@@ -152,19 +160,20 @@ class Load:
     is smaller is left out. None and all are said at once.
     """
 
-    def __init__(self, smoothing=0.5, step=0.1):
+    def __init__(self, smoothing: float = 0.5, step: float = 0.1) -> None:
         self.smoothing, self.step = smoothing, step
         self.share, self.said = 1.0, ""
-        self.odd = None  # the line that was not understood last
-        self._out, self._smooth, self._silent = False, None, 0
+        self.odd: list[str] | None = None  # the line that was not understood last
+        self._out, self._silent = False, 0
+        self._smooth: float | None = None
 
-    def take_over(self, former):
+    def take_over(self, former: Load | None) -> None:
         """Goes on from what another one heard; None where there was none."""
         if former is not None:
             self.share, self.said, self.odd = former.share, former.said, former.odd
             self._out, self._smooth, self._silent = former._out, former._smooth, former._silent
 
-    def hear(self, line):
+    def hear(self, line: str) -> bool:
         """Takes in one line, such as ``75%``, ``drain`` or ``up 50%``; returns whether it says what was not understood before.
 
         An empty line is silence. Of a line without a known word what was said before stays.
@@ -186,15 +195,17 @@ class Load:
         if known:
             self._out = known[-1] in AGENT_OUT
         if percentages:
-            new = min(100, percentages[-1]) / 100
-            self._smooth = new if self._smooth is None or new in (0, 1) else self._smooth + self.smoothing * (new - self._smooth)
+            fresh = min(100, percentages[-1]) / 100
+            self._smooth = fresh if self._smooth is None or fresh in (0, 1) else self._smooth + self.smoothing * (fresh - self._smooth)
         wanted = 0.0 if self._out else (1.0 if self._smooth is None else self._smooth)
         if wanted == 0 or self.share == 0 or abs(wanted - self.share) >= self.step or wanted >= 1:
             self.share = wanted
         return False
 
 
-def shares(verdicts, floor, now, loads=None, kept=False):
+def shares(
+    verdicts: Mapping[str, Verdict], floor: float, now: float, loads: Mapping[str, float] | None = None, kept: bool = False
+) -> dict[str, float]:
     """{name: share} of a service's servers, so that at least the share ``floor`` of them is not taken out.
 
     Those that went down last stay in: what takes all servers down one after the other is more likely the check's own trouble, or one that
@@ -205,14 +216,14 @@ def shares(verdicts, floor, now, loads=None, kept=False):
     out = {name: 1.0 if kept and verdict.state == DOWN else verdict.share(now) for name, verdict in verdicts.items() if loads.get(name, 1)}
     # 0.07 times 100 is a little more than 7 to a computer.
     least = min(len(out), math.ceil(round(floor * len(out), 9)))
-    down = sorted((name for name in out if out[name] == 0), key=lambda name: (-verdicts[name].changed_at, name))
+    down = sorted((name for name in out if out[name] == 0), key=lambda name: (-(verdicts[name].changed_at or 0.0), name))
     missing = least - (len(out) - len(down))
     for name in down[: max(0, missing)]:
         out[name] = 1.0
     return {name: out.get(name, 0.0) * loads.get(name, 1) for name in verdicts}
 
 
-def offset(weight, share):
+def offset(weight: int, share: float) -> int:
     """The number for the track file: what turns weight into its share, at least 1 while anything is left of it.
 
     None of it is OUT, which stays true while keepalived has another weight already and this program not yet.
