@@ -2,14 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """One look at a server, and what it means."""
 
+from __future__ import annotations
+
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.checks.live import Dash, Hls
 from ansible.module_utils.lvsdr.checks.protocols import Http, Icecast, Rtmp, Rtsp, Tcp, Udp
 from ansible.module_utils.lvsdr.checks.sockets import Place, Trouble, Unable, Unknown, reason
 from ansible.module_utils.lvsdr.errors import printable
 
-KINDS = {
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible.module_utils.lvsdr.checks.sockets import Check
+
+KINDS: dict[str, Callable[[dict[str, Any]], Check]] = {
     "tcp": Tcp, "http": Http, "https": Http, "udp": Udp, "dns": Udp, "srt": Udp, "hls": Hls, "dash": Dash, "rtmp": Rtmp, "rtmps": Rtmp,
     "rtsp": Rtsp, "rtsps": Rtsp, "icecast": Icecast,
 }  # fmt: skip
@@ -19,19 +27,19 @@ SECURE = ("https", "rtmps", "rtsps")
 GOOD, BAD, UNKNOWN, UNABLE = "good", "bad", "unknown", "unable"
 
 
-def log(level, words, *values):
+def log(level: int, words: str, *values: object) -> None:
     """A line for the journal, with a level of sd-daemon(3). What servers say has been made printable by then."""
     print("<%d>%s" % (level, words % values), flush=True)
 
 
-def odd(_loop, context):
+def odd(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What asyncio has to say is one line as well. A look that was given up may have come to something in the same moment."""
     error = context.get("exception")
     if not isinstance(error, (Trouble, Unknown)):
         log(4, "%s", printable("%s: %r" % (context["message"], error), 300))
 
 
-async def look(run, place, now, timeout):
+async def look(run: Check, place: Place, now: float, timeout: float) -> tuple[str, str, str | None]:
     """(GOOD, BAD, UNKNOWN or UNABLE, why, a word for the reason of a bad one) of one look of a check.
 
     While ``busy`` of a check says what this host does with an answer, the time is not the server's.
@@ -55,7 +63,7 @@ async def look(run, place, now, timeout):
         return UNKNOWN, "not understood, so it does not count: %s" % Unknown(repr(error)), None
 
 
-def place_of(options, check):
+def place_of(options: dict[str, Any], check: dict[str, Any]) -> Place:
     """The Place of one server, from the configuration's words."""
     return Place(
         options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"),

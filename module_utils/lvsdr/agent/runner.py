@@ -11,6 +11,8 @@ Sources: RFC 8216 (HLS), ISO/IEC 23009-1 (DASH), RFC 2326 (RTSP), Adobe's RTMP 1
 agent-check, keepalived.conf(5) FILE_CHECK, sd_notify(3).
 """
 
+from __future__ import annotations
+
 import argparse
 import asyncio
 import contextlib
@@ -22,6 +24,7 @@ import signal
 import socket
 import sys
 import time
+from typing import Any, NoReturn
 
 from ansible.module_utils.lvsdr.agent.looks import BAD, UNABLE, log, odd
 from ansible.module_utils.lvsdr.agent.metrics import Metrics
@@ -41,7 +44,7 @@ SWITCH = 0.0005
 class Service:
     """The servers of one service, who share its weight."""
 
-    def __init__(self, options, folder):
+    def __init__(self, options: dict[str, Any], folder: str) -> None:
         check = options["check"]
         self.name, self.vip, self.floor = options["name"], options["vip"], options.get("floor", 0)
         self.servers = {one["name"]: Server(options, one, folder) for one in options["servers"]}
@@ -49,7 +52,7 @@ class Service:
         window = (check["fall"] + 1) * check["interval"] + check["timeout"]
         self.together = verdicts.Together(window, check.get("when_all_fail", "keep") == "keep")
 
-    def apply(self):
+    def apply(self) -> None:
         """Says of each server how much of its weight it should have."""
         now = time.monotonic()
         wanted = {name: server.wants() for name, server in self.servers.items()}
@@ -60,7 +63,7 @@ class Service:
         for name, share in verdicts.shares(found, self.floor, now, wanted, self.together.kept).items():
             self.servers[name].write(share)
 
-    def _say(self, counted):
+    def _say(self, counted: list[verdicts.Verdict]) -> None:
         number = "all %d servers" % len(counted) if len(counted) > 1 else "the only server"
         who = "%s of %s (%s)" % (number, self.name, self.vip)
         if not self.together.failed:
@@ -72,13 +75,14 @@ class Service:
 
 
 class Checker:
-    def __init__(self, config):
-        self.folder = config["folder"]
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.folder: str = config["folder"]
         self.services = [Service(one, self.folder) for one in config["services"]]
-        self.metrics_port, self.metrics = config.get("metrics_port"), None
+        self.metrics_port: int | None = config.get("metrics_port")
+        self.metrics: Metrics | None = None
         self.still_until = 0.0  # until when the loop has stood still, on the monotonic clock
 
-    def take_over(self, former):
+    def take_over(self, former: Checker) -> None:
         """Goes on where a checker with another configuration was: what is known of a server stays known."""
         together = {(service.name, service.vip): service.together for service in former.services}
         known = {(s.service, s.vip, s.name): s for service in former.services for s in service.servers.values()}
@@ -91,7 +95,7 @@ class Checker:
                     server.verdict.take_over(before.verdict)
                     server.load.take_over(before.load if server.agent and before.agent else None)
                     server.seconds, server.checked_at = before.seconds, before.checked_at
-                    if isinstance(server.run, Live):
+                    if isinstance(server.run, Live) and isinstance(before.run, Live):
                         server.run.take_over(before.run)
                     server.written = before.written if before.path == server.path else None
         for server in known.values():
@@ -101,13 +105,13 @@ class Checker:
                 former.metrics.forget(server)
         self.metrics = former.metrics
 
-    async def run(self):
+    async def run(self) -> None:
         pairs = [(service, server) for service in self.services for server in service.servers.values()]
         self._expose()
         notify("READY=1\nSTATUS=%d checks" % len(pairs))
         await asyncio.gather(self._settle(), self._tick(), *(self._watch(*pair) for pair in pairs))
 
-    def _expose(self):
+    def _expose(self) -> None:
         """Metrics where the configuration has them now."""
         try:
             if self.metrics_port and not self.metrics:
@@ -117,7 +121,7 @@ class Checker:
         except (ImportError, OSError, OverflowError) as error:
             log(4, "Going on without metrics: %s", error)
 
-    async def _tick(self):
+    async def _tick(self) -> NoReturn:
         """Notices when the loop stands still: what timed out meanwhile is nobody's fault but this host's."""
         while True:
             begin = time.monotonic()
@@ -125,12 +129,13 @@ class Checker:
             if time.monotonic() - begin > TICK + STILL:
                 self.still_until = time.monotonic()
 
-    async def _watch(self, service, server):
+    async def _watch(self, service: Service, server: Server) -> NoReturn:
         # Spread over the first interval, and never in step: a fleet's checks must not come all at once.
         await asyncio.sleep(random.uniform(0, server.interval))
         while True:
             begin = time.monotonic()
-            (result, why, kind), *_heard = await asyncio.gather(server.check(), *([server.listen()] if server.agent else []))
+            looked: list[Any] = await asyncio.gather(server.check(), *([server.listen()] if server.agent else []))
+            result, why, kind = looked[0]
             if result == BAD:
                 await asyncio.sleep(0)  # until the loop has seen for itself whether it stood still
                 if self.still_until > begin:
@@ -142,7 +147,7 @@ class Checker:
                 self.metrics.together(service)
             await asyncio.sleep(max(0.1, server.interval * random.uniform(0.95, 1.05) - (time.monotonic() - begin)))
 
-    async def _settle(self):
+    async def _settle(self) -> NoReturn:
         """Once a second: ramps go on, drains are seen, the status is written, and systemd hears that this program is alive."""
         while True:
             for service in self.services:
@@ -153,7 +158,7 @@ class Checker:
             notify("WATCHDOG=1")
             await asyncio.sleep(1)
 
-    def _write_status(self):
+    def _write_status(self) -> None:
         status = [
             {
                 "service": server.service, "vip": server.vip, "server": server.name,
@@ -170,7 +175,7 @@ class Checker:
         os.rename(path + ".new", path)
 
 
-def notify(text):
+def notify(text: str) -> None:
     """sd_notify(3)."""
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
@@ -178,7 +183,7 @@ def notify(text):
             sock.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 
-def read(path):
+def read(path: str) -> Checker:
     """The Checker of a configuration file; LvsError where it can't be used."""
     try:
         with open(path) as f:
@@ -187,7 +192,7 @@ def read(path):
         raise LvsError("%s can't be used: %r" % (path, error), "the role director writes it; run site.yml")
 
 
-async def serve(path):
+async def serve(path: str) -> None:
     """Runs until it is told to end; SIGHUP reads the configuration again."""
     sys.setswitchinterval(SWITCH)
     loop, again = asyncio.get_running_loop(), asyncio.Event()
@@ -218,7 +223,7 @@ async def serve(path):
             checker = following
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description="Asks real servers for their streams and tells keepalived")
     parser.add_argument("config", help="configuration, JSON")
     try:

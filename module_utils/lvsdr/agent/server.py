@@ -2,9 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A real server of a service: when it is looked at, and what is known of it."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 import time
+from typing import Any
 
 from ansible.module_utils.lvsdr.agent.looks import BAD, GOOD, KINDS, UNABLE, UNKNOWN, log, look, place_of
 from ansible.module_utils.lvsdr.checks import certificates, verdicts
@@ -15,27 +18,31 @@ from ansible.module_utils.lvsdr.checks.sockets import Place, Unknown
 class Server:
     """One real server of one service: its check, its verdict and its track file."""
 
-    def __init__(self, service, options, folder):
+    def __init__(self, service: dict[str, Any], options: dict[str, Any], folder: str) -> None:
         check = service["check"]
         self.service, self.name, self.weight = service["name"], options["name"], options["weight"]
         self.vip, self.path = service["vip"], os.path.join(folder, options["file"])
         self.place = place_of(options, check)
         self.run = KINDS[check["type"]](check)
-        self.drain_file, self.drained = options.get("drain_file"), False
+        self.drain_file: str | None = options.get("drain_file")
+        self.drained = False
         self.agent = Place(options["agent"], check["agent"]["port"]) if check.get("agent") else None
         self.load = verdicts.Load(check["agent"]["smoothing"], check["agent"]["step"]) if self.agent else verdicts.Load()
         self.interval, self.timeout = check["interval"], check["timeout"]
         self.verdict = verdicts.Verdict(check["fall"], check["rise"], service.get("slow_start", 0))
-        self.written, self.seconds, self.share, self.checked_at = None, None, 1.0, None
+        self.written: int | None = None
+        self.seconds: float | None = None
+        self.checked_at: float | None = None
+        self.share = 1.0
         self.certificate = certificates.Watch(check.get("certificate_days", certificates.DAYS))
         # What was not understood of its answers, its agent and its certificates; a server can say something else each time.
         self.odd, self.odd_agent, self.odd_certificate = verdicts.Seldom(), verdicts.Seldom(), verdicts.Seldom()
 
     @property
-    def words(self):
+    def words(self) -> str:
         return "%s on %s (%s)" % (self.service, self.name, self.vip)
 
-    async def check(self):
+    async def check(self) -> tuple[str, str, str | None]:
         """One look (``look``), and how long it took."""
         begin = time.monotonic()
         try:
@@ -43,7 +50,7 @@ class Server:
         finally:
             self.seconds = time.monotonic() - begin
 
-    def judge(self, result, why, kind):
+    def judge(self, result: str, why: str, kind: str | None) -> None:
         """Takes in a look, and says what is new."""
         self.checked_at = time.time()
         if result == UNABLE:
@@ -56,8 +63,9 @@ class Server:
         if self.odd_certificate.new(warning, time.monotonic()):
             log(4, "%s: %s", self.words, warning)
 
-    async def listen(self):
+    async def listen(self) -> None:
         """What the server says of its load."""
+        assert self.agent is not None  # only one that has an agent is heard
         before = self.load.share
         try:
             said = await asyncio.wait_for(agent(self.agent), self.timeout)
@@ -68,14 +76,14 @@ class Server:
         if 0 in (before, self.load.share) and before != self.load.share:
             log(5, "%s wants %d %% of its weight: %s", self.words, 100 * self.load.share, self.load.said or "its agent is silent")
 
-    def look_for_drain(self):
+    def look_for_drain(self) -> None:
         """keepalived follows this file itself; a drained server does not count for the floor."""
-        self.drained = bool(self.drain_file) and os.path.exists(self.drain_file)
+        self.drained = bool(self.drain_file and os.path.exists(self.drain_file))
 
-    def wants(self):
+    def wants(self) -> float:
         return 0.0 if self.drained else self.load.share
 
-    def write(self, share):
+    def write(self, share: float) -> None:
         """The track file, where it says something else."""
         self.share = share
         number = verdicts.offset(self.weight, share)
