@@ -42,11 +42,13 @@ test: ## All tests, tier by tier, with what each took
 	done
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
-lint: ## ansible-lint, ruff, yamllint
+lint: ## ansible-lint, ruff, mypy, yamllint
 	@tools/bootstrap dev
 	$(call step,ruff)
 	ruff check .
 	ruff format --check .
+	$(call step,types)
+	tools/types
 	$(call step,yamllint)
 	yamllint -s .
 	$(call step,ansible-lint)

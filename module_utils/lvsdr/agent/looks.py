@@ -39,6 +39,10 @@ def odd(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         log(4, "%s", printable("%s: %r" % (context["message"], error), 300))
 
 
+def _busy(run: Check) -> str | None:
+    return run.busy
+
+
 async def look(run: Check, place: Place, now: float, timeout: float) -> tuple[str, str, str | None]:
     """(GOOD, BAD, UNKNOWN or UNABLE, why, a word for the reason of a bad one) of one look of a check.
 
@@ -54,8 +58,9 @@ async def look(run: Check, place: Place, now: float, timeout: float) -> tuple[st
     except Unknown as unknown:
         return UNKNOWN, "not understood, so it does not count: %s" % unknown, None
     except asyncio.TimeoutError:
-        if run.busy:
-            return UNABLE, "this director had no time for %s" % run.busy, None
+        busy = _busy(run)
+        if busy:
+            return UNABLE, "this director had no time for %s" % busy, None
         return BAD, "no answer within %g s" % timeout, "time"
     except OSError as error:
         return BAD, reason(error), "connection"

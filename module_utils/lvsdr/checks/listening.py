@@ -2,9 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Whether something answers on this host for its services: reads what listens, and connects. IO; listeners.py judges."""
 
+from __future__ import annotations
+
 import errno
 import os
 import socket
+from typing import Any
 
 from ansible.module_utils.lvsdr.checks import listeners
 from ansible.module_utils.lvsdr.streams import packets
@@ -13,9 +16,9 @@ from ansible.module_utils.lvsdr.streams import packets
 REFUSAL_SECONDS = 0.5
 
 
-def sockets(protocol):
+def sockets(protocol: str) -> set[tuple[str, int]]:
     """What programs of this host listen on, as listeners.parse gives it."""
-    found = set()
+    found: set[tuple[str, int]] = set()
     for suffix in ("", "6"):
         try:
             with open("/proc/net/" + protocol + suffix) as f:
@@ -25,7 +28,7 @@ def sockets(protocol):
     return found
 
 
-def connect(address, port, timeout):
+def connect(address: str, port: int, timeout: float) -> str | None:
     """None, or why there is no connection."""
     try:
         with socket.create_connection((address, port), timeout) as sock:
@@ -35,7 +38,7 @@ def connect(address, port, timeout):
         return os.strerror(error.errno) if error.errno else "no answer within %g s" % timeout
 
 
-def ask(address, port, item, timeout):
+def ask(address: str, port: int, item: dict[str, Any], timeout: float) -> str | None:
     """None, or why a UDP program does not answer."""
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(timeout)
@@ -47,7 +50,7 @@ def ask(address, port, item, timeout):
     return None if packets.fits(item["kind"], answer) else "with something else"
 
 
-def refused(address, port):
+def refused(address: str, port: int) -> str | None:
     """None, or that this host refuses UDP packets for a port, as its kernel does at once where neither a program nor a rule takes them.
 
     Only for ports on which no program here listens: some take an empty packet for the end of a stream.
@@ -65,7 +68,7 @@ def refused(address, port):
     return None
 
 
-def answers_of(item, timeout, there):
+def answers_of(item: dict[str, Any], timeout: float, there: set[tuple[str, int]]) -> dict[str, str | None]:
     """What listeners.judge takes for answers."""
     if item["protocol"] == "tcp":
         return {side: connect(item[side], item["port"], timeout) for side in ("vip", "own")}
@@ -74,10 +77,11 @@ def answers_of(item, timeout, there):
     return {} if listeners.takes(item, "vip", there) else {"vip": refused(item["vip"], item["port"])}
 
 
-def listen(services, timeout):
+def listen(services: list[dict[str, Any]], timeout: float) -> dict[str, Any]:
     """{"listeners": [dict], "problems": [sentence]} of services as listeners.read_services gives them; timeout in seconds."""
     there = {protocol: sockets(protocol) for protocol in listeners.PROTOCOLS}
-    out, problems = [], []
+    out: list[dict[str, Any]] = []
+    problems: list[str] = []
     for item in services:
         problem = listeners.judge(item, answers_of(item, timeout, there[item["protocol"]]), there[item["protocol"]])
         bound = listeners.bound_to(item, there[item["protocol"]])
