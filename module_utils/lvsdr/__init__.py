@@ -3,4 +3,4 @@
 if hasattr(__loader__, "archive"):
     from ansible.module_utils.lvsdr import compiled
 
-    compiled.install(__name__)
+    compiled.install(__name__, __loader__)

@@ -20,42 +20,47 @@ FOLDER = "/run/lvsdr/compiled"
 OLD = 30 * 24 * 3600
 
 
-def install(package):
-    """Modules of a package that come from an archive are kept from now on. Only root's calls are."""
+def install(package, archive):
+    """Modules of a package are taken from its archive, a zipimporter, by way of FOLDER from now on. Only root's calls are."""
     if os.geteuid() == 0:
-        sys.meta_path.insert(0, _Finder(package + "."))
+        sys.meta_path.insert(0, _Finder(package + ".", archive))
 
 
 class _Finder:
-    def __init__(self, prefix):
-        self.prefix = prefix
+    """In the place of zipimport's own, which compiles a module twice: already when it is asked where the module is (get_filename)."""
+
+    def __init__(self, prefix, archive):
+        self.prefix, self.archive = prefix, archive
 
     def find_spec(self, name, path=None, target=None):
-        if not name.startswith(self.prefix):
+        if not name.startswith(self.prefix) or not path:
             return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-        if spec is not None and hasattr(spec.loader, "archive"):
-            spec.loader = _Loader(spec.loader)
-        return spec
+        tail = os.path.join(path[0], name.rpartition(".")[2])
+        for file, folders in ((tail + ".py", None), (os.path.join(tail, "__init__.py"), [tail])):
+            try:
+                source = self.archive.get_data(file)
+            except OSError:
+                continue
+            spec = importlib.machinery.ModuleSpec(name, _Loader(source), origin=file, is_package=folders is not None)
+            spec.submodule_search_locations, spec.has_location = folders, True
+            return spec
+        return None
 
 
 class _Loader:
-    def __init__(self, archive):
-        self.archive = archive
-
-    def __getattr__(self, name):
-        return getattr(self.archive, name)
+    def __init__(self, source):
+        self.source = source
 
     def create_module(self, _spec):
         return None
 
     def exec_module(self, module):
-        exec(code_of(module.__name__, self.archive.get_source(module.__name__)), module.__dict__)
+        exec(code_of(module.__name__, self.source), module.__dict__)
 
 
 def code_of(name, source):
     """The code of a source, from FOLDER or compiled and put there."""
-    known = hashlib.sha256(("%s %s\n%s" % (name, sys.version, source)).encode()).hexdigest()
+    known = hashlib.sha256(("%s %s\n" % (name, sys.version)).encode() + source).hexdigest()
     path = os.path.join(FOLDER, known)
     try:
         return _read(path)
@@ -73,7 +78,10 @@ def _read(path):
         for status in (os.fstat(f.fileno()), os.stat(FOLDER)):
             if status.st_uid != 0 or status.st_mode & 0o022:
                 raise OSError("not root's alone")
-        return marshal.load(f)
+        code = marshal.load(f)
+    if not isinstance(code, type(_read.__code__)):
+        raise ValueError("not code")
+    return code
 
 
 def _write(path, code):
