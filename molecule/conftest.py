@@ -53,9 +53,13 @@ def ansible_environment():
     return environment
 
 
-def playbook(name, *more, inventory="inventories/lab"):
-    """Runs a playbook on the lab, as an operator would."""
+def playbook(name, *more, inventory="inventories/lab", strategy=None):
+    """Runs a playbook on the lab, as an operator would. strategy: of Mitogen."""
     environment = dict(ansible_environment(), ANSIBLE_CALLBACK_RESULT_FORMAT="yaml")
+    if strategy:
+        import ansible_mitogen
+
+        environment.update(ANSIBLE_STRATEGY=strategy, ANSIBLE_STRATEGY_PLUGINS=ansible_mitogen.__path__[0] + "/plugins/strategy")
     return subprocess.run(
         ["ansible-playbook", "-i", inventory, *more, name],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, cwd=PROJECT,

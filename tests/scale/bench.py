@@ -8,6 +8,7 @@ controller_cpu_per_host_500_vs_10.WHAT   of a run in which nothing changes, of p
 controller_cpu_vs_ping_500.WHAT          the same beside `ansible -m ping` of all hosts
 calls_of_a_real_server, calls_of_a_director   modules in a run in which nothing changes
 host_cpu_in_pings_of_a_real_server       the CPU time of these, beside that of a ping of the same host in the same run
+mitogen_seconds_vs_linear                a run in which nothing changes, on the real hosts alone, with Mitogen's strategy and without
 """
 
 import json
@@ -132,6 +133,21 @@ def record(fleet):
     fleet.keep(folder, "server1", "steady")
 
 
+def strategies(fleet):
+    """Seconds of a run in which nothing changes on the real hosts, with Mitogen, as a share of those without."""
+    import ansible_mitogen
+
+    fleet.declare(1)
+    fleet.play("site.yml")
+    plain, mitogen = [], []
+    for _round in range(ROUNDS):
+        plain.append(fleet.play("site.yml")[1])
+        os.environ.update(ANSIBLE_STRATEGY="mitogen_linear", ANSIBLE_STRATEGY_PLUGINS=ansible_mitogen.__path__[0] + "/plugins/strategy")
+        mitogen.append(fleet.play("site.yml")[1])
+        del os.environ["ANSIBLE_STRATEGY"], os.environ["ANSIBLE_STRATEGY_PLUGINS"]
+    return statistics.median(mitogen) / statistics.median(plain)
+
+
 def measure(fleet, size):
     """{what: CPU seconds of the controller per host}."""
     fleet.declare(size)
@@ -174,6 +190,7 @@ def main():
                 used = fleet.play("site.yml")[2]["server1"]
                 shares.append(sum(cpu for _n, cpu, _s in used) / sum(cpu for _n, cpu, _s in ping))
             out["host_cpu_in_pings_of_a_real_server"] = round(statistics.median(shares), 3)
+            out["mitogen_seconds_vs_linear"] = round(strategies(fleet), 3)
             (roles_fleet.ROOT / "build").mkdir(exist_ok=True)
             (roles_fleet.ROOT / "build/scale.json").write_text(json.dumps(out, indent=1) + "\n")
             print(json.dumps(out, indent=1))
