@@ -5,7 +5,7 @@
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import proofs, rollout
 from ansible.module_utils.lvsdr.inventory import leaving, needs, resolve, views
-from ansible.module_utils.lvsdr.inventory.hosts import facts_of
+from ansible.module_utils.lvsdr.inventory.hosts import facts_of, is_declared
 from ansible.module_utils.lvsdr.places import DIRECTORS
 
 
@@ -69,9 +69,14 @@ def _state(inventory, done, name):
 
 
 def _hosts(virtual_services, services, inventory, names):
-    """{host: {"director", "commands", …, "vips", "listeners"}}: the options of lvs_preflight; vips is None where it is no real server."""
-    vips, listeners = {name: [] for name in names}, {name: [] for name in names}
+    """{host: {"director", "scripts", …, "vips", "listeners"}}: the options of lvs_preflight.
+
+    vips is None where a host is no real server, or where that can't be told before it was read.
+    """
+    vips, listeners = {}, {}
     for name in names:
+        if not inventory.get("read", True) and not is_declared(inventory["hosts"].get(name, {})):
+            continue  # its address comes from its facts, and what has to answer there is known only then
         vips[name] = views.vips_of_host(services, name)
         listeners[name] = proofs.listeners_of(services, name)
     directors = inventory["groups"].get(DIRECTORS) or ()
