@@ -177,9 +177,11 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.arp import real_server
 from ansible.module_utils.lvsdr.arp.seen import add_arp_filters
 from ansible.module_utils.lvsdr.checks import listeners, listening
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.ipvs import table
 from ansible.module_utils.lvsdr.system import commands, files, in_force, links, sysctl
 
 # How long a program of this host itself may take to accept a connection.
@@ -247,8 +249,6 @@ def main():
 
 def _read_real_server(params, interfaces):
     """What real_server_vip would do, and what listener_check would say."""
-    from ansible.module_utils.lvsdr.arp import real_server
-
     try:
         move = params["misplaced"] == "move"
         plan = real_server.converge(params["vips"], purge=False, move=move, check=True, found=interfaces)
@@ -263,8 +263,6 @@ def _read_director(seen):
     """The table and keepalived's text. A kernel without ip_vs has no table, and a question would load the module."""
     ipvs = []
     if os.path.exists("/proc/net/ip_vs"):
-        from ansible.module_utils.lvsdr.ipvs import table
-
         ipvs = table.describe_kernel(counters=False)["services"]
     text = files.read_text(places.KEEPALIVED_CONF)
     running = None

@@ -132,6 +132,14 @@ def test_files_and_functions_are_short(path):
 
 
 @pytest.mark.parametrize("path", PRODUCTION, ids=lambda path: path.stem)
+def test_what_is_imported_is_imported_at_the_top(path):
+    """Mitogen looks for imports of a module there alone, and what it does not find is not on the host."""
+    tree = ast.parse(path.read_text())
+    inside = [node for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for node in ast.walk(function)]
+    assert [other for other, _name in imports(ast.Module([node for node in inside if "Import" in type(node).__name__], []))] == []
+
+
+@pytest.mark.parametrize("path", PRODUCTION, ids=lambda path: path.stem)
 def test_modules_and_plugins_use_no_private_names(path):
     for other, name in imports(ast.parse(path.read_text())):
         assert not (name or "").startswith("_"), "%s of %s is private" % (name, other)

@@ -8,7 +8,7 @@ import gc
 from collections import namedtuple
 
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
-from ansible.module_utils.lvsdr.ipvs import kernel
+from ansible.module_utils.lvsdr.ipvs import adopt, kernel, parse
 from ansible.module_utils.lvsdr.ipvs.declare import UNUSABLE, read_declaration, read_services
 from ansible.module_utils.lvsdr.ipvs.describe import options_as_dict, service_as_dict
 from ansible.module_utils.lvsdr.ipvs.plan import applied, applied_settings, check_limits, describe, effects, frame, identity, plan
@@ -239,8 +239,6 @@ def rendered(services, timeouts, sync_daemons):
 def parsed(text):
     """What ipvsadm printed, in the words of the options, and as an inventory."""
     # A module compiles what it imports at every call, and no other state needs these.
-    from ansible.module_utils.lvsdr.ipvs import adopt, parse
-
     other_ports = []
     found = parse.parse(text, other_ports)
     inventory, notes = adopt.inventory(found["services"])
