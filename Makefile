@@ -110,10 +110,12 @@ molecule: ## The full topology: create, converge, idempotence, verify (root)
 	molecule test --no-command-borders --destroy=never -s ha
 	molecule destroy --no-command-borders -s default
 
-bench: ## What the modules and the stream checker cost, as ratios (root)
+bench: ## What rollouts, modules and the stream checker cost, as ratios (root)
 	@tools/bootstrap dev lab netns
 	$(call step,20 VIPs that are there already)
 	.venv/bin/python tests/netns/bench.py
+	$(call step,rollouts with 10 and 100 and 500 real servers)
+	.venv/bin/python tests/scale/bench.py
 	$(call step,300 checks of streams)
 	.venv/bin/python tests/modules/bench_streamcheck.py
 	$(call step,a guest with IPVS)

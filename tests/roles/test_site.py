@@ -40,6 +40,23 @@ def test_module_calls_of_a_first_rollout(fleet):
     assert len(modules) == 3
 
 
+def test_module_calls_of_a_run_that_changes_nothing(running):
+    """One of a real server, and two of a director; what Ansible does on the controller alone is shown in other words."""
+    done = running.play("site.yml", "-v")
+    assert done.returncode == 0, done.stdout[-3000:]
+    tasks = {}
+    for block in done.stdout.split("TASK [")[1:]:
+        for host in ("server1", "server2", "director1", "director2"):
+            if "ok: [%s] =>" % host in block or "changed: [%s] =>" % host in block:
+                tasks.setdefault(host, []).append(block.partition("]")[0])
+    read = "Read interfaces, programs, and what is in force"
+    assert tasks["server1"] == tasks["server2"] == [read]
+    assert [name for name in tasks["director2"] if "Sort" not in name and "Validating" not in name] == [
+        read,
+        "director : Declare the IPVS table",
+    ]
+
+
 @pytest.mark.parametrize("stop_after", range(1, STEPS + 1))
 def test_a_run_that_ended_in_the_middle(fleet, reference, stop_after):
     """After each task that changed something: the next run ends in the same state, with everything in force."""

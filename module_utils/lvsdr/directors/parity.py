@@ -12,17 +12,17 @@ def parity(tables_by_director, services):
 
     Only declared services count: what nobody declared is left alone on each director.
     """
-    ours = {service_option(service["key"]) for service in services}
+    ours = {service_option(tuple(service["key"])) for service in services}
     # A sorry server comes and goes, and keeps a weight of 0 where it once served.
     leave_out = {
-        (service_option(service["key"]), destination["address"])
+        (service_option(tuple(service["key"])), destination["address"])
         for service in services
         for destination in service["table"]["destinations"]
         if destination.get("fallback")
     }
     # Each director hears an agent, and begins a slow start, at its own moment.
     moving = {
-        service_option(service["key"])
+        service_option(tuple(service["key"]))
         for service in services
         if service["health_check"] and (service["health_check"].get("agent") or service["health_check"].get("slow_start"))
     }
