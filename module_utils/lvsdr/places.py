@@ -31,8 +31,8 @@ STREAMCHECK_PARTS = (
     "ansible/__init__", "ansible/module_utils/__init__",
     *("ansible/module_utils/lvsdr/" + part for part in (
         "__init__", "agent/__init__", "agent/looks", "agent/metrics", "agent/runner", "agent/server", "checks/__init__",
-        "checks/certificates", "checks/live", "checks/matching", "checks/protocols", "checks/sockets", "checks/verdicts", "errors",
-        "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/packets",
+        "checks/certificates", "checks/live", "checks/matching", "checks/outcomes", "checks/protocols", "checks/sockets", "checks/verdicts",
+        "errors", "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/packets",
     )),
 )  # fmt: skip
 

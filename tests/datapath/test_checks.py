@@ -16,7 +16,7 @@ from pathlib import Path
 
 import net
 import pytest
-from ansible.module_utils.lvsdr.checks import sockets
+from ansible.module_utils.lvsdr.checks import outcomes, sockets
 from ansible.module_utils.lvsdr.directors import keepalived, nftables, streamchecks
 from ansible.module_utils.lvsdr.inventory import resolve, views
 from ansible.module_utils.lvsdr.ipvs import kernel, table
@@ -134,7 +134,7 @@ class Director:
                 left.pop()
                 try:
                     said = await asyncio.wait_for(one(place), patience)
-                except (asyncio.TimeoutError, sockets.Trouble):
+                except (asyncio.TimeoutError, outcomes.Trouble):
                     said = None
                 found[said] = found.get(said, 0) + 1
 
@@ -190,7 +190,7 @@ def test_a_server_that_refuses_is_heard(family):
     director = Director("tcp", family)
     place = director.places["server1"]
     place.port = 9
-    with inside("director1"), pytest.raises(sockets.Trouble, match="refused"):
+    with inside("director1"), pytest.raises(outcomes.Trouble, match="refused"):
         asyncio.run(asyncio.wait_for(place.connect(), PATIENCE))
 
 

@@ -23,7 +23,8 @@ from ansible.module_utils.lvsdr.agent import looks, runner, server
 from ansible.module_utils.lvsdr.agent import server as agent_server
 from ansible.module_utils.lvsdr.checks import certificates, protocols, verdicts
 from ansible.module_utils.lvsdr.checks.matching import Lane, Matcher, Slow
-from ansible.module_utils.lvsdr.checks.sockets import SO_MARK, Place, Trouble, Unable, Unknown, tls
+from ansible.module_utils.lvsdr.checks.outcomes import Trouble, Unable, Unknown
+from ansible.module_utils.lvsdr.checks.sockets import SO_MARK, Place, tls
 from ansible.module_utils.lvsdr.streams.m3u8 import Segment
 from fakes import program
 from fakes.tls import authority, self_signed

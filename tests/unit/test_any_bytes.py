@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 from ansible.module_utils.lvsdr.checks import certificates, protocols, verdicts
-from ansible.module_utils.lvsdr.checks.sockets import Place, Trouble, Unknown
+from ansible.module_utils.lvsdr.checks.outcomes import Trouble, Unknown
+from ansible.module_utils.lvsdr.checks.sockets import Place
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.streams import dash, http, m3u8
 from fakes.hostile import BOMB, ENTRY, LIMIT, M3U, PERIOD, filled, manifest

@@ -8,14 +8,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.checks.live import Dash, Hls
+from ansible.module_utils.lvsdr.checks.outcomes import Trouble, Unable, Unknown
 from ansible.module_utils.lvsdr.checks.protocols import Http, Icecast, Rtmp, Rtsp, Tcp, Udp
-from ansible.module_utils.lvsdr.checks.sockets import Place, Trouble, Unable, Unknown, reason
+from ansible.module_utils.lvsdr.checks.sockets import Place, reason
 from ansible.module_utils.lvsdr.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ansible.module_utils.lvsdr.checks.sockets import Check
+    from ansible.module_utils.lvsdr.checks.outcomes import Check
 
 KINDS: dict[str, Callable[[dict[str, Any]], Check]] = {
     "tcp": Tcp, "http": Http, "https": Http, "udp": Udp, "dns": Udp, "srt": Udp, "hls": Hls, "dash": Dash, "rtmp": Rtmp, "rtmps": Rtmp,

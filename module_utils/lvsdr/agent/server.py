@@ -11,8 +11,9 @@ from typing import Any
 
 from ansible.module_utils.lvsdr.agent.looks import BAD, GOOD, KINDS, UNABLE, UNKNOWN, log, look, place_of
 from ansible.module_utils.lvsdr.checks import certificates, verdicts
+from ansible.module_utils.lvsdr.checks.outcomes import Unknown
 from ansible.module_utils.lvsdr.checks.protocols import agent
-from ansible.module_utils.lvsdr.checks.sockets import Place, Unknown
+from ansible.module_utils.lvsdr.checks.sockets import Place
 
 
 class Server:

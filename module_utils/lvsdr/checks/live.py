@@ -14,7 +14,7 @@ import email.utils
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible.module_utils.lvsdr.checks.sockets import Foreign, Trouble, Unknown, shown_path
+from ansible.module_utils.lvsdr.checks.outcomes import Foreign, Trouble, Unknown, shown_path
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood
 from ansible.module_utils.lvsdr.streams import dash, hls, http, m3u8
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeVar
 
-    from ansible.module_utils.lvsdr.checks.sockets import Place
+    from ansible.module_utils.lvsdr.checks.outcomes import Peer
 
     Parsed = TypeVar("Parsed")
 
@@ -58,10 +58,10 @@ class Live:
         self.fetched: list[m3u8.Resource] = []
         self.restarted: float | None = None
 
-    async def look(self, place: Place, now: float) -> str:
+    async def look(self, place: Peer, now: float) -> str:
         raise NotImplementedError
 
-    async def __call__(self, place: Place, now: float) -> str:
+    async def __call__(self, place: Peer, now: float) -> str:
         with place.in_a_row() as place:
             return await self.look(place, now)
 
@@ -111,7 +111,7 @@ class Live:
             raise Trouble("the %s has stood still for %.0f s, and new segments are due each %g s" % (
                 word, now - since, round(patience / 2, 1)), "still")  # fmt: skip
 
-    async def fetch(self, place: Place, resource: m3u8.Resource) -> None:
+    async def fetch(self, place: Peer, resource: m3u8.Resource) -> None:
         """Each file once: whether a byte of it came. Foreign for that of another server."""
         if resource in self.fetched:
             return
@@ -122,7 +122,7 @@ class Live:
             raise Trouble("%s: it is empty" % shown_path(resource.uri), "empty")
         self.fetched = [resource, *self.fetched[:7]]
 
-    async def fetch_newest(self, place: Place, candidates: Sequence[tuple[m3u8.Resource, m3u8.Resource | None]]) -> str:
+    async def fetch_newest(self, place: Peer, candidates: Sequence[tuple[m3u8.Resource, m3u8.Resource | None]]) -> str:
         """The newest segment, or the ones before it, with which players begin.
 
         candidates: (resource, its init or None), newest first. Trouble where none of the newest CANDIDATES is there: players get over one
@@ -146,7 +146,7 @@ class Live:
 class Hls(Live):
     """The live playlist moves within two target durations, has no end, and its newest segment can be fetched."""
 
-    async def look(self, place: Place, now: float) -> str:
+    async def look(self, place: Peer, now: float) -> str:
         try:
             playlist = await self._playlist(place, place.base() + self.path)
             if isinstance(playlist, m3u8.Media):
@@ -155,7 +155,7 @@ class Hls(Live):
         except Foreign as error:
             return "led to another server, %s" % http.shown(str(error))
 
-    async def _judge(self, place: Place, playlist: m3u8.Media, now: float, stream: str = "") -> str:
+    async def _judge(self, place: Peer, playlist: m3u8.Media, now: float, stream: str = "") -> str:
         if playlist.ended:
             raise Trouble("the live playlist has ended (EXT-X-ENDLIST)", "ended")
         there = [segment for segment in playlist.segments if not segment.gap]
@@ -172,11 +172,11 @@ class Hls(Live):
         await self.fetch_newest(place, candidates)
         return "segment %d" % (following - 1)
 
-    async def _playlist(self, place: Place, url: str, variables: dict[str, str] | None = None) -> m3u8.Master | m3u8.Media:
+    async def _playlist(self, place: Peer, url: str, variables: dict[str, str] | None = None) -> m3u8.Master | m3u8.Media:
         answer = await place.get(url)
         return await self.read(m3u8.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
 
-    async def _variants(self, place: Place, master: m3u8.Master, now: float, depth: int = NESTED, stream: str = "") -> str:
+    async def _variants(self, place: Peer, master: m3u8.Master, now: float, depth: int = NESTED, stream: str = "") -> str:
         """The first variant that plays: players take another one where the first can't be had, and stay with one that stands still."""
         own = [url for url in dict.fromkeys(master.variants) if place.is_own(url)]
         if not own:
@@ -202,7 +202,7 @@ class Hls(Live):
 class Dash(Live):
     """The live manifest moves within two segments, has no end, and its newest segment can be fetched."""
 
-    async def look(self, place: Place, now: float) -> str:
+    async def look(self, place: Peer, now: float) -> str:
         try:
             answer = await place.get(self.path)
         except Foreign as error:

@@ -1,13 +1,12 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Checks that ask once: does somebody accept, answer, describe, or send. Each is made of its options and takes a Place.
+"""Checks that ask once: does somebody accept, answer, describe, or send. Each is made of its options, and sees a Peer and no socket.
 
 Sources: Adobe's RTMP 1.0 specification (5.2), RFC 2326 (RTSP), RFC 7616 and 7617 (Digest and Basic), HAProxy's agent-check.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import os
@@ -15,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.checks.matching import Matcher, Slow
-from ansible.module_utils.lvsdr.checks.sockets import Foreign, Trouble, Unable, Unknown
+from ansible.module_utils.lvsdr.checks.outcomes import Foreign, Trouble, Unable, Unknown
 from ansible.module_utils.lvsdr.errors import printable
 from ansible.module_utils.lvsdr.streams import http, packets
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import h11
-    from ansible.module_utils.lvsdr.checks.sockets import Place
+    from ansible.module_utils.lvsdr.checks.outcomes import Peer
 
 RTMP_VERSION, RTMP_BLOCK = 3, 1536
 # Of a page that an expression is searched in, and of an agent's line.
@@ -40,8 +39,8 @@ class Tcp:
     def __init__(self, options: dict[str, Any]) -> None:
         pass
 
-    async def __call__(self, place: Place, now: float) -> str:
-        (await place.connect())[1].transport.abort()
+    async def __call__(self, place: Peer, now: float) -> str:
+        await place.reach()
         return "connected"
 
 
@@ -56,7 +55,7 @@ class Http:
         for url in options["urls"]:
             re.compile(url.get("match") or "")
 
-    async def __call__(self, place: Place, now: float) -> str:
+    async def __call__(self, place: Peer, now: float) -> str:
         line = ""
         for url, low, high, pattern in self.urls:
             asked = place.at(url["host"]) if url.get("host") else place
@@ -93,7 +92,7 @@ class Udp:
         self.question = packets.question(self.kind, options.get("payload"), options.get("query", "."))
         self.reply = bytes.fromhex(options["reply"]) if options.get("reply") else None
 
-    async def __call__(self, place: Place, now: float) -> str:
+    async def __call__(self, place: Peer, now: float) -> str:
         answer = await place.ask(self.question)
         if not packets.fits(self.kind, answer) or (self.reply and answer != self.reply):
             raise Trouble("port %d answers with something else" % place.port)
@@ -108,18 +107,13 @@ class Rtmp:
     def __init__(self, options: dict[str, Any]) -> None:
         pass
 
-    async def __call__(self, place: Place, now: float) -> str:
-        reader, writer = await place.connect()
-        try:
-            writer.write(bytes([RTMP_VERSION]) + bytes(8) + os.urandom(RTMP_BLOCK - 8))
-            try:
-                answer = await reader.readexactly(1 + 2 * RTMP_BLOCK)
-            except (asyncio.IncompleteReadError, OSError) as error:
-                raise Trouble("the RTMP handshake ends after %d of %d bytes" % (len(getattr(error, "partial", b"")), 1 + 2 * RTMP_BLOCK))
-            if answer[0] != RTMP_VERSION:
-                raise Trouble("the RTMP handshake is answered with version %d" % answer[0])
-        finally:
-            writer.transport.abort()
+    async def __call__(self, place: Peer, now: float) -> str:
+        size = 1 + 2 * RTMP_BLOCK
+        answer = await place.exchange(bytes([RTMP_VERSION]) + bytes(8) + os.urandom(RTMP_BLOCK - 8), size)
+        if len(answer) < size:
+            raise Trouble("the RTMP handshake ends after %d of %d bytes" % (len(answer), size))
+        if answer[0] != RTMP_VERSION:
+            raise Trouble("the RTMP handshake is answered with version %d" % answer[0])
         return "handshake to S2"
 
 
@@ -134,7 +128,7 @@ class Rtsp:
         # The file as systemd hands it over: this program may not read the file itself.
         self.credential = os.path.join(os.environ.get("CREDENTIALS_DIRECTORY", ""), options.get("login_credential", ""))
 
-    async def __call__(self, place: Place, now: float) -> str:
+    async def __call__(self, place: Peer, now: float) -> str:
         scheme = "rtsps" if place.secure else "rtsp"
         url = place.base(scheme) + self.path
         head, body = await self._describe(place, url, ())
@@ -154,22 +148,11 @@ class Rtsp:
             raise Trouble("DESCRIBE %s: no SDP" % self.path)
         return "described"
 
-    async def _describe(self, place: Place, url: str, fields: http.Fields) -> tuple[h11.Response, bytes]:
-        connection = http.Connection(*await place.connect(), protocol=b"RTSP/1.0", agent="lvsdr-streamcheck")
+    async def _describe(self, place: Peer, url: str, fields: http.Fields) -> tuple[h11.Response, bytes]:
         try:
-            fields = [("CSeq", "1"), ("Accept", "application/sdp"), *fields]
-            head = await connection.ask(url, place.host, fields, method="DESCRIBE")
-            body = b""
-            while connection.expected and len(body) < PAGE_BYTES:
-                part = await connection.part()
-                if not part:  # its chunks are less than the length that it says
-                    break
-                body += part
-            return head, body
+            return await place.rtsp("DESCRIBE", url, [("CSeq", "1"), ("Accept", "application/sdp"), *fields], PAGE_BYTES)
         except http.Broken as error:
             raise Trouble("DESCRIBE %s: %s" % (self.path, error))
-        finally:
-            connection.close()
 
     def _login(self) -> tuple[str, str]:
         """(user, password) of the file."""
@@ -227,7 +210,7 @@ class Icecast:
     def __init__(self, options: dict[str, Any]) -> None:
         self.path = options["path"]
 
-    async def __call__(self, place: Place, now: float) -> str:
+    async def __call__(self, place: Peer, now: float) -> str:
         try:
             answer = await place.get(self.path, limit=0, enough=FLOW_BYTES)
         except Foreign as error:
@@ -237,21 +220,9 @@ class Icecast:
         return "bytes flow"
 
 
-async def agent(place: Place) -> str:
+async def agent(place: Peer) -> str:
     """What a server says of itself, one line of text; nothing where it says none."""
     try:
-        reader, writer = await place.connect()
+        return (await place.line(LINE_BYTES)).decode("ascii", "replace")
     except (Trouble, Unable):
         return ""
-    try:
-        data = b""
-        while b"\n" not in data and len(data) < LINE_BYTES:
-            part = await reader.read(LINE_BYTES)
-            if not part:
-                break
-            data += part
-        return data[:LINE_BYTES].partition(b"\n")[0].decode("ascii", "replace")
-    except OSError:
-        return ""
-    finally:
-        writer.transport.abort()

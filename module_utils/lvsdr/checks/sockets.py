@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""How a check reaches one real server: the socket with its mark, TLS, and what may come of asking. IO."""
+"""How a check reaches one real server: the socket with its mark, TLS, and what goes over it. IO; outcomes.Peer is what checks see of it."""
 
 from __future__ import annotations
 
@@ -15,49 +15,16 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
+from ansible.module_utils.lvsdr.checks.outcomes import PLAYLIST_BYTES, Foreign, Trouble, Unable, Unknown, shown_path
+from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood
 from ansible.module_utils.lvsdr.streams import http
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Protocol
 
-    class Check(Protocol):
-        """What every check is. busy: what this host does with an answer just now."""
-
-        busy: str | None
-
-        async def __call__(self, place: Place, now: float) -> str: ...
-
+    import h11
 
 SO_MARK = 36
-# Of a playlist or a manifest. Hours of a stream fit; what is longer is not read, and says nothing against the server.
-PLAYLIST_BYTES = 512 << 10
-# What a server says is shown up to this length, without what is not printable.
-LONGEST_WORDS = 160
-
-
-class Trouble(Exception):
-    """Why a player would fail, in words. kind: a word for the reason, the same on each server that has it."""
-
-    def __init__(self, words: str, kind: str = "answer") -> None:
-        super().__init__(printable(words, LONGEST_WORDS))
-        self.kind = kind
-
-
-class Unknown(Exception):
-    """What was not understood: it says nothing against the server."""
-
-    def __init__(self, words: str) -> None:
-        super().__init__(printable(words, LONGEST_WORDS))
-
-
-class Unable(Unknown):
-    """Why this director can't check at all."""
-
-
-class Foreign(Exception):
-    """An address that is not this server's."""
 
 
 @functools.lru_cache(None)
@@ -181,6 +148,54 @@ class Place:
             self.certificate[:] = [digest, der]
         return reader, writer
 
+    async def reach(self) -> None:
+        """Connects, and leaves."""
+        (await self.connect())[1].transport.abort()
+
+    async def exchange(self, data: bytes, size: int) -> bytes:
+        """The first so many bytes that answer these (TCP); fewer where the server ends before."""
+        reader, writer = await self.connect()
+        try:
+            writer.write(data)
+            return await reader.readexactly(size)
+        except asyncio.IncompleteReadError as error:
+            return error.partial
+        except OSError:
+            return b""
+        finally:
+            writer.transport.abort()
+
+    async def line(self, longest: int) -> bytes:
+        """The first line that the server says of its own accord, or what there is of it."""
+        reader, writer = await self.connect()
+        data = b""
+        try:
+            while b"\n" not in data and len(data) < longest:
+                part = await reader.read(longest)
+                if not part:
+                    break
+                data += part
+        except OSError:
+            data = b""
+        finally:
+            writer.transport.abort()
+        return data[:longest].partition(b"\n")[0]
+
+    async def rtsp(self, method: str, url: str, fields: http.Fields, limit: int) -> tuple[h11.Response, bytes]:
+        """(head, body) of the answer to a request of RTSP; of the body about so many bytes. http.Broken where it is none."""
+        connection = http.Connection(*await self.connect(), protocol=b"RTSP/1.0", agent="lvsdr-streamcheck")
+        try:
+            head = await connection.ask(url, self.host, fields, method=method)
+            body = b""
+            while connection.expected and len(body) < limit:
+                part = await connection.part()
+                if not part:  # its chunks are less than the length that it says
+                    break
+                body += part
+            return head, body
+        finally:
+            connection.close()
+
     async def _dial(self, address: http.Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         url = "%s://%s" % (address.scheme, address.name)
         if not self.is_own(url):
@@ -234,9 +249,3 @@ class Place:
         if not ok[0] <= answer.status <= ok[1]:
             raise Trouble("%s: %s" % (said, answer.line), "status %d" % answer.status)
         return answer
-
-
-def shown_path(url: str) -> str:
-    """The path of a URL for a message; of another host all of it, without a password."""
-    parts = urlsplit(url)
-    return printable(http.quoted(parts.path, parts.query), 100)
