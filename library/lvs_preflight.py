@@ -188,27 +188,30 @@ from ansible.module_utils.lvsdr.system import commands, files, in_force, links, 
 LISTEN_SECONDS = 2
 
 
+SPEC = {
+    "commands": {"type": "list", "elements": "str", "default": []},
+    "director": {"type": "bool", "default": False},
+    "scripts": {"type": "list", "elements": "str", "default": []},
+    "accounts": {"type": "list", "elements": "str", "default": []},
+    "files": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "path": {"type": "str", "required": True},
+            "readers": {"type": "str", "choices": ["any", "all", "root"], "default": "any"},
+        },
+    },
+    "kernel_modules": {"type": "list", "elements": "str", "default": []},
+    "vips": {"type": "list", "elements": "str"},
+    "misplaced": {"type": "str", "choices": ["move", "refuse"], "default": "move"},
+    "listeners": {"type": "list", "elements": "dict", "default": [], "options": listeners.OPTIONS},
+}
+
+
 def main():
     module = AnsibleModule(
-        argument_spec={
-            "commands": {"type": "list", "elements": "str", "default": []},
-            "director": {"type": "bool", "default": False},
-            "scripts": {"type": "list", "elements": "str", "default": []},
-            "accounts": {"type": "list", "elements": "str", "default": []},
-            "files": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "path": {"type": "str", "required": True},
-                    "readers": {"type": "str", "choices": ["any", "all", "root"], "default": "any"},
-                },
-            },
-            "kernel_modules": {"type": "list", "elements": "str", "default": []},
-            "vips": {"type": "list", "elements": "str"},
-            "misplaced": {"type": "str", "choices": ["move", "refuse"], "default": "move"},
-            "listeners": {"type": "list", "elements": "dict", "default": [], "options": listeners.OPTIONS},
-        },
+        argument_spec=SPEC,
         supports_check_mode=True,
     )
     try:

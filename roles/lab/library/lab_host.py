@@ -109,38 +109,7 @@ import subprocess
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
-
-def cgroup2():
-    """Mount point of the cgroup2 hierarchy, where all processes of a host are kept together."""
-    with open("/proc/mounts") as mounts:
-        for line in mounts:
-            if line.split()[2] == "cgroup2":
-                return line.split()[1]
-    return None
-
-
-def kvm_works():
-    """/dev/kvm alone proves nothing: on a CPU without vmx and svm a guest dies at its first instructions."""
-    with open("/proc/cpuinfo") as cpuinfo:
-        flags = set(cpuinfo.read().split())
-    if not flags & {"vmx", "svm"}:
-        return False
-    try:
-        os.close(os.open("/dev/kvm", os.O_RDWR))
-    except OSError:
-        return False
-    return True
-
-
-def started_at(pid):
-    """Kernel start time of a process: with the pid it names one process for good, also after the pid is used again."""
-    try:
-        with open("/proc/%d/stat" % pid) as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-    except (OSError, IndexError):
-        return None
-    return None if fields[0] == "Z" else fields[19]
+from ansible.module_utils.lab_machine import cgroup2, forget_cgroup, kvm_works, started_at
 
 
 class Host:
@@ -187,74 +156,84 @@ class Host:
             "mount -t overlay overlay -o lowerdir=%s,upperdir=upper,workdir=work root || exit 1" % quote(self.p["rootfs"]),
         ]
         unplug = ["  ip link del %s 2>/dev/null" % port for port, _, _ in self.ports()]
-        if self.p["kind"] == "container":
+        return "\n".join(lines + (self._container(unplug) if self.p["kind"] == "container" else self._guest(unplug))) + "\n"
+
+    def _container(self, unplug):
+        """The lines of a container."""
+        lines = [
+            # nspawn wants cgroup2 in this place.
+            '[ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 none /sys/fs/cgroup || exit 1',
+            "plug() {",
+            # A network namespace for each boot: addresses and sysctls must not outlive a reboot.
+            "  ip netns add host",
+            "  ip netns exec host sysctl -q -w net.ipv6.conf.default.accept_dad=0",
+        ]
+        for port, index, nic in self.ports():
             lines += [
-                # nspawn wants cgroup2 in this place.
-                '[ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] || mount -t cgroup2 none /sys/fs/cgroup || exit 1',
-                "plug() {",
-                # A network namespace for each boot: addresses and sysctls must not outlive a reboot.
-                "  ip netns add host",
-                "  ip netns exec host sysctl -q -w net.ipv6.conf.default.accept_dad=0",
+                "  ip link add %s type veth peer name eth%d address %s netns host" % (port, index, self.mac(index)),
+                "  ip netns exec host ethtool -K eth%d tso off gso off gro off tx off sg off >/dev/null 2>&1" % index,
+                "  ethtool -K %s tso off gso off gro off tx off sg off >/dev/null 2>&1" % port,
+                "  ip link set %s master %s up" % (port, nic["network"]),
             ]
-            for port, index, nic in self.ports():
-                lines += [
-                    "  ip link add %s type veth peer name eth%d address %s netns host" % (port, index, self.mac(index)),
-                    "  ip netns exec host ethtool -K eth%d tso off gso off gro off tx off sg off >/dev/null 2>&1" % index,
-                    "  ethtool -K %s tso off gso off gro off tx off sg off >/dev/null 2>&1" % port,
-                    "  ip link set %s master %s up" % (port, nic["network"]),
-                ]
-            lines += ["}", "unplug() {", *unplug, "  ip netns del host 2>/dev/null", "}"]
+        lines += ["}", "unplug() {", *unplug, "  ip netns del host 2>/dev/null", "}"]
+        lines += [
+            "while :; do",
+            "  unplug; plug",
+            "  SYSTEMD_NSPAWN_API_VFS_WRITABLE=network SYSTEMD_SECCOMP=0 systemd-nspawn --quiet --boot \\",
+            "    --register=no --keep-unit --machine=%s \\" % self.name,
+            "    --directory=root --network-namespace-path=/run/netns/host --resolv-conf=off --timezone=off --link-journal=no \\",
+            "    --capability=CAP_NET_ADMIN,CAP_NET_RAW --console=pipe </dev/null",
+            # 133 is nspawn's word for: the container asked for a reboot.
+            "  [ $? -eq 133 ] || break",
+            "done",
+            "unplug",
+        ]
+        return lines
+
+    def _guest(self, unplug):
+        """The lines of a guest."""
+        virtiofsd = next((p for p in ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd") if os.path.exists(p)), "virtiofsd")
+        lines = ["plug() {"]
+        for port, _index, nic in self.ports():
             lines += [
-                "while :; do",
-                "  unplug; plug",
-                "  SYSTEMD_NSPAWN_API_VFS_WRITABLE=network SYSTEMD_SECCOMP=0 systemd-nspawn --quiet --boot \\",
-                "    --register=no --keep-unit --machine=%s \\" % self.name,
-                "    --directory=root --network-namespace-path=/run/netns/host --resolv-conf=off --timezone=off --link-journal=no \\",
-                "    --capability=CAP_NET_ADMIN,CAP_NET_RAW --console=pipe </dev/null",
-                # 133 is nspawn's word for: the container asked for a reboot.
-                "  [ $? -eq 133 ] || break",
-                "done",
-                "unplug",
+                "  ip tuntap add %s mode tap" % port,
+                "  ethtool -K %s tso off gso off gro off tx off sg off >/dev/null 2>&1" % port,
+                "  ip link set %s master %s up" % (port, nic["network"]),
             ]
-        else:
-            kvm = self.p["accel"] == "kvm" or (self.p["accel"] == "auto" and kvm_works())
-            accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"]
-            virtiofsd = next((p for p in ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd") if os.path.exists(p)), "virtiofsd")
-            boot = os.path.join(self.p["rootfs"], "boot")
-            kernel = os.path.join(boot, sorted(f for f in os.listdir(boot) if f.startswith("vmlinuz"))[-1])
-            qemu = [
-                "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", *accel,
-                "-m", "%dM" % self.p["memory"], "-object", "memory-backend-memfd,id=ram,size=%dM,share=on" % self.p["memory"],
-                "-numa", "node,memdev=ram", "-chardev", "socket,id=fs,path=fs.sock",
-                "-device", "vhost-user-fs-pci,chardev=fs,tag=lab", "-serial", "stdio",
-                "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
-                "-kernel", kernel,
-                "-append", "root=lab rootfstype=virtiofs rw console=ttyS0 quiet net.ifnames=0 mitigations=off panic=-1",
-            ]  # fmt: skip
-            for port, index, _nic in self.ports():
-                # No checksum and segmentation offload: what the guest sends and receives is what a wire would carry.
-                off = ",".join("%s_%s=off" % (side, kind) for side in ("host", "guest") for kind in ("tso4", "tso6", "ecn", "ufo"))
-                off += ",csum=off,guest_csum=off,gso=off,mrg_rxbuf=off"
-                qemu += ["-netdev", "tap,id=n%d,ifname=%s,script=no,downscript=no" % (index, port)]
-                qemu += ["-device", "virtio-net-pci,netdev=n%d,mac=%s,%s" % (index, self.mac(index), off)]
-            lines += ["plug() {"]
-            for port, _index, nic in self.ports():
-                lines += [
-                    "  ip tuntap add %s mode tap" % port,
-                    "  ethtool -K %s tso off gso off gro off tx off sg off >/dev/null 2>&1" % port,
-                    "  ip link set %s master %s up" % (port, nic["network"]),
-                ]
-            lines += ["}", "unplug() {", *unplug, "}"]
-            lines += [
-                "unplug; plug; rm -f fs.sock",
-                "%s --socket-path=fs.sock -o source=%s,cache=always,sandbox=chroot,xattr >virtiofsd.log 2>&1 &"
-                % (virtiofsd, quote(os.path.join(self.dir, "root"))),
-                "i=0; while [ ! -S fs.sock ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done",
-                " ".join(quote(word) for word in qemu) + " </dev/null",
-                "unplug",
-                "wait",
-            ]
-        return "\n".join(lines) + "\n"
+        lines += ["}", "unplug() {", *unplug, "}"]
+        lines += [
+            "unplug; plug; rm -f fs.sock",
+            "%s --socket-path=fs.sock -o source=%s,cache=always,sandbox=chroot,xattr >virtiofsd.log 2>&1 &"
+            % (virtiofsd, shlex.quote(os.path.join(self.dir, "root"))),
+            "i=0; while [ ! -S fs.sock ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i+1)); done",
+            " ".join(shlex.quote(word) for word in self._qemu()) + " </dev/null",
+            "unplug",
+            "wait",
+        ]
+        return lines
+
+    def _qemu(self):
+        """The command of a guest, with its interfaces."""
+        kvm = self.p["accel"] == "kvm" or (self.p["accel"] == "auto" and kvm_works())
+        accel = ["-accel", "kvm", "-cpu", "host"] if kvm else ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max"]
+        boot = os.path.join(self.p["rootfs"], "boot")
+        kernel = os.path.join(boot, sorted(f for f in os.listdir(boot) if f.startswith("vmlinuz"))[-1])
+        qemu = [
+            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35", *accel,
+            "-m", "%dM" % self.p["memory"], "-object", "memory-backend-memfd,id=ram,size=%dM,share=on" % self.p["memory"],
+            "-numa", "node,memdev=ram", "-chardev", "socket,id=fs,path=fs.sock",
+            "-device", "vhost-user-fs-pci,chardev=fs,tag=lab", "-serial", "stdio",
+            "-object", "rng-random,id=rng,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=rng",
+            "-kernel", kernel,
+            "-append", "root=lab rootfstype=virtiofs rw console=ttyS0 quiet net.ifnames=0 mitigations=off panic=-1",
+        ]  # fmt: skip
+        for port, index, _nic in self.ports():
+            # No checksum and segmentation offload: what the guest sends and receives is what a wire would carry.
+            off = ",".join("%s_%s=off" % (side, kind) for side in ("host", "guest") for kind in ("tso4", "tso6", "ecn", "ufo"))
+            off += ",csum=off,guest_csum=off,gso=off,mrg_rxbuf=off"
+            qemu += ["-netdev", "tap,id=n%d,ifname=%s,script=no,downscript=no" % (index, port)]
+            qemu += ["-device", "virtio-net-pci,netdev=n%d,mac=%s,%s" % (index, self.mac(index), off)]
+        return qemu
 
     def prepare(self):
         upper = os.path.join(self.dir, "upper")
@@ -354,49 +333,36 @@ class Host:
             os.killpg(pid, signal.SIGKILL)
         if not self.wait_down():
             raise RuntimeError("%s (pid %s) does not end" % (self.name, pid))
-        self.forget_cgroup()
-
-    def forget_cgroup(self):
-        """Removes what is left of the cgroup's tree.
-
-        A cgroup remembers that it was killed (kill_seq, kernel/cgroup/cgroup.c), and newer systemd starts programs right in theirs: in a
-        cgroup that it has just made they would be killed at once, for not remembering the same as the one that systemd itself is in.
-        """
-        for folder, _, _ in os.walk(self.cgroup, topdown=False):
-            for _attempt in range(100):
-                try:
-                    os.rmdir(folder)
-                    break
-                except FileNotFoundError:
-                    break
-                except OSError:
-                    time.sleep(0.1)
+        forget_cgroup(self.cgroup)
 
     def remove(self):
         self.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+NIC = {
+    "network": {"type": "str", "required": True},
+    "addresses": {"type": "list", "elements": "str", "default": []},
+    "gateways": {"type": "list", "elements": "str", "default": []},
+}
+SPEC = {
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["started", "stopped", "killed", "restarted", "absent"], "default": "started"},
+    "kind": {"type": "str", "choices": ["guest", "container"], "default": "container"},
+    "namespace": {"type": "str", "default": "lvsdr"},
+    "interfaces": {"type": "list", "elements": "dict", "options": NIC, "default": []},
+    "files": {"type": "dict", "default": {}},
+    "rootfs": {"type": "path"},
+    "state_dir": {"type": "path", "required": True},
+    "memory": {"type": "int", "default": 512},
+    "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
+    "timeout": {"type": "int", "default": 420},
+}
+
+
 def main():
-    nic = {
-        "network": {"type": "str", "required": True},
-        "addresses": {"type": "list", "elements": "str", "default": []},
-        "gateways": {"type": "list", "elements": "str", "default": []},
-    }
     module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["started", "stopped", "killed", "restarted", "absent"], "default": "started"},
-            "kind": {"type": "str", "choices": ["guest", "container"], "default": "container"},
-            "namespace": {"type": "str", "default": "lvsdr"},
-            "interfaces": {"type": "list", "elements": "dict", "options": nic, "default": []},
-            "files": {"type": "dict", "default": {}},
-            "rootfs": {"type": "path"},
-            "state_dir": {"type": "path", "required": True},
-            "memory": {"type": "int", "default": 512},
-            "accel": {"type": "str", "choices": ["auto", "kvm", "tcg"], "default": "auto"},
-            "timeout": {"type": "int", "default": 420},
-        },
+        argument_spec=SPEC,
         required_if=[("state", "started", ("rootfs",)), ("state", "restarted", ("rootfs",))],
         supports_check_mode=True,
     )
@@ -406,13 +372,10 @@ def main():
         host = Host(module.params)
         running = host.running() is not None
         there = os.path.isdir(host.dir)
-        changed = {
-            "started": not running,
-            "stopped": running,
-            "killed": running,
-            "restarted": True,
-            "absent": there or os.path.isdir(host.cgroup),
-        }[state]
+        if state == "absent":
+            changed = there or os.path.isdir(host.cgroup)
+        else:
+            changed = {"started": not running, "stopped": running, "killed": running, "restarted": True}[state]
         if changed and not module.check_mode:
             if state in ("stopped", "restarted") and running:
                 host.stop()
