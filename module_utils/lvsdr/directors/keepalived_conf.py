@@ -5,25 +5,44 @@
 Source: keepalived.conf(5), and v2.2.7 vrrp.c:vrrp_check_packet for what makes a director drop another one's advertisements.
 """
 
+from __future__ import annotations
+
 import re
-from collections import namedtuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr.addresses import parse_address
 
-# What two directors have to agree on, or each of them drops the other's advertisements and becomes the active one.
-Voice = namedtuple("Voice", "virtual_router_id version interval unicast hop_limit addresses")
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ansible.module_utils.lvsdr.inventory.types import TableKey
+
+    # A line's words, and the lines of the block that it opens.
+    Line = tuple[list[str], "Lines | None"]
+    Lines = list[Line]
 
 
-def blocks(text):
+class Voice(NamedTuple):
+    """What two directors have to agree on, or each of them drops the other's advertisements and becomes the active one."""
+
+    virtual_router_id: str
+    version: str
+    interval: float
+    unicast: bool
+    hop_limit: str
+    addresses: tuple[str, ...]
+
+
+def blocks(text: str) -> Lines:
     """The file as a tree: [([word, …], children or None), …]."""
-    root = []
+    root: Lines = []
     stack = [root]
     for line in text.splitlines():
         line = re.split(r"[#!]", line, maxsplit=1)[0]
         for part in re.findall(r"[{}]|[^{}]+", line):
             words = part.split()
             if part == "{":
-                children = []
+                children: Lines = []
                 if stack[-1]:
                     stack[-1][-1] = (stack[-1][-1][0], children)
                 else:
@@ -37,14 +56,14 @@ def blocks(text):
     return root
 
 
-def _values(children):
+def _values(children: Lines | None) -> dict[str, list[str]]:
     """{keyword: its words} of the lines of a block; of a keyword that comes again the last."""
     return {words[0]: words[1:] for words, _children in children or () if words}
 
 
-def virtual_servers(text):
-    """{(firewall mark, family, address, protocol, port): []} of its services, as describe.table_key has them."""
-    out = []
+def virtual_servers(text: str) -> list[TableKey]:
+    """[(firewall mark, family, address, protocol, port), …] of its services, as describe.table_key has them."""
+    out: list[TableKey] = []
     for words, children in blocks(text):
         if words[:1] != ["virtual_server"] or len(words) < 3:
             continue
@@ -63,7 +82,7 @@ def virtual_servers(text):
     return out
 
 
-def instances(text):
+def instances(text: str) -> dict[str, tuple[Voice, list[str]]]:
     """{name: (Voice, [VIP, …])} of its VRRP instances. The VIPs are those of both lists, without what lvsdr advertises in their place."""
     out = {}
     for words, children in blocks(text):
@@ -85,13 +104,13 @@ def instances(text):
     return out
 
 
-def _hop_limit(values, peers):
+def _hop_limit(values: dict[str, list[str]], peers: Iterable[Line]) -> str:
     """What advertisements are sent with: 255, but for unicast over IPv6, where unicast_ttl has to say it (vrrp.c)."""
     over_ipv6 = any(":" in words[0] for words, _children in peers if words)
     return (values.get("unicast_ttl") or ["64"])[0] if over_ipv6 else "255"
 
 
-def _addresses(children):
+def _addresses(children: Lines | None) -> list[tuple[str, str | None]]:
     """[(address, interface or None), …] of a list of addresses."""
     out = []
     for words, _children in children or ():
@@ -103,7 +122,7 @@ def _addresses(children):
     return out
 
 
-def disagreements(declared, in_force):
+def disagreements(declared: str, in_force: str) -> list[str]:
     """What a director would say differently with a new file, in sentences: what makes two directors deaf to each other meanwhile.
 
     An instance that one of the two files lacks is no disagreement: nobody else speaks, or listens, for it.
@@ -118,7 +137,9 @@ def disagreements(declared, in_force):
     return out
 
 
-def _words(value):
+def _words(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(value) or "none"
-    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else "%s" % value
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "%s" % value

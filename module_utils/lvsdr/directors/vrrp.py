@@ -5,21 +5,33 @@
 Sources: RFC 3768 (version 2), RFC 5798 (version 3), keepalived's dump of its state (SIGUSR1, vrrp_data.c).
 """
 
+from __future__ import annotations
+
 import socket
 import struct
-from collections import namedtuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr.arp.packets import checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 PROTOCOL = 112
 GROUPS = {4: "224.0.0.18", 6: "ff02::12"}
 ADVERTISEMENT = 1
 
-# addresses: how many VIPs it names; interval in seconds.
-Advertisement = namedtuple("Advertisement", "version virtual_router_id priority addresses interval")
+
+class Advertisement(NamedTuple):
+    version: int
+    virtual_router_id: int
+    priority: int
+    # How many VIPs it names.
+    addresses: int
+    # In seconds.
+    interval: float
 
 
-def parse(data):
+def parse(data: bytes) -> Advertisement | None:
     """The Advertisement in the payload of an IP packet, or None where it is none."""
     if len(data) < 8 or data[0] & 0x0F != ADVERTISEMENT or data[0] >> 4 not in (2, 3):
         return None
@@ -28,7 +40,7 @@ def parse(data):
     return Advertisement(version, virtual_router_id, priority, count, interval)
 
 
-def advertisement(family, virtual_router_id, priority, addresses=None):
+def advertisement(family: int, virtual_router_id: int, priority: int, addresses: Sequence[bytes] | None = None) -> bytes:
     """The payload of an advertisement each second, of version 2 for IPv4 and 3 for IPv6. addresses: packed; one of nobody by default.
 
     The checksum of version 3 covers the addresses of the packet, so it is left to who sends it.
@@ -45,7 +57,7 @@ def advertisement(family, virtual_router_id, priority, addresses=None):
 EMPTY_SYNC = struct.pack("!BBHBbH", 0, 0, 8, 0, 1, 0)
 
 
-def received(packet):
+def received(packet: bytes) -> tuple[str, bytes] | None:
     """(source, payload) of an IP packet that carries VRRP, or None where it carries something else."""
     if len(packet) >= 20 and packet[0] >> 4 == 4 and packet[9] == PROTOCOL:
         return socket.inet_ntop(socket.AF_INET, packet[12:16]), packet[4 * (packet[0] & 0x0F) :]
@@ -54,9 +66,10 @@ def received(packet):
     return None
 
 
-def states(dump):
+def states(dump: str) -> dict[str, str]:
     """{instance: state in capitals} from the text that keepalived writes on SIGUSR1."""
-    out, name = {}, None
+    out: dict[str, str] = {}
+    name = None
     for line in dump.splitlines():
         word, _equals, value = (part.strip() for part in line.partition("="))
         if word == "VRRP Instance":
@@ -66,7 +79,7 @@ def states(dump):
     return out
 
 
-def wrong(director, instances, found, own):
+def wrong(director: str, instances: Sequence[dict[str, Any]], found: dict[str, Any], own: Collection[str]) -> list[str]:
     """Sentences for what a director's VRRP has wrong.
 
     instances: inventory/instances.py; found: {"running": bool, "states": {instance: state},

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The settings of directors. Pure."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.errors import LvsError, Problems, shown
 from ansible.module_utils.lvsdr.ipvs.declare import read_timeouts
@@ -12,12 +15,15 @@ from ansible.module_utils.lvsdr.spelling import LABEL_HINT, is_label
 from ansible.module_utils.lvsdr.system.sysctl import AUTOMATIC
 from ansible.module_utils.lvsdr.text import did_you_mean, setting_text, whole_number
 
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.inventory.types import Inventory
+
 VIRTUAL_ROUTER_ID, PRIORITY = 51, 100
 MAX_CONNECTIONS = 1 << 31
 INTERFACE = "[A-Za-z0-9._@:+-]{1,15}"
 
 
-def read_director(inventory, director, problems):
+def read_director(inventory: Inventory, director: str, problems: Problems) -> dict[str, Any]:
     """A director's settings, as numbers, booleans and text; ``interface`` is None where none is named. What is wrong goes to problems."""
     variables = inventory["hosts"].get(director, {})
     values = Reader(problems, "hosts[%s]" % director, variables)
@@ -27,7 +33,7 @@ def read_director(inventory, director, problems):
     if interface is not None and (not isinstance(interface, str) or not re.fullmatch(INTERFACE, interface) or interface == "lo"):
         values.wrong("director_interface", "%s is no name of an interface that can carry VIPs" % shown(interface))
         interface = None
-    read = {
+    read: dict[str, Any] = {
         "interface": interface,
         "advertisement_interval": values.seconds("director_advertisement_interval", 1, 0.01, 40),
         "timeouts": read_timeouts(values.get("director_timeouts"), problems, values.path + ".director_timeouts"),
@@ -42,14 +48,15 @@ def read_director(inventory, director, problems):
     return read
 
 
-def _read_sysctls(values, facts):
+def _read_sysctls(values: Reader, facts: dict[str, Any]) -> dict[str, str]:
     """{name: text} of director_sysctls; the kernel's own list of names counts where the director has been read."""
     declared = values.get("director_sysctls", {})
     if not isinstance(declared, dict):
         values.wrong("director_sysctls", "a dictionary such as {conntrack: 0} is needed, not %s" % shown(declared))
         return {}
     # Before ip_vs is loaded a kernel names none.
-    known, out = facts.get("settings") or (), {}
+    known = facts.get("settings") or ()
+    out: dict[str, str] = {}
     for name, value in declared.items():
         path = "director_sysctls.%s" % (name if isinstance(name, str) else shown(name))
         if name not in SETTINGS and name not in known:
@@ -66,15 +73,16 @@ def _read_sysctls(values, facts):
     return out
 
 
-def _check_setting(values, path, name, text):
+def _check_setting(values: Reader, path: str, name: str, text: str) -> None:
     limits = SETTINGS.get(name)
-    numbers = [whole_number(word) for word in text.split()]
     if limits is None:  # text, or a setting of a newer kernel
         if name == "est_cpulist" and not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", text):
             values.wrong(path, "%s is not a list of processors such as 0-3,8" % shown(text))
         return
     low, high, count = limits
-    if len(numbers) != count or None in numbers:
+    words = text.split()
+    numbers = [number for number in map(whole_number, words) if number is not None]
+    if len(words) != count or len(numbers) != count:
         values.wrong(
             path, "%s is not %s" % (shown(text), "a whole number" if count == 1 else "%d whole numbers with blanks between" % count)
         )
@@ -91,7 +99,7 @@ def _check_setting(values, path, name, text):
 OF_ONE_HOST = ("am_droprate", "amemthresh", "est_cpulist", "est_nice", "run_estimation", "sync_qlen_max", "sync_sock_size")
 
 
-def check_directors(inventory, problems):
+def check_directors(inventory: Inventory, problems: Problems) -> dict[str, dict[str, Any]]:
     """{director: settings} of all directors, which have to agree on what viewers and the other director notice."""
     directors = inventory["groups"].get(DIRECTORS) or []
     out = {director: read_director(inventory, director, problems) for director in directors}
@@ -107,7 +115,7 @@ def check_directors(inventory, problems):
     return out
 
 
-def _shared(settings):
+def _shared(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that all directors have in common, by the names of their variables."""
     out = {"director_" + name: settings[name] for name in ("advertisement_interval", "preempt", "unicast")}
     out.update({"director_timeouts." + name: value for name, value in (settings["timeouts"] or NO_TIMEOUTS)._asdict().items() if value})
@@ -118,12 +126,12 @@ def _shared(settings):
 NO_TIMEOUTS = read_timeouts({}, Problems())
 
 
-def _words(value):
+def _words(value: Any) -> str:
     return "not set" if value is None else {True: "on", False: "off"}[value] if isinstance(value, bool) else "%s" % value
 
 
 ANY_INTEGER = (-(1 << 31), (1 << 31) - 1, 1)
-SETTINGS = {
+SETTINGS: dict[str, tuple[int, int, int] | None] = {
     **dict.fromkeys(
         (
             "amemthresh", "am_droprate", "backup_only", "cache_bypass", "conn_reuse_mode", "conntrack", "debug_level", "expire_nodest_conn",
@@ -137,7 +145,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def max_cut(inventory, director):
+def max_cut(inventory: Inventory, director: str) -> int:
     """How many running connections of what leaves may be cut (director_max_cut_connections)."""
     variables = inventory["hosts"].get(director, {})
     return Reader(Problems(), "", variables).integer("director_max_cut_connections", 0, 0, MAX_CONNECTIONS)

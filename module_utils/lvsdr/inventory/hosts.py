@@ -7,13 +7,25 @@ playbook reads, and ``misfits``, what is wrong with the type of a variable ({nam
 and ``read`` says whether the hosts have been read: before that, facts are missing of all of them.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import family_of, parse_address
 from ansible.module_utils.lvsdr.errors import listed
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.text import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ansible.module_utils.lvsdr.errors import Problems
+    from ansible.module_utils.lvsdr.inventory.types import Inventory
+
+    Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 HOST_VARIABLES = (
     "ansible_host", "real_server_address", "real_server_address6", "real_server_weight", "real_server_state", "real_server_port",
@@ -39,9 +51,9 @@ PLAYBOOK_VARIABLES = (
 )  # fmt: skip
 
 
-def check_names(inventory, problems):
+def check_names(inventory: Inventory, problems: Problems) -> None:
     """Names that nobody reads, and values of the wrong type; what several hosts have in common is said once."""
-    found = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for host, variables in inventory["hosts"].items():
         for name in variables.get("unknown") or ():
             words = "%s is not a variable of lvsdr%s" % (name, did_you_mean(name, inventory.get("names") or ()))
@@ -53,7 +65,7 @@ def check_names(inventory, problems):
         problems.add("hosts[%s].%s" % (hosts[0], name), words + more)
 
 
-def declared_address(variables, family):
+def declared_address(variables: dict[str, Any], family: int) -> str | None:
     """The address of a family that the inventory gives a host, or None: real_server_address, real_server_address6, else ansible_host."""
     for name in ("real_server_address", "real_server_address6", "ansible_host"):
         value = variables.get(name)
@@ -62,17 +74,18 @@ def declared_address(variables, family):
     return None
 
 
-def is_declared(variables):
+def is_declared(variables: dict[str, Any]) -> bool:
     """Whether the inventory gives a host any address; one of a host that has none comes from its facts."""
     return any(declared_address(variables, family) for family in (4, 6))
 
 
-def host_address(variables, family):
+def host_address(variables: dict[str, Any], family: int) -> str | None:
     """A host's own address of a family, or None: the declared one, else the one that add_addresses found."""
-    return declared_address(variables, family) or (variables.get("found") or {}).get(family)
+    found: dict[int, str] = variables.get("found") or {}
+    return declared_address(variables, family) or found.get(family)
 
 
-def on_links(facts):
+def on_links(facts: dict[str, Any]) -> list[Interface]:
     """A host's addresses on all interfaces but lo, with their prefix lengths."""
     return [
         ipaddress.ip_interface(text)
@@ -82,18 +95,18 @@ def on_links(facts):
     ]
 
 
-def own_addresses(facts, family=4):
+def own_addresses(facts: dict[str, Any], family: int = 4) -> list[str]:
     """A host's own addresses of a family: those with a subnet, on any interface but lo."""
     return [str(address.ip) for address in on_links(facts) if address.version == family and address.network.num_addresses > 1]
 
 
-def add_addresses(inventory, vips):
+def add_addresses(inventory: Inventory, vips: Sequence[str]) -> None:
     """Gives each host without a declared address ``found``, {family: address}, from its facts.
 
     It is its only one of a family, or the only one in a subnet of a VIP. Of a host that did not answer it is the one that a director's
     keepalived.conf has for it, so that a dead host stays where it is.
     """
-    remembered = {}
+    remembered: dict[str, dict[int | None, str]] = {}
     for director in inventory["groups"].get(DIRECTORS) or []:
         conf = facts_of(inventory, director).get("keepalived") or {}
         for host, address in NAMED.findall(conf.get("running") or conf.get("file") or ""):
@@ -112,7 +125,7 @@ def add_addresses(inventory, vips):
 NAMED = re.compile(r"^ *# (\S+)\n *real_server (\S+) ", re.MULTILINE)
 
 
-def _only(facts, family, vips):
+def _only(facts: dict[str, Any], family: int, vips: Sequence[str]) -> str | None:
     found = list(dict.fromkeys(own_addresses(facts, family)))
     if len(found) > 1:
         networks = [address.network for address in on_links(facts) if address.version == family and address.network.num_addresses > 1]
@@ -121,11 +134,13 @@ def _only(facts, family, vips):
     return found[0] if len(found) == 1 else None
 
 
-def facts_of(inventory, host):
-    return inventory["hosts"].get(host, {}).get("facts") or {}
+def facts_of(inventory: Inventory, host: str) -> dict[str, Any]:
+    """What lvs_preflight has read of a host; empty where nothing is known of it."""
+    facts: dict[str, Any] = inventory["hosts"].get(host, {}).get("facts") or {}
+    return facts
 
 
-def networks_of(inventory, host):
+def networks_of(inventory: Inventory, host: str) -> list[Network] | None:
     """The subnets a host is connected to, without loopback and single addresses; None where its facts are not known."""
     facts = facts_of(inventory, host)
     if "interfaces" not in facts:
@@ -134,11 +149,11 @@ def networks_of(inventory, host):
     return [network for network in networks if network.num_addresses > 1 and not network.is_link_local]
 
 
-def list_networks(networks, family):
+def list_networks(networks: Iterable[Network], family: int) -> str:
     return listed(sorted(str(network) for network in networks if network.version == family)) or "it has none of IPv%d" % family
 
 
-def macs(inventory, group=None):
+def macs(inventory: Inventory, group: str | None = None) -> dict[str, str]:
     """``{mac: host}`` of the interfaces of a group, or of all hosts, as their facts tell."""
     return {
         interface["mac"]: host
@@ -148,7 +163,7 @@ def macs(inventory, group=None):
     }
 
 
-def addresses_of(inventory, host):
+def addresses_of(inventory: Inventory, host: str) -> set[str]:
     """All that a host's own packets may come from: its declared addresses, and those that its facts tell."""
     variables = inventory["hosts"].get(host, {})
     declared = [host_address(variables, family) for family in (4, 6)]

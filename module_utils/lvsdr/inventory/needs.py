@@ -2,23 +2,30 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a host is asked for before a rollout: of what virtual_services says, whatever else is wrong with it. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr import spelling
 from ansible.module_utils.lvsdr.inventory import views
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-def group_members(virtual_services, groups):
+
+def group_members(virtual_services: Any, groups: dict[str, list[str]]) -> list[str]:
     """The hosts of all real_servers groups that exist, and the sorry servers, whatever else is wrong: those that preflight reads."""
-    found = []
+    found: dict[str, None] = {}
     for service in virtual_services if isinstance(virtual_services, list) else []:
         name, sorry = (service.get("real_servers"), service.get("sorry_server")) if isinstance(service, dict) else (None, None)
         members = list(groups.get(name, [])) if isinstance(name, str) else []
         if isinstance(sorry, str) and sorry in groups.get("all", []):
             members.append(sorry)
-        found += [host for host in members if host not in found]
-    return found
+        found.update(dict.fromkeys(members))
+    return list(found)
 
 
-def _script_checks(virtual_services):
+def _script_checks(virtual_services: Any) -> Iterator[dict[str, Any]]:
     """The checks that run a program on directors, as far as they can be told."""
     for service in virtual_services if isinstance(virtual_services, list) else []:
         check = service.get("health_check") if isinstance(service, dict) and service.get("state") != "absent" else None
@@ -26,20 +33,20 @@ def _script_checks(virtual_services):
             yield check
 
 
-def scripts(virtual_services):
+def scripts(virtual_services: Any) -> list[str]:
     """The programs that checks run on directors: those that preflight looks at."""
     return list(dict.fromkeys(check["path"] for check in _script_checks(virtual_services) if isinstance(check.get("path"), str)))
 
 
-def accounts(virtual_services):
+def accounts(virtual_services: Any) -> list[str]:
     """The accounts that these programs run as."""
     found = [check.get("user") or "nobody" for check in _script_checks(virtual_services)]
     return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
-def files_needed(virtual_services, directs, variables):
+def files_needed(virtual_services: Any, directs: bool, variables: dict[str, Any]) -> list[dict[str, str]]:
     """The files that a host has to have, as lvs_preflight takes them: on a director those of checks, and what its nginx needs."""
-    found = {}
+    found: dict[str, str] = {}
     if variables.get("streaming_server_kind") and variables.get("streaming_server_tls_listen"):
         for field, readers in (("certificate", "any"), ("certificate_key", "root")):
             if spelling.is_file(variables.get("streaming_server_" + field)):
@@ -48,13 +55,14 @@ def files_needed(virtual_services, directs, variables):
         virtual_services = []
     for service in virtual_services if isinstance(virtual_services, list) else []:
         check = service.get("health_check") if isinstance(service, dict) and service.get("state") != "absent" else None
-        for field in ("verify", "login_file") if isinstance(check, dict) else ():
-            if spelling.is_file(check.get(field)):
-                found[check[field]] = "root" if field == "login_file" else "all"
+        files = [(field, check.get(field)) for field in ("verify", "login_file")] if isinstance(check, dict) else []
+        for field, path in files:
+            if isinstance(path, str) and spelling.is_file(path):
+                found[path] = "root" if field == "login_file" else "all"
     return [{"path": path, "readers": readers} for path, readers in found.items()]
 
 
-def modules_wanted(virtual_services):
+def modules_wanted(virtual_services: Any) -> list[str]:
     """The kernel modules that the declared services need, whatever else is wrong with them."""
     pairs = []
     for service in virtual_services if isinstance(virtual_services, list) else []:

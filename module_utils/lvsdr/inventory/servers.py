@@ -2,6 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The real servers and the sorry server of a service. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.errors import Problems, listed, shown
 from ansible.module_utils.lvsdr.inventory.hosts import STAND_INS, host_address, is_declared
 from ansible.module_utils.lvsdr.ipvs.types import MAX_WEIGHT
@@ -9,11 +13,17 @@ from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.spelling import LABEL_HINT, is_label
 from ansible.module_utils.lvsdr.text import whole_number
 
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.inventory.types import Inventory
+
+    # (host, path to its variables)
+    Hosts = list[tuple[str, str]]
+
 # With less, a tenth of a weight is none (checks/verdicts.py).
 LEAST_WEIGHT = 10
 
 
-def check_room(reader, check, hosts, inventory):
+def check_room(reader: Reader, check: dict[str, Any] | None, hosts: Hosts, inventory: Inventory) -> None:
     """A share of a small weight is nothing, or all of it: what gives a server a part of its weight needs one that has parts."""
     words = [name for name in ("slow_start", "agent") if (check or {}).get(name)]
     for host, path in hosts if words else ():
@@ -26,7 +36,7 @@ def check_room(reader, check, hosts, inventory):
             )
 
 
-def read_real_servers(reader, inventory):
+def read_real_servers(reader: Reader, inventory: Inventory) -> Hosts:
     """(host, path to its variables) of a service's group."""
     group = reader.get("real_servers")
     if not isinstance(group, str) or not group:
@@ -45,12 +55,12 @@ def read_real_servers(reader, inventory):
     return paths
 
 
-def placed(hosts, inventory):
+def placed(hosts: Hosts, inventory: Inventory) -> Hosts:
     """Without those whose address only their facts will tell."""
     return [(host, path) for host, path in hosts if inventory.get("read", True) or is_declared(inventory["hosts"].get(host, {}))]
 
 
-def read_sorry_server(reader, inventory, check, hosts):
+def read_sorry_server(reader: Reader, inventory: Inventory, check: dict[str, Any] | None, hosts: Hosts) -> Hosts:
     """[(host, path to its variables)] of the one that answers when checks have taken all others out, or []."""
     host = reader.get("sorry_server")
     if host is None:
@@ -70,11 +80,11 @@ def read_sorry_server(reader, inventory, check, hosts):
     return [(host, path)]
 
 
-def is_drained(inventory, host):
-    return inventory["hosts"].get(host, {}).get("real_server_state") == "drained"
+def is_drained(inventory: Inventory, host: str) -> bool:
+    return bool(inventory["hosts"].get(host, {}).get("real_server_state") == "drained")
 
 
-def _check_host(values, host):
+def _check_host(values: Reader, host: str) -> None:
     """What is wrong with a real server's variables, whatever the service."""
     if not is_label(host):
         values.wrong("", "%s can't be written into keepalived.conf; %s" % (shown(host), LABEL_HINT))
@@ -87,7 +97,10 @@ def _check_host(values, host):
     values.choice("real_server_misplaced", "move", ("move", "refuse"))
 
 
-def read_destinations_of(reader, mode, family, hosts, inventory, check, problems):
+def read_destinations_of(
+    reader: Reader, mode: str, family: int, hosts: Hosts, inventory: Inventory, check: dict[str, Any] | None, problems: Problems
+) -> list[dict[str, Any]]:
+    """The destinations in the words of ipvs_table's options, one for each host."""
     out = []
     for host, path in hosts:
         variables = inventory["hosts"].get(host, {})
@@ -110,7 +123,11 @@ def read_destinations_of(reader, mode, family, hosts, inventory, check, problems
             # Something to go on with, so that all other errors are found as well.
             address = STAND_INS[family]
         # Where a check owns the weight, keepalived drains by a file (drain_file), without another configuration.
-        destination = {"address": address, "forward": mode, "weight": 0 if not check and is_drained(inventory, host) else weight}
+        destination: dict[str, Any] = {
+            "address": address,
+            "forward": mode,
+            "weight": 0 if not check and is_drained(inventory, host) else weight,
+        }
         port = whole_number(variables.get("real_server_port"))
         if port is not None and 0 < port < 65536:
             destination["port"] = port
@@ -120,12 +137,12 @@ def read_destinations_of(reader, mode, family, hosts, inventory, check, problems
     return out
 
 
-def _short(name):
+def _short(name: Any) -> str:
     """A service's name in a message, also where it is none."""
     return name if isinstance(name, str) and is_label(name) else shown(name)
 
 
-def _not_found(variables):
+def _not_found(variables: dict[str, Any]) -> str:
     """Why its facts did not tell a host's address."""
     if not variables.get("facts"):
         return ": the inventory gives none, and it did not answer"

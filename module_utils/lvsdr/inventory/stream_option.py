@@ -2,16 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The stream of a service, which a viewer plays. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.errors import LvsError, listed, shown
 from ansible.module_utils.lvsdr.spelling import PATH_HINT, is_file, is_path
 from ansible.module_utils.lvsdr.streams import http
 from ansible.module_utils.lvsdr.text import whole_number
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ansible.module_utils.lvsdr.reader import Reader
+
 STREAM_FIELDS = ("url", "verify")
 STREAM_HINT = "give a path such as /live/index.m3u8, or a URL such as https://live.example.com/live/index.m3u8"
 
 
-def read_stream(reader, mark):
+def read_stream(reader: Reader, mark: Any) -> dict[str, Any] | None:
     """What verify plays through the VIP: {"url", "verify"}, where the URL may be a path on the service's own port, over HTTP; or None."""
     value = reader.get("stream")
     if value is None:
@@ -43,7 +52,7 @@ def read_stream(reader, mark):
     return {"url": url, "verify": verify}
 
 
-def _check_url(reader, field, url, mark, ports):
+def _check_url(reader: Reader, field: str, url: str, mark: Any, ports: Sequence[int | None]) -> None:
     try:
         address = http.split(url)
     except LvsError as error:

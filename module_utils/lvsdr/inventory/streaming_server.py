@@ -2,8 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The settings of streaming servers. Pure."""
 
+from __future__ import annotations
+
 import ipaddress
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import family_of
 from ansible.module_utils.lvsdr.errors import shown
@@ -11,11 +14,17 @@ from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.spelling import is_host_name
 from ansible.module_utils.lvsdr.text import whole_number
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible.module_utils.lvsdr.errors import Problems
+    from ansible.module_utils.lvsdr.inventory.types import Inventory
+
 CACHE_SIZE = "[1-9][0-9]{0,12}|[1-9][0-9]{0,9}[kK]|[1-9][0-9]{0,6}[mM]|[1-9][0-9]{0,3}[gG]"
 FOLDER = "/[A-Za-z0-9._/@+-]{1,200}"
 
 
-def check_streaming_server(inventory, host, problems):
+def check_streaming_server(inventory: Inventory, host: str, problems: Problems) -> None:
     """What nginx would refuse, or read in another way, of the variables of role streaming_server."""
     values = Reader(problems, "hosts[%s]" % host, inventory["hosts"].get(host, {}))
     if values.get("streaming_server_kind") is None:
@@ -63,7 +72,7 @@ def check_streaming_server(inventory, host, problems):
     values.boolean("streaming_server_test_source", False)
 
 
-def _check_words(values, name, fits, hint):
+def _check_words(values: Reader, name: str, fits: Callable[[str], object], hint: str) -> None:
     declared = values.get(name)
     if declared is None:
         return
@@ -75,39 +84,39 @@ def _check_words(values, name, fits, hint):
             values.wrong("%s[%d]" % (name, index), "%s is not %s" % (shown(word), hint))
 
 
-def _fits(word, fits):
+def _fits(word: Any, fits: Callable[[str], object]) -> bool:
     """Whether a word, or a number as text, is as it has to be."""
     text = str(word) if whole_number(word) is not None else word
     return isinstance(text, str) and bool(fits(text))
 
 
-def _host_and_port(word):
+def _host_and_port(word: str) -> tuple[str | None, str | None]:
     """(host without brackets, port as text) of ``host:port``."""
     found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\]:([0-9]{1,5})|([^:\[\]]+):([0-9]{1,5})", word)
     return (found[1] or found[3], found[2] or found[4]) if found else (None, None)
 
 
-def _port_of(word):
+def _port_of(word: Any) -> tuple[str, str]:
     """(address, port) of what nginx listens on; every IPv4 address is 0.0.0.0."""
     host, port = _host_and_port(str(word))
     return ("0.0.0.0" if host in (None, "*") else host), port or str(word)
 
 
-def _is_port(text):
+def _is_port(text: str | None) -> bool:
     return 0 < (whole_number(text) or 0) < 65536
 
 
-def _is_listen(word):
+def _is_listen(word: str) -> bool:
     host, port = _host_and_port(word)
     return _is_port(word) or (host is not None and _is_port(port) and (host in ("*", "::", "0.0.0.0") or family_of(host) is not None))
 
 
-def _is_origin(word):
+def _is_origin(word: str) -> bool:
     host, port = _host_and_port(word)
     return host is not None and _is_port(port) and (family_of(host) is not None or is_host_name(host))
 
 
-def _is_network(word):
+def _is_network(word: str) -> bool:
     address, _slash, length = word.partition("/")
     try:
         # nginx takes a prefix length, and no mask.

@@ -1,0 +1,223 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What virtual_services becomes: services with their servers, the paths of their checks, and the plain data of both. Pure.
+
+Ansible carries plain data alone from task to task: to_data makes it, and from_data makes the types of it again. What is left out there has
+its default, because Ansible looks at each value of it, of hundreds of servers and many times in a run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.ipvs import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # As ipvs/types.py and ipvs/describe.py make them.
+    ServiceKey = tuple[int, str, str, int]
+    TableKey = tuple[Any, ...]
+
+
+class _Read(TypedDict, total=False):
+    # Whether the hosts have been read (they have, unless it says otherwise), and the names of the variables that somebody reads.
+    read: bool
+    names: list[str]
+
+
+class Inventory(_Read):
+    """What an operator wrote of hosts, and what hosts told; resolve.py and hosts.py say what is in it."""
+
+    groups: dict[str, list[str]]
+    hosts: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class RealServer:
+    """A host that serves a service: one of its real servers, or the sorry server."""
+
+    host: str
+    address: str
+    # As declared; 0 where the host is drained and no health check owns the weight.
+    weight: int
+    # None where it is the service's.
+    port: int | None = None
+    # Whether a health check owns its weight.
+    checked: bool = False
+    drained: bool = False
+    # Whether it is the sorry server, which serves when checks have taken all others out.
+    fallback: bool = False
+
+    def destination(self, mode: str) -> dict[str, Any]:
+        """It in the words of ipvs_table's options."""
+        out: dict[str, Any] = {"address": self.address, "forward": mode, "weight": self.weight}
+        if self.port is not None:
+            out["port"] = self.port
+        if self.checked:
+            out["health_checked"] = True
+        if self.fallback:
+            out["fallback"] = True
+        return out
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """What directors hold of a service and nobody declares: it stays with weight 0 as long as it has connections (leaving.py)."""
+
+    # In the words of ipvs_table's options.
+    destination: dict[str, Any]
+    # Who has the address, as far as the inventory knows.
+    host: str | None
+    # The running ones, of the director that counts most.
+    connections: int
+
+    @property
+    def address(self) -> str:
+        address: str = self.destination["address"]
+        return address
+
+
+@dataclass(frozen=True)
+class VirtualService:
+    """A service on its VIPs. One that is absent has no servers."""
+
+    name: str
+    mode: str
+    family: int
+    vips: tuple[str, ...]
+    # The VRRP instance of its VIPs.
+    instance: str
+    # In the words of ipvs_table's options, every value normalised, without destinations.
+    options: dict[str, Any]
+    # In the order of the declaration, the sorry server last.
+    servers: tuple[RealServer, ...] = ()
+    health_check: dict[str, Any] | None = None
+    stream: dict[str, Any] | None = None
+    # ipvs/types.py; None where its declaration has errors and preflight reads on.
+    key: ServiceKey | None = None
+    absent: bool = False
+    leaving: tuple[Leaving, ...] = ()
+    # Whether it is there for nothing but what leaves it.
+    retiring: bool = False
+
+    @property
+    def real_servers(self) -> tuple[RealServer, ...]:
+        """The servers without the sorry server."""
+        return tuple(server for server in self.servers if not server.fallback)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts of the real servers."""
+        return tuple(server.host for server in self.servers if not server.fallback)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The hosts of all servers, the sorry server's last."""
+        return tuple(server.host for server in self.servers)
+
+    @property
+    def sorry(self) -> str | None:
+        """The host of the sorry server."""
+        return next((server.host for server in self.servers if server.fallback), None)
+
+    @property
+    def drained(self) -> tuple[str, ...]:
+        return tuple(server.host for server in self.servers if server.drained)
+
+    @property
+    def table_key(self) -> TableKey:
+        """What tells it from others in the table of a director."""
+        key: TableKey = describe.table_key(self.options)
+        return key
+
+    def table(self) -> dict[str, Any]:
+        """It in the words of ipvs_table's options."""
+        destinations = [server.destination(self.mode) for server in self.servers] + [one.destination for one in self.leaving]
+        return {**self.options, "destinations": destinations}
+
+    def port_of(self, server: RealServer) -> int:
+        """The port of a server; 0 where a firewall mark leaves it to the packets."""
+        port: int = self.options.get("port", 0) if server.port is None else server.port
+        return port
+
+    def track_file(self, host: str) -> str:
+        """Name of the track file of a real server's check."""
+        return places.track_file({"name": self.name, "vips": self.vips}, host)
+
+
+@dataclass(frozen=True)
+class CheckPath:
+    """A firewall-mark service that takes the checks of one real server to it on the way of viewers' packets (check_paths.py)."""
+
+    host: str
+    family: int
+    address: str
+    mark: int
+
+    @property
+    def key(self) -> ServiceKey:
+        return self.family, "fwmark", "", self.mark
+
+    def table(self) -> dict[str, Any]:
+        """It in the words of ipvs_table's options.
+
+        One packet: UDP is not remembered at all (ip_vs_schedule heeds the flag for UDP alone).
+        """
+        return {
+            "firewall_mark": self.mark, **({"family": "ipv6"} if self.family == 6 else {}), "scheduler": "rr", "one_packet": True,
+            "destinations": [{"address": self.address, "forward": "dr", "weight": 1}],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """All that a director has in its table. keepalived.conf and the table are made from the same, so that they can't differ."""
+
+    services: tuple[VirtualService, ...] = ()
+    checks: tuple[CheckPath, ...] = ()
+
+    def hosts(self) -> list[str]:
+        """The names of all servers, in order, and of those that are checked though they serve nobody yet (rollout.ready)."""
+        members = [host for service in self.services for host in service.members]
+        return list(dict.fromkeys([*members, *(check.host for check in self.checks)]))
+
+    def tables(self) -> list[dict[str, Any]]:
+        """The ``services`` of ipvs_table."""
+        return [*(service.table() for service in self.services), *(check.table() for check in self.checks)]
+
+
+def _said(one: Any) -> dict[str, Any]:
+    """The fields that are not their default."""
+    values = ((field, getattr(one, field.name)) for field in dataclasses.fields(one))
+    return {field.name: value for field, value in values if field.default is dataclasses.MISSING or value != field.default}
+
+
+def to_data(resolved: Resolved) -> dict[str, Any]:
+    """Plain data, as JSON carries it."""
+    lists: dict[str, Callable[[Any], Any]] = {"vips": list, "key": list, "servers": _said_all, "leaving": _said_all}
+    services = [
+        {name: lists[name](value) if name in lists else value for name, value in _said(service).items()} for service in resolved.services
+    ]
+    return {"services": services, "checks": _said_all(resolved.checks)}
+
+
+def _said_all(items: tuple[Any, ...]) -> list[dict[str, Any]]:
+    return [_said(item) for item in items]
+
+
+def from_data(data: dict[str, Any]) -> Resolved:
+    """What to_data was given; nothing of nothing."""
+    types: dict[str, Callable[[Any], Any]] = {
+        "vips": tuple, "key": tuple,
+        "servers": lambda items: tuple(RealServer(**item) for item in items),
+        "leaving": lambda items: tuple(Leaving(**item) for item in items),
+    }  # fmt: skip
+    services = [
+        VirtualService(**{name: types[name](value) if name in types else value for name, value in service.items()})
+        for service in data.get("services", ())
+    ]
+    return Resolved(tuple(services), tuple(CheckPath(**one) for one in data.get("checks", ())))
