@@ -18,7 +18,7 @@ from ansible.module_utils.lvsdr import places, text
 from ansible.module_utils.lvsdr.directors import drains, holders, keepalived, nftables, parity, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import proofs, report, rollout
-from ansible.module_utils.lvsdr.inventory import hosts, leaving, views
+from ansible.module_utils.lvsdr.inventory import hosts, leaving, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import macs
 from ansible.module_utils.lvsdr.streams import rehearsal
 from ansible.module_utils.lvsdr.system import in_force
@@ -35,6 +35,20 @@ def _readable(function):
             raise AnsibleFilterError(str(error)) from None
 
     return wrapper
+
+
+def _resolved(function, place=0):
+    """A filter that is given lvs.services or lvs.ready of the action lvs_resolve, in that place, for a function that takes a Resolved."""
+
+    def wrapper(*args):
+        return function(*args[:place], types.from_data(args[place]), *args[place + 1 :])
+
+    return wrapper
+
+
+def _services(function, place=0):
+    """The same for a function that takes the services alone, without their checks."""
+    return _resolved(lambda *args: function(*args[:place], args[place].services, *args[place + 1 :]), place)
 
 
 def changes(hostvars, hosts):
@@ -87,49 +101,49 @@ def place(name):
 class FilterModule:
     def filters(self):
         functions = {
-            "lvs_tables": lambda services: json.dumps(views.tables(services)),
-            "lvs_vips": views.director_vips,
+            "lvs_tables": _resolved(lambda resolved: json.dumps(resolved.tables())),
+            "lvs_vips": _services(views.director_vips),
             "lvs_drain_file": places.drain_file,
-            "lvs_not_drainable": drains.not_drainable,
-            "lvs_empty_without": drains.empty_without,
-            "lvs_connections": drains.connections,
-            "lvs_drained": drains.drained,
-            "lvs_waiting": drains.waiting,
-            "lvs_streamchecks": streamchecks.streamchecks,
-            "lvs_vrrp_wrong": report.vrrp_wrong,
-            "lvs_held_wrongly": holders.held_wrongly,
-            "lvs_kernel_modules": views.kernel_modules,
-            "lvs_streams": proofs.streams,
-            "lvs_udp_probes": proofs.udp_probes,
+            "lvs_not_drainable": _services(drains.not_drainable),
+            "lvs_empty_without": _services(drains.empty_without),
+            "lvs_connections": _services(drains.connections),
+            "lvs_drained": _services(drains.drained),
+            "lvs_waiting": _services(drains.waiting),
+            "lvs_streamchecks": _resolved(streamchecks.streamchecks),
+            "lvs_vrrp_wrong": _services(report.vrrp_wrong, 1),
+            "lvs_held_wrongly": _services(holders.held_wrongly),
+            "lvs_kernel_modules": _resolved(views.kernel_modules),
+            "lvs_streams": _services(proofs.streams),
+            "lvs_udp_probes": _services(proofs.udp_probes),
             "lvs_macs": hosts.macs,
-            "lvs_interface": holders.interface_of,
+            "lvs_interface": _services(holders.interface_of),
             "lvs_holders": holders.holders,
-            "lvs_holds_vip": holders.holds_vip,
-            "lvs_parity": parity.parity,
-            "lvs_vips_near": proofs.vips_near,
-            "lvs_audit": audit,
-            "lvs_status": status,
+            "lvs_holds_vip": _services(holders.holds_vip),
+            "lvs_parity": _resolved(parity.parity, 1),
+            "lvs_vips_near": _services(proofs.vips_near),
+            "lvs_audit": _services(audit, 2),
+            "lvs_status": _services(status, 2),
             "lvs_rehearsal_why_not": rehearsal_why_not,
             "lvs_rehearsal_row": rehearsal.row,
             "lvs_rehearsal_unplayable": rehearsal.unplayable,
             "lvs_rehearsal_table": rehearsal.table,
-            "lvs_keepalived": keepalived.render,
+            "lvs_keepalived": _resolved(keepalived.render),
             "lvs_keepalived_harmless": lambda _name: list(keepalived.HARMLESS),
-            "lvs_turn": rollout.turn,
-            "lvs_undone": rollout.undone,
+            "lvs_turn": _resolved(rollout.turn),
+            "lvs_undone": _services(rollout.undone),
             "lvs_silent": rollout.silent,
             "lvs_taken": rollout.taken,
-            "lvs_stranger": proofs.stranger,
+            "lvs_stranger": _resolved(proofs.stranger),
             "lvs_changes": changes,
-            "lvs_still_served": rollout.still_served,
-            "lvs_leaving_connections": leaving.leaving_connections,
+            "lvs_still_served": _services(rollout.still_served, 1),
+            "lvs_leaving_connections": _services(leaving.leaving_connections),
             "lvs_sent_to": rollout.sent_to,
             "lvs_place": place,
             "lvs_digests": in_force.digests,
             "lvs_streamcheck_program": streamchecks.program,
             "lvs_setting": text.setting_text,
-            "lvs_rules": nftables.render,
+            "lvs_rules": _resolved(nftables.render),
             "lvs_as_declared": lambda files, units, seen: not in_force.differs(files, units, seen),
-            "lvs_vrrp_addresses": keepalived.vrrp_addresses,
+            "lvs_vrrp_addresses": _services(keepalived.vrrp_addresses),
         }
         return {name: _readable(function) for name, function in functions.items()}

@@ -1,6 +1,6 @@
 """A check goes to its server, whatever IPVS remembers of the port that it comes from: lvsdr's own checks, and keepalived's.
 
-IPVS looks for a known connection before it looks at marks (resolve._check_services). The tests without the rules show that checks go
+IPVS looks for a known connection before it looks at marks (check_paths.paths_of). The tests without the rules show that checks go
 astray then, and that this tier sees it.
 """
 
@@ -18,7 +18,7 @@ import net
 import pytest
 from ansible.module_utils.lvsdr.checks import outcomes, sockets
 from ansible.module_utils.lvsdr.directors import keepalived, nftables, streamchecks
-from ansible.module_utils.lvsdr.inventory import resolve, views
+from ansible.module_utils.lvsdr.inventory import resolve
 from ansible.module_utils.lvsdr.ipvs import kernel, table
 from net import DIRECTORS, SERVERS, VIP, inside
 
@@ -104,7 +104,7 @@ class Director:
             net.sysctl("director1", "ipv4/vs/" + name, value)
         net.sysctl("director1", "ipv4/conf/eth0/accept_local", 1)
         net.hold(active)
-        tables = views.tables(self.services)
+        tables = self.services.tables()
         for one in tables:
             if "firewall_mark" in one and not one_packet:
                 one.pop("one_packet")

@@ -5,7 +5,7 @@ Tables are made from inventories, as a rollout makes them: resolve, and what ipv
 
 import net
 import pytest
-from ansible.module_utils.lvsdr.inventory import leaving, resolve, views
+from ansible.module_utils.lvsdr.inventory import leaving, resolve
 from ansible.module_utils.lvsdr.ipvs import kernel, table, types
 from net import DIRECTORS, SERVERS, VIP, Running, hold, inside, newcomers
 
@@ -53,8 +53,8 @@ class Fleet:
         for director in DIRECTORS:
             with inside(director):
                 daemons = [{"state": state, "interface": "eth0", "id": 51} for state in ("master", "backup")]
-                table.converge(views.tables(services), sync_daemons=daemons, max_cut_connections=0)
-        return leaving.leaving_lines(services)
+                table.converge(services.tables(), sync_daemons=daemons, max_cut_connections=0)
+        return leaving.leaving_lines(services.services)
 
     def set_weight(self, server, weight):
         """As keepalived does it on both directors when a check has failed or succeeded again."""
@@ -152,7 +152,7 @@ def test_nobody_is_lost_with_persistence(event):
 def test_without_the_flag_newcomers_are_refused(scheduler, flags):
     """The tests above can fail: this is the kernel without what resolve adds, and why dh is refused."""
     fleet = Fleet("wrr")
-    services = views.tables(resolve.resolve([fleet.service], fleet.inventory()))
+    services = resolve.resolve([fleet.service], fleet.inventory()).tables()
     for director in DIRECTORS:
         with inside(director):
             result = table.converge([{**services[0], "scheduler": scheduler, "scheduler_flags": flags}])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.lvsdr.inventory import resolve
+from ansible.module_utils.lvsdr.inventory import resolve, types
 
 from inventories import VIP, VIP6, facts, interface, inventory, service
 
@@ -28,7 +28,8 @@ def filters():
 
 @pytest.fixture
 def services():
-    return resolve.resolve([LIVE, service(name="old", ports=[81], state="absent")], inventory())
+    """As Ansible hands on what the action returned: in it a tuple would be a list."""
+    return json.loads(json.dumps(types.to_data(resolve.resolve([LIVE, service(name="old", ports=[81], state="absent")], inventory()))))
 
 
 def test_every_filter_that_is_used_is_there(filters):
@@ -38,8 +39,8 @@ def test_every_filter_that_is_used_is_there(filters):
 
 
 def test_resolve_and_what_is_taken_from_it(filters, services):
-    assert [one["name"] for one in services] == ["live", "live", "old"]
-    assert json.loads(filters["lvs_tables"](services)) == [one["table"] for one in services]
+    assert [one["name"] for one in services["services"]] == ["live", "live", "old"]
+    assert json.loads(filters["lvs_tables"](services)) == types.from_data(services).tables()
     assert filters["lvs_vips"](services) == [VIP, VIP6]
     assert filters["lvs_kernel_modules"](services) == ["ip_vs", "ip_vs_mh", "ip_vs_wlc"]
     assert [one["vip"] for one in filters["lvs_streams"](services)] == [VIP, VIP6]
@@ -71,8 +72,8 @@ def test_keepalived(filters, services):
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("lvs_interface", ([], {"interfaces": []}), "No interface of this director has a subnet that holds a VIP: set director_interface"),
-        ("lvs_keepalived", ([], "director1", inventory(hosts={"director1": {"director_priority": 0}})),
+        ("lvs_interface", ({}, {"interfaces": []}), "No interface of this director has a subnet that holds a VIP: set director_interface"),
+        ("lvs_keepalived", ({}, "director1", inventory(hosts={"director1": {"director_priority": 0}})),
          "hosts[director1].director_priority: 0 is out of range (1 to 254)"),
     ],
 )  # fmt: skip

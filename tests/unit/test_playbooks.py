@@ -117,3 +117,11 @@ def test_verify_fails_where_the_audit_finds_something_wrong(check_mode):
     templar = Templar(loader=DataLoader(), variables={"ansible_check_mode": check_mode})
     strict = audit["strict"]
     assert (templar.template(trust_as_template(strict)) if isinstance(strict, str) else strict) is not check_mode
+
+
+@pytest.mark.parametrize("path", ["playbooks/parts/directors.yml", "playbooks/parts/leave.yml"])
+def test_a_drained_server_that_is_not_ready_has_its_file(path):
+    """The services that a director gets have no such server, and the next rollout that finds it has to find it drained."""
+    text = (ROOT / path).read_text()
+    given = 'director_services: "{{ lvs.ready }}"'
+    assert text.count(given) == 1 and 'director_drained: "{{ lvs_services | lvs_drained }}"' in text.partition(given)[2][:300]

@@ -5,14 +5,23 @@
 Source of the keywords: keepalived.conf(5) of keepalived 2.2.7, and the parsers of 2.2.7 and 2.3.3, which both take every file made here.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.checks.health_check import STREAM_CHECKS, UDP_CHECKS, is_watched
 from ansible.module_utils.lvsdr.directors import holders, keepalived_conf
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
 from ansible.module_utils.lvsdr.inventory import check_paths, director_settings, instances, views
-from ansible.module_utils.lvsdr.inventory.hosts import host_address
+from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.streams import packets
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ansible.module_utils.lvsdr.inventory.types import CheckPath, Inventory, RealServer, Resolved, VirtualService
 
 METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN", "local": "DR"}
 
@@ -26,11 +35,12 @@ HARMLESS = (
 )
 
 
-def render(services, director, inventory):
+def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
     """The text of keepalived.conf, from the director's variables (director_…, resolve.HOST_VARIABLES) and facts.
 
     ``authentication`` is left out on purpose (keepalived's own page says it protects nothing).
     """
+    services = resolved.services
     settings = _read_settings(director, services, inventory)
     lines = [
         "# Managed by lvsdr, made from virtual_services: changes made here go with the next rollout.",
@@ -47,18 +57,21 @@ def render(services, director, inventory):
     for instance in settings["instances"]:
         lines += _instance(instance, director, inventory, settings)
     lines += _track_files(services)
-    marks = check_paths.check_marks(services)
+    marks = check_paths.check_marks(resolved.checks)
     for service in services:
-        if not service["absent"]:
-            lines += _virtual_server(service, lambda of, destination: _check_path(of, destination, director, inventory, marks))
+        if not service.absent:
+            paths = {one.host: _check_path(service, one, director, inventory, marks) for one in service.servers if one.checked}
+            lines += _virtual_server(service, paths)
+    for check in resolved.checks:
+        lines += _server_of_check(check)
     return "\n".join(lines)
 
 
-def _is_script(service):
-    return not service["absent"] and service["health_check"] is not None and service["health_check"]["type"] == "script"
+def _is_script(service: VirtualService) -> bool:
+    return not service.absent and service.health_check is not None and service.health_check["type"] == "script"
 
 
-def _read_settings(director, services, inventory):
+def _read_settings(director: str, services: Sequence[VirtualService], inventory: Inventory) -> dict[str, Any]:
     """The director's variables as numbers and a name that can stand in the file; LvsError with all that is wrong."""
     problems = Problems()
     variables = inventory["hosts"].get(director, {})
@@ -71,7 +84,7 @@ def _read_settings(director, services, inventory):
     return read
 
 
-def vrrp_addresses(services, director, inventory):
+def vrrp_addresses(services: Sequence[VirtualService], director: str, inventory: Inventory) -> list[str]:
     """The addresses that a director's advertisements come from, sorted.
 
     keepalived gives an instance up for good when it can't bind that address at its start (2.2.7: it stays in the state FAULT), as at a boot
@@ -79,10 +92,11 @@ def vrrp_addresses(services, director, inventory):
     """
     if not views.director_vips(services):
         return []
-    return sorted({host_address(inventory["hosts"].get(director, {}), vrrp_family(inventory))} - {None})
+    address = host_address(inventory["hosts"].get(director, {}), vrrp_family(inventory))
+    return [address] if address else []
 
 
-def vrrp_family(inventory):
+def vrrp_family(inventory: Inventory) -> int:
     """The family of VRRP's own packets; an instance carries VIPs of both, so that they always move together.
 
     It follows from the directors and not from the VIPs: it has to stay whatever VIPs come and go.
@@ -91,7 +105,7 @@ def vrrp_family(inventory):
     return next((family for family in (4, 6) if all(host_address(variables, family) for variables in directors)), 4)
 
 
-def advertised(virtual_router_id, family):
+def advertised(virtual_router_id: int, family: int) -> str:
     """The one address that an instance advertises: it is on lo of the active director, and nobody uses it.
 
     keepalived drops an advertisement whose list of addresses is not its own (v2.2.7 vrrp.c, vrrp_check_packet), and each of two directors
@@ -100,23 +114,24 @@ def advertised(virtual_router_id, family):
     return "169.254.112.%d/32" % virtual_router_id if family == 4 else "fe80::7672:7270:%x/128" % virtual_router_id
 
 
-def changed_voice(services, inventory):
+def changed_voice(resolved: Resolved, inventory: Inventory) -> dict[str, list[str]]:
     """{director: [sentence, …]} of the directors whose running keepalived says something else on the link than its new file would."""
     out = {}
     for director in inventory["groups"].get(DIRECTORS, []):
         in_force = running_conf(inventory, director)
-        found = keepalived_conf.disagreements(render(services, director, inventory), in_force) if in_force else []
+        found = keepalived_conf.disagreements(render(resolved, director, inventory), in_force) if in_force else []
         if found:
             out[director] = found
     return out
 
 
-def running_conf(inventory, director):
+def running_conf(inventory: Inventory, director: str) -> str | None:
     """The keepalived.conf that a director's running keepalived has read, or None where none runs (lvs_preflight)."""
-    return ((inventory["hosts"].get(director, {}).get("facts") or {}).get("keepalived") or {}).get("running")
+    running: str | None = (facts_of(inventory, director).get("keepalived") or {}).get("running")
+    return running
 
 
-def _instance(instance, director, inventory, settings):
+def _instance(instance: dict[str, Any], director: str, inventory: Inventory, settings: dict[str, Any]) -> list[str]:
     family = vrrp_family(inventory)
     own = host_address(inventory["hosts"].get(director, {}), family)
     peers = []
@@ -155,114 +170,125 @@ def _instance(instance, director, inventory, settings):
     return lines + ["    }", "}", ""]
 
 
-def _track_files(services):
+def _track_files(services: Sequence[VirtualService]) -> list[str]:
     """Where the director role says which servers are drained, and lvsdr-streamcheck how much of its weight a server should have.
 
     A file that is not there says nothing.
     """
-    files = {}
+    files: dict[str, str] = {}
     for service in services:
-        for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service["absent"] else ():
-            if destination.get("health_checked"):
-                files[places.drain_file(host)] = places.DRAINED
-                if is_watched(service["health_check"]):
-                    files[places.track_file(service, host)] = places.STREAMCHECK
-    lines = []
+        for server in service.servers:
+            if server.checked:
+                files[places.drain_file(server.host)] = places.DRAINED
+                if is_watched(service.health_check):
+                    files[service.track_file(server.host)] = places.STREAMCHECK
+    lines: list[str] = []
     for name, folder in files.items():
         lines += ["track_file %s {" % name, "    file %s/%s" % (folder, name), "}", ""]
     return lines
 
 
-def _check_path(service, destination, director, inventory, marks):
-    """The lines that send a check to the VIP on the way that viewers' packets take (check_paths.services_of_checks); none where it goes
-    to the real server's own address.
+def _check_path(
+    service: VirtualService, server: RealServer, director: str, inventory: Inventory, marks: dict[tuple[int, str], int]
+) -> list[str]:
+    """The lines that send a check to the VIP on the way that viewers' packets take (check_paths.paths_of); none where it goes to the real
+    server's own address.
 
     The socket is bound to the director's own address: where the director holds the VIP, the kernel would take the VIP itself for it, and
     the real server would answer itself.
     """
-    check = service["health_check"]
+    check = service.health_check or {}
     if check["target"] != "vip":
         return ["connect_port %d" % check["port"]] if check.get("port") else []
-    own = host_address(inventory["hosts"].get(director, {}), service["family"])
+    own = host_address(inventory["hosts"].get(director, {}), service.family)
     if own is None:
         raise LvsError(
-            "Director %s has no IPv%d address to check the real servers of %s from" % (director, service["family"], service["name"]),
-            "set real_server_address%s, or health_check.target: server" % ("6" if service["family"] == 6 else ""),
+            "Director %s has no IPv%d address to check the real servers of %s from" % (director, service.family, service.name),
+            "set real_server_address%s, or health_check.target: server" % ("6" if service.family == 6 else ""),
         )
     return [
-        "connect_ip %s" % service["vips"][0],
-        "connect_port %d" % (check.get("port") or service["table"]["port"]),
+        "connect_ip %s" % service.vips[0],
+        "connect_port %d" % (check.get("port") or service.options["port"]),
         "bindto %s" % own,
-        "fwmark %d" % marks[service["family"], destination["address"]],
+        "fwmark %d" % marks[service.family, server.address],
     ]
 
 
-def _virtual_server(service, path_of):
-    """path_of: gives the lines of a check that say where it goes, of a service and a destination."""
-    table, check = service["table"], service["health_check"]
-    mark = table.get("firewall_mark")
-    name = "fwmark %d" % mark if mark is not None else "%s %d" % (table["address"], table["port"])
-    lines = ["# %s" % service["name"], "virtual_server %s {" % name]
-    if mark is not None:
-        lines.append("    ip_family %s" % ("inet6" if service["family"] == 6 else "inet"))
-    lines.append("    lvs_sched %s" % table["scheduler"])
-    lines += ["    %s" % flag for flag in table.get("scheduler_flags", [])]
-    lines.append("    lvs_method %s" % METHODS[service["mode"]])
-    if mark is None:
+def _virtual_server(service: VirtualService, paths: dict[str, list[str]]) -> list[str]:
+    """paths: {host: the lines of its check that say where it goes}."""
+    lines = _head(service.name, service.family, METHODS[service.mode], service.options)
+    if service.health_check:
+        # A server counts as down until a check has succeeded, and a failed one keeps its entry with weight 0.
+        lines += ["    alpha", "    delay_loop %d" % service.health_check["interval"]]
+    for server in service.servers:
+        if server.fallback:
+            # With weight 0 it stays when others are back: who began to watch it goes on.
+            lines += [
+                "    # %s" % server.host,
+                "    sorry_server %s %d" % (server.address, service.port_of(server)),
+                "    sorry_server_lvs_method %s" % METHODS[service.mode],
+                "    sorry_server_inhibit",
+            ]
+    for server in service.real_servers:
+        lines += _real_server(service, server, paths.get(server.host, []))
+    for one in service.leaving:
+        name, port = "%s, leaving with its last connection" % (one.host or one.address), service.options.get("port", 0)
+        # It may be of another kind than the service is now.
+        method = "lvs_method %s" % METHODS[one.destination.get("forward", "dr")]
+        lines += _block(name, one.address, one.destination.get("port", port), one.destination["weight"], [method])
+    return [*lines, "}", ""]
+
+
+def _server_of_check(check: CheckPath) -> list[str]:
+    lines = _head("checks of %s" % check.host, check.family, METHODS["dr"], check.table())
+    return [*lines, *_block(check.host, check.address, 0, 1, []), "}", ""]
+
+
+def _head(name: str, family: int, method: str, options: dict[str, Any]) -> list[str]:
+    """What a virtual server's block begins with. options: in the words of ipvs_table."""
+    mark = options.get("firewall_mark")
+    lines = [
+        "# %s" % name,
+        "virtual_server %s {" % ("fwmark %d" % mark if mark is not None else "%s %d" % (options["address"], options["port"])),
+        *(["    ip_family %s" % ("inet6" if family == 6 else "inet")] if mark is not None else []),
+        "    lvs_sched %s" % options["scheduler"],
+        *("    %s" % flag for flag in options.get("scheduler_flags", [])),
+        "    lvs_method %s" % method,
         # Without this line keepalived takes UDP.
-        lines.append("    protocol %s" % table.get("protocol", "tcp").upper())
-    if table.get("one_packet"):
-        lines.append("    ops")
-    persistence = table.get("persistence")
+        *(["    protocol %s" % options.get("protocol", "tcp").upper()] if mark is None else []),
+        *(["    ops"] if options.get("one_packet") else []),
+    ]
+    persistence = options.get("persistence")
     if persistence:
         lines.append("    persistence_timeout %d" % persistence["timeout"])
         if "netmask" in persistence:
             lines.append("    persistence_granularity %s" % persistence["netmask"])
         if "engine" in persistence:
             lines.append("    persistence_engine %s" % persistence["engine"])
-    if check:
-        # A server counts as down until a check has succeeded, and a failed one keeps its entry with weight 0.
-        lines += ["    alpha", "    delay_loop %d" % check["interval"]]
-    for destination in table["destinations"]:
-        if destination.get("fallback"):
-            # With weight 0 it stays when others are back: who began to watch it goes on.
-            lines += [
-                "    # %s" % service["sorry"],
-                "    sorry_server %s %d" % (destination["address"], destination.get("port", table.get("port", 0))),
-                "    sorry_server_lvs_method %s" % METHODS[service["mode"]],
-                "    sorry_server_inhibit",
-            ]
-    for destination, host in zip(table["destinations"], service["hosts"]):
-        path = path_of(service, destination) if destination.get("health_checked") else []
-        lines += _real_server(service, destination, host, check, path)
-    for destination, leaving in zip(table["destinations"][len(table["destinations"]) - len(service["leaving"]) :], service["leaving"]):
-        name = "%s, leaving with its last connection" % (leaving["host"] or leaving["address"])
-        block = _real_server(service, destination, name, None, [])
-        # It may be of another kind than the service is now.
-        lines += [*block[:-1], "        lvs_method %s" % METHODS[destination.get("forward", "dr")], block[-1]]
-    return lines + ["}", ""]
+    return lines
 
 
-def _real_server(service, destination, host, check, path):
-    table = service["table"]
-    port = destination.get("port", table.get("port", 0))
-    lines = ["    # %s" % host, "    real_server %s %d {" % (destination["address"], port)]
-    lines.append("        weight %d" % destination["weight"])
-    if destination.get("health_checked"):
-        lines.append("        inhibit_on_failure")
-        lines += ["        " + line for line in _checker(service, destination, path)]
-        tracked = [places.drain_file(host)] + ([places.track_file(service, host)] if is_watched(check) else [])
+def _block(name: str, address: str, port: int, weight: int, inner: list[str]) -> list[str]:
+    """A real server. name: that of its host, from which an address is remembered (inventory/hosts.py, NAMED)."""
+    lines = ["    # %s" % name, "    real_server %s %d {" % (address, port), "        weight %d" % weight]
+    return [*lines, *("        " + line for line in inner), "    }"]
+
+
+def _real_server(service: VirtualService, server: RealServer, path: list[str]) -> list[str]:
+    inner: list[str] = []
+    if server.checked:
+        inner = ["inhibit_on_failure", *_checker(service.health_check or {}, service, server, path)]
+        tracked = [places.drain_file(server.host)] + ([service.track_file(server.host)] if is_watched(service.health_check) else [])
         for name in tracked:
-            lines += ["        FILE_CHECK {", "            track_file %s" % name, "            weight 1", "        }"]
-    return lines + ["    }"]
+            inner += ["FILE_CHECK {", "    track_file %s" % name, "    weight 1", "}"]
+    return _block(server.host, server.address, service.port_of(server), server.weight, inner)
 
 
-def _checker(service, destination, path):
+def _checker(check: dict[str, Any], service: VirtualService, server: RealServer, path: list[str]) -> list[str]:
     """keepalived's own check. Where a floor has to hold it is one that always succeeds, because any other could take out more.
 
     It can't be left out: keepalived writes a weight over the table's own only for a server that one of its checks has brought up.
     """
-    check = service["health_check"]
     if check.get("floor"):
         return ["PING_CHECK {", "    connect_ip 127.0.0.1", "}"]
     common = [
@@ -275,8 +301,7 @@ def _checker(service, destination, path):
     if check["type"] in ("tcp", *STREAM_CHECKS) or (is_watched(check) and check["type"] not in UDP_CHECKS):
         return ["TCP_CHECK {", *common, "}"]
     if check["type"] == "script":
-        port = destination.get("port", service["table"].get("port", 0))
-        words = [check["path"], *check["arguments"], destination["address"], str(port), service["vips"][0]]
+        words = [check["path"], *check["arguments"], server.address, str(service.port_of(server)), service.vips[0]]
         return [
             "MISC_CHECK {",
             '    misc_path "%s"' % " ".join(words),

@@ -5,7 +5,10 @@
 Source of the words: nft(8) of nftables 1.0.6.
 """
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.directors import vrrp
@@ -15,6 +18,11 @@ from ansible.module_utils.lvsdr.inventory.views import director_vips
 from ansible.module_utils.lvsdr.ipvs.types import DAEMON_DEFAULTS
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.text import with_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ansible.module_utils.lvsdr.inventory.types import CheckPath, Inventory, Resolved
 
 HEAD = """\
 # Managed by lvsdr. VRRP and connection sync have no authentication: they are let in from the other directors alone, and VRRP from this
@@ -34,13 +42,13 @@ FORMER = ("ip lvsdr",)
 COUNTERS = ("strange_vrrp", "strange_sync")
 
 
-def render(services, director, inventory, interface):
+def render(resolved: Resolved, director: str, inventory: Inventory, interface: str) -> str:
     """The text of the rules' file of a director.
 
     The table is replaced as a whole, and has a comment by which system/in_force.py knows it.
     """
     facts = facts_of(inventory, director)
-    vips = ", ".join(vip for vip in director_vips(services) if ":" not in vip)
+    vips = ", ".join(vip for vip in director_vips(resolved.services) if ":" not in vip)
     own = ", ".join(own_addresses(facts))
     answers = [
         "        ip saddr { %s } ip daddr { %s } tcp flags & (syn | ack) != syn accept" % (vips, own),
@@ -70,35 +78,37 @@ def render(services, director, inventory, interface):
         "    chain prerouting {",
         "        type filter hook prerouting priority raw; policy accept;",
         "        meta l4proto %d jump vrrp" % vrrp.PROTOCOL,
-        '        iifname "%s" ip daddr %s udp dport %d jump sync' % (interface, DAEMON_DEFAULTS["group"], DAEMON_DEFAULTS["port"]),
+        '        iifname "%s" ip daddr %s udp dport %s jump sync' % (interface, DAEMON_DEFAULTS["group"], DAEMON_DEFAULTS["port"]),
         '        iifname != "%s" accept' % interface,
         *(answers if vips and own else []),
         "        meta nfproto ipv4 fib saddr type local counter drop",
         "    }",
-        *_check_sources(services, inventory["hosts"].get(director, {})),
+        *_check_sources(resolved.checks, inventory["hosts"].get(director, {})),
         "}",
     ]
     return with_digest(HEAD + "\n".join(lines) + "\n")
 
 
-def _check_sources(services, variables):
+def _check_sources(checks: Iterable[CheckPath], variables: dict[str, Any]) -> list[str]:
     """The chains that change the source address of checks just before IPVS looks at them, and back after it; none where nothing needs it.
 
     IPVS takes a packet out of this hook at -98 (ip_vs_core.c, ip_vs_ops4) and sends it through the whole hook once more
     (ip_vs_xmit.c, ip_vs_send_or_cont). The first chain leaves it alone then, and the second one has it before any filter sees it.
     Checksums follow the address (nft_payload.c, nft_payload_l4csum_update). variables: of the director.
     """
-    there, back = [], []
+    marks_of = check_marks(checks)
+    there: list[str] = []
+    back: list[str] = []
     for family, word, sources in ((4, "ip", "0.0.0.0/8"), (6, "ip6", "ff00::/104")):
         own = host_address(variables, family)
-        marks = sorted(mark for (of, _address), mark in check_marks(services).items() if of == family)
+        marks = sorted(mark for (of, _address), mark in marks_of.items() if of == family)
         if own and marks:
             pairs = ", ".join("0x%x : %s" % (mark, check_source(mark, family)) for mark in marks)
             there.append("        %s saddr %s %s saddr set meta mark map { %s }" % (word, own, word, pairs))
             back.append("        %s saddr %s %s saddr set %s" % (word, sources, word, own))
     # What is forwarded comes through this hook, too, and leaves with the first rule.
     others = "        meta mark & 0xff000000 != 0x%x accept" % CHECK_MARKS
-    out = []
+    out: list[str] = []
     for name, priority, lines in (("checks_to_ipvs", -99, there), ("checks_from_ipvs", -97, back)):
         if lines:
             head = ["    chain %s {" % name, "        type filter hook output priority %d; policy accept;" % priority, others]
@@ -106,16 +116,16 @@ def _check_sources(services, variables):
     return out
 
 
-def counts(text):
+def counts(text: str) -> dict[str, int]:
     """{name of a counter: packets} in what `nft list counters` says."""
     return {name: int(packets) for name, packets in re.findall(r"counter (\w+) \{\s*packets (\d+)", text)}
 
 
-def _peers(director, inventory, family):
+def _peers(director: str, inventory: Inventory, family: int) -> list[str]:
     """The addresses that the other directors' packets come from: VRRP from the declared one, sync from the first one of the interface."""
-    out = set()
+    out: set[str | None] = set()
     for host in inventory["groups"].get(DIRECTORS, []):
         if host != director:
             out.add(host_address(inventory["hosts"].get(host, {}), family))
             out.update(own_addresses(facts_of(inventory, host)) if family == 4 else ())
-    return sorted(out - {None})
+    return sorted(address for address in out if address is not None)

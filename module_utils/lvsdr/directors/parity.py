@@ -2,29 +2,33 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Whether directors have the same table. Pure."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr.ipvs.render import service_option
 
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.inventory.types import Resolved
 
-def parity(tables_by_director, services):
+
+def parity(tables_by_director: dict[str, str], resolved: Resolved) -> list[str]:
     """Differences between the directors' tables, as lines, weights included. {director: text of its table}
 
     Only declared services count: what nobody declared is left alone on each director.
     """
-    ours = {service_option(tuple(service["key"])) for service in services}
+    keys = [*(service.key for service in resolved.services), *(check.key for check in resolved.checks)]
+    ours = {service_option(key) for key in keys}
     # A sorry server comes and goes, and keeps a weight of 0 where it once served.
     leave_out = {
-        (service_option(tuple(service["key"])), destination["address"])
-        for service in services
-        for destination in service["table"]["destinations"]
-        if destination.get("fallback")
+        (service_option(service.key), server.address) for service in resolved.services for server in service.servers if server.fallback
     }
     # Each director hears an agent, and begins a slow start, at its own moment.
     moving = {
-        service_option(tuple(service["key"]))
-        for service in services
-        if service["health_check"] and (service["health_check"].get("agent") or service["health_check"].get("slow_start"))
+        service_option(service.key)
+        for service in resolved.services
+        if service.health_check and (service.health_check.get("agent") or service.health_check.get("slow_start"))
     }
     names = sorted(tables_by_director)
     lines = {
@@ -35,25 +39,25 @@ def parity(tables_by_director, services):
         }
         for name in names
     }
-    problems = []
+    problems: list[str] = []
     for other in names[1:]:
         problems += ["only on %s: %s" % (names[0], line) for line in sorted(lines[names[0]] - lines[other])]
         problems += ["only on %s: %s" % (other, line) for line in sorted(lines[other] - lines[names[0]])]
     return problems
 
 
-def _service_of(line):
+def _service_of(line: str) -> str:
     """The service's option in a line of a table: ``-t 198.51.100.100:80``, ``-f 5 -6``."""
     words = line.split()
     return " ".join(words[1 : 4 if words[3:4] == ["-6"] else 3])
 
 
-def _without_weight(line):
+def _without_weight(line: str) -> str:
     """The line with no more of the weight than whether it is one."""
     return re.sub(r" -w [1-9][0-9]*", " -w more than 0", line)
 
 
-def _server_of(line):
+def _server_of(line: str) -> tuple[str, str | None]:
     """(the service's option, the destination's address) in a line of a table; the address is None in a service's own line."""
     _before, found, rest = line.partition(" -r ")
     return _service_of(line), rest.split()[0].rpartition(":")[0].strip("[]") if found else None

@@ -2,42 +2,34 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What lvsdr-streamcheck is given on a director: its configuration, and its program."""
 
+from __future__ import annotations
+
 import os
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.checks.health_check import is_watched
 from ansible.module_utils.lvsdr.inventory.check_paths import check_marks
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
-from ansible.module_utils.lvsdr.places import credential, drain_file, track_file
+from ansible.module_utils.lvsdr.places import credential, drain_file
+
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, Resolved, VirtualService
 
 
-def streamchecks(services, director, inventory, metrics_port=9133):
+def streamchecks(resolved: Resolved, director: str, inventory: Inventory, metrics_port: int = 9133) -> dict[str, Any]:
     """The configuration of lvsdr-streamcheck on a director: {"folder", "metrics_port", "services"}."""
-    out = []
-    marks = check_marks(services)
-    for service in services:
-        check = service["health_check"]
-        if service["absent"] or not is_watched(check):
+    out: list[dict[str, Any]] = []
+    variables, marks = inventory["hosts"].get(director, {}), check_marks(resolved.checks)
+    for service in resolved.services:
+        check = service.health_check
+        if service.absent or check is None or not is_watched(check):
             continue
-        members = []
-        for destination, host in zip(service["table"]["destinations"], service["hosts"]):
-            if destination.get("health_checked"):
-                through = check["target"] == "vip"
-                members.append(
-                    {
-                        "name": host, "weight": destination["weight"], "file": track_file(service, host),
-                        "agent": destination["address"], "drain_file": "%s/%s" % (places.DRAINED, drain_file(host)),
-                        "names": [*service["vips"], destination["address"]],
-                        "address": service["vips"][0] if through else destination["address"],
-                        "port": check.get("port") or destination.get("port", service["table"].get("port")),
-                        "mark": marks[service["family"], destination["address"]] if through else None,
-                        "own": host_address(inventory["hosts"].get(director, {}), service["family"]) if through else None,
-                    }
-                )  # fmt: skip
+        members = [_member(service, check, server, variables, marks) for server in service.servers if server.checked]
         login = {"login_credential": credential(check["login_file"])} if check.get("login_file") else {}
         out.append(
             {
-                "name": service["name"], "vip": service["vips"][0], "check": {**check, **login}, "servers": members,
+                "name": service.name, "vip": service.vips[0], "check": {**check, **login}, "servers": members,
                 "slow_start": check["slow_start"], "floor": check["floor"],
             }
         )  # fmt: skip
@@ -48,7 +40,23 @@ def streamchecks(services, director, inventory, metrics_port=9133):
     }  # fmt: skip
 
 
-def program(module_utils):
+def _member(
+    service: VirtualService, check: dict[str, Any], server: RealServer, variables: dict[str, Any], marks: dict[tuple[int, str], int]
+) -> dict[str, Any]:
+    """A server that is checked, as the configuration has it. variables: of the director."""
+    through = check["target"] == "vip"
+    return {
+        "name": server.host, "weight": server.weight, "file": service.track_file(server.host),
+        "agent": server.address, "drain_file": "%s/%s" % (places.DRAINED, drain_file(server.host)),
+        "names": [*service.vips, server.address],
+        "address": service.vips[0] if through else server.address,
+        "port": check.get("port") or service.port_of(server),
+        "mark": marks[service.family, server.address] if through else None,
+        "own": host_address(variables, service.family) if through else None,
+    }  # fmt: skip
+
+
+def program(module_utils: str) -> list[dict[str, str]]:
     """The program's files, as host_files takes them. module_utils: the folder on the controller that holds lvsdr."""
     out = []
     for part in places.STREAMCHECK_PARTS:

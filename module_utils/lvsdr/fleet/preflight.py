@@ -5,10 +5,13 @@
 Before the hosts have been read it finds what the inventory alone tells, and afterwards what does not fit them, too.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import re
+from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.addresses import family_of, full_length, inside
+from ansible.module_utils.lvsdr.addresses import full_length, inside
 from ansible.module_utils.lvsdr.arp import placement
 from ansible.module_utils.lvsdr.directors import keepalived
 from ansible.module_utils.lvsdr.directors.holders import interface_of
@@ -27,12 +30,18 @@ from ansible.module_utils.lvsdr.inventory.hosts import (
 from ansible.module_utils.lvsdr.inventory.instances import instances
 from ansible.module_utils.lvsdr.inventory.resolve import read_services_of
 from ansible.module_utils.lvsdr.inventory.streaming_server import check_streaming_server
-from ansible.module_utils.lvsdr.inventory.views import director_vips, members, real_servers, somebody_serves
+from ansible.module_utils.lvsdr.inventory.views import director_vips, real_servers, somebody_serves
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.reader import Reader
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
 
-def preflight(virtual_services, inventory):
+    from ansible.module_utils.lvsdr.inventory.hosts import Network
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, VirtualService
+
+
+def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     """All errors as a list of lines; empty where there is none."""
     problems = Problems()
     check_names(inventory, problems)
@@ -42,8 +51,7 @@ def preflight(virtual_services, inventory):
     elif not directors:
         problems.add("inventory", "group 'directors' is empty; name the hosts that run IPVS in it")
     directors = directors or []
-    services = read_services_of(virtual_services, inventory, problems)
-    declared = [service for service in services if not service["absent"] and not service.get("checks")]
+    services = read_services_of(virtual_services, inventory, problems).services
     settings = check_directors(inventory, problems)
     _check_instances_of(services, directors, inventory, problems)
     for host in inventory["hosts"]:
@@ -51,14 +59,15 @@ def preflight(virtual_services, inventory):
         values = Reader(problems, "hosts[%s]" % host, inventory["hosts"][host])
         for name in ("preflight_allow_cloud", "preflight_allow_drained"):
             values.boolean(name, False)
-    for service in declared:
+    for service in services:
         _check_roles(service, directors, problems)
         _check_somebody_serves(service, directors, inventory, problems)
     _check_addresses(services, directors, inventory, problems)
+    vips = director_vips(services)
     for service in services:
-        path = "virtual service %s" % service["name"]
+        path = "virtual service %s" % service.name
         _check_neighbours(service, path, directors, inventory, problems)
-        _check_vips_on_servers(service, path, director_vips(services), inventory, problems)
+        _check_vips_on_servers(service, path, vips, inventory, problems)
     for director in directors:
         _check_interface(director, settings[director]["interface"], services, inventory, problems)
     _check_cloud(services, inventory, problems)
@@ -73,57 +82,58 @@ def preflight(virtual_services, inventory):
     return problems.found
 
 
-def _check_roles(service, directors, problems):
+def _check_roles(service: VirtualService, directors: Collection[str], problems: Problems) -> None:
     """A director that holds the VIP on lo, silent on ARP, as real servers do, can't have it on the link."""
-    for host in members(service):
-        if host in directors:
+    for server in service.servers:
+        if server.host in directors:
             problems.add(
-                "virtual service %s" % service["name"],
+                "virtual service %s" % service.name,
                 "%s is a director and %s; a real server is silent on ARP for the VIPs that a director answers for, so take another host"
-                % (host, "the sorry server" if host == service["sorry"] else "a real server of this service"),
+                % (server.host, "the sorry server" if server.fallback else "a real server of this service"),
             )
 
 
-def _check_somebody_serves(service, directors, inventory, problems):
+def _check_somebody_serves(service: VirtualService, directors: Iterable[str], inventory: Inventory, problems: Problems) -> None:
     """Where all weights are 0 newcomers are refused; a sorry server, or who says that it is meant, may have it so."""
     allowed = any(Reader(Problems(), "", inventory["hosts"].get(host, {})).boolean("preflight_allow_drained") for host in directors)
-    if not service["hosts"] or service["sorry"] or allowed:
+    if not service.hosts or service.sorry or allowed:
         return
     if not somebody_serves(service):
         problems.add(
-            "virtual service %s" % service["name"],
+            "virtual service %s" % service.name,
             "all its real servers are drained or have weight 0, so new viewers are refused; leave one in, declare a sorry_server, or set "
             "preflight_allow_drained: true where that is meant",
         )
 
 
-def _check_addresses(services, directors, inventory, problems):
+def _check_addresses(services: Sequence[VirtualService], directors: Sequence[str], inventory: Inventory, problems: Problems) -> None:
     """VIPs belong to no host and are in a subnet of each director, and the addresses of hosts are theirs."""
-    own = _declared_addresses(inventory, list(directors) + real_servers(services), problems)
+    own = _declared_addresses(inventory, [*directors, *real_servers(services)], problems)
     for host, variables in inventory["hosts"].items():
         for family in (4, 6):
-            own.setdefault(declared_address(variables, family), host)
+            address = declared_address(variables, family)
+            if address:
+                own.setdefault(address, host)
     for service in services:
-        path = "virtual service %s" % service["name"]
-        for vip in service["vips"]:
+        path = "virtual service %s" % service.name
+        for vip in service.vips:
             if vip in own:
                 problems.add(path, "VIP %s is the own address of %s; a VIP belongs to no host" % (vip, own[vip]))
-            for director in directors if not service["absent"] else ():
+            for director in directors if not service.absent else ():
                 networks = networks_of(inventory, director)
                 if networks is not None and not inside(vip, networks):
                     problems.add(
                         path,
                         "VIP %s is in no subnet of director %s (%s); give the director an interface there, or choose a VIP from its subnets"
-                        % (vip, director, list_networks(networks, family_of(vip))),
+                        % (vip, director, list_networks(networks, service.family)),
                     )
                 for network in networks or ():
                     reason = _not_for_hosts(ipaddress.ip_address(vip), network)
                     if reason:
                         problems.add(path, "VIP %s is %s of %s; choose another one of that subnet" % (vip, reason, network))
-        if not service["absent"] and not service.get("checks"):
-            for destination, host in zip(service["table"]["destinations"], members(service)):
-                _check_own(host, destination["address"], inventory, problems)
-    families = {service["family"] for service in services if (service["health_check"] or {}).get("target") == "vip"}
+        for server in service.servers:
+            _check_own(server.host, server.address, inventory, problems)
+    families = {service.family for service in services if (service.health_check or {}).get("target") == "vip"}
     for director in directors if director_vips(services) else ():
         for family in families | {keepalived.vrrp_family(inventory)}:
             address = host_address(inventory["hosts"].get(director, {}), family)
@@ -137,7 +147,7 @@ def _check_addresses(services, directors, inventory, problems):
                 )
 
 
-def _not_for_hosts(address, network):
+def _not_for_hosts(address: ipaddress.IPv4Address | ipaddress.IPv6Address, network: Network) -> str | None:
     """What an address of a subnet is that no host can have (RFC 1122, 3.2.1.3; RFC 4291, 2.6.1), or None."""
     if address.version != network.version or network.num_addresses <= 2:
         return None
@@ -146,7 +156,7 @@ def _not_for_hosts(address, network):
     return "the broadcast address" if address.version == 4 and address == network.broadcast_address else None
 
 
-def _check_own(host, address, inventory, problems):
+def _check_own(host: str, address: str, inventory: Inventory, problems: Problems) -> None:
     """An address that a host has not gets packets that nobody takes, or those that are its own."""
     family = 6 if ":" in address else 4
     if ipaddress.ip_address(address).is_loopback:
@@ -168,7 +178,7 @@ def _check_own(host, address, inventory, problems):
         )
 
 
-def _check_interface(director, name, services, inventory, problems):
+def _check_interface(director: str, name: str | None, services: Sequence[VirtualService], inventory: Inventory, problems: Problems) -> None:
     """One interface carries all VIPs of a director: VRRP, gratuitous ARP and the rules for checks are on it."""
     facts, vips = facts_of(inventory, director), director_vips(services)
     if "interfaces" not in facts or not vips:
@@ -195,15 +205,15 @@ def _check_interface(director, name, services, inventory, problems):
     there = [ipaddress.ip_interface(text).network for text in links[name]["addresses"]]
     family = keepalived.vrrp_family(inventory)
     speaks = host_address(inventory["hosts"].get(director, {}), family)
-    known = speaks and speaks not in STAND_INS.values() and not ipaddress.ip_address(speaks).is_loopback
-    if len(inventory["groups"].get(DIRECTORS) or ()) > 1 and known and not inside(speaks, there):
+    known = speaks is not None and speaks not in STAND_INS.values() and not ipaddress.ip_address(speaks).is_loopback
+    if len(inventory["groups"].get(DIRECTORS) or ()) > 1 and speaks and known and not inside(speaks, there):
         problems.add(
             "hosts[%s]" % director,
             "%s would speak VRRP from %s, which is in no subnet of %s, the link of the VIPs; what comes from elsewhere is not believed: "
             "set real_server_address%s to its address there" % (director, speaks, name, "6" if family == 6 else ""),
         )
     for vip in vips:
-        if not inside(vip, there) and inside(vip, networks_of(inventory, director)):
+        if not inside(vip, there) and inside(vip, networks_of(inventory, director) or []):
             problems.add(
                 "hosts[%s]" % director,
                 "VIP %s is not in a subnet of %s, which carries the VIPs of %s; all VIPs of a pair are on one link: choose another "
@@ -211,7 +221,7 @@ def _check_interface(director, name, services, inventory, problems):
             )
 
 
-def _check_instances_of(services, directors, inventory, problems):
+def _check_instances_of(services: Sequence[VirtualService], directors: Sequence[str], inventory: Inventory, problems: Problems) -> None:
     """Every director has the same instances, with the same router ids and the same active director."""
     first = None
     for director in directors:
@@ -228,12 +238,12 @@ def _check_instances_of(services, directors, inventory, problems):
                     )
 
 
-def _declared_addresses(inventory, hosts, problems):
+def _declared_addresses(inventory: Inventory, hosts: Iterable[str], problems: Problems) -> dict[str, str]:
     """Own address to host. An address with a full-length prefix is a VIP (keepalived's or ours), not a host's own."""
-    out = {}
+    out: dict[str, str] = {}
     for host in hosts:
         variables = inventory["hosts"].get(host, {})
-        own = [host_address(variables, family) for family in (4, 6)]
+        own: list[str | None] = [host_address(variables, family) for family in (4, 6)]
         own += [str(address.ip) for address in on_links(facts_of(inventory, host)) if address.network.num_addresses > 1]
         for address in own:
             if address is None or ipaddress.ip_address(address).is_loopback or ipaddress.ip_address(address).is_link_local:
@@ -244,41 +254,55 @@ def _declared_addresses(inventory, hosts, problems):
     return out
 
 
-def _check_neighbours(service, path, directors, inventory, problems):
+def _check_neighbours(service: VirtualService, path: str, directors: Iterable[str], inventory: Inventory, problems: Problems) -> None:
     """Direct routing rewrites a MAC: the director must reach the real server on a link of its own."""
-    if service["mode"] != "dr" or service["absent"] or service.get("checks"):
+    if service.mode != "dr":
         return
-    for destination, host in zip(service["table"]["destinations"], members(service)):
+    for server in service.servers:
         for director in directors:
             networks = networks_of(inventory, director)
-            if networks is not None and not inside(destination["address"], networks):
+            if networks is not None and not inside(server.address, networks):
                 problems.add(
                     path,
                     "director %s has no interface in the subnet of real server %s (%s); direct routing needs both on one link. "
-                    "Its subnets are %s" % (director, host, destination["address"], list_networks(networks, service["family"])),
+                    "Its subnets are %s" % (director, server.host, server.address, list_networks(networks, service.family)),
                 )
-            elif networks is not None and destination.get("health_checked") and service["health_check"]["target"] == "vip":
-                own = host_address(inventory["hosts"].get(director, {}), service["family"])
-                addresses = [destination["address"], service["vips"][0], *([own] if own else [])]
-                # What answers a check comes in where accept_local and its rules are: on the interface of the VIP.
-                if not any(all(inside(address, [network]) for address in addresses) for network in networks):
-                    problems.add(
-                        path,
-                        "the checks of real server %s (%s) from director %s (%s) to VIP %s do not stay in one subnet, and their answers "
-                        "would be dropped; set health_check.target: server, or the director's real_server_address to the one on that link"
-                        % (host, destination["address"], director, own, service["vips"][0]),
-                    )
-            _check_link("director %s" % director, facts_of(inventory, director), destination["address"], path, problems)
-        _check_link("real server %s" % host, facts_of(inventory, host), destination["address"], path, problems)
+            elif networks is not None:
+                _check_way_of_checks(service, server, path, director, networks, inventory, problems)
+            _check_link("director %s" % director, facts_of(inventory, director), server.address, path, problems)
+        _check_link("real server %s" % server.host, facts_of(inventory, server.host), server.address, path, problems)
 
 
-def _check_cloud(services, inventory, problems):
+def _check_way_of_checks(
+    service: VirtualService,
+    server: RealServer,
+    path: str,
+    director: str,
+    networks: list[Network],
+    inventory: Inventory,
+    problems: Problems,
+) -> None:
+    """What answers a check comes in where accept_local and its rules are: on the interface of the VIP."""
+    if not server.checked or (service.health_check or {}).get("target") != "vip":
+        return
+    own = host_address(inventory["hosts"].get(director, {}), service.family)
+    addresses = [server.address, service.vips[0], *([own] if own else [])]
+    if not any(all(inside(address, [network]) for address in addresses) for network in networks):
+        problems.add(
+            path,
+            "the checks of real server %s (%s) from director %s (%s) to VIP %s do not stay in one subnet, and their answers "
+            "would be dropped; set health_check.target: server, or the director's real_server_address to the one on that link"
+            % (server.host, server.address, director, own, service.vips[0]),
+        )
+
+
+def _check_cloud(services: Iterable[VirtualService], inventory: Inventory, problems: Problems) -> None:
     """In a cloud the network itself decides which addresses a port may use."""
-    clouds = {}
+    clouds: dict[str, list[str]] = {}
     for service in services:
         # With NAT a real server answers from its own address.
-        if not service["absent"]:
-            for host in [*inventory["groups"].get(DIRECTORS, []), *(members(service) if service["mode"] != "nat" else [])]:
+        if not service.absent:
+            for host in [*inventory["groups"].get(DIRECTORS, []), *(service.members if service.mode != "nat" else [])]:
                 cloud = facts_of(inventory, host).get("cloud")
                 allowed = Reader(Problems(), "", inventory["hosts"].get(host, {})).boolean("preflight_allow_cloud", False)
                 if cloud and not allowed:
@@ -291,7 +315,7 @@ def _check_cloud(services, inventory, problems):
         )
 
 
-def _check_link(name, facts, address, path, problems):
+def _check_link(name: str, facts: dict[str, Any], address: str, path: str, problems: Problems) -> None:
     """A frame is sent to a MAC that ARP found: a tunnel, a point-to-point link or a card without ARP has none to offer."""
     links = [
         interface
@@ -310,14 +334,14 @@ def _check_link(name, facts, address, path, problems):
         )
 
 
-def _check_vips_on_servers(service, path, vips, inventory, problems):
+def _check_vips_on_servers(service: VirtualService, path: str, vips: Collection[str], inventory: Inventory, problems: Problems) -> None:
     """A VIP that a real server has in the wrong place. vips: those of all services."""
-    for host in members(service):
+    for host in service.members:
         interfaces = facts_of(inventory, host).get("interfaces", [])
         addresses = placement.places(interfaces)
         # The role real_server moves what can be moved; where the server holds no VIP of its own, that role does not come.
-        moves = service["mode"] != "nat" and inventory["hosts"].get(host, {}).get("real_server_misplaced", "move") == "move"
-        for vip in service["vips"]:
+        moves = service.mode != "nat" and inventory["hosts"].get(host, {}).get("real_server_misplaced", "move") == "move"
+        for vip in service.vips:
             for place in placement.misplaced(vip, addresses):
                 # With a subnet's prefix on a card it is the host's own address, which is another error, and not to be removed.
                 if place.interface != "lo" and not place.route and place.length != full_length(vip):

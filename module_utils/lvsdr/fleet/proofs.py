@@ -2,19 +2,27 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What verify plays, asks and probes, and from which hosts. Pure."""
 
+from __future__ import annotations
+
 import ipaddress
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import endpoint, inside
 from ansible.module_utils.lvsdr.checks.health_check import UDP_CHECKS
 from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, networks_of
 from ansible.module_utils.lvsdr.inventory.instances import instances
-from ansible.module_utils.lvsdr.inventory.views import director_vips, members, real_servers
+from ansible.module_utils.lvsdr.inventory.views import director_vips, real_servers
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.streams import packets
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
-def streams(services):
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, Resolved, VirtualService
+
+
+def streams(services: Iterable[VirtualService]) -> list[dict[str, Any]]:
     """What a viewer can play, through each VIP:
 
     ``[{"name", "vip", "url", "base", "path", "servers", "connect_to", "validate_certs", "ca_path"}]``; url is base and path together.
@@ -22,19 +30,19 @@ def streams(services):
     """
     out = []
     for service in services:
-        if not service["stream"] or service["absent"]:
+        if not service.stream or service.absent:
             continue
-        url, verify = service["stream"]["url"], service["stream"]["verify"]
-        for vip in service["vips"]:
+        url, verify = service.stream["url"], service.stream["verify"]
+        for vip in service.vips:
             if "://" in url:
                 scheme, _, rest = url.partition("://")
                 host, slash, path = rest.partition("/")
                 base, path = "%s://%s" % (scheme, host), (slash + path) or "/"
             else:
-                base, path = "http://" + endpoint(vip, int(service["table"]["port"])), url
+                base, path = "http://" + endpoint(vip, int(service.options["port"])), url
             out.append(
                 {
-                    "name": service["name"], "vip": vip, "url": base + path, "base": base, "path": path, "servers": service["hosts"],
+                    "name": service.name, "vip": vip, "url": base + path, "base": base, "path": path, "servers": list(service.hosts),
                     "connect_to": vip if "://" in url else None, "validate_certs": bool(verify),
                     "ca_path": verify if isinstance(verify, str) else None,
                 }
@@ -42,59 +50,56 @@ def streams(services):
     return out
 
 
-def listeners_of(services, host):
-    """The ``services`` of listener_check: what a real server's programs have to answer for while it takes viewers."""
-    out = []
+def listeners(services: Iterable[VirtualService]) -> dict[str, list[dict[str, Any]]]:
+    """{real server: the ``services`` of listener_check}: what its programs have to answer for while it takes viewers."""
+    out: dict[str, list[dict[str, Any]]] = {}
     for service in services:
-        table = service["table"]
-        check = service["health_check"] or {}
-        protocol, port = table.get("protocol"), table.get("port")
+        check = service.health_check or {}
+        protocol, port = service.options.get("protocol"), service.options.get("port")
         if protocol is None:  # a firewall mark has neither; a check names a port of its own
             protocol, port = "udp" if check.get("type") in UDP_CHECKS else "tcp", check.get("port")
-        hosts = members(service)
-        if service["absent"] or service["mode"] == "nat" or host not in hosts or not port or protocol not in ("tcp", "udp"):
+        if service.mode == "nat" or not port or protocol not in ("tcp", "udp"):
             continue
-        destination = table["destinations"][hosts.index(host)]
-        if destination["weight"] and host not in service["drained"]:
-            own = {"name": service["name"], "protocol": protocol, "port": port, "own": destination["address"]}
-            if check.get("type") in UDP_CHECKS:
-                own.update(_question_of(check))
-            out += [{**own, "vip": vip} for vip in service["vips"]]
+        question = _question_of(check) if check.get("type") in UDP_CHECKS else {}
+        for server in service.servers:
+            if server.weight and not server.drained:
+                own = {"name": service.name, "protocol": protocol, "port": port, "own": server.address, **question}
+                out.setdefault(server.host, []).extend({**own, "vip": vip} for vip in service.vips)
     return out
 
 
-def _question_of(check):
+def _question_of(check: dict[str, Any]) -> dict[str, Any]:
     """What to ask a UDP program, in the words of listener_check and udp_probe, without what is not said."""
     words = {"kind": packets.kind_of(check["type"]), "payload": check.get("payload"), "query": check.get("query")}
     return {name: value for name, value in words.items() if value is not None}
 
 
-def udp_probes(services, inventory):
+def udp_probes(services: Iterable[VirtualService], inventory: Inventory) -> list[dict[str, Any]]:
     """``[{"name", "vip", "port", "kind", "payload", "query", "names", "count"}]`` of the UDP services that a check says how to ask."""
     out = []
     for service in services:
-        check = service["health_check"] or {}
-        if service["absent"] or check.get("type") not in UDP_CHECKS or service["table"].get("protocol") != "udp":
+        check = service.health_check or {}
+        if service.absent or check.get("type") not in UDP_CHECKS or service.options.get("protocol") != "udp":
             continue
-        addresses = {host_address(inventory["hosts"][host], service["family"]): host for host in service["hosts"]}
+        addresses = {host_address(inventory["hosts"][host], service.family): host for host in service.hosts}
         names = {address: host for address, host in addresses.items() if address}
-        for vip in service["vips"]:
+        for vip in service.vips:
             out.append(
                 {
-                    "name": service["name"], "vip": vip, "port": service["table"]["port"], "names": names,
-                    "payload": None, "query": None, **_question_of(check), "count": max(6, 2 * len(service["hosts"])),
+                    "name": service.name, "vip": vip, "port": service.options["port"], "names": names,
+                    "payload": None, "query": None, **_question_of(check), "count": max(6, 2 * len(service.hosts)),
                 }
             )  # fmt: skip
     return out
 
 
-def vips_near(services, inventory, host):
+def vips_near(services: Iterable[VirtualService], inventory: Inventory, host: str) -> list[str]:
     """The VIPs in whose subnet a host has an interface: those that it can ask for."""
     networks = networks_of(inventory, host) or []
     return [vip for vip in director_vips(services) if inside(vip, networks)]
 
 
-def askers(services, inventory, count=2):
+def askers(services: Sequence[VirtualService], inventory: Inventory, count: int = 2) -> list[str]:
     """Hosts that ask for the VIPs, so many for each VIP where its link has as many, real servers first: a host does not hear itself."""
     out = []
     wanted = dict.fromkeys(director_vips(services), count)
@@ -107,18 +112,19 @@ def askers(services, inventory, count=2):
     return out
 
 
-def stranger(services, inventory):
+def stranger(resolved: Resolved, inventory: Inventory) -> dict[str, Any]:
     """{"host", "directors", "interface", "virtual_router_id"} for a proof that directors take no VRRP and no connections from others.
 
     host: a real server on the link of the directors, or None where there is none. directors: {director: its address there}.
     virtual_router_id: one that no instance has, so that nothing happens even where a packet gets in.
     """
     names = inventory["groups"].get(DIRECTORS, [])
-    taken = {one["virtual_router_id"] for name in names for one in instances(services, name, inventory["hosts"][name], names, Problems())}
+    of_each = [instances(resolved.services, name, inventory["hosts"][name], names, Problems()) for name in names]
+    taken = {one["virtual_router_id"] for its in of_each for one in its}
     unused = max(set(range(1, 256)) - taken)
     read = [name for name in names if facts_of(inventory, name)]
     addresses = [{name: host_address(inventory["hosts"][name], family) for name in read} for family in (4, 6)]
-    for host in real_servers(services):
+    for host in resolved.hosts():
         for link in facts_of(inventory, host).get("interfaces", []) if host not in names else ():
             networks = [ipaddress.ip_interface(text).network for text in link["addresses"]]
             for found in addresses:

@@ -2,6 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From what each host heard and found on itself to one table of the fleet. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.arp import audit as arp_audit
 from ansible.module_utils.lvsdr.directors import vrrp
@@ -12,14 +16,22 @@ from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.text import aligned
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
-def audit(vips, owners, names, hosts):
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, VirtualService
+
+    Row = tuple[str, ...]
+
+
+def audit(vips: Iterable[str], owners: dict[str, str], names: dict[str, str], hosts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """``{"clean": bool, "lines": [text]}`` of an audit from many hosts.
 
     hosts: ``{name: {"audit": results of arp_audit or None, "gathered": of real_server_vip or None}}``. A host does not hear itself, so the
     answers of all are put together. owners, names: {mac: host} of the directors and of all.
     """
-    rows, clean = [("VIP", "ASKED FROM", "VERDICT", "WHO")], True
+    clean = True
+    rows: list[Row] = [("VIP", "ASKED FROM", "VERDICT", "WHO")]
     for vip in vips:
         heard = [(host, result) for host, found in hosts.items() for result in found["audit"] or () if result["vip"] == vip]
         macs = list(dict.fromkeys(mac for _host, result in heard for mac in result["macs"]))
@@ -49,13 +61,13 @@ def audit(vips, owners, names, hosts):
     return {"clean": clean, "lines": lines + ([""] + aligned(rows) if len(rows) > 1 else [])}
 
 
-def status(services, directors):
+def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str, Any]]) -> list[str]:
     """The lines of a table of what each director holds of each real server.
 
     services: resolved. directors: ``{name: {"info": result of ipvs_info or None, "active": whether it holds a VIP, "drained": names of the
     files in places.DRAINED_KEPT}}``.
     """
-    rows = [
+    rows: list[Row] = [
         (
             "SERVICE",
             "VIP",
@@ -65,21 +77,21 @@ def status(services, directors):
         )
     ]
     tables = [None if found["info"] is None else describe.held_destinations(found["info"]) for found in directors.values()]
+    checks = [_checks_of(found["info"]) for found in directors.values()]
+    drained = {name for found in directors.values() for name in found["drained"]}
     for service in services:
-        if service["absent"] or service.get("checks"):
-            continue
-        for destination, host in zip(service["table"]["destinations"], service["hosts"]):
-            cells = [_held(service, destination, found) for found in tables]
-            checks = [_check_of(service, host, found["info"]) for found in directors.values()]
+        for server in service.real_servers:
+            cells = [_held(service, server, found) for found in tables]
+            named = (service.name, service.vips[0], server.host)
             # Usually both say the same.
-            said = dict.fromkeys(_said(check) for check in checks if check)
-            if host in service["drained"] or any(places.drain_file(host) in found["drained"] for found in directors.values()):
-                said = ["drained", *said]
-            rows.append((service["name"], service["vips"][0], host, *cells, " / ".join(said)))
+            said = list(dict.fromkeys(_said(found[named]) for found in checks if named in found))
+            if server.drained or places.drain_file(server.host) in drained:
+                said.insert(0, "drained")
+            rows.append((*named, *cells, " / ".join(said)))
     return aligned(rows)
 
 
-def vrrp_wrong(found, services, inventory):
+def vrrp_wrong(found: dict[str, dict[str, Any]], services: Sequence[VirtualService], inventory: Inventory) -> list[str]:
     """Sentences for what is wrong with the directors' VRRP. found: {director: what vrrp_audit returned}."""
     directors = inventory["groups"].get(DIRECTORS, [])
     own = {address for director in directors for address in hosts.addresses_of(inventory, director)}
@@ -90,22 +102,23 @@ def vrrp_wrong(found, services, inventory):
     return out
 
 
-def _held(service, destination, table):
-    """``weight 10, 3 active`` of a destination in a director's table (describe.held_destinations, or None)."""
+def _held(service: VirtualService, server: RealServer, table: dict[Any, Any] | None) -> str:
+    """``weight 10, 3 active`` of a server in a director's table (describe.held_destinations, or None)."""
     if table is None:
         return "not reached"
-    there = table.get((describe.table_key(service["table"]), destination["address"]))
+    there = table.get((service.table_key, server.address))
     return "weight %d, %d active" % (there["weight"], there["active"]) if there else "missing"
 
 
-def _said(check):
+def _said(check: dict[str, Any]) -> str:
     """What a stream check says, with what an operator had better know besides."""
     state = check["state"] + (", kept in as all failed at once" if check.get("kept") else "")
     return "%s: %s%s" % (state, check["why"], "; " + check["warning"] if check.get("warning") else "")
 
 
-def _check_of(service, host, info):
+def _checks_of(info: dict[str, Any] | None) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """{(service, first VIP, server): what its stream check says} of what ipvs_info returned."""
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for check in (info or {}).get("stream_checks") or ():
-        if (check["service"], check["vip"], check["server"]) == (service["name"], service["vips"][0], host):
-            return check
-    return None
+        found.setdefault((check["service"], check["vip"], check["server"]), check)
+    return found

@@ -2,16 +2,26 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a rollout has to know of the fleet that runs: what must be refused first, in which order directors change, what is left. Pure."""
 
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.directors import holders, keepalived, keepalived_conf, nftables
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import preflight as inventory_preflight
-from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, resolve, views
+from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, resolve
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of
 from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-def preflight(virtual_services, inventory, hosts=None):
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, Resolved, TableKey, VirtualService
+
+
+def preflight(virtual_services: Any, inventory: Inventory, hosts: Collection[str] | None = None) -> list[str]:
     """Every error that can be seen before anything is touched, as a list of lines: of the inventory, and of what runs beside it.
 
     hosts: those that take part in this run (--limit); all of them where nothing is said.
@@ -21,31 +31,32 @@ def preflight(virtual_services, inventory, hosts=None):
         return problems
     if not inventory.get("read", True):
         return []
-    services = resolve.resolve(virtual_services, inventory)
+    resolved = resolve.resolve(virtual_services, inventory)
     for director in inventory["groups"][DIRECTORS]:
         try:
-            keepalived.render(services, director, inventory)
+            keepalived.render(resolved, director, inventory)
         except LvsError as error:
             # One that was not read may lack an address that only its facts tell.
             if facts_of(inventory, director):
                 problems.append(str(error))
-    return problems + vanished(services, inventory) + moved_vips(services, inventory) + _voices(services, inventory, hosts)
+    services = resolved.services
+    return problems + vanished(services, inventory) + moved_vips(services, inventory) + _voices(resolved, inventory, hosts)
 
 
-def _conf(inventory, director):
+def _conf(inventory: Inventory, director: str) -> str:
     """The keepalived.conf that runs on a director, or where none runs the one on its disk; empty where there is none."""
-    facts = (inventory["hosts"].get(director, {}).get("facts") or {}).get("keepalived") or {}
+    facts: dict[str, str | None] = facts_of(inventory, director).get("keepalived") or {}
     return facts.get("running") or facts.get("file") or ""
 
 
-def vanished(services, inventory):
+def vanished(services: Sequence[VirtualService], inventory: Inventory) -> list[str]:
     """A sentence for each service and VIP that a director's keepalived serves and the inventory does not name at all.
 
     keepalived removes what is not in its new file, with all connections, so it has to be said: state absent drains it first.
     """
-    declared = {describe.table_key(service["table"]) for service in services}
-    vips = {vip for service in services for vip in service["vips"]}
-    found = {}
+    declared = {service.table_key for service in services}
+    vips = {vip for service in services for vip in service.vips}
+    found: dict[str, list[str]] = {}
     for director in inventory["groups"].get(DIRECTORS, []):
         text = _conf(inventory, director)
         for key in keepalived_conf.virtual_servers(text):
@@ -63,29 +74,29 @@ def vanished(services, inventory):
     ]
 
 
-def moved_vips(services, inventory):
+def moved_vips(services: Iterable[VirtualService], inventory: Inventory) -> list[str]:
     """A sentence for each VIP that would move from one running VRRP instance to another: for a moment two directors would hold it."""
-    declared = {vip: service for service in services for vip in service["vips"]}
+    declared = {vip: service for service in services for vip in service.vips}
     out = []
     for director in inventory["groups"].get(DIRECTORS, []):
         for name, (_voice, addresses) in keepalived_conf.instances(keepalived.running_conf(inventory, director) or "").items():
             for vip in addresses:
                 service = declared.get(vip)
-                if service and service["instance"] != name:
+                if service and service.instance != name:
                     out.append(
                         "virtual service %s: VIP %s is in instance %s on %s and in %s here; retire it first (state: absent, a rollout), "
-                        "then declare it in the other instance" % (service["name"], vip, name, director, service["instance"])
+                        "then declare it in the other instance" % (service.name, vip, name, director, service.instance)
                     )
     return out
 
 
-def _voices(services, inventory, hosts):
+def _voices(resolved: Resolved, inventory: Inventory, hosts: Collection[str] | None) -> list[str]:
     """A change of what directors say to each other is one of all of them, and needs one silent meanwhile: none that holds a VIP can be."""
     try:
-        changed = keepalived.changed_voice(services, inventory)
+        changed = keepalived.changed_voice(resolved, inventory)
     except LvsError:
         return []  # of a director that was not read
-    active = _active(services, inventory)
+    active = _active(resolved.services, inventory)
     sentences = list(dict.fromkeys(sentence for found in changed.values() for sentence in found))
     missing = [
         director
@@ -107,63 +118,50 @@ def _voices(services, inventory, hosts):
     ]
 
 
-def _active(services, inventory):
-    return [
-        director
-        for director in inventory["groups"].get(DIRECTORS, [])
-        if holders.holds_vip(services, inventory["hosts"].get(director, {}).get("facts") or {})
-    ]
+def _active(services: Sequence[VirtualService], inventory: Inventory) -> list[str]:
+    return [director for director in inventory["groups"].get(DIRECTORS, []) if holders.holds_vip(services, facts_of(inventory, director))]
 
 
-def turn(services, inventory, director):
+def turn(resolved: Resolved, inventory: Inventory, director: str) -> str:
     """When a director has its turn: "first", "active", or "last" (it is silent until the active one has changed).
 
     Directors that hold no VIP come first, so that what goes wrong there hurts nobody. But where what they say to each other changes
     (interval, version, router id, unicast), both would become active until the other one changed, too; then the others stop their
     keepalived, the active one changes, and they start with the new file.
     """
-    if director in _active(services, inventory):
+    active = _active(resolved.services, inventory)
+    if director in active:
         return "active"
-    return "last" if keepalived.changed_voice(services, inventory) and _active(services, inventory) else "first"
+    return "last" if keepalived.changed_voice(resolved, inventory) and active else "first"
 
 
-def going(services, inventory):
+def going(services: Iterable[VirtualService], inventory: Inventory) -> int:
     """How many destinations are ready to go from the directors that were read (leaving.going)."""
-    facts = [inventory["hosts"].get(director, {}).get("facts") or {} for director in inventory["groups"].get(DIRECTORS, [])]
-    return leaving.going(services, {number: one.get("ipvs") or [] for number, one in enumerate(facts)})
+    directors = inventory["groups"].get(DIRECTORS, [])
+    return leaving.going(services, {director: facts_of(inventory, director).get("ipvs") or [] for director in directors})
 
 
-def _known(services, inventory):
+def _known(inventory: Inventory) -> set[tuple[TableKey, str]]:
     """{(table_key, address)} of the destinations that any director has."""
     return {
         (describe.table_key(service), one["address"])
         for director in inventory["groups"].get(DIRECTORS, [])
-        for service in hosts.facts_of(inventory, director).get("ipvs") or ()
+        for service in facts_of(inventory, director).get("ipvs") or ()
         for one in service["destinations"]
     }
 
 
-def ready(services, inventory, rolled_out):
+def ready(resolved: Resolved, inventory: Inventory, rolled_out: Iterable[str]) -> Resolved:
     """The services without the real servers that were not rolled out and that no director knows: they may not hold the VIP."""
-    known, out = _known(services, inventory), []
-    for service in services:
-        if service["absent"] or service.get("checks"):
-            out.append(service)
-            continue
-        key, names = describe.table_key(service["table"]), views.members(service)
-        destinations = service["table"]["destinations"]
-        kept = [(one, host) for one, host in zip(destinations, names) if host in rolled_out or (key, one["address"]) in known]
-        sorry = service["sorry"] if any(one.get("fallback") for one, _host in kept) else None
-        out.append(
-            {
-                **service, "table": {**service["table"], "destinations": [one for one, _host in kept] + destinations[len(names) :]},
-                "hosts": [host for one, host in kept if not one.get("fallback")], "sorry": sorry,
-            }
-        )  # fmt: skip
-    return out
+    known, done, out = _known(inventory), set(rolled_out), []
+    for service in resolved.services:
+        key = service.table_key
+        kept = tuple(server for server in service.servers if server.host in done or (key, server.address) in known)
+        out.append(dataclasses.replace(service, servers=kept))
+    return dataclasses.replace(resolved, services=tuple(out))
 
 
-def taken(director, after, before, stranger):
+def taken(director: str, after: str, before: str, stranger: str | None) -> list[str]:
     """Sentences on what a director takes that comes from no director.
 
     after, before: what `nft list counters` says of its rules, both of which stranger, a host or None, has raised in between.
@@ -182,40 +180,43 @@ def taken(director, after, before, stranger):
     ]
 
 
-def silent(inventory, hosts):
+def silent(inventory: Inventory, hosts: Iterable[str]) -> list[str]:
     """A sentence for each of the hosts that could not be read."""
     return ["%s did not answer" % host for host in hosts if not facts_of(inventory, host)]
 
 
-def undone(services, inventory, directors, rolled_out):
+def undone(services: Sequence[VirtualService], inventory: Inventory, directors: Collection[str], rolled_out: Iterable[str]) -> list[str]:
     """What a rollout left out that the rest of it needs, in sentences, from what directors held when they were last read.
 
     directors, rolled_out: the directors and the real servers that were rolled out.
     """
-    out, known = [], _known(services, inventory)
+    out = []
     for director in inventory["groups"].get(DIRECTORS, []):
-        facts = hosts.facts_of(inventory, director)
+        facts = facts_of(inventory, director)
         if director in directors:
             continue
         if "ipvs" not in facts:
             out.append("%s took no part and could not be read" % director)
             continue
         table = {(describe.table_key(service), one["address"]) for service in facts["ipvs"] for one in service["destinations"]}
-        unknown = {}
-        for service in services:
-            for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service.get("checks") else ():
-                if (describe.table_key(service["table"]), destination["address"]) not in table and not service["absent"]:
-                    unknown.setdefault(host, []).append(service["name"])
-        for host, names in unknown.items():
-            out.append("%s took no part and sends nobody to %s (%s)" % (director, host, ", ".join(dict.fromkeys(names))))
-    waiting = {}
-    for service in services:
-        for destination, host in zip(service["table"]["destinations"], service["hosts"]) if not service.get("checks") else ():
-            if host not in rolled_out and (describe.table_key(service["table"]), destination["address"]) not in known:
-                waiting.setdefault(host, []).append(service["name"])
-    for host, names in waiting.items():
-        out.append("%s was not rolled out, so no director sends anybody there (%s)" % (host, ", ".join(dict.fromkeys(names))))
+        for host, names in _missing(services, table).items():
+            out.append("%s took no part and sends nobody to %s (%s)" % (director, host, ", ".join(names)))
+    done = set(rolled_out)
+    for host, names in _missing(services, _known(inventory)).items():
+        if host not in done:
+            out.append("%s was not rolled out, so no director sends anybody there (%s)" % (host, ", ".join(names)))
     return out
+
+
+def _missing(services: Iterable[VirtualService], table: Collection[tuple[TableKey, str]]) -> dict[str, list[str]]:
+    """{real server: the services in which nobody is sent to it}, each once. table: {(table_key, address)} of destinations."""
+    found: dict[str, dict[str, None]] = {}
+    for service in services:
+        key = service.table_key
+        for server in service.real_servers:
+            if (key, server.address) not in table:
+                found.setdefault(server.host, {})[service.name] = None
+    return {host: list(names) for host, names in found.items()}
 
 
 # What the tasks of a rollout register, in their order.
@@ -225,11 +226,11 @@ REGISTERED = (
 )  # fmt: skip
 
 
-def changes(hosts):
+def changes(hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What a rollout has done on each host, a line each. hosts: {host: {name of REGISTERED: result}}."""
     out = []
     for host, results in sorted(hosts.items()):
-        said = []
+        said: list[str] = []
         for name in REGISTERED:
             result = results.get(name) or {}
             said += result.get("steps") or [one["text"] if isinstance(one, dict) else one for one in result.get("operations") or ()]
@@ -244,21 +245,19 @@ def changes(hosts):
 MOST_STEPS = 6
 
 
-def still_served(stale, services, inventory):
+def still_served(stale: Iterable[str], services: Iterable[VirtualService], inventory: Inventory) -> list[str]:
     """Those of a real server's undeclared VIPs that a director still has a service for, or that can't be told: they stay."""
     directors = inventory["groups"].get(DIRECTORS, [])
-    tables = {director: (inventory["hosts"].get(director, {}).get("facts") or {}).get("ipvs") for director in directors}
-    if None in tables.values():
+    tables = [facts_of(inventory, director).get("ipvs") for director in directors]
+    if None in tables:
         return list(stale)
-    keys = {describe.table_key(service) for table in tables.values() for service in table}
+    keys = {describe.table_key(service) for table in tables for service in table or ()}
     # A firewall mark does not tell its VIPs, but who declares it does.
-    served = {key[2] for key in keys} | {
-        vip for service in services if describe.table_key(service["table"]) in keys for vip in service["vips"]
-    }
+    served = {key[2] for key in keys} | {vip for service in services if service.table_key in keys for vip in service.vips}
     return [vip for vip in stale if vip in served]
 
 
-def sent_to(inventory, facts):
+def sent_to(inventory: Inventory, facts: dict[str, Any]) -> list[str]:
     """Services in which a director has a host as a destination, in words; also directors of which that can't be told.
 
     facts: what lvs_preflight returned of the host.
@@ -266,7 +265,7 @@ def sent_to(inventory, facts):
     addresses = {address for family in (4, 6) for address in hosts.own_addresses(facts, family)}
     out = []
     for director in inventory["groups"].get(DIRECTORS, []):
-        table = (inventory["hosts"].get(director, {}).get("facts") or {}).get("ipvs")
+        table = facts_of(inventory, director).get("ipvs")
         if table is None:
             out.append("%s could not be read" % director)
         for service in table or ():

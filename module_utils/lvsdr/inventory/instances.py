@@ -2,11 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The VRRP instances of directors. Pure."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.errors import shown
 from ansible.module_utils.lvsdr.inventory.director_settings import PRIORITY, VIRTUAL_ROUTER_ID
 from ansible.module_utils.lvsdr.reader import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ansible.module_utils.lvsdr.errors import Problems
+    from ansible.module_utils.lvsdr.inventory.types import VirtualService
+
+    # (router id, priority, active director or None)
+    Settings = tuple[int, int, str | None]
 
 # The VRRP instance of services that name none; its router id and priorities are the director's own.
 INSTANCE = "lvsdr"
@@ -15,38 +27,40 @@ INSTANCE_NAME = "[A-Za-z0-9._-]{1,40}"
 PRIORITIES = (150, 100)
 
 
-def instances(services, director, variables, directors, problems):
+def instances(
+    services: Iterable[VirtualService], director: str, variables: dict[str, Any], directors: Sequence[str], problems: Problems
+) -> list[dict[str, Any]]:
     """The VRRP instances of a director: [{"name", "vips", "virtual_router_id", "priority", "active"}, …], those without a VIP left out.
 
     variables: with director_virtual_router_id and director_priority, of the instance INSTANCE, and director_instances, of the others:
     ``{name: {virtual_router_id: 52, active: director2}}``.
     """
     settings = _declared(Reader(problems, "hosts[%s]" % director, variables), director, directors)
-    out = {}
+    unknown: set[str] = set()
+    vips: dict[str, dict[str, None]] = {}
     for service in services:
-        for vip in service["vips"] if not service["absent"] else ():
-            name = service["instance"]
-            if name not in settings:
-                problems.add(
-                    "virtual service %s" % service["name"],
-                    "there is no instance %s; declare it in director_instances" % name,
-                )
-                settings[name] = None
-            if settings[name] and vip not in out.setdefault(name, []):
-                out[name].append(vip)
-    return [
-        {"name": name, "vips": vips, "virtual_router_id": settings[name][0], "priority": settings[name][1], "active": settings[name][2]}
-        for name, vips in out.items()
-    ]
+        name = service.instance
+        if service.absent or name in unknown:
+            continue
+        if name in settings:
+            vips.setdefault(name, {}).update(dict.fromkeys(service.vips))
+        else:
+            problems.add("virtual service %s" % service.name, "there is no instance %s; declare it in director_instances" % name)
+            unknown.add(name)
+    out = []
+    for name, addresses in vips.items():
+        router_id, priority, active = settings[name]
+        out.append({"name": name, "vips": list(addresses), "virtual_router_id": router_id, "priority": priority, "active": active})
+    return out
 
 
-def _declared(values, director, directors):
+def _declared(values: Reader, director: str, directors: Sequence[str]) -> dict[str, Settings]:
     """{name: (router id, priority, active director or None)} of all instances that a director's variables have."""
     declared = values.get("director_instances", {})
     if not isinstance(declared, dict):
         values.wrong("director_instances", "a dictionary such as {radio: {virtual_router_id: 52, active: director2}} is needed")
         declared = {}
-    settings = {
+    settings: dict[str, Settings] = {
         INSTANCE: (
             values.integer("director_virtual_router_id", VIRTUAL_ROUTER_ID, 1, 255),
             values.integer("director_priority", PRIORITY, 1, 254),

@@ -10,103 +10,137 @@ that no new connection goes there, and once no running one is left on any direct
 the tables of that moment, so a rollout that ended between them is finished by the next one.
 """
 
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.inventory.check_paths import is_check_mark
+from ansible.module_utils.lvsdr.inventory.types import Leaving, VirtualService
 from ansible.module_utils.lvsdr.ipvs.describe import CONNECTION_COUNTS, destination_keys, held_destinations, key_name, table_key
 from ansible.module_utils.lvsdr.ipvs.plan import live
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
-def with_leaving(services, tables, cut=0, names=None):
+    from ansible.module_utils.lvsdr.inventory.types import TableKey
+
+    Table = list[dict[str, Any]]
+
+
+@dataclass
+class _Member:
+    """A destination that leaves: the most that any director says of it counts."""
+
+    # In the words of ipvs_table's options.
+    plain: dict[str, Any]
+    weight: int = 0
+    connections: int = 0
+
+
+@dataclass
+class _Held:
+    """What of a service leaves."""
+
+    # The service as a director has it, in the words of ipvs_table's options without destinations.
+    options: dict[str, Any]
+    # By address and port.
+    members: dict[tuple[str, int | None], _Member] = field(default_factory=dict)
+
+
+def with_leaving(
+    services: Sequence[VirtualService], tables: Mapping[str, Table], cut: int = 0, names: Mapping[str | None, str] | None = None
+) -> tuple[VirtualService, ...]:
     """The resolved services, each with ``leaving``: what directors hold of it that is not declared, and that can't go yet.
 
     A leaving destination is in the service's table with weight 0. A service that is absent, or not declared at all on a declared VIP, stays
     in the list with nothing but what leaves it, and without ``absent``, as long as that is something.
     tables: {director: table}. cut: running connections that may be cut, all together. names: {address: host}, for messages.
     """
-    declared = {table_key(service["table"]): service for service in services}
     # A VIP without a service of its own any more still belongs to the instance of the others.
-    vips = {vip: service for service in services for vip in service["vips"]}
-    found = {}  # key: [options of the service, {destination's key: leaving}]
+    vips = {vip: service for service in services for vip in service.vips}
+    found = _found(services, tables, vips)
+    leaving = [one for held in found.values() for one in held.members.values()]
+    # Only what takes no newcomers any more is looked at: what still does first has its turn to drain.
+    left = sum(one.connections for one in leaving if not one.weight)
+    for held in found.values():
+        for destination_key, one in list(held.members.items()):
+            if not one.weight and (not one.connections or left <= cut):
+                del held.members[destination_key]
+    out = [_leaving(service, found.pop(service.table_key, None), names or {}) for service in services]
+    for key, held in sorted(found.items(), key=lambda item: key_name(item[0])):
+        if held.members:
+            neighbour = vips[key[2]]
+            service = VirtualService(
+                name="%s, not declared any more" % key_name(key), mode="dr", family=neighbour.family, vips=(key[2],),
+                instance=neighbour.instance, options={}, absent=True,
+            )  # fmt: skip
+            out.append(_leaving(service, held, names or {}))
+    return tuple(out)
+
+
+def _found(services: Iterable[VirtualService], tables: Mapping[str, Table], vips: Mapping[str, VirtualService]) -> dict[TableKey, _Held]:
+    """{service's key: what directors hold of it and nobody declares}. vips: those that are declared."""
+    # The destinations that stay; an absent service has none.
+    stays = {service.table_key: destination_keys(service.table()) for service in services}
+    found: dict[TableKey, _Held] = {}
     for table in tables.values():
         for there in table:
             key = table_key(there)
-            service = declared.get(key)
-            if is_check_mark(key[0]) or (service is None and key[2] not in vips):
+            if is_check_mark(key[0]) or (key not in stays and key[2] not in vips):
                 continue
-            stays = set() if service is None or service["absent"] else destination_keys(service["table"])
             for destination in there["destinations"]:
-                if (destination["address"], destination.get("port", there.get("port", 0))) not in stays:
+                if (destination["address"], destination.get("port", there.get("port", 0))) not in stays.get(key, ()):
                     _note(found, key, there, destination)
-    leaving = [one for _options, members in found.values() for one in members.values()]
-    # Only what takes no newcomers any more is looked at: what still does first has its turn to drain.
-    left = sum(one["connections"] for one in leaving if not one["weight"])
-    for _options, members in found.values():
-        for destination_key, one in list(members.items()):
-            if not one["weight"] and (not one["connections"] or left <= cut):
-                del members[destination_key]
-    out = []
-    for service in services:
-        options, members = found.pop(table_key(service["table"]), (None, {}))
-        out.append(_leaving(service, options, list(members.values()), names or {}))
-    for key, (options, members) in sorted(found.items(), key=lambda item: key_name(item[0])):
-        if members:
-            neighbour = vips[key[2]]
-            service = {
-                "name": "%s, not declared any more" % key_name(key), "mode": "dr", "family": neighbour["family"], "vips": [key[2]],
-                "absent": True, "instance": neighbour["instance"], "table": {}, "hosts": [], "drained": [], "key": None,
-            }  # fmt: skip
-            out.append(_leaving(service, options, list(members.values()), names or {}))
-    return out
+    return found
 
 
-def _note(found, key, there, destination):
-    """Adds a destination of one director's table to what leaves: the most that any director says of it counts."""
+def _note(found: dict[TableKey, _Held], key: TableKey, there: dict[str, Any], destination: dict[str, Any]) -> None:
+    """Adds a destination of one director's table to what leaves."""
     options = {name: value for name, value in there.items() if name not in ("destinations", *CONNECTION_COUNTS)}
-    _options, members = found.setdefault(key, (options, {}))
+    held = found.setdefault(key, _Held(options))
     plain = {name: value for name, value in destination.items() if name not in CONNECTION_COUNTS}
     running = live(there.get("protocol"), (destination["active"], destination["inactive"]))
-    one = members.setdefault((destination["address"], destination.get("port")), {"plain": plain, "weight": 0, "connections": 0})
-    one["weight"] = max(one["weight"], destination["weight"])
-    one["connections"] = max(one["connections"], running)
+    one = held.members.setdefault((destination["address"], destination.get("port")), _Member(plain))
+    one.weight = max(one.weight, destination["weight"])
+    one.connections = max(one.connections, running)
 
 
-def _leaving(service, options, members, names):
-    if not members:
-        return {**service, "leaving": []}
-    destinations = [{**one["plain"], "weight": 0} for one in members]
-    leaving = [
-        {"address": one["plain"]["address"], "host": names.get(one["plain"]["address"]), "connections": one["connections"]}
-        for one in members
-    ]
-    if not service["absent"]:
-        table = {**service["table"], "destinations": [*service["table"]["destinations"], *destinations]}
-        return {**service, "table": table, "leaving": leaving}
+def _leaving(service: VirtualService, held: _Held | None, names: Mapping[str | None, str]) -> VirtualService:
+    if held is None or not held.members:
+        return service
+    members = list(held.members.values())
+    leaving = tuple(Leaving({**one.plain, "weight": 0}, names.get(one.plain["address"]), one.connections) for one in members)
+    if not service.absent:
+        return dataclasses.replace(service, leaving=leaving)
     # As the table has it: a declaration with state: absent need not say how the service was.
-    return {
-        **service, "table": {**options, "destinations": destinations}, "mode": members[0]["plain"].get("forward", "dr"), "absent": False,
-        "retiring": True, "hosts": [], "drained": [], "sorry": None, "health_check": None, "stream": None, "leaving": leaving,
-    }  # fmt: skip
+    return dataclasses.replace(
+        service, options=held.options, mode=members[0].plain.get("forward", "dr"), absent=False, retiring=True, servers=(),
+        health_check=None, stream=None, leaving=leaving,
+    )  # fmt: skip
 
 
-def leaving_lines(services):
+def leaving_lines(services: Iterable[VirtualService]) -> list[str]:
     """What leaves, in lines: ``streaming3 (198.51.100.23) of http, tcp 198.51.100.100:80: 3 connections``."""
     return [
         "%s of %s: %s"
         % (
-            "%s (%s)" % (one["host"], one["address"]) if one["host"] else one["address"],
-            service["name"] if "," in service["name"] else "%s, %s" % (service["name"], key_name(table_key(service["table"]))),
-            "%d connection%s" % (one["connections"], "s"[: one["connections"] != 1]),
+            "%s (%s)" % (one.host, one.address) if one.host else one.address,
+            service.name if "," in service.name else "%s, %s" % (service.name, key_name(service.table_key)),
+            "%d connection%s" % (one.connections, "s"[: one.connections != 1]),
         )
         for service in services
-        for one in service.get("leaving") or ()
+        for one in service.leaving
     ]
 
 
-def going(services, tables):
+def going(services: Iterable[VirtualService], tables: Mapping[Any, Table]) -> int:
     """How many destinations directors hold on declared VIPs that nothing keeps there: the next rollout removes them."""
-    wanted = {}
+    wanted: dict[TableKey, set[tuple[str, int]]] = {}
     for service in services:
-        wanted.setdefault(table_key(service["table"]), set()).update(destination_keys(service["table"]))
-    vips = {vip for service in services for vip in service["vips"]}
+        wanted.setdefault(service.table_key, set()).update(destination_keys(service.table()))
+    vips = {vip for service in services for vip in service.vips}
     return sum(
         len(destination_keys(there) - wanted.get(key, set()))
         for table in tables.values()
@@ -116,12 +150,12 @@ def going(services, tables):
     )
 
 
-def leaving_connections(services, table):
+def leaving_connections(services: Iterable[VirtualService], table: Table) -> int:
     """How many running connections one director's table has to what leaves."""
     total, found = 0, held_destinations({"services": table})
     for service in services:
-        for one in service.get("leaving") or ():
-            there = found.get((table_key(service["table"]), one["address"]))
+        for one in service.leaving:
+            there = found.get((service.table_key, one.address))
             if there:
-                total += live(service["table"].get("protocol"), (there["active"], there["inactive"]))
+                total += live(service.options.get("protocol"), (there["active"], there["inactive"]))
     return total

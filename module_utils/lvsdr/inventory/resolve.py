@@ -5,19 +5,19 @@
 An inventory is ``{"groups": {name: [host, …]}, "hosts": {host: {variable: value}}}`` with the variables in HOST_VARIABLES, and for the
 checks also ``facts`` (what lvs_preflight read from the host).
 
-A resolved service is a plain dict: ``name``, ``mode``, ``table`` (the service in the words of ipvs_table's options, every value
-normalised) and ``health_check`` (a dict, or None), ``hosts`` (its real servers' names in the order of the destinations). After those that
-are declared come firewall-mark services for checks, which have ``checks`` and no VIP. keepalived.conf and the IPVS table are made from the
-same list, so that they can't differ.
+What comes out of it has types (types.py): the declared services, and beside them the firewall-mark services of their checks, which have no
+VIP.
 """
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import not_an_address, parse_address
 from ansible.module_utils.lvsdr.checks.health_check import read_health_check
 from ansible.module_utils.lvsdr.errors import Problems, shown
 from ansible.module_utils.lvsdr.inventory import check_paths, leaving
-from ansible.module_utils.lvsdr.inventory.check_paths import services_of_checks
 from ansible.module_utils.lvsdr.inventory.director_settings import max_cut
 from ansible.module_utils.lvsdr.inventory.hosts import STAND_INS, facts_of, host_address
 from ansible.module_utils.lvsdr.inventory.instances import INSTANCE, INSTANCE_NAME
@@ -30,6 +30,7 @@ from ansible.module_utils.lvsdr.inventory.servers import (
     read_sorry_server,
 )
 from ansible.module_utils.lvsdr.inventory.stream_option import read_stream
+from ansible.module_utils.lvsdr.inventory.types import RealServer, Resolved, VirtualService
 from ansible.module_utils.lvsdr.ipvs.declare import read_service
 from ansible.module_utils.lvsdr.ipvs.describe import wanted_as_dict
 from ansible.module_utils.lvsdr.ipvs.types import FALLBACK_FLAGS, refuses_newcomers, service_key, service_name
@@ -37,6 +38,13 @@ from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.spelling import LABEL_HINT, is_label
 from ansible.module_utils.lvsdr.text import whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, ServiceKey
+
+    Vip = tuple[int, str]
 
 MODES = ("dr", "nat", "tunnel")
 MODE_HINTS = {
@@ -49,28 +57,31 @@ SERVICE_FIELDS = (
 )  # fmt: skip
 
 
-def resolve(virtual_services, inventory):
-    """The resolved services, with what still leaves them; LvsError with every error of the declaration at once.
+def resolve(virtual_services: Any, inventory: Inventory) -> Resolved:
+    """The resolved services and their checks, with what still leaves them; LvsError with every error of the declaration at once.
 
     What directors hold and the inventory does not name any more stays with weight 0 while it has connections (leaving.with_leaving).
     """
     problems = Problems()
-    services = read_services_of(virtual_services, inventory, problems)
+    resolved = read_services_of(virtual_services, inventory, problems)
     problems.raise_if_any("The inventory can't be used")
     directors = inventory["groups"].get(DIRECTORS) or []
     tables = {director: facts_of(inventory, director).get("ipvs") or [] for director in directors}
-    names = {}
+    names: dict[str | None, str] = {}
     for host, variables in inventory["hosts"].items():
         for family in (4, 6):
             names.setdefault(host_address(variables, family), host)
-    return leaving.with_leaving(services, tables, max([max_cut(inventory, director) for director in directors] or [0]), names)
+    cut = max([max_cut(inventory, director) for director in directors] or [0])
+    return Resolved(leaving.with_leaving(resolved.services, tables, cut, names), resolved.checks)
 
 
-def read_services_of(virtual_services, inventory, problems):
+def read_services_of(virtual_services: Any, inventory: Inventory, problems: Problems) -> Resolved:
     if not isinstance(virtual_services, list) or not virtual_services:
         problems.add("virtual_services", "a list with at least one service is needed, for example in group_vars/all.yml")
-        return []
-    resolved, names, keys = [], {}, {}
+        return Resolved()
+    services: list[VirtualService] = []
+    names: dict[str, str] = {}
+    keys: dict[ServiceKey, str] = {}
     for index, item in enumerate(virtual_services):
         path = "virtual_services[%d]" % index
         if not isinstance(item, dict):
@@ -88,29 +99,30 @@ def read_services_of(virtual_services, inventory, problems):
         else:
             names[name] = path
         for service in _resolve_one(Reader(problems, path, item), inventory, problems):
-            key = service["key"]
-            if key is not None and key in keys:
-                problems.add(path, "%s is declared by %s already; remove one" % (service_name(key), keys[key]))
-            keys[key] = path
-            resolved.append(service)
-    _check_instances(resolved, problems)
-    return resolved + services_of_checks(resolved)
+            if service.key is not None:
+                if service.key in keys:
+                    problems.add(path, "%s is declared by %s already; remove one" % (service_name(service.key), keys[service.key]))
+                keys[service.key] = path
+            services.append(service)
+    _check_instances(services, problems)
+    return Resolved(tuple(services), check_paths.paths_of(services))
 
 
-def _check_instances(services, problems):
+def _check_instances(services: Sequence[VirtualService], problems: Problems) -> None:
     """A VIP is where its VRRP instance is active, so it belongs to one."""
-    first = {}
+    first: dict[str, VirtualService] = {}
     for service in services:
-        for vip in service["vips"] if not service["absent"] else ():
-            if first.setdefault(vip, service)["instance"] != service["instance"]:
+        for vip in service.vips if not service.absent else ():
+            other = first.setdefault(vip, service)
+            if other.instance != service.instance:
                 problems.add(
-                    "virtual service %s" % service["name"],
+                    "virtual service %s" % service.name,
                     "VIP %s is in instance %s here and in %s in service %s; a VIP belongs to one instance"
-                    % (vip, service["instance"], first[vip]["instance"], first[vip]["name"]),
+                    % (vip, service.instance, other.instance, other.name),
                 )
 
 
-def _resolve_one(reader, inventory, problems):
+def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> list[VirtualService]:
     reader.known(SERVICE_FIELDS)
     mode = reader.choice("mode", "dr", MODES, MODE_HINTS)
     state = reader.choice("state", "present", ("present", "absent"))
@@ -147,21 +159,36 @@ def _resolve_one(reader, inventory, problems):
                 problems.add(_operators_path(text_path, reader.path, hosts + sorry), text_rest)
         if vip is None:
             continue
+        # Of a table with errors only the checks of preflight read on, and they go by the order of the hosts.
+        options = dict(table if inner.found else wanted_as_dict(wanted))
+        servers = _servers(options.pop("destinations"), hosts + sorry, inventory)
         out.append(
-            {
-                "name": reader.get("name"), "mode": mode, "family": family, "health_check": check, "stream": stream,
-                "vips": [text for of, text in vips if of == family] if mark is not None else [vip],
-                # Of a table with errors only the checks of preflight read on, and they go by the order of the hosts.
-                "table": table if inner.found else wanted_as_dict(wanted),
-                "hosts": [host for host, _path in hosts], "absent": state == "absent", "instance": instance,
-                "drained": [host for host, _path in hosts if is_drained(inventory, host)], "sorry": sorry[0][0] if sorry else None,
-                "key": None if inner.found else service_key(wanted.service),
-            }
+            VirtualService(
+                name=reader.get("name"), mode=mode, family=family, instance=instance, options=options, servers=servers,
+                vips=tuple(text for of, text in vips if of == family) if mark is not None else (vip,),
+                health_check=check, stream=stream, absent=state == "absent", key=None if inner.found else service_key(wanted.service),
+            )
         )  # fmt: skip
     return out
 
 
-def _read_instance(reader):
+def _servers(destinations: list[dict[str, Any]], hosts: list[tuple[str, str]], inventory: Inventory) -> tuple[RealServer, ...]:
+    """The servers of destinations in the words of ipvs_table's options, which are in the order of the hosts."""
+    out = []
+    for one, (host, _path) in zip(destinations, hosts):
+        fallback = one.get("fallback", False)
+        # A sorry server is never drained: it is taken away by not being named.
+        drained = not fallback and is_drained(inventory, host)
+        out.append(
+            RealServer(
+                host=host, address=one["address"], port=one.get("port"), weight=one["weight"], checked=one.get("health_checked", False),
+                drained=drained, fallback=fallback,
+            )
+        )  # fmt: skip
+    return tuple(out)
+
+
+def _read_instance(reader: Reader) -> str:
     instance = reader.get("instance", INSTANCE)
     if isinstance(instance, str) and re.fullmatch(INSTANCE_NAME, instance):
         return instance
@@ -169,9 +196,11 @@ def _read_instance(reader):
     return INSTANCE
 
 
-def _table_of(reader, mark, family, vip, vips):
+def _table_of(reader: Reader, mark: Any, family: int, vip: str | None, vips: list[Vip]) -> dict[str, Any]:
     """The service in the words of ipvs_table's options, without destinations. vip: None where the declaration has none."""
-    table = {"firewall_mark": mark, "family": "ipv%d" % family} if mark is not None else {"address": vip or STAND_INS[family]}
+    table: dict[str, Any] = (
+        {"firewall_mark": mark, "family": "ipv%d" % family} if mark is not None else {"address": vip or STAND_INS[family]}
+    )
     for field in ("protocol", "scheduler", "scheduler_flags", "one_packet", "state"):
         table[field] = reader.get(field)
     table["scheduler_flags"] = _with_fallback(table["scheduler"], table["scheduler_flags"])
@@ -181,7 +210,7 @@ def _table_of(reader, mark, family, vip, vips):
     return table
 
 
-def _with_fallback(scheduler, flags):
+def _with_fallback(scheduler: Any, flags: Any) -> Any:
     """The declared flags with the one that keeps newcomers of a server of weight 0 from being refused."""
     flag = FALLBACK_FLAGS.get(scheduler) if isinstance(scheduler, str) else None
     if not flag or not isinstance(flags, (list, type(None))):
@@ -189,13 +218,13 @@ def _with_fallback(scheduler, flags):
     return [*(flags or []), *([] if flag in (flags or []) else [flag])]
 
 
-def _vips(reader):
+def _vips(reader: Reader) -> list[Vip]:
     """(family, text) of each VIP that is one, each once."""
     addresses = reader.get("addresses", [])
     if not isinstance(addresses, list) or not addresses:
         reader.wrong("addresses", "a list with at least one VIP is needed")
         addresses = []
-    out = []
+    out: list[Vip] = []
     for position, address in enumerate(addresses):
         try:
             vip = parse_address(address)
@@ -209,17 +238,17 @@ def _vips(reader):
     return out
 
 
-def _tables_of(vips, mark):
+def _tables_of(vips: list[Vip], mark: Any) -> list[Vip]:
     """The VIPs that get a service of their own: each, or with a firewall mark one of each family."""
     if mark is None:
         return vips
-    first = {}
+    first: dict[int, Vip] = {}
     for family, text in vips:
         first.setdefault(family, (family, text))
     return list(first.values())
 
 
-def _check_ports(reader, mark):
+def _check_ports(reader: Reader, mark: Any) -> None:
     ports = reader.get("ports", [])
     if mark is not None:
         if ports:
@@ -236,12 +265,12 @@ def _check_ports(reader, mark):
         reader.wrong("ports[0]", "a port is missing")
 
 
-def _port(reader):
+def _port(reader: Reader) -> Any:
     ports = reader.get("ports")
     return ports[0] if isinstance(ports, list) and ports else None
 
 
-def _persistence_of(value, family, vips):
+def _persistence_of(value: Any, family: int, vips: Sequence[Vip]) -> Any:
     """A netmask belongs to one family: where a service has both, a dotted one is IPv4's, and the other keeps single clients."""
     both = len({of for of, _text in vips}) == 2
     if both and isinstance(value, dict) and value.get("netmask") is not None and ("." in str(value["netmask"])) != (family == 4):
@@ -249,7 +278,7 @@ def _persistence_of(value, family, vips):
     return value
 
 
-def _operators_path(path, prefix, hosts):
+def _operators_path(path: str, prefix: str, hosts: list[tuple[str, str]]) -> str:
     """A path into the table's words, turned into one the operator wrote."""
     rest = path[len(prefix) :]
     if rest.startswith(".destinations["):

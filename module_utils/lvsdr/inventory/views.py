@@ -2,34 +2,34 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Of the resolved services: whose VIPs, which hosts, which tables. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.addresses import family_of, parse_address
 from ansible.module_utils.lvsdr.ipvs.types import SCHEDULERS
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
 
-def somebody_serves(service, gone=()):
+    from ansible.module_utils.lvsdr.inventory.types import Resolved, VirtualService
+
+
+def somebody_serves(service: VirtualService, gone: Collection[str] = ()) -> bool:
     """Whether a real server takes new viewers that is not drained and not among those that go."""
-    return any(
-        # Of a weight that is no number nobody knows; it has been reported.
-        (not isinstance(one["weight"], int) or one["weight"]) and host not in service["drained"] and host not in gone
-        for one, host in zip(service["table"]["destinations"], service["hosts"])
-    )
+    return any(server.weight and not server.drained and server.host not in gone for server in service.real_servers)
 
 
-def members(service):
-    """The hosts of a service's destinations, in their order: the real servers, and the sorry server after them."""
-    return service["hosts"] + ([service["sorry"]] if service["sorry"] else [])
-
-
-def vips_of_host(services, host, mode=("dr", "tunnel")):
-    """The VIPs that a real server must hold itself, in order: those of its direct-routing and tunnel services."""
-    out = []
+def vips_of_hosts(services: Iterable[VirtualService], mode: Collection[str] = ("dr", "tunnel")) -> dict[str, list[str]]:
+    """{real server: VIPs that it must hold itself, in order}: those of its direct-routing and tunnel services."""
+    out: dict[str, dict[str, None]] = {}
     for service in services:
-        if host in members(service) and service["mode"] in mode:
-            out += [vip for vip in service["vips"] if vip not in out]
-    return out
+        for host in service.members if service.mode in mode else ():
+            out.setdefault(host, {}).update(dict.fromkeys(service.vips))
+    return {host: list(vips) for host, vips in out.items()}
 
 
-def vips_in(virtual_services):
+def vips_in(virtual_services: Any) -> list[str]:
     """Every VIP that is declared, whatever else is wrong."""
     items = virtual_services if isinstance(virtual_services, list) else []
     lists = [item.get("addresses") for item in items if isinstance(item, dict)]
@@ -37,34 +37,22 @@ def vips_in(virtual_services):
     return [parse_address(address)[1] for address in found if family_of(address)]
 
 
-def director_vips(services):
+def director_vips(services: Iterable[VirtualService]) -> list[str]:
     """The VIPs that keepalived holds, in order, without those of absent services."""
-    out = []
-    for service in services:
-        if not service["absent"]:
-            out += [vip for vip in service["vips"] if vip not in out]
-    return out
+    return list(dict.fromkeys(vip for service in services if not service.absent for vip in service.vips))
 
 
-def real_servers(services):
+def real_servers(services: Iterable[VirtualService]) -> list[str]:
     """The names of all real servers, sorry servers too, in order."""
-    out = []
-    for service in services:
-        out += [host for host in members(service) if host not in out]
-    return out
+    return list(dict.fromkeys(host for service in services for host in service.members))
 
 
-def tables(services):
-    """The ``services`` of ipvs_table."""
-    return [service["table"] for service in services]
+def kernel_modules(resolved: Resolved) -> list[str]:
+    """Kernel modules the services need, sorted; those of checks have a scheduler, too."""
+    return modules_of((table["scheduler"], table.get("persistence", {}).get("engine")) for table in resolved.tables())
 
 
-def kernel_modules(services):
-    """Kernel modules the services need, sorted."""
-    return modules_of((service["table"]["scheduler"], service["table"].get("persistence", {}).get("engine")) for service in services)
-
-
-def modules_of(pairs):
+def modules_of(pairs: Iterable[tuple[Any, Any]]) -> list[str]:
     """Kernel modules of pairs of a scheduler and a persistence engine or None, sorted; of names that IPVS does not know none."""
     found = {"ip_vs"}
     for scheduler, engine in pairs:

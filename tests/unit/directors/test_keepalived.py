@@ -8,7 +8,7 @@ from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.checks import health_check
 from ansible.module_utils.lvsdr.directors import keepalived, keepalived_conf
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.inventory import check_paths, resolve, views
+from ansible.module_utils.lvsdr.inventory import check_paths, resolve
 from ansible.module_utils.lvsdr.inventory import hosts as inventory_hosts
 from ansible.module_utils.lvsdr.ipvs import declare
 from hypothesis import given, settings
@@ -65,7 +65,7 @@ def test_checks_take_the_way_of_viewers():
     """To the VIP, by a mark that has one server alone, and from the director's own address."""
     services = resolve.resolve([service(addresses=BOTH, health_check={}), service(name="nat", ports=[81], mode="nat", health_check={})],
                                inventory())  # fmt: skip
-    marks = check_paths.check_marks(services)
+    marks = check_paths.check_marks(services.checks)
     assert set(marks) == {(4, "192.0.2.21"), (4, "192.0.2.22"), (6, "2001:db8::21"), (6, "2001:db8::22")} and len(set(marks.values())) == 4
     text = keepalived.render(services, "director2", with_settings(inventory(), SETTINGS, "director2"))
     for (family, address), mark in marks.items():
@@ -83,21 +83,21 @@ def test_the_address_that_advertisements_come_from():
     made = inventory()
     for addresses in (BOTH, [VIP], [VIP6]):
         services = resolve.resolve([service(addresses=addresses)], made)
-        assert keepalived.vrrp_addresses(services, "director1", made) == ["192.0.2.11"], "it stays, whatever VIPs come and go"
+        assert keepalived.vrrp_addresses(services.services, "director1", made) == ["192.0.2.11"], "it stays, whatever VIPs come and go"
         assert "    unicast_src_ip 192.0.2.11\n" in keepalived.render(services, "director1", with_settings(made, SETTINGS, "director1"))
 
 
 def test_directors_without_ipv4_speak_ipv6():
     made = inventory(hosts={name: {"ansible_host": name + ".example.com"} for name in ("director1", "director2")})
     services = resolve.resolve([service()], made)
-    assert keepalived.vrrp_addresses(services, "director1", made) == ["2001:db8::11"]
+    assert keepalived.vrrp_addresses(services.services, "director1", made) == ["2001:db8::11"]
     text = keepalived.render(services, "director1", with_settings(made, SETTINGS))
     assert "unicast_src_ip 2001:db8::11\n" in text and "        2001:db8::12 min_ttl 255 max_ttl 255\n" in text
     assert "    virtual_ipaddress {\n        fe80::7672:7270:33/128 dev lo no_track\n    }\n" in text
 
 
 def test_without_a_vip_there_is_no_address_to_wait_for():
-    assert keepalived.vrrp_addresses(resolve.resolve([service(state="absent")], inventory()), "director1", inventory()) == []
+    assert keepalived.vrrp_addresses(resolve.resolve([service(state="absent")], inventory()).services, "director1", inventory()) == []
 
 
 def test_several_urls():
@@ -353,7 +353,7 @@ def test_names_of_hosts(name):
 @pytest.mark.parametrize(("value", "seconds"), [(True, 300), ({}, 300), ({"timeout": None}, 300), ("60\n", 60), (60, 60)])
 def test_persistence_is_that_of_the_table(value, seconds):
     made = service(persistence=value)
-    (wanted,) = declare.read_services(views.tables(resolve.resolve([made], inventory()))).values()
+    (wanted,) = declare.read_services(resolve.resolve([made], inventory()).tables()).values()
     assert wanted.service.persistence == seconds and "    persistence_timeout %d\n" % seconds in render(made)
 
 

@@ -15,7 +15,7 @@ BOTH = [VIP, VIP6]
 def rendered(*services, director="director1"):
     made = inventory(with_facts=True)
     found = resolve.resolve(list(services), made)
-    return check_paths.check_marks(found), nftables.render(found, director, made, "eth0")
+    return check_paths.check_marks(found.checks), nftables.render(found, director, made, "eth0")
 
 
 @given(st.lists(st.integers(1, 0xFFFFFF), unique=True, min_size=2, max_size=2), st.sampled_from([4, 6]))

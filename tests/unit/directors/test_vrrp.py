@@ -79,12 +79,12 @@ def test_what_is_wrong(states, source, words):
     made = inventory(with_facts=True)
     made["hosts"]["director2"]["facts"]["interfaces"][1]["addresses"].append("fe80::12/64")
     heard = [{"source": source, "virtual_router_id": 51, "priority": 100}, {"source": "192.0.2.88", "virtual_router_id": 99, "priority": 1}]
-    found = report.vrrp_wrong({"director1": {"states": states, "heard": heard}}, resolve.resolve([service()], made), made)
+    found = report.vrrp_wrong({"director1": {"states": states, "heard": heard}}, resolve.resolve([service()], made).services, made)
     assert len(found) == len(words) and all(line.startswith(word) for line, word in zip(found, words))
 
 
 def test_a_director_without_keepalived_is_told_once():
     made = inventory(with_facts=True)
     found = {"director1": {"running": False, "states": {}, "heard": []}}
-    (line,) = report.vrrp_wrong(found, resolve.resolve([service()], made), made)
+    (line,) = report.vrrp_wrong(found, resolve.resolve([service()], made).services, made)
     assert line.startswith("director1 could not take over: keepalived is not running there")

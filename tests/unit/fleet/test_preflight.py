@@ -281,8 +281,8 @@ def test_what_works_is_not_refused(changes):
 
 
 def test_pcre_and_python_read_the_same_expression():
-    one, *_checks = resolve.resolve([service(health_check={"type": "http", "match": "(?<n>a)(?<=b)c"})], inventory())
-    assert one["health_check"]["urls"][0]["match"] == "(?P<n>a)(?<=b)c"
+    (one,) = resolve.resolve([service(health_check={"type": "http", "match": "(?<n>a)(?<=b)c"})], inventory()).services
+    assert one.health_check["urls"][0]["match"] == "(?P<n>a)(?<=b)c"
 
 
 # --- what the hosts tell --------------------------------------------------------------------------------------------------------------
@@ -372,9 +372,9 @@ def test_addresses_that_only_the_facts_have():
     made = named(**{name: facts(number) for name, number in (("director1", 11), ("director2", 12), ("server1", 21), ("server2", 22))})
     hosts.add_addresses(made, [VIP])
     assert preflight.preflight([service(health_check={})], made) == []
-    (one, *_checks) = resolve.resolve([service(health_check={})], made)
-    assert [item["address"] for item in one["table"]["destinations"]] == ["192.0.2.21", "192.0.2.22"]
-    assert "unicast_src_ip 192.0.2.11\n" in keepalived.render([one, *_checks], "director1", made)
+    found = resolve.resolve([service(health_check={})], made)
+    assert [server.address for server in found.services[0].servers] == ["192.0.2.21", "192.0.2.22"]
+    assert "unicast_src_ip 192.0.2.11\n" in keepalived.render(found, "director1", made)
 
 
 def test_which_of_several_addresses():
@@ -397,7 +397,7 @@ def test_a_dead_host_keeps_the_address_that_directors_have():
     dead = named(director1={**facts(11), "keepalived": {"running": conf, "file": None}}, server1=facts(21))
     hosts.add_addresses(dead, [VIP])
     assert dead["hosts"]["server2"]["found"] == {4: "192.0.2.22"}
-    assert [item["address"] for item in resolve.resolve([service()], dead)[0]["table"]["destinations"]] == ["192.0.2.21", "192.0.2.22"]
+    assert [server.address for server in resolve.resolve([service()], dead).services[0].servers] == ["192.0.2.21", "192.0.2.22"]
     never = named(director1=facts(11), server1=facts(21))
     hosts.add_addresses(never, [VIP])
     with pytest.raises(LvsError, match="server2 has no IPv4 address for service live: the inventory gives none, and it did not answer"):
@@ -410,15 +410,16 @@ def test_who_may_be_sent_viewers():
     services = resolve.resolve([service(health_check={}, sorry_server="spare")], inventory(hosts={"spare": {"ansible_host": "192.0.2.33"}}))
     everybody = ["server1", "server2", "spare"]
     assert rollout.ready(services, made, everybody) == services
-    (one, *checks) = rollout.ready(services, made, ["server1"])
-    assert (one["hosts"], one["sorry"], len(one["table"]["destinations"])) == (["server1"], None, 1) and len(checks) == 2
+    found = rollout.ready(services, made, ["server1"])
+    (one,) = found.services
+    assert (one.hosts, one.sorry, len(one.table()["destinations"])) == (("server1",), None, 1) and len(found.checks) == 2
     held = [{"address": VIP, "protocol": "tcp", "port": 80, "destinations": [{"address": "192.0.2.22", "weight": 1}]}]
     made["hosts"]["director2"]["facts"]["ipvs"] = held
-    assert rollout.ready(services, made, ["server1"])[0]["hosts"] == ["server1", "server2"]
+    assert rollout.ready(services, made, ["server1"]).services[0].hosts == ("server1", "server2")
     directors = list(BOTH_DIRECTORS)
-    assert rollout.undone(services, made, directors, ["server1"]) == []
+    assert rollout.undone(services.services, made, directors, ["server1"]) == []
     made["hosts"]["director2"]["facts"]["ipvs"] = []
-    assert rollout.undone(services, made, directors, ["server1"]) == [
+    assert rollout.undone(services.services, made, directors, ["server1"]) == [
         "server2 was not rolled out, so no director sends anybody there (live)"
     ]
 
@@ -455,13 +456,13 @@ def test_who_asks_for_the_vips():
     """Two of each VIP's link, real servers first; a fleet of one server and servers of other subnets have askers, too."""
     made = inventory(with_facts=True)
     services = resolve.resolve([service(addresses=[VIP, VIP6])], made)
-    assert proofs.askers(services, made) == ["server1", "server2"]
+    assert proofs.askers(services.services, made) == ["server1", "server2"]
     one = inventory(with_facts=True, groups={"web": ["server1"]})
-    assert proofs.askers(resolve.resolve([service()], one), one) == ["server1", "director1"]
+    assert proofs.askers(resolve.resolve([service()], one).services, one) == ["server1", "director1"]
     apart = {name: {"ansible_host": "198.51.100.%d" % n, "facts": {"interfaces": [interface("eth0", "198.51.100.%d/24" % n)]}}
              for name, n in (("server1", 21), ("server2", 22))}  # fmt: skip
     far = inventory(hosts=apart, with_facts=True)
-    assert proofs.askers(resolve.resolve([service(mode="nat")], far), far) == ["director1", "director2"]
+    assert proofs.askers(resolve.resolve([service(mode="nat")], far).services, far) == ["director1", "director2"]
     assert proofs.stranger(services, made) == {
         "host": "server1", "directors": {"director1": "192.0.2.11", "director2": "192.0.2.12"}, "interface": "eth0",
         "virtual_router_id": 255,
@@ -521,4 +522,4 @@ def test_no_value_gives_another_error_than_ours(declared, changes, read):
         assert keepalived.render(services, director, made)
         assert nftables.render(services, director, made, "eth0")
         streamchecks.streamchecks(services, director, made)
-    assert set(declare.read_services(views.tables(services))) == {one["key"] for one in services}
+    assert set(declare.read_services(services.tables())) == {one.key for one in (*services.services, *services.checks)}

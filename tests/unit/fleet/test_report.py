@@ -91,11 +91,11 @@ def test_the_status_of_real_servers():
         "director1": {"info": info, "active": True, "drained": drained},
         "director2": {"info": None, "active": False, "drained": []},
     }
-    assert report.status(services, directors) == [
+    assert report.status(services.services, directors) == [
         "SERVICE  VIP          REAL SERVER  director1 (active)   director2 (waiting)  CHECK",
         "live     192.0.2.100  server1      weight 10, 3 active  not reached          up: segment 4",
         "live     192.0.2.100  server2      missing              not reached          drained",
     ]
     info["stream_checks"][0].update(state="down", why="it is gone", kept=True, warning="its certificate ends in 3 days, on 2026-11-28")
     words = "down, kept in as all failed at once: it is gone; its certificate ends in 3 days, on 2026-11-28"
-    assert report.status(services, directors)[1].endswith(words)
+    assert report.status(services.services, directors)[1].endswith(words)

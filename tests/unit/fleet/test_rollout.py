@@ -10,7 +10,7 @@ from inventories import GONE, VIP, VIP6, facts, interface, inventory, service
 
 
 def fleet(*declared, running=None, holds=("director1",), tables=None, **options):
-    """(services, inventory) of directors that run with the configuration of other services: running, the same unless given.
+    """(what is resolved, inventory) of directors that run with the configuration of other services: running, the same unless given.
 
     holds: who holds the VIPs now. running: None, or (services, variables of the directors).
     """
@@ -137,14 +137,15 @@ HELD = [{"address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc", "des
 def test_a_director_that_took_no_part():
     services, made = fleet(service(), tables={"director1": HELD, "director2": HELD})
     servers = ["server1", "server2"]
-    assert rollout.undone(services, made, ["director1", "director2"], servers) == []
-    assert rollout.undone(services, made, ["director1"], servers) == ["director2 took no part and sends nobody to server2 (live)"]
+    assert rollout.undone(services.services, made, ["director1", "director2"], servers) == []
+    assert rollout.undone(services.services, made, ["director1"], servers) == ["director2 took no part and sends nobody to server2 (live)"]
     del made["hosts"]["director2"]["facts"]
-    assert rollout.undone(services, made, ["director1"], servers) == ["director2 took no part and could not be read"]
+    assert rollout.undone(services.services, made, ["director1"], servers) == ["director2 took no part and could not be read"]
 
 
 def test_a_retired_vip_stays_on_servers_while_a_director_serves_it():
-    services, made = fleet(service(addresses=["192.0.2.101"]), tables={"director1": HELD, "director2": []})
+    resolved, made = fleet(service(addresses=["192.0.2.101"]), tables={"director1": HELD, "director2": []})
+    services = resolved.services
     assert rollout.still_served([VIP, VIP6], services, made) == [VIP]
     made["hosts"]["director1"]["facts"]["ipvs"] = []
     assert rollout.still_served([VIP, VIP6], services, made) == []
@@ -169,7 +170,7 @@ def test_what_is_rendered_is_read_back():
     services, made = fleet(*declared)
     text = made["hosts"]["director1"]["facts"]["keepalived"]["running"]
 
-    assert keepalived_conf.virtual_servers(text) == [describe.table_key(one["table"]) for one in services]
+    assert keepalived_conf.virtual_servers(text) == [describe.table_key(one) for one in services.tables()]
     assert keepalived_conf.instances(text)["lvsdr"][1] == [VIP, VIP6]
 
 

@@ -17,7 +17,11 @@ def table(*destinations, address=VIP, port=80, protocol="tcp", **more):
 
 
 def resolved(*services, director1=(), director2=(), **options):
-    """The services with these tables on the directors."""
+    """The services, without their checks, with these tables on the directors."""
+    return all_resolved(*services, director1=director1, director2=director2, **options).services
+
+
+def all_resolved(*services, director1=(), director2=(), **options):
     made = inventory(**options)
     for director, held_there in (("director1", director1), ("director2", director2)):
         made["hosts"][director]["facts"] = {"ipvs": list(held_there), "interfaces": []}
@@ -25,7 +29,7 @@ def resolved(*services, director1=(), director2=(), **options):
 
 
 def weights(one):
-    return {item["address"]: item["weight"] for item in one["table"]["destinations"]}
+    return {item["address"]: item["weight"] for item in one.table()["destinations"]}
 
 
 DECLARED = [destination("192.0.2.21"), destination("192.0.2.22")]
@@ -33,7 +37,7 @@ DECLARED = [destination("192.0.2.21"), destination("192.0.2.22")]
 
 def test_what_is_as_declared_leaves_nothing():
     (one,) = resolved(service(), director1=[table(*DECLARED)], director2=[table(*DECLARED)])
-    assert one["leaving"] == [] and leaving.leaving_lines([one]) == []
+    assert one.leaving == () and leaving.leaving_lines([one]) == []
 
 
 @pytest.mark.parametrize(
@@ -53,14 +57,14 @@ def test_a_server_that_was_removed(first, second, leaves):
         service(), director1=[table(*DECLARED, destination(gone, **first))], director2=[table(*DECLARED, destination(gone, **second))]
     )
     assert weights(one) == {"192.0.2.21": 1, "192.0.2.22": 1, **({gone: 0} if leaves else {})}
-    assert one["hosts"] == ["server1", "server2"] and [item["address"] for item in one["leaving"]] == ([gone] if leaves else [])
-    declare.read_services(views.tables([one]))
+    assert one.hosts == ("server1", "server2") and [item.address for item in one.leaving] == ([gone] if leaves else [])
+    declare.read_services([one.table()])
 
 
 def test_flows_of_udp_run_though_the_kernel_calls_them_inactive():
     udp = service(protocol="udp")
     (one,) = resolved(udp, director1=[table(destination("192.0.2.23", weight=0, inactive=3), protocol="udp")])
-    assert one["leaving"] == [{"address": "192.0.2.23", "host": None, "connections": 3}]
+    assert [(item.address, item.host, item.connections) for item in one.leaving] == [("192.0.2.23", None, 3)]
 
 
 @pytest.mark.parametrize(("cut", "leaves"), [(GONE, True), (0, True), (4, True), (5, False), ("5", False)])
@@ -69,9 +73,9 @@ def test_what_may_be_cut(cut, leaves):
     many = table(*DECLARED, destination("192.0.2.23", weight=0, active=3), destination("192.0.2.24", weight=0, active=2))
     options = {"hosts": {"director1": {} if cut is GONE else {"director_max_cut_connections": cut}}}
     (one,) = resolved(service(), director1=[many], **options)
-    assert bool(one["leaving"]) is leaves
+    assert bool(one.leaving) is leaves
     (one,) = resolved(service(), director1=[table(*DECLARED, destination("192.0.2.23", active=1))], **options)
-    assert one["leaving"], "it has its turn to drain first"
+    assert one.leaving, "it has its turn to drain first"
 
 
 def test_a_service_that_is_retired():
@@ -79,22 +83,23 @@ def test_a_service_that_is_retired():
     retired = service(state="absent", scheduler="rr", real_servers=GONE)
     running = table(destination("192.0.2.21", active=2), scheduler="mh", scheduler_flags=["mh-port", "mh-fallback"])
     (one,) = resolved(retired, director1=[running])
-    assert (one["absent"], one["retiring"], weights(one), one["table"]["scheduler"]) == (False, True, {"192.0.2.21": 0}, "mh")
-    assert views.director_vips([one]) == [VIP] and views.vips_of_host([one], "server1") == []
-    assert views.tables([one])[0].get("state", "present") == "present"
-    declare.read_services(views.tables([one]))
+    assert (one.absent, one.retiring, weights(one), one.options["scheduler"]) == (False, True, {"192.0.2.21": 0}, "mh")
+    assert views.director_vips([one]) == [VIP] and views.vips_of_hosts([one]) == {}
+    assert one.table().get("state", "present") == "present"
+    declare.read_services([one.table()])
     assert leaving.leaving_lines([one]) == ["server1 (192.0.2.21) of live, tcp 192.0.2.100:80: 2 connections"]
     (one,) = resolved(retired, director1=[table(destination("192.0.2.21", weight=0))])
-    assert one["absent"] and views.director_vips([one]) == [] and one["leaving"] == []
+    assert one.absent and views.director_vips([one]) == [] and one.leaving == ()
 
 
 def test_another_port_on_a_declared_vip():
     """It is ours to remove, as everything on a declared VIP, and it is drained like the rest."""
     old = table(destination("192.0.2.21", active=1), port=8080)
-    new, leaving = resolved(service(), director1=[old, table(*DECLARED)])
-    assert new["leaving"] == [] and weights(leaving) == {"192.0.2.21": 0} and leaving["table"]["port"] == 8080
-    declare.read_services(views.tables([new, leaving]))
-    text = keepalived.render([new, leaving], "director1", inventory(hosts={"director1": {"director_interface": "eth0"}}))
+    found = all_resolved(service(), director1=[old, table(*DECLARED)])
+    new, leaving = found.services
+    assert new.leaving == () and weights(leaving) == {"192.0.2.21": 0} and leaving.options["port"] == 8080
+    declare.read_services(found.tables())
+    text = keepalived.render(found, "director1", inventory(hosts={"director1": {"director_interface": "eth0"}}))
     assert (None, None, VIP, "tcp", 8080) in keepalived_conf.virtual_servers(text)
 
 
@@ -104,12 +109,12 @@ def test_what_nobody_declared_is_left_alone():
         {"firewall_mark": 7, "scheduler": "rr", "destinations": []},
     ]
     (one,) = resolved(service(), director1=foreign)
-    assert one["leaving"] == []
+    assert one.leaving == ()
 
 
 def test_services_of_checks_come_and_go_with_keepalived():
     mark = {"firewall_mark": check_paths.CHECK_MARKS | 5, "scheduler": "rr", "destinations": [destination("192.0.2.23", inactive=9)]}
-    assert all(one["leaving"] == [] for one in resolved(service(health_check={}), director1=[mark]))
+    assert all(one.leaving == () for one in resolved(service(health_check={}), director1=[mark]))
 
 
 def test_a_port_of_nat_that_changed():
@@ -117,20 +122,20 @@ def test_a_port_of_nat_that_changed():
         service(mode="nat"), hosts={"server1": {"real_server_port": 8081}},
         director1=[table(destination("192.0.2.21", port=8080, forward="nat", active=1), destination("192.0.2.22", forward="nat"))],
     )  # fmt: skip
-    assert [(item["address"], item.get("port"), item["weight"]) for item in one["table"]["destinations"]] == [
+    assert [(item["address"], item.get("port"), item["weight"]) for item in one.table()["destinations"]] == [
         ("192.0.2.21", 8081, 1), ("192.0.2.22", None, 1), ("192.0.2.21", 8080, 0),
     ]  # fmt: skip
 
 
 def test_both_families_and_a_sorry_server():
-    services = resolved(
+    found = all_resolved(
         service(addresses=[VIP, VIP6], health_check={}, sorry_server="director2"),
         director1=[table(*DECLARED, destination("192.0.2.12", weight=0, active=1), destination("192.0.2.23", active=1))],
     )
-    four, six, *_checks = services
-    assert [item["address"] for item in four["leaving"]] == ["192.0.2.23"], "a sorry server is declared"
-    assert six["leaving"] == []
-    text = keepalived.render(services, "director1", inventory(hosts={"director1": {"director_interface": "eth0"}}))
+    four, six = found.services
+    assert [item.address for item in four.leaving] == ["192.0.2.23"], "a sorry server is declared"
+    assert six.leaving == ()
+    text = keepalived.render(found, "director1", inventory(hosts={"director1": {"director_interface": "eth0"}}))
     block = text[text.index("    # 192.0.2.23, leaving") :]
     assert block.startswith(
         "    # 192.0.2.23, leaving with its last connection\n    real_server 192.0.2.23 80 {\n"

@@ -1,5 +1,7 @@
 """From virtual_services and an inventory to services, and every error on the way with its path and the next step."""
 
+import json
+
 import pytest
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.checks import health_check
@@ -7,6 +9,7 @@ from ansible.module_utils.lvsdr.directors import drains, holders, parity, stream
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import preflight, proofs
 from ansible.module_utils.lvsdr.inventory import check_paths, hosts, resolve, views
+from ansible.module_utils.lvsdr.inventory.types import RealServer, VirtualService, from_data, to_data
 from ansible.module_utils.lvsdr.ipvs import declare, types
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,85 +23,103 @@ def resolved(*services, **options):
     return resolve.resolve(list(services), inventory(**options))
 
 
+def declared(*services, **options):
+    """The services alone, without their checks."""
+    return resolved(*services, **options).services
+
+
+def destinations(service):
+    return service.table()["destinations"]
+
+
 def weights(service):
-    return {item["address"]: item["weight"] for item in service["table"]["destinations"]}
+    return {item["address"]: item["weight"] for item in destinations(service)}
 
 
 def test_one_service():
-    assert resolved(service()) == [
+    found = resolved(service())
+    (one,) = found.services
+    assert one == VirtualService(
+        name="live", mode="dr", vips=(VIP,), family=4, health_check=None, stream=None, absent=False, key=(4, "tcp", VIP, 80),
+        instance="lvsdr", leaving=(), retiring=False, options={"address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc"},
+        servers=(
+            RealServer(host="server1", address="192.0.2.21", weight=1, port=None, checked=False, drained=False, fallback=False),
+            RealServer(host="server2", address="192.0.2.22", weight=1, port=None, checked=False, drained=False, fallback=False),
+        ),
+    )  # fmt: skip
+    assert (one.hosts, one.members, one.drained, one.sorry) == (("server1", "server2"), ("server1", "server2"), (), None)
+    assert found.checks == () and found.tables() == [
         {
-            "name": "live", "mode": "dr", "vips": [VIP], "family": 4, "health_check": None, "stream": None, "absent": False,
-            "hosts": ["server1", "server2"], "key": (4, "tcp", VIP, 80), "drained": [], "sorry": None, "instance": "lvsdr", "leaving": [],
-            "table": {
-                "address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc",
-                "destinations": [
-                    {"address": "192.0.2.21", "forward": "dr", "weight": 1},
-                    {"address": "192.0.2.22", "forward": "dr", "weight": 1},
-                ],
-            },
+            "address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc",
+            "destinations": [
+                {"address": "192.0.2.21", "forward": "dr", "weight": 1},
+                {"address": "192.0.2.22", "forward": "dr", "weight": 1},
+            ],
         }
     ]  # fmt: skip
 
 
 def test_both_families_of_a_service():
-    four, six = resolved(service(addresses=BOTH, mode="nat", scheduler="mh", scheduler_flags=["mh-port"], protocol="udp"))
-    assert [(s["family"], s["vips"], s["key"]) for s in (four, six)] == [
-        (4, [VIP], (4, "udp", VIP, 80)),
-        (6, [VIP6], (6, "udp", VIP6, 80)),
+    four, six = declared(service(addresses=BOTH, mode="nat", scheduler="mh", scheduler_flags=["mh-port"], protocol="udp"))
+    assert [(s.family, s.vips, s.key) for s in (four, six)] == [
+        (4, (VIP,), (4, "udp", VIP, 80)),
+        (6, (VIP6,), (6, "udp", VIP6, 80)),
     ]
-    assert [item["address"] for item in six["table"]["destinations"]] == ["2001:db8::21", "2001:db8::22"]
+    assert [item["address"] for item in destinations(six)] == ["2001:db8::21", "2001:db8::22"]
     for one in (four, six):
-        assert (one["table"]["scheduler"], one["table"]["scheduler_flags"]) == ("mh", ["mh-fallback", "mh-port"])
-        assert {item["forward"] for item in one["table"]["destinations"]} == {"nat"}
+        assert (one.options["scheduler"], one.options["scheduler_flags"]) == ("mh", ["mh-fallback", "mh-port"])
+        assert {item["forward"] for item in destinations(one)} == {"nat"}
 
 
 def test_addresses_are_written_in_one_way():
-    (one,) = resolved(service(addresses=["2001:DB8:0::0100"]), hosts={"server1": {"real_server_address6": "2001:DB8:0::21"}})
-    assert (one["table"]["address"], one["vips"]) == (VIP6, [VIP6])
-    assert one["table"]["destinations"][0]["address"] == "2001:db8::21"
+    (one,) = declared(service(addresses=["2001:DB8:0::0100"]), hosts={"server1": {"real_server_address6": "2001:DB8:0::21"}})
+    assert (one.options["address"], one.vips) == (VIP6, (VIP6,))
+    assert destinations(one)[0]["address"] == "2001:db8::21"
 
 
 def test_where_an_address_comes_from():
     """real_server_address goes before ansible_host, and a family is taken from wherever it is."""
-    (one,) = resolved(service(), hosts={"server1": {"real_server_address": "198.51.100.1"}, "server2": {"ansible_host": "203.0.113.1"}})
+    (one,) = declared(service(), hosts={"server1": {"real_server_address": "198.51.100.1"}, "server2": {"ansible_host": "203.0.113.1"}})
     assert list(weights(one)) == ["198.51.100.1", "203.0.113.1"]
     host = {"ansible_host": "2001:db8::9", "real_server_address6": GONE}
-    (one,) = resolved(service(addresses=[VIP6]), hosts={"server1": host})
+    (one,) = declared(service(addresses=[VIP6]), hosts={"server1": host})
     assert list(weights(one))[0] == "2001:db8::9"
     assert hosts.host_address({"ansible_host": "server.example.com"}, 4) is None
 
 
 def test_weights_and_drained_servers():
     hosts = {"server1": {"real_server_weight": "10"}, "server2": {"real_server_weight": 20, "real_server_state": "drained"}}
-    (one,) = resolved(service(), hosts=hosts)
+    (one,) = declared(service(), hosts=hosts)
     assert weights(one) == {"192.0.2.21": 10, "192.0.2.22": 0}
-    (largest,) = resolved(service(), hosts={"server1": {"real_server_weight": types.MAX_WEIGHT}})
+    (largest,) = declared(service(), hosts={"server1": {"real_server_weight": types.MAX_WEIGHT}})
     assert weights(largest)["192.0.2.21"] == types.MAX_WEIGHT
 
 
 def test_a_check_owns_the_weight_of_servers_that_have_one():
-    one, checks = resolved(service(health_check={"type": "tcp"}), hosts={"server1": {"real_server_weight": 0}})
-    assert checks["hosts"] == ["server2"], "no check would give the other a weight"
-    assert ["health_checked" in item for item in one["table"]["destinations"]] == [False, True]
-    (one,) = resolved(service())
-    assert not any("health_checked" in item for item in one["table"]["destinations"])
+    found = resolved(service(health_check={"type": "tcp"}), hosts={"server1": {"real_server_weight": 0}})
+    (one,) = found.services
+    assert [check.host for check in found.checks] == ["server2"], "no check would give the other a weight"
+    assert ["health_checked" in item for item in destinations(one)] == [False, True]
+    (one,) = declared(service())
+    assert not any("health_checked" in item for item in destinations(one))
 
 
 def test_a_drained_server_of_a_checked_service():
     """Its weight stays as declared, in the table and in keepalived.conf: a file takes it away."""
     hosts = {"server1": {"real_server_state": "drained", "real_server_weight": 5}}
-    active, *_checks = resolved(service(health_check={}), hosts={"server1": {"real_server_weight": 5}})
-    one, *checks = resolved(service(health_check={}), service(name="b", ports=[81]), hosts=hosts)
-    assert one["table"] == active["table"] and len(checks) == 3
-    assert one["drained"] == ["server1"] and drains.drained([one, *checks]) == [places.drain_file("server1")]
-    assert drains.drained(resolved(service(), hosts=hosts)) == [], "without a check its weight is 0"
+    (active,) = declared(service(health_check={}), hosts={"server1": {"real_server_weight": 5}})
+    found = resolved(service(health_check={}), service(name="b", ports=[81]), hosts=hosts)
+    one, _other = found.services
+    assert one.table() == active.table() and len(found.checks) == 2
+    assert one.drained == ("server1",) and drains.drained(found.services) == [places.drain_file("server1")]
+    assert drains.drained(declared(service(), hosts=hosts)) == [], "without a check its weight is 0"
     assert places.drain_file("a/../b") != places.drain_file("a_.._b") and "/" not in places.drain_file("a/../b")
 
 
 def test_who_waits_for_a_weight():
-    services = resolved(service(health_check={"target": "server"}), service(name="b", ports=[81]),
-                        hosts={"server2": {"real_server_state": "drained"}})  # fmt: skip
-    info = {"services": [service_of["table"] for service_of in services]}
+    found = resolved(service(health_check={"target": "server"}), service(name="b", ports=[81]),
+                     hosts={"server2": {"real_server_state": "drained"}})  # fmt: skip
+    services, info = found.services, {"services": found.tables()}
     assert drains.waiting(services, {"director1": info}) == []
     info["services"][0] = {**info["services"][0], "destinations": [{"address": "192.0.2.21", "weight": 0}]}
     assert drains.waiting(services, {"director1": info}) == ["director1: server1 of live"]
@@ -106,14 +127,15 @@ def test_who_waits_for_a_weight():
 
 
 def test_a_sorry_server():
-    services = resolved(service(addresses=BOTH, health_check={}, sorry_server="director2"))
+    found = resolved(service(addresses=BOTH, health_check={}, sorry_server="director2"))
+    services = found.services
     four = services[0]
-    assert four["table"]["destinations"][2:] == [{"address": "192.0.2.12", "forward": "dr", "weight": 1, "fallback": True}]
-    assert (four["sorry"], four["hosts"]) == ("director2", ["server1", "server2"])
-    assert views.vips_of_host(services, "director2") == BOTH, "it holds the VIPs as real servers do"
+    assert destinations(four)[2:] == [{"address": "192.0.2.12", "forward": "dr", "weight": 1, "fallback": True}]
+    assert (four.sorry, four.hosts) == ("director2", ("server1", "server2"))
+    assert views.vips_of_hosts(services)["director2"] == BOTH, "it holds the VIPs as real servers do"
     assert "director2" in views.real_servers(services)
-    assert [one["own"] for one in proofs.listeners_of(services, "director2")] == ["192.0.2.12", "2001:db8::12"]
-    assert len(check_paths.check_marks(services)) == 4, "nobody checks it"
+    assert [one["own"] for one in proofs.listeners(services)["director2"]] == ["192.0.2.12", "2001:db8::12"]
+    assert len(check_paths.check_marks(found.checks)) == 4, "nobody checks it"
 
 
 @pytest.mark.parametrize("address", ["192.0.2.12", "192.0.2.21"])
@@ -142,55 +164,56 @@ def test_preflight_compares_the_instances_of_directors():
 
 
 def test_health_checks_and_their_defaults():
-    one, *_checks = resolved(service(health_check={}))
-    assert one["health_check"] == {"type": "tcp", "target": "vip", "interval": 2, "timeout": 2, "retries": 2}
+    (one,) = declared(service(health_check={}))
+    assert one.health_check == {"type": "tcp", "target": "vip", "interval": 2, "timeout": 2, "retries": 2}
     check = {"type": "http", "port": "8080", "path": "/h?a=1", "status": 204, "host": "a-1.example.com", "interval": 5, "retries": 0}
-    one, *_checks = resolved(service(health_check=check))
+    (one,) = declared(service(health_check=check))
     url = {"path": "/h?a=1", "status": "204", "host": "a-1.example.com"}
-    assert one["health_check"] == {
+    assert one.health_check == {
         "type": "http", "target": "vip", "port": 8080, "interval": 5, "timeout": 2, "retries": 0, "urls": [url],
     }  # fmt: skip
-    (one,) = resolved(service(mode="nat", health_check={}))
-    assert one["health_check"]["target"] == "server"
-    one, *_checks = resolved(service(health_check={"type": "http"}))
-    assert one["health_check"]["urls"] == [{"path": "/", "status": "200"}]
+    (one,) = declared(service(mode="nat", health_check={}))
+    assert one.health_check["target"] == "server"
+    (one,) = declared(service(health_check={"type": "http"}))
+    assert one.health_check["urls"] == [{"path": "/", "status": "200"}]
     # lvsdr-streamcheck makes a check that declares what keepalived has no words for.
-    one, *_checks = resolved(service(health_check={"rise": 3, "agent": {}}), hosts={"server1": HEAVY, "server2": HEAVY})
-    assert one["health_check"] == {
+    (one,) = declared(service(health_check={"rise": 3, "agent": {}}), hosts={"server1": HEAVY, "server2": HEAVY})
+    assert one.health_check == {
         "type": "tcp", "target": "vip", "interval": 2, "timeout": 2, "retries": 2, "fall": 1, "rise": 3, "slow_start": 0, "floor": 0,
         "agent": {"port": 3333, "smoothing": 0.5, "step": 0.1}, "when_all_fail": "keep",
     }  # fmt: skip
-    one, *_checks = resolved(service(health_check={**HLS, "tls": True, "host": "live.example.com", "verify": "/etc/ssl/lab.pem"}))
-    assert {name: one["health_check"][name] for name in ("tls", "verify", "certificate_days", "host")} == {
+    (one,) = declared(service(health_check={**HLS, "tls": True, "host": "live.example.com", "verify": "/etc/ssl/lab.pem"}))
+    assert {name: one.health_check[name] for name in ("tls", "verify", "certificate_days", "host")} == {
         "tls": True, "verify": "/etc/ssl/lab.pem", "certificate_days": 14, "host": "live.example.com",
     }  # fmt: skip
     # The type over TLS that keepalived has, too, until it shall do more than keepalived can.
-    one, *_checks = resolved(service(health_check={"type": "http", "tls": True}))
-    assert one["health_check"]["type"] == "https" and "fall" not in one["health_check"]
-    one, *_checks = resolved(service(health_check={"type": "https", "host": "live.example.com", "verify": True}))
-    assert one["health_check"]["type"] == "https" and one["health_check"]["fall"] == 1
-    (one,) = resolved(service(health_check={"type": "script", "path": "/usr/local/bin/x"}))
-    assert (one["health_check"]["target"], one["health_check"]["user"], one["health_check"]["arguments"]) == ("server", "nobody", [])
+    (one,) = declared(service(health_check={"type": "http", "tls": True}))
+    assert one.health_check["type"] == "https" and "fall" not in one.health_check
+    (one,) = declared(service(health_check={"type": "https", "host": "live.example.com", "verify": True}))
+    assert one.health_check["type"] == "https" and one.health_check["fall"] == 1
+    (one,) = declared(service(health_check={"type": "script", "path": "/usr/local/bin/x"}))
+    assert (one.health_check["target"], one.health_check["user"], one.health_check["arguments"]) == ("server", "nobody", [])
 
 
 def test_a_server_is_checked_by_a_mark_of_its_own():
     """Whatever else is declared: a mark is made of the address, and nobody else may have it."""
-    *_services, checks, other = resolved(service(health_check={}), service(name="more", ports=[81], health_check={}))
-    table = checks["table"]
-    assert (checks["hosts"], checks["vips"], checks["health_check"]) == (["server1"], [], None)
+    check, other = resolved(service(health_check={}), service(name="more", ports=[81], health_check={})).checks
+    table = check.table()
+    assert (check.host, check.family, check.address) == ("server1", 4, "192.0.2.21")
     assert table["destinations"] == [{"address": "192.0.2.21", "forward": "dr", "weight": 1}] and table["scheduler"] == "rr"
     assert table["one_packet"], "of UDP nothing is remembered"
     mark = table["firewall_mark"]
-    assert mark >> 24 == 0x4C and mark != other["table"]["firewall_mark"]
+    assert mark >> 24 == 0x4C and mark != other.table()["firewall_mark"]
+    assert (check.key, other.key) == tuple(declare.read_services([table, other.table()]))
     with pytest.raises(LvsError, match="marks from 0x4c000000 to 0x4cffffff are those of lvsdr's checks"):
         resolved(service(health_check={}), service(name="mark", ports=GONE, firewall_mark=mark))
-    assert not any(one.get("checks") for one in resolved(service(health_check={"target": "server"}), service(name="b", ports=[81])))
+    assert not resolved(service(health_check={"target": "server"}), service(name="b", ports=[81])).checks
 
 
 def test_no_two_servers_have_one_mark(monkeypatch):
     """Also where what their marks are made of is the same, and none has the mark whose address would be 0.0.0.0."""
     monkeypatch.setattr(check_paths.zlib, "crc32", lambda words: 0xFFFFFFFF)
-    marks = check_paths.check_marks(resolved(service(addresses=BOTH, health_check={})))
+    marks = check_paths.check_marks(resolved(service(addresses=BOTH, health_check={})).checks)
     assert sorted(marks.values()) == [0x4C000001, 0x4C000002, 0x4C000003, 0x4CFFFFFF]
 
 
@@ -203,7 +226,7 @@ def test_stream_checks_of_a_director():
     server, other = four["servers"]
     assert server["agent"] == "192.0.2.21"
     assert other["drain_file"] == "/run/lvsdr/drained/" + places.drain_file("server2")
-    mark = check_paths.check_marks(services)[4, "192.0.2.21"]
+    mark = check_paths.check_marks(services.checks)[4, "192.0.2.21"]
     assert {name: server[name] for name in ("name", "address", "port", "mark", "own", "weight")} == {
         "name": "server1", "address": VIP, "port": 80, "mark": mark, "own": "192.0.2.12", "weight": 10,
     }  # fmt: skip
@@ -214,19 +237,19 @@ def test_stream_checks_of_a_director():
 
 
 def test_only_nat_translates_ports():
-    (one,) = resolved(service(mode="nat"), hosts={"server1": {"real_server_port": 8080}})
-    assert [item.get("port") for item in one["table"]["destinations"]] == [8080, None]
-    assert declare.read_services(views.tables([one]))[one["key"]].destinations.keys() == {("192.0.2.21", 8080), ("192.0.2.22", 80)}
-    (one,) = resolved(service(), hosts={"server1": {"real_server_port": 80}})
-    assert "port" not in one["table"]["destinations"][0], "the service's own port is none to translate"
+    (one,) = declared(service(mode="nat"), hosts={"server1": {"real_server_port": 8080}})
+    assert [item.get("port") for item in destinations(one)] == [8080, None]
+    assert declare.read_services([one.table()])[one.key].destinations.keys() == {("192.0.2.21", 8080), ("192.0.2.22", 80)}
+    (one,) = declared(service(), hosts={"server1": {"real_server_port": 80}})
+    assert "port" not in destinations(one)[0], "the service's own port is none to translate"
 
 
 def test_firewall_marks():
     """One service of a family serves all its VIPs."""
-    four, six = resolved(service(ports=GONE, firewall_mark=5, addresses=[VIP, VIP6, "192.0.2.101"]))
-    assert (four["key"], four["table"]["firewall_mark"], four["vips"]) == ((4, "fwmark", "", 5), 5, [VIP, "192.0.2.101"])
-    assert (six["key"], six["table"]["family"], six["vips"]) == ((6, "fwmark", "", 5), "ipv6", [VIP6])
-    assert not {"address", "port", "protocol"} & set(four["table"])
+    four, six = declared(service(ports=GONE, firewall_mark=5, addresses=[VIP, VIP6, "192.0.2.101"]))
+    assert (four.key, four.options["firewall_mark"], four.vips) == ((4, "fwmark", "", 5), 5, (VIP, "192.0.2.101"))
+    assert (six.key, six.options["family"], six.vips) == ((6, "fwmark", "", 5), "ipv6", (VIP6,))
+    assert not {"address", "port", "protocol"} & set(four.table())
     assert views.director_vips([four, six]) == [VIP, "192.0.2.101", VIP6]
 
 
@@ -242,37 +265,36 @@ def test_firewall_marks():
 )
 def test_persistence_of_both_families(persistence, four, six):
     """A netmask belongs to one family, and clients of the other are taken one by one."""
-    table = declare.read_services(views.tables(resolved(service(addresses=BOTH, persistence=persistence))))
+    table = declare.read_services(resolved(service(addresses=BOTH, persistence=persistence)).tables())
     assert [table[key].service[6:8] for key in ((4, "tcp", VIP, 80), (6, "tcp", VIP6, 80))] == [four, six]
 
 
 def test_port_0_with_persistence():
-    (one,) = resolved(service(ports=[0], persistence=60))
-    assert one["key"][3] == 0
+    (one,) = declared(service(ports=[0], persistence=60))
+    assert one.key[3] == 0
 
 
 def test_an_absent_service_needs_no_servers():
-    (one,) = resolved(service(state="absent", real_servers="gone"))
-    assert (one["absent"], one["hosts"], one["table"]["destinations"], one["table"]["state"]) == (True, [], [], "absent")
-    assert views.director_vips([one]) == [] and views.vips_of_host([one], "server1") == []
+    (one,) = declared(service(state="absent", real_servers="gone"))
+    assert (one.absent, one.servers, destinations(one), one.options["state"]) == (True, (), [], "absent")
+    assert views.director_vips([one]) == [] and views.vips_of_hosts([one]) == {}
 
 
 @pytest.mark.parametrize("mode", resolve.MODES)
 @pytest.mark.parametrize("scheduler", [name for name in types.SCHEDULERS if name != "dh"])
 def test_what_resolves_is_a_table(mode, scheduler):
     """What resolve() lets through, ipvs_table takes."""
-    services = resolved(service(addresses=BOTH, mode=mode, scheduler=scheduler), service(name="mark", ports=GONE, firewall_mark=1))
-    assert list(declare.read_services(views.tables(services))) == [one["key"] for one in services]
+    found = resolved(service(addresses=BOTH, mode=mode, scheduler=scheduler), service(name="mark", ports=GONE, firewall_mark=1))
+    assert list(declare.read_services(found.tables())) == [one.key for one in found.services]
 
 
 @pytest.mark.parametrize("flags", [None, [], ["-port"], ["-fallback"], ["-port", "-fallback"]])
 @pytest.mark.parametrize("scheduler", ["mh", "sh"])
 def test_a_drained_server_refuses_nobody(scheduler, flags):
     """Without the flag the hash table sends new connections to a server of weight 0, and the kernel drops them."""
-    declared = service(scheduler=scheduler, scheduler_flags=GONE if flags is None else [scheduler + flag for flag in flags])
-    (one,) = resolved(declared)
-    assert scheduler + "-fallback" in one["table"]["scheduler_flags"]
-    assert (scheduler + "-port" in one["table"]["scheduler_flags"]) == ("-port" in (flags or []))
+    (one,) = declared(service(scheduler=scheduler, scheduler_flags=GONE if flags is None else [scheduler + flag for flag in flags]))
+    assert scheduler + "-fallback" in one.options["scheduler_flags"]
+    assert (scheduler + "-port" in one.options["scheduler_flags"]) == ("-port" in (flags or []))
 
 
 # --- errors -------------------------------------------------------------------------------------------------------------------------
@@ -574,9 +596,9 @@ def test_values_from_templates_are_normalised():
     """A template leaves text, at times with its line end; the table and keepalived.conf get numbers."""
     hosts = {"server1": {"real_server_port": "8080\n", "real_server_weight": " 5"}}
     persistence = {"timeout": "60\n", "netmask": "/24"}
-    (one,) = resolved(service(addresses=[VIP + "\n"], ports=["80\n"], mode="nat", persistence=persistence), hosts=hosts)
-    assert one["vips"] == [VIP]
-    assert one["table"] == {
+    (one,) = declared(service(addresses=[VIP + "\n"], ports=["80\n"], mode="nat", persistence=persistence), hosts=hosts)
+    assert one.vips == (VIP,)
+    assert one.table() == {
         "address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc", "persistence": {"timeout": 60, "netmask": "255.255.255.0"},
         "destinations": [
             {"address": "192.0.2.21", "port": 8080, "forward": "nat", "weight": 5},
@@ -799,7 +821,7 @@ def test_a_subnet_is_more_than_one_address():
 
 
 def test_streams():
-    services = resolved(
+    services = declared(
         service(addresses=BOTH, stream="/live/index.m3u8"),
         service(name="silent", ports=[81]),
         service(name="gone", ports=[82], stream="/x", state="absent"),
@@ -826,11 +848,11 @@ def test_a_stream_with_a_name_is_played_through_the_vip():
         ({"url": url, "verify": False}, False),
         ({"url": url, "verify": "/etc/ssl/lab.pem"}, "/etc/ssl/lab.pem"),
     ):
-        (one,) = proofs.streams(resolved(service(ports=[443], stream=stream)))
+        (one,) = proofs.streams(declared(service(ports=[443], stream=stream)))
         assert (one["url"], one["base"], one["path"]) == (url, "https://live.example.com", "/live/index.m3u8?a=1")
         assert (one["connect_to"], one["validate_certs"]) == (VIP, bool(verify))
         assert one["ca_path"] == (verify if isinstance(verify, str) else None)
-    (one,) = proofs.streams(resolved(service(ports=GONE, firewall_mark=1, stream="http://live.example.com:8080/x.mpd")))
+    (one,) = proofs.streams(declared(service(ports=GONE, firewall_mark=1, stream="http://live.example.com:8080/x.mpd")))
     assert one["url"] == "http://live.example.com:8080/x.mpd", "a mark has no ports, and the URL has one"
 
 
@@ -844,11 +866,11 @@ def test_macs_are_those_of_a_groups_links():
 def test_interface_of():
     two = {"interfaces": [interface("lo", "192.0.2.1/24"), interface("eth0", "192.0.2.100/32", "198.51.100.1/24"), OTHER,
                           interface("eth1", "192.0.2.11/24")]}  # fmt: skip
-    assert holders.interface_of(resolved(service()), two) == "eth1"
-    assert holders.interface_of(resolved(service(addresses=["203.0.113.1", VIP6])), facts(11)) == "eth0"
-    assert holders.interface_of(resolved(service(state="absent")), two) == "eth1", "the last VIP goes from where it is"
+    assert holders.interface_of(declared(service()), two) == "eth1"
+    assert holders.interface_of(declared(service(addresses=["203.0.113.1", VIP6])), facts(11)) == "eth0"
+    assert holders.interface_of(declared(service(state="absent")), two) == "eth1", "the last VIP goes from where it is"
     with pytest.raises(LvsError, match="No interface of this director has a subnet that holds a VIP: set director_interface"):
-        holders.interface_of(resolved(service(addresses=["203.0.113.1"])), two)
+        holders.interface_of(declared(service(addresses=["203.0.113.1"])), two)
 
 
 @pytest.mark.parametrize(
@@ -863,11 +885,11 @@ def test_interface_of():
     ],
 )
 def test_holds_vip(have, holds):
-    assert holders.holds_vip(resolved(service(addresses=BOTH)), have) is holds
+    assert holders.holds_vip(declared(service(addresses=BOTH)), have) is holds
 
 
 def test_what_a_servers_programs_answer_for():
-    services = resolved(
+    services = declared(
         service(addresses=BOTH),
         service(name="ingest", ports=[9000], protocol="udp", health_check={"type": "srt"}),
         service(name="a", ports=[81], mode="nat"),
@@ -879,13 +901,13 @@ def test_what_a_servers_programs_answer_for():
         groups={"some": ["server2"]},
     )
     own = {"name": "live", "protocol": "tcp", "port": 80, "own": "192.0.2.21", "vip": VIP}
-    assert proofs.listeners_of(services, "server1") == [
+    assert proofs.listeners(services)["server1"] == [
         own,
         {**own, "own": "2001:db8::21", "vip": VIP6},
         {**own, "name": "ingest", "protocol": "udp", "port": 9000, "kind": "srt"},
         {**own, "name": "d", "port": 554},
     ]
-    assert proofs.listeners_of(services, "server2") == [], "it is drained, and may be at rest"
+    assert "server2" not in proofs.listeners(services), "it is drained, and may be at rest"
     (probe,) = proofs.udp_probes(services, inventory())
     assert probe == {
         "name": "ingest", "vip": VIP, "port": 9000, "kind": "srt", "payload": None, "query": None, "count": 6,
@@ -894,7 +916,7 @@ def test_what_a_servers_programs_answer_for():
 
 
 def test_each_vip_is_held_by_one_director():
-    services = resolved(service(addresses=BOTH), service(name="old", addresses=["192.0.2.103"], state="absent"))
+    services = declared(service(addresses=BOTH), service(name="old", addresses=["192.0.2.103"], state="absent"))
     active, waiting = facts(11, interface("eth1", VIP + "/32", VIP6 + "/128")), facts(12, lo=[VIP + "/32"])
     assert holders.held_wrongly(services, {"director1": active, "director2": waiting}) == []
     both = facts(12, interface("eth1", VIP + "/32"))
@@ -906,7 +928,7 @@ def test_each_vip_is_held_by_one_director():
 
 
 def test_vips_of_a_host():
-    services = resolved(
+    services = declared(
         service(addresses=BOTH),
         service(name="a", ports=[81]),
         service(name="b", addresses=["192.0.2.101"], mode="tunnel", real_servers="some"),
@@ -914,10 +936,8 @@ def test_vips_of_a_host():
         service(name="d", addresses=["192.0.2.103"], state="absent"),
         groups={"some": ["server2"]},
     )
-    assert views.vips_of_host(services, "server1") == [VIP, VIP6]
-    assert views.vips_of_host(services, "server2") == [VIP, VIP6, "192.0.2.101"]
-    assert views.vips_of_host(services, "server2", ("nat",)) == ["192.0.2.102"]
-    assert views.vips_of_host(services, "director1") == []
+    assert views.vips_of_hosts(services) == {"server1": [VIP, VIP6], "server2": [VIP, VIP6, "192.0.2.101"]}
+    assert views.vips_of_hosts(services, ("nat",))["server2"] == ["192.0.2.102"]
     assert views.director_vips(services) == [VIP, VIP6, "192.0.2.101", "192.0.2.102"]
     assert views.real_servers(services) == ["server1", "server2"]
 
@@ -981,9 +1001,11 @@ def test_nothing_gives_another_error_than_ours(services, hosts, with_facts):
     except LvsError as error:
         assert error.details["problems"] and set(error.details["problems"]) <= set(found), "preflight names what resolve refuses"
         return
-    assert set(declare.read_services(views.tables(got))) == {one["key"] for one in got}
-    for function in (proofs.streams, views.director_vips, views.real_servers, views.kernel_modules):
-        function(got)
+    assert set(declare.read_services(got.tables())) == {one.key for one in (*got.services, *got.checks)}
+    assert from_data(json.loads(json.dumps(to_data(got)))) == got
+    for function in (proofs.streams, views.director_vips, views.real_servers):
+        function(got.services)
+    views.kernel_modules(got)
 
 
 @settings(deadline=None)

@@ -2,7 +2,7 @@
 
 import pytest
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.inventory import resolve, views
+from ansible.module_utils.lvsdr.inventory import resolve
 from ansible.module_utils.lvsdr.ipvs import adopt, declare, describe, render, types
 from ansible.module_utils.lvsdr.ipvs.parse import parse
 from ansible.module_utils.lvsdr.ipvs.types import Daemon, Entry, Timeouts
@@ -248,7 +248,7 @@ def test_an_inventory_makes_the_same_table(table):
     given_a_flag = {note.split(" gets ")[0] for note in notes if " gets " in note}
     assert len(declared) + len(left_out) == len(services) and len(left_out) + len(given_a_flag) == len(notes)
     if declared:
-        made = declare.read_services(views.tables(resolve.resolve(declared, as_inventory(found))))
+        made = declare.read_services(resolve.resolve(declared, as_inventory(found)).tables())
         for service in services:
             if name_of(service) in given_a_flag:
                 service["scheduler_flags"] = [*service.get("scheduler_flags", []), service["scheduler"] + "-fallback"]
