@@ -18,18 +18,13 @@ def parity(tables_by_director: dict[str, str], resolved: Resolved) -> list[str]:
 
     Only declared services count: what nobody declared is left alone on each director.
     """
-    keys = [*(service.key for service in resolved.services), *(check.key for check in resolved.checks)]
-    ours = {service_option(key) for key in keys}
+    services = [(service_option(service.key), service) for service in resolved.services if service.key]
+    ours = {*(option for option, _service in services), *(service_option(check.key) for check in resolved.checks)}
     # A sorry server comes and goes, and keeps a weight of 0 where it once served.
-    leave_out = {
-        (service_option(service.key), server.address) for service in resolved.services for server in service.servers if server.fallback
-    }
+    leave_out = {(option, server.address) for option, service in services for server in service.servers if server.fallback}
     # Each director hears an agent, and begins a slow start, at its own moment.
-    moving = {
-        service_option(service.key)
-        for service in resolved.services
-        if service.health_check and (service.health_check.get("agent") or service.health_check.get("slow_start"))
-    }
+    checks = [(option, service.health_check) for option, service in services if service.health_check]
+    moving = {option for option, check in checks if check.get("agent") or check.get("slow_start")}
     names = sorted(tables_by_director)
     lines = {
         name: {

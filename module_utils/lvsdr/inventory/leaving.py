@@ -71,10 +71,12 @@ def with_leaving(
     out = [_leaving(service, found.pop(service.table_key, None), names or {}) for service in services]
     for key, held in sorted(found.items(), key=lambda item: key_name(item[0])):
         if held.members:
-            neighbour = vips[key[2]]
+            # No firewall mark, which does not say of which VIP it is.
+            _mark, _family, address, protocol, port = key
+            neighbour = vips[address]
             service = VirtualService(
-                name="%s, not declared any more" % key_name(key), mode="dr", family=neighbour.family, vips=(key[2],),
-                instance=neighbour.instance, options={}, absent=True,
+                name="%s, not declared any more" % key_name(key), mode="dr", family=neighbour.family, vips=(address,),
+                instance=neighbour.instance, options={}, absent=True, key=(neighbour.family, protocol, address, port),
             )  # fmt: skip
             out.append(_leaving(service, held, names or {}))
     return tuple(out)

@@ -1,7 +1,7 @@
 """What leaves: with weight 0 while it has connections on any director, and gone after that."""
 
 import pytest
-from ansible.module_utils.lvsdr.directors import keepalived, keepalived_conf
+from ansible.module_utils.lvsdr.directors import keepalived, keepalived_conf, parity
 from ansible.module_utils.lvsdr.inventory import check_paths, leaving, resolve, views
 from ansible.module_utils.lvsdr.ipvs import declare
 
@@ -98,7 +98,10 @@ def test_another_port_on_a_declared_vip():
     found = all_resolved(service(), director1=[old, table(*DECLARED)])
     new, leaving = found.services
     assert new.leaving == () and weights(leaving) == {"192.0.2.21": 0} and leaving.options["port"] == 8080
-    declare.read_services(found.tables())
+    assert list(declare.read_services(found.tables())) == [new.key, leaving.key]
+    same = "-A -t 192.0.2.100:8080 -s wlc\n-a -t 192.0.2.100:8080 -r 192.0.2.21:8080 -g -w 0\n"
+    assert parity.parity({"director1": same, "director2": same}, found) == []
+    assert len(parity.parity({"director1": same, "director2": ""}, found)) == 2
     text = keepalived.render(found, "director1", inventory(hosts={"director1": {"director_interface": "eth0"}}))
     assert (None, None, VIP, "tcp", 8080) in keepalived_conf.virtual_servers(text)
 
