@@ -1,0 +1,61 @@
+"""What all playbooks are given: plain data, at a cost that grows with the hosts and not with their square."""
+
+import json
+
+from ansible.module_utils.lvsdr.directors import drains
+from ansible.module_utils.lvsdr.fleet import model, report, rollout
+from ansible.module_utils.lvsdr.inventory import resolve
+from ansible.module_utils.lvsdr.inventory.types import from_data
+
+from inventories import VIP, inventory, service
+
+DECLARED = [service(health_check={}), service(name="old", ports=[81], state="absent")]
+
+
+def test_the_services_are_plain_data():
+    made = inventory(with_facts=True)
+    found = model.model(DECLARED, made)
+    resolved = resolve.resolve(DECLARED, made)
+    for name, services in (("services", resolved), ("ready", rollout.ready(resolved, made, []))):
+        assert from_data(json.loads(json.dumps(found[name]))) == services
+    assert found["hosts"]["server1"]["vips"] == [VIP] and len(found["hosts"]["server1"]["listeners"]) == 1
+    assert found["hosts"]["director1"]["vips"] is None and found["hosts"]["director1"]["listeners"] == []
+
+
+class Name(str):
+    """The name of a host that counts how often it is compared: a look into a list compares it with one name after the other."""
+
+    compared = 0
+
+    def __eq__(self, other):
+        Name.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def comparisons(count):
+    """How often names are compared by all that goes over the hosts of a fleet of so many servers."""
+    names = [Name("server%d" % number) for number in range(count)]
+    hosts = {name: {"ansible_host": "192.0.2.%d" % (number + 20), "real_server_weight": 10} for number, name in enumerate(names)}
+    made = inventory(hosts=hosts, groups={"web": names})
+    for director in ("director1", "director2"):
+        made["hosts"][director]["facts"] = {"interfaces": [], "ipvs": []}
+    resolved = resolve.resolve(DECLARED, made)
+    done = [Name(name) for name in names]  # as Ansible gives them: the same words, and others objects
+    checks = [{"service": "live", "vip": VIP, "server": name, "state": "up", "why": "x"} for name in done]
+    director = {"info": {"services": [], "stream_checks": checks}, "active": True, "drained": done}
+    Name.compared = 0
+    model.model(DECLARED, made, {name: {"__real_server_vip": {"stale": []}} for name in done})
+    rollout.ready(resolved, made, done)
+    rollout.undone(resolved.services, made, [], done)
+    drains.not_drainable(resolved.services, done)
+    drains.connections(resolved.services, done, {"services": []})
+    drains.empty_without(resolved.services, done)
+    report.status(resolved.services, {"director1": director, "director2": director})
+    return Name.compared
+
+
+def test_no_host_is_looked_for_among_all_others():
+    few, many = comparisons(50), comparisons(200)
+    assert few and many < 5 * few
