@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.errors import LvsError, Problems, shown
 from ansible.module_utils.lvsdr.ipvs.declare import read_timeouts
+from ansible.module_utils.lvsdr.ipvs.types import Timeouts
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.spelling import LABEL_HINT, is_label
@@ -123,7 +124,7 @@ def _shared(settings: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-NO_TIMEOUTS = read_timeouts({}, Problems())
+NO_TIMEOUTS = Timeouts(0, 0, 0)
 
 
 def _words(value: Any) -> str:

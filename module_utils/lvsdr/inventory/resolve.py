@@ -138,7 +138,7 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
     if reader.get("scheduler") == "dh":
         reader.wrong(
             "scheduler",
-            refuses_newcomers("dh", ()) + "; every server can be drained, so use mh, which sends them on",
+            "%s; every server can be drained, so use mh, which sends them on" % refuses_newcomers("dh", ()),
         )
     vips = _vips(reader)
     check_room(reader, check, hosts, inventory)
