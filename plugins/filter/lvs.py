@@ -133,7 +133,6 @@ class FilterModule:
             "lvs_undone": _services(rollout.undone),
             "lvs_silent": rollout.silent,
             "lvs_taken": rollout.taken,
-            "lvs_stranger": _resolved(proofs.stranger),
             "lvs_changes": changes,
             "lvs_still_served": _services(rollout.still_served, 1),
             "lvs_leaving_connections": _services(leaving.leaving_connections),

@@ -62,7 +62,7 @@ def model(
         "stale": {name: state for name, state in states.items() if state},
         "streaming_servers": [name for name in names if inventory["hosts"].get(name, {}).get("streaming_server_kind") is not None],
         "rolled_out": rolled_out,
-        "unproven": [name for name in ready.hosts() if name not in proven],
+        "unproven": [name for name in views.real_servers(ready.services) if name not in proven],
         "askers": proofs.askers(services, inventory) if any(facts.values()) else [],
         "stranger": proofs.stranger(resolved, inventory),
         "leaving": leaving.leaving_lines(services),
