@@ -8,19 +8,27 @@ and of Python's version, so that another source or another Python never gets it.
 boot. Whatever is wrong with them, the source is compiled as always.
 """
 
+from __future__ import annotations
+
 import hashlib
 import importlib.machinery
 import marshal
 import os
 import sys
 import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import types
+    import zipimport
+    from collections.abc import Sequence
 
 FOLDER = "/run/lvsdr/compiled"
 # Seconds after which a file goes, when another one is written.
 OLD = 30 * 24 * 3600
 
 
-def install(package, archive):
+def install(package: str, archive: zipimport.zipimporter) -> None:
     """Modules of a package are taken from its archive, a zipimporter, by way of FOLDER from now on. Only root's calls are."""
     if os.geteuid() == 0:
         sys.meta_path.insert(0, _Finder(package + ".", archive))
@@ -29,10 +37,12 @@ def install(package, archive):
 class _Finder:
     """In the place of zipimport's own, which compiles a module twice: already when it is asked where the module is (get_filename)."""
 
-    def __init__(self, prefix, archive):
+    def __init__(self, prefix: str, archive: zipimport.zipimporter) -> None:
         self.prefix, self.archive = prefix, archive
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
         if not name.startswith(self.prefix) or not path:
             return None
         tail = os.path.join(path[0], name.rpartition(".")[2])
@@ -41,24 +51,25 @@ class _Finder:
                 source = self.archive.get_data(file)
             except OSError:
                 continue
-            spec = importlib.machinery.ModuleSpec(name, _Loader(source), origin=file, is_package=folders is not None)
+            loader: Any = _Loader(source)  # it has what an import asks of one
+            spec = importlib.machinery.ModuleSpec(name, loader, origin=file, is_package=folders is not None)
             spec.submodule_search_locations, spec.has_location = folders, True
             return spec
         return None
 
 
 class _Loader:
-    def __init__(self, source):
+    def __init__(self, source: bytes) -> None:
         self.source = source
 
-    def create_module(self, _spec):
+    def create_module(self, _spec: importlib.machinery.ModuleSpec) -> None:
         return None
 
-    def exec_module(self, module):
+    def exec_module(self, module: types.ModuleType) -> None:
         exec(code_of(module.__name__, self.source), module.__dict__)
 
 
-def code_of(name, source):
+def code_of(name: str, source: bytes) -> types.CodeType:
     """The code of a source, from FOLDER or compiled and put there."""
     known = hashlib.sha256(("%s %s\n" % (name, sys.version)).encode() + source).hexdigest()
     path = os.path.join(FOLDER, known)
@@ -73,7 +84,7 @@ def code_of(name, source):
     return code
 
 
-def _read(path):
+def _read(path: str) -> types.CodeType:
     with open(path, "rb") as f:
         for status in (os.fstat(f.fileno()), os.stat(FOLDER)):
             if status.st_uid != 0 or status.st_mode & 0o022:
@@ -84,7 +95,7 @@ def _read(path):
     return code
 
 
-def _write(path, code):
+def _write(path: str, code: types.CodeType) -> None:
     os.makedirs(FOLDER, mode=0o700, exist_ok=True)
     for name in os.listdir(FOLDER):
         with_path = os.path.join(FOLDER, name)
