@@ -2,21 +2,30 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From a table that runs already to an inventory that site.yml makes the same table of. Pure; inventory/resolve.py goes the other way."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.ipvs.declare import read_services
 from ansible.module_utils.lvsdr.ipvs.describe import service_options
 from ansible.module_utils.lvsdr.ipvs.types import FALLBACK_FLAGS, refuses_newcomers, service_key, service_name
 from ansible.module_utils.lvsdr.places import DIRECTORS
 
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.ipvs.types import Destination, Service, Wanted
 
-def inventory(services):
+
+def inventory(services: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]]:
     """(inventory, notes) of services in the words of ipvs_table's options.
 
     The inventory is a dict as YAML inventories have it: a host for each real server, a group for each set of them, virtual_services under
     ``all``, and an empty group of directors to fill in. A service that an inventory can't say is left out, and a note says why.
     """
-    hosts, groups, declared, notes = {}, {}, [], []
+    hosts: dict[str, dict[str, Any]] = {}
+    groups: dict[tuple[str, ...], str] = {}
+    declared: list[dict[str, Any]] = []
+    notes: list[str] = []
     for wanted in read_services(services).values():
         name = service_name(service_key(wanted.service))
         reason = _obstacle(wanted) or _conflict(wanted, hosts)
@@ -35,14 +44,14 @@ def inventory(services):
             declared[-1]["scheduler_flags"] = [*declared[-1].get("scheduler_flags", []), flag]
         group = "servers_of_" + re.sub("[^0-9A-Za-z]", "_", declared[-1]["name"])
         declared[-1]["real_servers"] = groups.setdefault(tuple(members), group)
-    children = {DIRECTORS: {"hosts": {}}}
-    for members, group in groups.items():
-        children[group] = {"hosts": {member: {} for member in members}}
+    children: dict[str, Any] = {DIRECTORS: {"hosts": {}}}
+    for names, group in groups.items():
+        children[group] = {"hosts": {host: {} for host in names}}
     variables = {_host_name(address): found for address, found in hosts.items()}
     return {"all": {"hosts": variables, "vars": {"virtual_services": declared}, "children": children}}, notes
 
 
-def _obstacle(wanted):
+def _obstacle(wanted: Wanted) -> str | None:
     """Why a service can't be said in an inventory, or None."""
     service, destinations = wanted.service, list(wanted.destinations.values())
     if service.protocol == "fwmark":
@@ -64,14 +73,14 @@ def _obstacle(wanted):
     return None
 
 
-def _variables(destination, service):
-    out = {"ansible_host": destination.address, "real_server_weight": destination.weight}
+def _variables(destination: Destination, service: Service) -> dict[str, Any]:
+    out: dict[str, Any] = {"ansible_host": destination.address, "real_server_weight": destination.weight}
     if destination.port != service.port:
         out["real_server_port"] = destination.port
     return out
 
 
-def _conflict(wanted, hosts):
+def _conflict(wanted: Wanted, hosts: dict[str, dict[str, Any]]) -> str | None:
     """Why its real servers can't be those of the services before, or None."""
     for destination in wanted.destinations.values():
         own = _variables(destination, wanted.service)
@@ -83,12 +92,12 @@ def _conflict(wanted, hosts):
     return None
 
 
-def _host_name(address):
+def _host_name(address: str) -> str:
     # An address as it is would be read as a range or a port by inventory plugins.
     return "server-" + address.replace(".", "-").replace(":", "_")
 
 
-def _virtual_service(wanted):
+def _virtual_service(wanted: Wanted) -> dict[str, Any]:
     service = wanted.service
     words = service_options(service)
     return {

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From the options of ipvs_table to the types of an IPVS table, with every error of them. Pure."""
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import endpoint, ipv4_netmask, multicast_address, parse_address_text
 from ansible.module_utils.lvsdr.errors import Problems, shown
@@ -31,8 +34,14 @@ from ansible.module_utils.lvsdr.ipvs.types import (
 from ansible.module_utils.lvsdr.reader import INTERFACE, Reader
 from ansible.module_utils.lvsdr.text import plain_text, whole_number
 
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.ipvs.types import DestinationKey, ServiceKey
 
-def read_netmask(reader, field, family, value):
+    # As in Wanted: destinations, checked, fallbacks.
+    Destinations = tuple[dict[DestinationKey, Destination], set[DestinationKey], dict[DestinationKey, Destination]]
+
+
+def read_netmask(reader: Reader, field: str, family: int, value: object) -> str:
     """The netmask of a persistent service, by which clients are taken together, as the kernel shows it."""
     try:
         text = plain_text(value).strip().lstrip("/")
@@ -46,7 +55,7 @@ def read_netmask(reader, field, family, value):
         return default_netmask(family)
 
 
-def read_persistence(reader, family):
+def read_persistence(reader: Reader, family: int) -> tuple[int, str, str]:
     """(seconds, netmask, engine) from ``persistence: {timeout, netmask, engine}``, or from a bare number of seconds."""
     value = reader.get("persistence")
     if value is None or value is False:
@@ -61,14 +70,14 @@ def read_persistence(reader, family):
     return seconds, netmask, engine
 
 
-def read_flags(reader, scheduler, protocol):
-    flags = reader.list("scheduler_flags")
+def read_flags(reader: Reader, scheduler: str, protocol: str) -> tuple[str, ...]:
+    declared = reader.list("scheduler_flags")
     possible = SCHEDULER_FLAGS.get(scheduler, ())
-    for flag in flags:
+    for flag in declared:
         if flag not in possible:
             what = "it takes %s" % ", ".join(possible) if possible else "it takes none"
             reader.wrong("scheduler_flags", "%s is no flag of scheduler %s; %s" % (shown(flag), scheduler, what))
-    flags = {flag for flag in flags if flag in possible}
+    flags: set[str] = {flag for flag in declared if flag in possible}
     if reader.boolean("one_packet"):
         # The kernel takes it for TCP without a word, and then every segment of a connection is scheduled by itself.
         if protocol in ("tcp", "sctp"):
@@ -77,7 +86,7 @@ def read_flags(reader, scheduler, protocol):
     return tuple(sorted(flags))
 
 
-def read_tunnel(reader, forward):
+def read_tunnel(reader: Reader, forward: str) -> tuple[()] | tuple[str, int, str]:
     value = reader.get("tunnel")
     if forward != "tunnel":
         if value is not None:
@@ -109,7 +118,7 @@ DESTINATION_OPTIONS = (
 )  # fmt: skip
 
 
-def read_service(reader, deleting=False):
+def read_service(reader: Reader, deleting: bool = False) -> Wanted:
     """The Wanted of one declared service; worth something only if no problem was found. deleting: it is named to be removed."""
     reader.known(SERVICE_OPTIONS)
     if not isinstance(reader.get("name", ""), str):
@@ -124,28 +133,31 @@ def read_service(reader, deleting=False):
         protocol, address = "fwmark", ""
         port = reader.integer("firewall_mark", 1, 1, 0xFFFFFFFF)
     else:
-        family, address = reader.address("address")
+        read_family, read_address = reader.address("address")
+        family, address = read_family or 4, read_address or ""
         protocol = reader.choice("protocol", "tcp", PROTOCOLS)
         if reader.get("port") is None:
             reader.wrong("port", "a port is missing; 0 stands for every port and needs persistence")
         port = reader.integer("port", 1, 0, 65535)
-        if reader.get("family") is not None and reader.get("family") != "ipv%d" % (family or 4):
+        if reader.get("family") is not None and reader.get("family") != "ipv%d" % family:
             reader.wrong("family", "%s is not the address's; only a firewall-mark service needs it" % shown(reader.get("family")))
     scheduler = reader.choice("scheduler", "wlc", SCHEDULERS)
     flags = read_flags(reader, scheduler, protocol)
-    persistence, netmask, engine = read_persistence(reader, family or 4)
+    persistence, netmask, engine = read_persistence(reader, family)
     if protocol != "fwmark" and port == 0 and reader.get("port") is not None and not persistence and not absent:
         reader.wrong("port", "port 0 stands for every port and works only with persistence; add it, or name a port")
     if engine and protocol not in ("udp", "fwmark"):
         reader.wrong("persistence.engine", "sip reads the Call-ID of UDP packets; this service is %s" % protocol)
-    service = Service(family or 4, protocol, address or "", port, scheduler, flags, persistence, netmask, engine)
+    service = Service(family, protocol, address, port, scheduler, flags, persistence, netmask, engine)
     items = reader.list("destinations")
     destinations, checked, fallbacks = _plain_destinations(items, service) or _read_destinations(reader, items, service)
     return Wanted(service, destinations, checked, absent, fallbacks)
 
 
-def _read_destinations(reader, items, service):
-    destinations, checked, fallbacks = {}, set(), {}
+def _read_destinations(reader: Reader, items: list[Any], service: Service) -> Destinations:
+    destinations: dict[DestinationKey, Destination] = {}
+    checked: set[DestinationKey] = set()
+    fallbacks: dict[DestinationKey, Destination] = {}
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             reader.wrong("destinations[%d]" % index, "a dictionary is needed, not %s" % shown(item))
@@ -174,12 +186,14 @@ PLAIN_OPTIONS = {"address", "port", "forward", "weight", "health_checked"}
 PLAIN_FORWARDS = ("dr", "nat", "local")
 
 
-def _plain_destinations(items, service):
+def _plain_destinations(items: list[Any], service: Service) -> Destinations | None:
     """What _read_destinations gives where nothing is unusual or wrong in any item, at a tenth of its cost; None in all other cases.
 
     A table of 10,000 destinations is nearly all such items, and reading them would be half of a call.
     """
-    destinations, checked, new = {}, set(), tuple.__new__
+    destinations: dict[DestinationKey, Destination] = {}
+    checked: set[DestinationKey] = set()
+    new = tuple.__new__
     own_family, usual = service.family, default_port(service)
     try:
         for item in items:
@@ -210,7 +224,7 @@ def _plain_destinations(items, service):
     return destinations, checked, {}
 
 
-def read_destination(reader, service):
+def read_destination(reader: Reader, service: Service) -> tuple[Destination, bool] | None:
     reader.known(DESTINATION_OPTIONS)
     family, address = reader.address("address")
     forward = reader.choice("forward", "dr", FORWARDS)
@@ -233,19 +247,19 @@ def read_destination(reader, service):
     if family and (service.address or service.protocol == "fwmark") and family != service.family and forward != "tunnel":
         reader.wrong("address", "%s is IPv%d and the service IPv%d; only a tunnel joins the two" % (address, family, service.family))
     health_checked = reader.boolean("health_checked")
-    if family is None:
+    if family is None or address is None:
         return None
     return Destination(family, address, port, forward, weight, upper, lower, tunnel), health_checked
 
 
-def read_services(data, problems=None, deleting=False):
+def read_services(data: Any, problems: Problems | None = None, deleting: bool = False) -> dict[ServiceKey, Wanted]:
     """The declared services (a list of dicts, see ipvs_table's options) as a dict of service key to Wanted; all absent with deleting.
 
     Every error goes to problems, with its path; without a list for them LvsError is raised with all at once.
     """
     found = Problems() if problems is None else problems
-    wanted = {}
-    root = {}
+    wanted: dict[ServiceKey, Wanted] = {}
+    root: dict[ServiceKey, str] = {}
     if not isinstance(data, (list, tuple)):
         found.add("services", "a list is needed, not %s; [] declares none" % shown(data))
     for index, item in enumerate(data if isinstance(data, (list, tuple)) else ()):
@@ -255,7 +269,8 @@ def read_services(data, problems=None, deleting=False):
             continue
         declared = read_service(Reader(found, path, item), deleting)
         key = service_key(declared.service)
-        if (key[2] or key[1] == "fwmark") and key in wanted:
+        # One whose address can't be read has a line already.
+        if (declared.service.address or declared.service.protocol == "fwmark") and key in wanted:
             found.add(path, "%s is declared already as %s; remove one" % (service_name(key), root[key]))
         wanted[key] = declared
         root[key] = path
@@ -267,7 +282,7 @@ def read_services(data, problems=None, deleting=False):
 UNUSABLE = "The declared table can't be used"
 
 
-def read_timeouts(data, problems, path="timeouts"):
+def read_timeouts(data: Any, problems: Problems, path: str = "timeouts") -> Timeouts | None:
     """``{tcp, tcp_fin, udp}`` in seconds, each left out where it stays as it is; a Timeouts, or None where nothing is said."""
     if data is None:
         return None
@@ -279,14 +294,14 @@ def read_timeouts(data, problems, path="timeouts"):
     return Timeouts(*(0 if reader.get(name) is None else reader.integer(name, 1, 1, MAX_TIMEOUT, " seconds") for name in Timeouts._fields))
 
 
-def read_daemons(data, problems):
+def read_daemons(data: Any, problems: Problems) -> dict[str, Daemon] | None:
     """The sync daemons that are to run (a list of dicts, see ipvs_table's options): state to Daemon, or None where nothing is said."""
     if data is None:
         return None
     if not isinstance(data, list):
         problems.add("sync_daemons", "a list is needed, not %s" % shown(data))
         return None
-    out = {}
+    out: dict[str, Daemon] = {}
     for index, item in enumerate(data):
         path = "sync_daemons[%d]" % index
         if not isinstance(item, dict):
@@ -303,7 +318,7 @@ def read_daemons(data, problems):
     return out
 
 
-def _read_daemon(reader, state):
+def _read_daemon(reader: Reader, state: str) -> tuple[str, int, int | None, str | None, int | None, int | None]:
     interface = reader.get("interface")
     if not isinstance(interface, str) or not re.fullmatch(INTERFACE, interface):
         reader.wrong("interface", "%s is no name of an interface" % shown(interface))
@@ -321,7 +336,7 @@ def _read_daemon(reader, state):
     return interface, number, maxlen, group, port, ttl
 
 
-def read_declaration(services, timeouts, sync_daemons, problems, deleting=False):
+def read_declaration(services: Any, timeouts: Any, sync_daemons: Any, problems: Problems, deleting: bool = False) -> Declaration:
     """The Declaration of ipvs_table's options; worth something only if no problem was found."""
     declared = Declaration(
         read_services(services, problems, deleting), read_timeouts(timeouts, problems), read_daemons(sync_daemons, problems)

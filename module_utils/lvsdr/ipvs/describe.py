@@ -2,16 +2,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From the types of an IPVS table to the words of ipvs_table's options, and what these say of a table. Pure."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from ansible.module_utils.lvsdr.addresses import endpoint
 from ansible.module_utils.lvsdr.ipvs.types import address_order, default_netmask, default_port
 
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.ipvs.types import Daemon, Destination, DestinationKey, Entry, Service, Timeouts, Wanted
 
-def options_as_dict(named):
+
+def options_as_dict(named: Timeouts | Daemon) -> dict[str, Any]:
     """A Timeouts or Daemon in the words of the options, without what is left to the kernel."""
     return {name: value for name, value in named._asdict().items() if value is not None}
 
 
-def service_as_dict(entry):
+def service_as_dict(entry: Entry) -> dict[str, Any]:
     """An Entry in the words of ipvs_table's options, defaults left out: what is gathered can be declared."""
     service = entry.service
     out = service_options(service)
@@ -19,7 +26,7 @@ def service_as_dict(entry):
     return out
 
 
-def wanted_as_dict(wanted):
+def wanted_as_dict(wanted: Wanted) -> dict[str, Any]:
     """A Wanted in the words it was declared in, its destinations in their order, every value normalised."""
     out = service_options(wanted.service)
     if wanted.absent:
@@ -32,10 +39,10 @@ def wanted_as_dict(wanted):
     return out
 
 
-def service_options(service):
-    out = {}
+def service_options(service: Service) -> dict[str, Any]:
+    out: dict[str, Any] = {}
     if service.protocol == "fwmark":
-        out["firewall_mark"] = service.port
+        out["firewall_mark"] = service.mark
         if service.family == 6:
             out["family"] = "ipv6"
     else:
@@ -55,8 +62,8 @@ def service_options(service):
     return out
 
 
-def destination_as_dict(destination, service):
-    out = {"address": destination.address}
+def destination_as_dict(destination: Destination, service: Service) -> dict[str, Any]:
+    out: dict[str, Any] = {"address": destination.address}
     if destination.port != default_port(service):
         out["port"] = destination.port
     out.update(forward=destination.forward, weight=destination.weight)
@@ -74,18 +81,18 @@ def destination_as_dict(destination, service):
     return out
 
 
-def table_key(table):
+def table_key(table: dict[str, Any]) -> tuple[Any, ...]:
     """What tells a service from others, in the words of ipvs_table's options."""
     return tuple(table.get(name) for name in ("firewall_mark", "family", "address", "protocol", "port"))
 
 
-def key_name(key):
+def key_name(key: tuple[Any, ...]) -> str:
     """How messages name a service: ``tcp 198.51.100.100:80`` or ``fwmark 5``."""
     mark, _family, address, protocol, port = key
     return "fwmark %d" % mark if mark is not None else "%s %s" % (protocol, endpoint(address, port))
 
 
-def held_destinations(info):
+def held_destinations(info: dict[str, Any]) -> dict[tuple[tuple[Any, ...], str], dict[str, Any]]:
     """{(table_key, address): destination} of what ipvs_info returned of a director."""
     return {
         (table_key(service), destination["address"]): destination
@@ -97,7 +104,7 @@ def held_destinations(info):
 CONNECTION_COUNTS = ("active", "inactive", "persistent", "counters")
 
 
-def destination_keys(table):
+def destination_keys(table: dict[str, Any]) -> set[DestinationKey]:
     """{(address, port)} of the destinations of a service, in the words of ipvs_table's options."""
     usual = table.get("port", 0)
     return {(one["address"], one.get("port", usual)) for one in table["destinations"]}

@@ -6,30 +6,38 @@ Two things more are written than ipvsadm prints: thresholds (``-x``, ``-y``), wh
 for forwarding to the director itself, for which it has no option and which it prints as ``-g``.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr.addresses import endpoint
-from ansible.module_utils.lvsdr.ipvs.types import address_order, default_netmask, service_order
+from ansible.module_utils.lvsdr.ipvs.types import address_order, default_netmask, destination_key, service_key, service_order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ansible.module_utils.lvsdr.ipvs.types import Daemon, Destination, Service, ServiceKey, Table, Timeouts
 
 PROTOCOL_OPTIONS = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}
 FORWARD_OPTIONS = {"dr": "-g", "nat": "-m", "tunnel": "-i", "local": "--local"}
-# In the order of model.Daemon's fields after the state.
+# In the order of types.Daemon's fields after the state.
 DAEMON_OPTIONS = ("--mcast-interface", "--syncid", "--sync-maxlen", "--mcast-group", "--mcast-port", "--mcast-ttl")
 CHECKSUM_OPTIONS = {"none": "--tun-nocsum", "csum": "--tun-csum", "remcsum": "--tun-remcsum"}
 
 
 # The destinations of a service follow each other, and each names it.
 @functools.lru_cache(16)
-def service_option(key):
+def service_option(key: ServiceKey) -> str:
     family, protocol, address, port = key
     if protocol == "fwmark":
         return "-f %d%s" % (port, " -6" if family == 6 else "")
     return "%s %s" % (PROTOCOL_OPTIONS[protocol], endpoint(address, port))
 
 
-def service_command(option, service):
+def service_command(option: str, service: Service) -> str:
     """``-A -t 198.51.100.100:80 -s wlc`` and so on; with -D and -Z just the service's name."""
-    words = [option, service_option(service[:4])]
+    words = [option, service_option(service_key(service))]
     if option not in ("-D", "-Z"):
         words.append("-s " + service.scheduler)
         if service.persistence:
@@ -46,8 +54,8 @@ def service_command(option, service):
     return " ".join(words)
 
 
-def destination_command(option, service, destination):
-    words = [option, service_option(service[:4]), "-r " + endpoint(*destination[1:3])]
+def destination_command(option: str, service: Service, destination: Destination) -> str:
+    words = [option, service_option(service_key(service)), "-r " + endpoint(*destination_key(destination))]
     if option != "-d":
         # What lvsdr does not know (bypass, a flag of a newer kernel) is shown all the same.
         words += [FORWARD_OPTIONS.get(destination.forward, "--" + destination.forward), "-w %d" % destination.weight]
@@ -65,12 +73,12 @@ def destination_command(option, service, destination):
     return " ".join(words)
 
 
-def timeouts_command(timeouts):
+def timeouts_command(timeouts: Timeouts) -> str:
     """``--set 900 120 300``; 0 keeps what is."""
     return "--set %d %d %d" % timeouts
 
 
-def daemon_command(option, daemon):
+def daemon_command(option: str, daemon: Daemon) -> str:
     """``--start-daemon master --mcast-interface eth0 --syncid 7`` and so on; --stop-daemon needs the state alone."""
     words = [option, daemon.state]
     if option == "--start-daemon":
@@ -80,14 +88,14 @@ def daemon_command(option, daemon):
     return " ".join(words)
 
 
-def render_settings(timeouts, daemons):
+def render_settings(timeouts: Timeouts | None, daemons: Iterable[Daemon]) -> str:
     """A Timeouts (or None) and the daemons as text, a line each. ``ipvsadm -R`` takes these lines too."""
     lines = [] if timeouts is None else [timeouts_command(timeouts)]
     lines += [daemon_command("--start-daemon", daemon) for daemon in sorted(daemons, key=lambda daemon: daemon.state, reverse=True)]
     return "".join(line + "\n" for line in lines)
 
 
-def render(table):
+def render(table: Table) -> str:
     """The whole table as text, a line each, in an order that is the same for the same table."""
     lines = []
     for key in sorted(table, key=service_order):

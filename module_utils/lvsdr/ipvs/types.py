@@ -2,16 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What an IPVS table is: services, destinations, timeouts and connection sync daemons. Pure.
 
-A table is a dict of service key to Entry. A service key is ``(family, protocol, address, port)``, where a firewall-mark service has
-the protocol ``fwmark``, the address ``""`` and the mark in the place of the port. A destination key is ``(address, port)``.
 Everything here is plain data: comparing two services is comparing two tuples.
 
 Sources: include/uapi/linux/ip_vs.h, net/netfilter/ipvs/ip_vs_ctl.c, ipvsadm(8).
 """
 
-from collections import namedtuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible.module_utils.lvsdr.addresses import address_number, endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos")
 # What the three scheduler flag bits of a service mean depends on its scheduler (IP_VS_SVC_F_SCHED1 to 3).
@@ -33,33 +36,102 @@ DAEMON_STATES = ("master", "backup")
 # What a daemon gets that was started without a word about it (IP_VS_SYNC_GROUP, IP_VS_SYNC_PORT, start_sync_thread).
 DAEMON_DEFAULTS = {"group": "224.0.0.81", "port": 8848, "ttl": 1}
 
-# family 4 or 6; port is the firewall mark where protocol is "fwmark"; flags are scheduler flags and "ops", sorted;
-# persistence in seconds, 0 for none; netmask is dotted for IPv4 and a prefix length for IPv6, as text; engine "" or "sip".
-Service = namedtuple("Service", "family protocol address port scheduler flags persistence netmask engine")
-# forward as in FORWARDS; thresholds 0 for none; tunnel is () or (type, port, checksum), checksum one of "none", "csum", "remcsum".
-Destination = namedtuple("Destination", "family address port forward weight upper lower tunnel")
-# destinations: key to Destination. connections: key to (active, inactive, persistent) as the kernel counts them.
-Entry = namedtuple("Entry", "service destinations connections")
-# One declared service: destinations as in Entry; checked holds the keys whose weight a health check owns; fallbacks are destinations too,
-# but somebody else (keepalived) adds and removes them: they may be there or not.
-Wanted = namedtuple("Wanted", "service destinations checked absent fallbacks", defaults=({},))
-# Seconds after which an idle connection is forgotten, for the whole table. 0 in a wish keeps what is.
-Timeouts = namedtuple("Timeouts", "tcp tcp_fin udp")
-# A connection sync daemon. state is "master" or "backup"; None in a wish leaves a value to the kernel (maxlen follows the MTU).
-Daemon = namedtuple("Daemon", "state interface id maxlen group port ttl")
-# All that is declared: services as in read_services, a Timeouts or None, state to Daemon or None where the daemons are left alone.
-Declaration = namedtuple("Declaration", "services timeouts daemons")
+# What names a service: family, protocol, address, port. One of a firewall mark has the protocol "fwmark", the address "", and the mark as
+# its port. Plain tuples: a class with names costs time 20,000 times a call, and Ansible warns of one that gets into its variables.
+ServiceKey = tuple[int, str, str, int]
+# What names a destination of a service: address, port.
+DestinationKey = tuple[str, int]
+# Connections as the kernel counts them: active, inactive, persistent.
+Counts = tuple[int, int, int]
 
 
-def service_key(service):
+class Service(NamedTuple):
+    family: int  # 4 or 6
+    protocol: str  # one of PROTOCOLS, or "fwmark"
+    address: str
+    port: int
+    scheduler: str
+    flags: tuple[str, ...]  # scheduler flags and "ops", sorted
+    persistence: int  # seconds, 0 for none
+    netmask: str  # dotted for IPv4, a prefix length for IPv6
+    engine: str  # "" or "sip"
+
+    @property
+    def mark(self) -> int:
+        """The firewall mark of one with the protocol "fwmark"."""
+        return self.port
+
+
+class Destination(NamedTuple):
+    family: int
+    address: str
+    port: int
+    forward: str  # one of FORWARDS
+    weight: int
+    upper: int  # thresholds, 0 for none
+    lower: int
+    tunnel: tuple[()] | tuple[str, int, str]  # type, port and checksum, which is one of "none", "csum", "remcsum"
+
+
+class Entry(NamedTuple):
+    """A service as it is."""
+
+    service: Service
+    destinations: dict[DestinationKey, Destination]
+    connections: dict[DestinationKey, Counts]
+
+
+Table = dict[ServiceKey, Entry]
+
+
+class Wanted(NamedTuple):
+    """A declared service."""
+
+    service: Service
+    destinations: dict[DestinationKey, Destination]
+    checked: set[DestinationKey]  # those whose weight a health check owns
+    absent: bool
+    # Destinations too, but somebody else (keepalived) adds and removes them: they may be there or not.
+    fallbacks: dict[DestinationKey, Destination] = {}
+
+
+class Timeouts(NamedTuple):
+    """Seconds after which an idle connection is forgotten, for the whole table. 0 in a wish keeps what is."""
+
+    tcp: int
+    tcp_fin: int
+    udp: int
+
+
+class Daemon(NamedTuple):
+    """A connection sync daemon. None in a wish leaves a value to the kernel (maxlen follows the MTU)."""
+
+    state: str  # one of DAEMON_STATES
+    interface: str
+    id: int
+    maxlen: int | None
+    group: str | None
+    port: int | None
+    ttl: int | None
+
+
+class Declaration(NamedTuple):
+    """All that is declared."""
+
+    services: dict[ServiceKey, Wanted]
+    timeouts: Timeouts | None
+    daemons: dict[str, Daemon] | None  # by state; None where they are left alone
+
+
+def service_key(service: Service) -> ServiceKey:
     return service[:4]
 
 
-def destination_key(destination):
+def destination_key(destination: Destination) -> DestinationKey:
     return destination[1:3]
 
 
-def service_name(key):
+def service_name(key: ServiceKey) -> str:
     """How messages name a service: ``tcp 198.51.100.100:80`` or ``fwmark 5``."""
     family, protocol, address, port = key
     if protocol == "fwmark":
@@ -67,11 +139,11 @@ def service_name(key):
     return "%s %s" % (protocol, endpoint(address, port))
 
 
-def default_netmask(family):
+def default_netmask(family: int) -> str:
     return "255.255.255.255" if family == 4 else "128"
 
 
-def refuses_newcomers(scheduler, flags):
+def refuses_newcomers(scheduler: str, flags: Collection[str]) -> str | None:
     """Why a scheduler refuses new connections that another destination could serve, or None where it does not."""
     if scheduler == "ovf":
         # ip_vs_ovf.c: a destination is passed over once its active connections exceed its weight, the last one too.
@@ -85,16 +157,18 @@ def refuses_newcomers(scheduler, flags):
     )
 
 
-def default_port(service):
+def default_port(service: Service) -> int:
     """A destination's port unless said; a firewall-mark service has none, its packets keep theirs."""
     return 0 if service.protocol == "fwmark" else service.port
 
 
-def address_order(key):
-    """Sorts (address, port) keys."""
-    return address_number(key[0]), key[1]
+def address_order(key: DestinationKey) -> tuple[tuple[int, bytes], int]:
+    """Sorts destinations as numbers."""
+    address, port = key
+    return address_number(address), port
 
 
-def service_order(key):
+def service_order(key: ServiceKey) -> tuple[str, tuple[int, bytes], int]:
+    """Sorts services by protocol, then as numbers."""
     family, protocol, address, port = key
     return protocol, (family, b"") if protocol == "fwmark" else address_number(address), port
