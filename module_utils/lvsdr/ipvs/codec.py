@@ -9,13 +9,21 @@ Whatever is laid out otherwise is read attribute by attribute.
 Sources: include/uapi/linux/ip_vs.h, include/uapi/linux/netlink.h, net/netfilter/ipvs/ip_vs_ctl.c (ip_vs_genl_*).
 """
 
+from __future__ import annotations
+
 import functools
 import socket
 import struct
 from socket import htons, ntohs
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import AF, CACHED
-from ansible.module_utils.lvsdr.ipvs.types import SCHEDULER_FLAGS, Daemon, Destination, Service, Timeouts, default_netmask
+from ansible.module_utils.lvsdr.ipvs.types import SCHEDULER_FLAGS, Daemon, Destination, Service, Timeouts, default_netmask, service_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ansible.module_utils.lvsdr.ipvs.types import Counts, ServiceKey
 
 # include/uapi/linux/netlink.h, genetlink.h
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -32,7 +40,7 @@ NEW_DAEMON, DEL_DAEMON, GET_DAEMON, SET_CONFIG, GET_CONFIG, GET_INFO, ZERO, FLUS
 ATTR_SERVICE, ATTR_DEST, ATTR_DAEMON, ATTR_TIMEOUT_TCP, ATTR_TIMEOUT_TCP_FIN, ATTR_TIMEOUT_UDP = 1, 2, 3, 4, 5, 6
 STATS_FIELDS = ("conns", "inpkts", "outpkts", "inbytes", "outbytes", "cps", "inpps", "outpps", "inbps", "outbps")
 
-FAMILIES = {number: family for family, number in AF.items()}
+FAMILIES = {int(number): family for family, number in AF.items()}
 PROTOCOL_NUMBERS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": 132}
 PROTOCOL_NAMES = {number: name for name, number in PROTOCOL_NUMBERS.items()}
 FORWARD_NUMBERS = {"nat": 0, "local": 1, "tunnel": 2, "dr": 3}
@@ -64,42 +72,42 @@ _GET_U32 = struct.Struct("=I").unpack_from
 _GET_U64 = struct.Struct("=Q").unpack_from
 
 
-def text_attribute(kind, text):
+def text_attribute(kind: int, text: str) -> bytes:
     data = text.encode() + b"\0"
     return _NLA.pack(len(data) + 4, kind) + data + b"\0" * (-len(data) % 4)
 
 
-def nested(kind, payload):
+def nested(kind: int, payload: bytes) -> bytes:
     return _NLA.pack(len(payload) + 4, kind) + payload
 
 
-def message(family_id, command, payload=b"", flags=NLM_F_REQUEST, sequence=0):
+def message(family_id: int, command: int, payload: bytes = b"", flags: int = NLM_F_REQUEST, sequence: int = 0) -> bytes:
     return _HEADER.pack(20 + len(payload), family_id, flags, sequence, 0, command, VERSION, 0) + payload
 
 
-def get_family_message(sequence):
+def get_family_message(sequence: int) -> bytes:
     return message(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, text_attribute(CTRL_ATTR_FAMILY_NAME, FAMILY), NLM_F_REQUEST | NLM_F_ACK, sequence)
 
 
 @functools.lru_cache(CACHED)
-def pack_address(family, address):
+def pack_address(family: int, address: str) -> bytes:
     """16 bytes, as in union nf_inet_addr."""
     return socket.inet_pton(AF[family], address).ljust(16, b"\0")
 
 
 @functools.lru_cache(CACHED)
-def unpack_address(family, data):
+def unpack_address(family: int, data: bytes) -> str:
     return socket.inet_ntop(AF[family], data[: 16 if family == 6 else 4])
 
 
 # A destination's request names its service, and those of a service follow each other.
 @functools.lru_cache(16)
-def encode_service_key(key):
+def encode_service_key(key: ServiceKey) -> bytes:
     """The IPVS_CMD_ATTR_SERVICE attribute that names a service and no more."""
     return nested(ATTR_SERVICE, _service_key_payload(key))
 
 
-def _service_key_payload(key):
+def _service_key_payload(key: ServiceKey) -> bytes:
     family, protocol, address, port = key
     if protocol == "fwmark":
         return _U16.pack(6, 1, AF[family]) + _U32.pack(8, 5, port)
@@ -113,14 +121,14 @@ def _service_key_payload(key):
     )
 
 
-def encode_service(service):
+def encode_service(service: Service) -> bytes:
     """The full attribute for NEW_SERVICE and SET_SERVICE; a set replaces everything, so everything is in it."""
     bits = PERSISTENT if service.persistence else 0
     for flag in service.flags:
         bits |= FLAG_BITS[flag]
     netmask = _GET_U32(socket.inet_aton(service.netmask))[0] if service.family == 4 else int(service.netmask)
     payload = [
-        _service_key_payload(service[:4]),
+        _service_key_payload(service_key(service)),
         text_attribute(6, service.scheduler),
         _FLAGS.pack(12, 7, bits, 0xFFFFFFFF),
         _U32.pack(8, 8, service.persistence),
@@ -136,14 +144,14 @@ _DESTINATION_KEY = struct.Struct("=HH HH16s HHH2x HHH2x")
 _DESTINATION = struct.Struct(_DESTINATION_KEY.format + " HHI HHI HHI HHI")
 
 
-def encode_destination_key(destination):
+def encode_destination_key(destination: Destination) -> bytes:
     family, address, port = destination[:3]
     return _DESTINATION_KEY.pack(
         _DESTINATION_KEY.size, ATTR_DEST, 20, 1, pack_address(family, address), 6, 2, htons(port), 6, 11, AF[family]
     )
 
 
-def encode_destination(destination):
+def encode_destination(destination: Destination) -> bytes:
     """The full attribute for NEW_DEST and SET_DEST."""
     family, address, port, forward, weight, upper, lower, tunnel = destination
     more = b""
@@ -160,7 +168,7 @@ def encode_destination(destination):
     )  # fmt: skip
 
 
-def messages(data):
+def messages(data: bytes) -> Iterator[tuple[int, int, int, int, int]]:
     """(type, flags, sequence, payload offset, end) of each netlink message in a buffer; the payload of a
     generic netlink message begins with its 4-byte header."""
     offset, size = 0, len(data)
@@ -172,9 +180,9 @@ def messages(data):
         offset += (length + 3) & ~3
 
 
-def attributes(data, offset, end):
+def attributes(data: bytes, offset: int, end: int) -> dict[int, tuple[int, int]]:
     """Attribute type to (start, end) of its value."""
-    found = {}
+    found: dict[int, tuple[int, int]] = {}
     while offset + 4 <= end:
         length, kind = _NLA.unpack_from(data, offset)
         if length < 4:
@@ -184,32 +192,34 @@ def attributes(data, offset, end):
     return found
 
 
-def _text(data, span):
+def _text(data: bytes, span: tuple[int, int]) -> str:
     return data[span[0] : span[1]].rstrip(b"\0").decode(errors="replace")
 
 
-def _u16(data, span):
-    return _GET_U16(data, span[0])[0]
+def _u16(data: bytes, span: tuple[int, int]) -> int:
+    value: int = _GET_U16(data, span[0])[0]
+    return value
 
 
-def _u32(data, span):
-    return _GET_U32(data, span[0])[0]
+def _u32(data: bytes, span: tuple[int, int]) -> int:
+    value: int = _GET_U32(data, span[0])[0]
+    return value
 
 
-def decode_service_counters(data, offset, end):
+def decode_service_counters(data: bytes, offset: int, end: int) -> dict[str, int]:
     return _decode_counters(data, attributes(data, offset, end)[ATTR_SERVICE])
 
 
-def decode_destination_counters(data, offset, end):
+def decode_destination_counters(data: bytes, offset: int, end: int) -> dict[str, int]:
     return _decode_counters(data, attributes(data, offset, end)[ATTR_DEST])
 
 
-def _decode_counters(data, span):
+def _decode_counters(data: bytes, span: tuple[int, int]) -> dict[str, int]:
     """The counters of a service or destination: a dict of STATS_FIELDS; rates are per second."""
     found = attributes(data, *span)
     # Kernels before 4.1 have only those of 32 bits.
     found = attributes(data, *(found.get(12) or found[10]))
-    out = {}
+    out: dict[str, int] = {}
     for index, name in enumerate(STATS_FIELDS, 1):
         if index in found:
             start, end = found[index]
@@ -226,7 +236,7 @@ _STATS = 10
 _SERVICE_END_HEADERS = tuple(_GET_U32(_NLA.pack(size, kind))[0] for size, kind in ((12, 7), (8, 8), (8, 9)))
 
 
-def decode_service(data, offset, end):
+def decode_service(data: bytes, offset: int, end: int) -> Service:
     """A Service from the attributes of one GET_SERVICE answer."""
     if end - offset >= 4 + _SERVICE_START.size:
         row = _SERVICE_START.unpack_from(data, offset + 4)
@@ -239,7 +249,8 @@ def decode_service(data, offset, end):
                 af, protocol, address, port = row[1:8:2]
                 protocol = PROTOCOL_NAMES.get(protocol, str(protocol))
                 key = (FAMILIES[af], protocol, unpack_address(FAMILIES[af], address), ntohs(port))
-                return _service(key, _text(data, (name, name - 4 + size)), *rest[1:6:2], "")
+                bits, timeout, netmask = rest[1:6:2]
+                return _service(key, _text(data, (name, name - 4 + size)), bits, timeout, netmask, "")
     found = attributes(data, *attributes(data, offset, end)[ATTR_SERVICE])
     family = FAMILIES.get(_u16(data, found[1]), 4)
     if 5 in found:
@@ -253,16 +264,15 @@ def decode_service(data, offset, end):
     return _service(key, scheduler, _u32(data, found[7]), _u32(data, found[8]), _u32(data, found[9]), engine)
 
 
-def _service(key, scheduler, bits, timeout, netmask, engine):
+def _service(key: ServiceKey, scheduler: str, bits: int, timeout: int, netmask: int, engine: str) -> Service:
     # Without the flag the kernel ignores the timeout and the netmask that it stores.
-    flags = _service_flags(scheduler, bits)
-    if not bits & PERSISTENT:
-        return Service(*key, scheduler, flags, 0, default_netmask(key[0]), engine)
-    return Service(*key, scheduler, flags, timeout, _netmask(key[0], netmask), engine)
+    family, protocol, address, port = key
+    seconds, mask = (timeout, _netmask(family, netmask)) if bits & PERSISTENT else (0, default_netmask(family))
+    return Service(family, protocol, address, port, scheduler, _service_flags(scheduler, bits), seconds, mask, engine)
 
 
 @functools.lru_cache(CACHED)
-def _service_flags(scheduler, bits):
+def _service_flags(scheduler: str, bits: int) -> tuple[str, ...]:
     flags = ["ops"] if bits & ONEPACKET else []
     if scheduler in SCHEDULER_FLAGS:
         flags += [scheduler + name for bit, name in ((SCHED1, "-fallback"), (SCHED2, "-port")) if bits & bit]
@@ -270,7 +280,7 @@ def _service_flags(scheduler, bits):
 
 
 @functools.lru_cache(CACHED)
-def _netmask(family, netmask):
+def _netmask(family: int, netmask: int) -> str:
     return socket.inet_ntoa(struct.pack("=I", netmask)) if family == 4 else str(netmask)
 
 
@@ -288,12 +298,12 @@ _ROW_START = 24
 
 
 @functools.lru_cache(CACHED)
-def _row_struct(size):
+def _row_struct(size: int) -> struct.Struct:
     """A whole GET_DEST message of this many bytes; its counters, which have no fixed length, are passed over."""
     return struct.Struct("=IHHI12x%s%dx" % (_ROW_FORMAT, size - _ROW_START - _ROW_SIZE))
 
 
-def decode_destinations(data, sequence, family_id):
+def decode_destinations(data: bytes, sequence: int, family_id: int) -> list[tuple[Destination, Counts]] | None:
     """All answers of one datagram of a GET_DEST dump at once, as decode_destination gives them; None where they are not laid out as
     kernels since 5.3 do it, or where anything else is among them."""
     size = _GET_U32(data)[0]
@@ -315,38 +325,38 @@ def decode_destinations(data, sequence, family_id):
     return out
 
 
-def decode_destination(data, offset, end, service_family):
+def decode_destination(data: bytes, offset: int, end: int, service_family: int) -> tuple[Destination, Counts]:
     """(Destination, (active, inactive, persistent) connections) from one GET_DEST answer."""
     found = attributes(data, *attributes(data, offset, end)[ATTR_DEST])
     # Kernels before 3.18 name no family of its own, those before 5.3 no tunnel.
     af = _u16(data, found[11]) if 11 in found else AF[service_family]
-    tunnel = (data[found[13][0]], _u16(data, found[14]), _u16(data, found[15])) if 13 in found else (0, 0, 0)
-    forward, weight, upper, lower, active, inactive, persistent = (_u32(data, found[kind]) for kind in range(3, 10))
-    forward = FORWARD_NAMES.get(forward & FORWARD_MASK, "unknown")
+    encapsulation = (data[found[13][0]], _u16(data, found[14]), _u16(data, found[15])) if 13 in found else (0, 0, 0)
+    bits, weight, upper, lower, active, inactive, persistent = (_u32(data, found[kind]) for kind in range(3, 10))
+    forward = bits & FORWARD_MASK
     family = FAMILIES.get(af, 4)
     address = unpack_address(family, data[found[1][0] : found[1][1]])
-    tunnel = _tunnel(*tunnel) if forward == "tunnel" else ()
-    destination = Destination(family, address, ntohs(_u16(data, found[2])), forward, weight, upper, lower, tunnel)
+    port, tunnel = ntohs(_u16(data, found[2])), _tunnel(*encapsulation) if forward == TUNNEL else ()
+    destination = Destination(family, address, port, FORWARD_NAMES.get(forward, "unknown"), weight, upper, lower, tunnel)
     return destination, (active, inactive, persistent)
 
 
-def _tunnel(kind, port, checksum):
+def _tunnel(kind: int, port: int, checksum: int) -> tuple[str, int, str]:
     return TUNNEL_NAMES.get(kind, "unknown"), ntohs(port), CHECKSUM_NAMES.get(checksum, "unknown")
 
 
-def encode_timeouts(timeouts):
+def encode_timeouts(timeouts: Timeouts) -> bytes:
     """Payload of SET_CONFIG for a Timeouts."""
     return _U32.pack(8, ATTR_TIMEOUT_TCP, timeouts.tcp) + _U32.pack(8, ATTR_TIMEOUT_TCP_FIN, timeouts.tcp_fin) + (
         _U32.pack(8, ATTR_TIMEOUT_UDP, timeouts.udp)
     )  # fmt: skip
 
 
-def decode_timeouts(data, offset, end):
+def decode_timeouts(data: bytes, offset: int, end: int) -> Timeouts:
     found = attributes(data, offset, end)
     return Timeouts(*(_u32(data, found[kind]) for kind in (ATTR_TIMEOUT_TCP, ATTR_TIMEOUT_TCP_FIN, ATTR_TIMEOUT_UDP)))
 
 
-def encode_daemon(daemon):
+def encode_daemon(daemon: Daemon) -> bytes:
     """The attribute for NEW_DAEMON, in which what is None is left to the kernel, and for DEL_DAEMON, which needs the state alone."""
     payload = [
         _U32.pack(8, 1, DAEMON_NUMBERS[daemon.state]), text_attribute(2, daemon.interface), _U32.pack(8, 3, daemon.id),
@@ -363,7 +373,7 @@ def encode_daemon(daemon):
     return nested(ATTR_DAEMON, b"".join(payload))
 
 
-def decode_daemon(data, offset, end):
+def decode_daemon(data: bytes, offset: int, end: int) -> Daemon:
     """The Daemon of a GET_DAEMON answer; kernels before 4.3 tell state, interface and id alone."""
     found = attributes(data, *attributes(data, offset, end)[ATTR_DAEMON])
     group = None
@@ -377,7 +387,7 @@ def decode_daemon(data, offset, end):
     )  # fmt: skip
 
 
-def decode_info(data, offset, end):
+def decode_info(data: bytes, offset: int, end: int) -> dict[str, Any]:
     """Kernel's IPVS version as text and the size of its connection table."""
     found = attributes(data, offset, end)
     version = _u32(data, found[1])
