@@ -6,17 +6,28 @@ The standard library's socket is all this needs: no package to install on a dire
 between the versions that distributions ship (docs/architecture.md has the measurements).
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import socket
 import struct
-from collections import namedtuple
+from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.addresses import endpoint
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import codec
-from ansible.module_utils.lvsdr.ipvs.plan import object_name
-from ansible.module_utils.lvsdr.ipvs.types import Entry, destination_key, service_key
+from ansible.module_utils.lvsdr.ipvs.refusals import Failure, explain
+from ansible.module_utils.lvsdr.ipvs.types import Daemon, Entry, Timeouts, destination_key, service_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
+
+    from ansible.module_utils.lvsdr.ipvs.plan import Operation
+    from ansible.module_utils.lvsdr.ipvs.types import Counts, Destination, DestinationKey, Service, ServiceKey, Table
+
+    Row = TypeVar("Row")
+    Counters = dict[str, int]
 
 NETLINK_GENERIC = 16
 SOL_NETLINK, NETLINK_CAP_ACK = 270, 10
@@ -30,72 +41,8 @@ SECONDS = 60
 # A dump that the kernel had to interrupt is read again, this often.
 ATTEMPTS = 5
 
-# The kernel's answer to one request that failed.
-Failure = namedtuple("Failure", "index errno")
 
-SOMEONE_ELSE = "someone else is changing this table; run again"
-# What an errno means whatever was asked.
-MEANING = {
-    errno.EPERM: ("root is needed", "set `become: true`"),
-    errno.ENOMEM: ("the kernel is out of memory", "free memory on this director"),
-    errno.EPROTONOSUPPORT: ("the kernel was built without this protocol or tunnel", "choose another"),
-    errno.EAFNOSUPPORT: ("the kernel was built without IPv6 for IPVS", "load ipv6, or leave IPv6 services out"),
-    errno.EOPNOTSUPP: ("the kernel does not know this", "a newer kernel may"),
-    errno.EINVAL: ("the kernel takes no such combination", "see the values above, and `dmesg` on this director"),
-}
-# What it means to one kind of object (net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_sync.c).
-MEANING_FOR = {
-    "service": {
-        errno.EEXIST: ("it is there already", SOMEONE_ELSE),
-        errno.ESRCH: ("there is no such service", SOMEONE_ELSE),
-        errno.ENOENT: (
-            "scheduler {scheduler}{engine} can't be loaded",
-            "see that the kernel module is installed (`modprobe ip_vs_{scheduler}`), then run again",
-        ),
-        errno.EINVAL: ("the kernel takes no such combination", "see whether family, netmask and scheduler fit together"),
-    },
-    "destination": {
-        errno.EEXIST: ("it is there already", SOMEONE_ELSE),
-        errno.ESRCH: ("there is no such service", "see why the service is missing; " + SOMEONE_ELSE),
-        errno.ENOENT: ("it is not there", SOMEONE_ELSE),
-        errno.ERANGE: ("a weight or threshold is out of range", "a lower threshold may not exceed the upper one"),
-        errno.EINVAL: (
-            "the kernel takes no such combination",
-            "a destination of the other family needs a tunnel, and no sync daemon may run (`ipvsadm -Ln --daemon`)",
-        ),
-    },
-    "daemon": {
-        errno.EEXIST: ("one runs already", SOMEONE_ELSE),
-        errno.ESRCH: ("none runs", SOMEONE_ELSE),
-        errno.ENODEV: ("there is no interface {interface}", "name one of `ip link`, in state up"),
-        errno.ENETUNREACH: ("interface {interface} is down, or has no address of the group's family", "set it up, or choose another"),
-        errno.EADDRNOTAVAIL: (
-            "interface {interface} has no address of the group's scope",
-            "with only a link-local IPv6 address, choose a link-local group (ff02::/16)",
-        ),
-        errno.EINVAL: ("the kernel takes no such daemon", "no destination may be of another family than its service while one runs"),
-    },
-    "counters": {errno.ESRCH: ("there is no such service", "see why the service is missing; " + SOMEONE_ELSE)},
-    "timeouts": {errno.EINVAL: ("a timeout is out of range", "1 to 2147483 seconds are possible")},
-}
-
-
-def explain(number, operation=None):
-    """(what an errno means in IPVS, what to do about it), for one plan.Operation or in general."""
-    meaning, hint = MEANING.get(number, (os.strerror(number), "see `dmesg` on this director"))
-    if operation is None:
-        return meaning, hint
-    meaning, hint = MEANING_FOR.get(operation.verb.split("-")[1], {}).get(number, (meaning, hint))
-    service, setting = operation.service, operation.setting
-    words = {
-        "scheduler": service.scheduler if service else "",
-        "engine": " or persistence engine %s" % service.engine if service and service.engine else "",
-        "interface": getattr(setting, "interface", ""),
-    }
-    return meaning.format(**words), hint.format(**words)
-
-
-def connect():
+def connect() -> socket.socket:
     """A generic netlink socket. Tests put the in-memory kernel in its place."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
     for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
@@ -112,7 +59,7 @@ ANSWERS = {
 }  # fmt: skip
 
 
-def _broken(error, what):
+def _broken(error: OSError, what: str) -> LvsError:
     """what: the answer that was waited for."""
     if isinstance(error, socket.timeout):
         return LvsError(
@@ -128,7 +75,7 @@ class Ipvs:
     Raises LvsError where the kernel has no IPVS; reading and writing need CAP_NET_ADMIN.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         try:
             self.socket = connect()
         except OSError as error:
@@ -140,17 +87,17 @@ class Ipvs:
             self.close()
             raise
 
-    def close(self):
+    def close(self) -> None:
         self.socket.close()
 
-    def _next(self):
+    def _next(self) -> int:
         self.sequence += 1
         return self.sequence
 
-    def _family(self):
+    def _family(self) -> int:
         # Asking for the family makes the kernel load ip_vs by itself where a module is at hand.
         self.socket.send(codec.get_family_message(self._next()))
-        found = None
+        family: int | None = None
         for kind, _flags, data, start, end in self._answers(self.sequence, "the netlink family"):
             if kind == codec.NLMSG_ERROR:
                 number = -struct.unpack_from("=i", data, start)[0]
@@ -161,10 +108,11 @@ class Ipvs:
                     )
                 break
             found = codec.attributes(data, start + 4, end)
-            found = struct.unpack_from("=H", data, found[codec.CTRL_ATTR_FAMILY_ID][0])[0]
-        return found
+            family = struct.unpack_from("=H", data, found[codec.CTRL_ATTR_FAMILY_ID][0])[0]
+        assert family is not None  # it comes before the acknowledgement
+        return family
 
-    def _answers(self, sequence, what):
+    def _answers(self, sequence: int, what: str) -> Iterator[tuple[int, int, bytes, int, int]]:
         """(type, flags, data, payload offset, end) of all that answers one request, until its acknowledgement or end."""
         while True:
             try:
@@ -178,7 +126,13 @@ class Ipvs:
                 if kind in (codec.NLMSG_DONE, codec.NLMSG_ERROR):
                     return
 
-    def _dump(self, command, payload, decode, whole=None):
+    def _dump(
+        self,
+        command: int,
+        payload: bytes,
+        decode: Callable[[bytes, int, int], Row],
+        whole: Callable[[bytes, int, int], list[Row] | None] | None = None,
+    ) -> list[Row]:
         """What decode makes of (data, payload offset, end) of each answer to a dump; read again while the table changes under it.
 
         whole takes (data, sequence, family) of a datagram and returns what decode would make of all in it, or None.
@@ -188,7 +142,8 @@ class Ipvs:
             self.socket.send(
                 codec.message(self.family, command, payload, codec.NLM_F_REQUEST | codec.NLM_F_ACK | codec.NLM_F_DUMP, sequence)
             )
-            rows, broken, done = [], False, False
+            rows: list[Row] = []
+            broken = done = False
             try:
                 while not done:
                     data = self.socket.recv(RECEIVE)
@@ -199,7 +154,7 @@ class Ipvs:
                     for kind, flags, number, start, end in codec.messages(data):
                         if number != sequence:
                             continue  # left over from a request before
-                        broken = broken or flags & codec.NLM_F_DUMP_INTR
+                        broken = broken or bool(flags & codec.NLM_F_DUMP_INTR)
                         if kind == codec.NLMSG_ERROR:
                             self._refuse(data, start, "Reading the IPVS table")
                         done = done or kind in (codec.NLMSG_ERROR, codec.NLMSG_DONE)
@@ -216,68 +171,69 @@ class Ipvs:
             "The IPVS table kept changing while it was read", "something else rewrites it all the time; stop that, and run again"
         )
 
-    def _reconnect(self):
+    def _reconnect(self) -> None:
         """After answers were lost, a new socket: the old one may still be in the middle of a dump."""
         self.socket.close()
         self.socket = connect()
 
-    def _refuse(self, data, start, what):
+    def _refuse(self, data: bytes, start: int, what: str) -> None:
         """LvsError where a message of the kind NLMSG_ERROR is one; with the number 0 it acknowledges."""
         number = -struct.unpack_from("=i", data, start)[0]
         if number:
             raise LvsError("%s failed: %s" % (what, explain(number)[0]), explain(number)[1])
 
-    def _get(self, command):
+    def _get(self, command: int) -> tuple[bytes, int, int]:
+        """(data, payload offset, end) of the one answer."""
         sequence = self._next()
         self.socket.send(codec.message(self.family, command, b"", codec.NLM_F_REQUEST | codec.NLM_F_ACK, sequence))
-        for kind, _flags, data, start, end in self._answers(sequence, ANSWERS[command]):
-            if kind == codec.NLMSG_ERROR:
-                self._refuse(data, start, "Asking IPVS")
-            row = (data, start + 4, end)
-            # The acknowledgement that follows is read with the next answers, where its sequence is skipped.
-            return row
-        return None
+        kind, _flags, data, start, end = next(self._answers(sequence, ANSWERS[command]))
+        if kind == codec.NLMSG_ERROR:
+            self._refuse(data, start, "Asking IPVS")
+        # The acknowledgement that follows is read with the next answers, where its sequence is skipped.
+        return data, start + 4, end
 
-    def info(self):
+    def info(self) -> dict[str, Any]:
         return codec.decode_info(*self._get(codec.GET_INFO))
 
-    def timeouts(self):
-        """The Timeouts of the table."""
+    def timeouts(self) -> Timeouts:
         return codec.decode_timeouts(*self._get(codec.GET_CONFIG))
 
-    def daemons(self):
-        """The Daemon of each sync daemon that runs."""
+    def daemons(self) -> list[Daemon]:
+        """Those that run."""
         return self._dump(codec.GET_DAEMON, b"", codec.decode_daemon)
 
-    def read(self):
-        """The table: service key to Entry."""
-        table = {}
+    def _destinations(self, service: Service) -> list[tuple[Destination, Counts]]:
+        def decode(data: bytes, start: int, end: int) -> tuple[Destination, Counts]:
+            return codec.decode_destination(data, start, end, service.family)
+
+        # A service that is gone by now answers with an empty list and no error.
+        return self._dump(codec.GET_DEST, codec.encode_service_key(service_key(service)), decode, codec.decode_destinations)
+
+    def read(self) -> Table:
+        """The table as it is."""
+        table: Table = {}
         for service in self._dump(codec.GET_SERVICE, b"", codec.decode_service):
-            key = service_key(service)
-
-            def decode(data, start, end, family=service.family):
-                return codec.decode_destination(data, start, end, family)
-
-            destinations, connections = {}, {}
-            # A service that is gone by now answers with an empty list and no error.
-            for destination, counts in self._dump(codec.GET_DEST, codec.encode_service_key(key), decode, codec.decode_destinations):
-                name = destination[1:3]
-                destinations[name] = destination
-                connections[name] = counts
-            table[key] = Entry(service, destinations, connections)
+            destinations: dict[DestinationKey, Destination] = {}
+            connections: dict[DestinationKey, Counts] = {}
+            for destination, counts in self._destinations(service):
+                key = destination_key(destination)
+                destinations[key] = destination
+                connections[key] = counts
+            table[service_key(service)] = Entry(service, destinations, connections)
         return table
 
-    def read_with_counters(self):
+    def read_with_counters(self) -> tuple[Table, dict[ServiceKey, tuple[Counters, dict[DestinationKey, Counters]]]]:
         """(table, {service key: (counters, {destination key: counters})}); see codec.STATS_FIELDS."""
-        table, stats = {}, {}
+        table: Table = {}
+        stats: dict[ServiceKey, tuple[Counters, dict[DestinationKey, Counters]]] = {}
 
-        def decode_service(*row):
-            return codec.decode_service(*row), codec.decode_service_counters(*row)
+        def decode_service(data: bytes, start: int, end: int) -> tuple[Service, Counters]:
+            return codec.decode_service(data, start, end), codec.decode_service_counters(data, start, end)
 
         for service, counters in self._dump(codec.GET_SERVICE, b"", decode_service):
             key = service_key(service)
 
-            def decode(data, start, end, family=service.family):
+            def decode(data: bytes, start: int, end: int, family: int = service.family) -> tuple[Destination, Counts, Counters]:
                 return *codec.decode_destination(data, start, end, family), codec.decode_destination_counters(data, start, end)
 
             rows = self._dump(codec.GET_DEST, codec.encode_service_key(key), decode)
@@ -286,12 +242,12 @@ class Ipvs:
             stats[key] = (counters, {n: row[2] for n, row in zip(names, rows)})
         return table, stats
 
-    def apply(self, operations):
+    def apply(self, operations: list[Operation]) -> list[Failure] | None:
         """Sends the operations in order; a list of Failure comes back, empty where all went well, or None where the answers were lost.
 
         The kernel works on a batch in order and goes on after an error, so what is not in the list was applied.
         """
-        failures = []
+        failures: list[Failure] = []
         for begin in range(0, len(operations), BATCH):
             batch = self._weights_of_now(operations[begin : begin + BATCH])
             first = self.sequence + 1
@@ -303,7 +259,7 @@ class Ipvs:
                 try:
                     if out:
                         self.socket.send(b"".join(out))
-                        out = None
+                        out = []
                     data = self.socket.recv(RECEIVE)
                 except OSError:
                     # Most likely ENOBUFS; whatever it was, part of the batch may have been done.
@@ -318,21 +274,18 @@ class Ipvs:
                     done = done or number == self.sequence
         return failures
 
-    def _weights_of_now(self, batch):
+    def _weights_of_now(self, batch: list[Operation]) -> list[Operation]:
         """The batch with the weights that health checks have given since the table was read: the kernel takes a destination as a whole."""
-        weights, out = {}, []
+        weights: dict[ServiceKey, dict[DestinationKey, int]] = {}
+        out: list[Operation] = []
         for operation in batch:
-            if operation.checked:
-                key, family = service_key(operation.service), operation.service.family
+            service, destination = operation.service, operation.destination
+            if operation.checked and service is not None and destination is not None:
+                key = service_key(service)
                 if key not in weights:
-
-                    def decode(data, start, end, family=family):
-                        return codec.decode_destination(data, start, end, family)
-
-                    rows = self._dump(codec.GET_DEST, codec.encode_service_key(key), decode, codec.decode_destinations)
-                    weights[key] = {destination_key(destination): destination.weight for destination, _counts in rows}
-                weight = weights[key].get(destination_key(operation.destination), operation.destination.weight)
-                operation = operation._replace(destination=operation.destination._replace(weight=weight))
+                    weights[key] = {destination_key(one): one.weight for one, _counts in self._destinations(service)}
+                weight = weights[key].get(destination_key(destination), destination.weight)
+                operation = operation._replace(destination=destination._replace(weight=weight))
             out.append(operation)
         return out
 
@@ -349,14 +302,16 @@ class Ipvs:
         "zero-counters": codec.ZERO,
     }
 
-    def encode(self, operation, flags, sequence):
-        """The message of one plan.Operation."""
+    def encode(self, operation: Operation, flags: int, sequence: int) -> bytes:
+        """The message of one operation."""
         verb, service, destination, setting = operation.verb, operation.service, operation.destination, operation.setting
-        if destination is not None:
+        if service is not None and destination is not None:
             encode = codec.encode_destination_key if verb == "delete-destination" else codec.encode_destination
             payload = codec.encode_service_key(service_key(service)) + encode(destination)
-        elif setting is not None:
-            payload = codec.encode_timeouts(setting) if verb == "set-timeouts" else codec.encode_daemon(setting)
+        elif isinstance(setting, Timeouts):
+            payload = codec.encode_timeouts(setting)
+        elif isinstance(setting, Daemon):
+            payload = codec.encode_daemon(setting)
         elif service is None:
             payload = b""  # the counters of all services
         elif verb in ("delete-service", "zero-counters"):
@@ -364,16 +319,3 @@ class Ipvs:
         else:
             payload = codec.encode_service(service)
         return codec.message(self.family, self.COMMANDS[verb], payload, flags, sequence)
-
-
-VERBS = {"add": "Adding", "set": "Changing", "delete": "Removing", "zero": "Zeroing"}
-
-
-def failure_sentence(operation, failure):
-    """Operation, object, what the errno means there, and what to do."""
-    name = object_name(operation)
-    if operation.destination is not None:
-        name = "destination %s of %s" % (endpoint(*destination_key(operation.destination)), name)
-    meaning, hint = explain(failure.errno, operation)
-    what = VERBS[operation.verb.split("-")[0]]
-    return "%s %s failed (%s): %s; %s" % (what, name, errno.errorcode.get(failure.errno, failure.errno), meaning, hint)

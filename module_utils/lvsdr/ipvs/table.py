@@ -12,6 +12,7 @@ from ansible.module_utils.lvsdr.ipvs import adopt, kernel, parse
 from ansible.module_utils.lvsdr.ipvs.declare import UNUSABLE, read_declaration, read_services
 from ansible.module_utils.lvsdr.ipvs.describe import options_as_dict, service_as_dict
 from ansible.module_utils.lvsdr.ipvs.plan import applied, applied_settings, check_limits, describe, effects, frame, identity, plan
+from ansible.module_utils.lvsdr.ipvs.refusals import failure_sentence
 from ansible.module_utils.lvsdr.ipvs.render import render, render_settings
 from ansible.module_utils.lvsdr.ipvs.types import Entry, address_order, refuses_newcomers, service_key, service_name, service_order
 from ansible.module_utils.lvsdr.system import sysctl
@@ -173,9 +174,9 @@ def _apply(ipvs, now, look, limit):
             failed, why = now.operations, "The kernel's answers were lost, twice: see what else burdens this director, and run again"
             hopeless = again
         else:
-            failed = [operations[failure.index] for failure in failures]
+            failed = [operations[failure.place] for failure in failures]
             done += _without(operations, failed)
-            why = "\n".join(kernel.failure_sentence(operation, failure) for operation, failure in zip(failed, failures))
+            why = "\n".join(failure_sentence(operation, failure) for operation, failure in zip(failed, failures))
             hopeless = again or any(failure.errno not in RACES for failure in failures)
             if not hopeless:
                 now = look_again()
