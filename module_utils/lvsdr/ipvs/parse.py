@@ -6,13 +6,22 @@ The other way round is render.py. Options are those of ipvsadm 1.31 (ipvsadm(8))
 a short option, without a blank.
 """
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import parse_address
 from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.ipvs.declare import read_daemons, read_services, read_timeouts
 from ansible.module_utils.lvsdr.ipvs.describe import options_as_dict, wanted_as_dict
 from ansible.module_utils.lvsdr.ipvs.render import CHECKSUM_OPTIONS, DAEMON_OPTIONS, FORWARD_OPTIONS, PROTOCOL_OPTIONS
+
+if TYPE_CHECKING:
+    # A service as lines name it: the option, its value, and whether -6 is there.
+    Name = tuple[str, str, bool]
+    # Of the lines of one service: {(address, port that counts): (line, port as written, method)}.
+    Ports = dict[tuple[str, str], tuple[str, str, str]]
 
 # What a line begins with: its kind, or None for a command that leaves nothing in the table.
 COMMANDS = {
@@ -29,7 +38,7 @@ FORWARDS = {option: forward for forward, option in FORWARD_OPTIONS.items()}
 CHECKSUMS = {option: checksum for checksum, option in CHECKSUM_OPTIONS.items()}
 # Options without a value. That of -p may be left out.
 BARE = {"-6", "-o", *FORWARDS, *CHECKSUMS}
-OPTIONS = {
+OPTIONS: dict[str, set[str]] = {
     "service": {*NAMED, "-6", "-s", "-b", "-p", "-M", "-o", "--pe"},
     "destination": {*NAMED, "-6", "-r", "-w", "-x", "-y", *FORWARDS, "--tun-type", "--tun-port", *CHECKSUMS},
     "daemon": set(DAEMON_OPTIONS),
@@ -49,7 +58,7 @@ OTHERS = (
 DAEMON_FIELDS = dict(zip(DAEMON_OPTIONS, ("interface", "id", "maxlen", "group", "port", "ttl")))
 
 
-def parse(text, notes=None):
+def parse(text: object, notes: list[str] | None = None) -> dict[str, Any]:
     """``{"services": [...]}``, with ``timeouts`` and ``sync_daemons`` where the text sets them; LvsError with every line that is wrong.
 
     notes: a list that gets a sentence for each line that is read in another way than it is written.
@@ -57,8 +66,11 @@ def parse(text, notes=None):
     problems, notes = Problems(), [] if notes is None else notes
     _check_form(str(text), problems)
     # Key of a service, as written, to (line, what it says), and what stands in each line, to name it in errors.
-    services, where, ports = {}, {}, {}
-    timeouts, daemons = None, []
+    services: dict[Name, dict[str, Any]] = {}
+    where: dict[str, str] = {}
+    ports: dict[Name, Ports] = {}
+    timeouts: dict[str, str] | None = None
+    daemons: list[dict[str, Any]] = []
     for number, line in enumerate(str(text).splitlines(), 1):
         words = line.split("#")[0].split()
         if words and re.fullmatch(r"(\S*/)?ipvsadm", words[0]):
@@ -86,32 +98,40 @@ def parse(text, notes=None):
                 where["sync_daemons[%d]" % (len(daemons) - 1)] = path
             else:
                 _entry(kind, options, plain, path, services, where, problems, ports, notes)
-    return _as_options(services, timeouts, daemons, where, problems)
+    return _as_options(list(services.values()), timeouts, daemons, where, problems)
 
 
-def _as_options(services, timeouts, daemons, where, problems):
+def _as_options(
+    services: list[dict[str, Any]],
+    timeouts: dict[str, str] | None,
+    daemons: list[dict[str, Any]],
+    where: dict[str, str],
+    problems: Problems,
+) -> dict[str, Any]:
     """What has been read, in the words of ipvs_table's options. where: {path in them: line}."""
     inner = Problems()
-    wanted = read_services(list(services.values()), inner)
-    timeouts, daemons = read_timeouts(timeouts, inner), read_daemons(daemons, inner)
+    wanted = read_services(services, inner)
+    read, running = read_timeouts(timeouts, inner), read_daemons(daemons, inner)
     unread = {found.partition(": ")[0] for found in problems.found}
     for found in inner.found:
         place, _, rest = found.partition(": ")
-        item = re.match(r"(services\[\d+\]\.destinations\[\d+\]|services\[\d+\]|sync_daemons\[\d+\]|timeouts)", place).group()
+        begin = re.match(r"(services\[\d+\]\.destinations\[\d+\]|services\[\d+\]|sync_daemons\[\d+\]|timeouts)", place)
+        assert begin is not None  # all that is read here
+        item = begin.group()
         # Of a line that could not be read, that is enough.
         if where[item] not in unread:
             problems.add(where[item], "%s: %s" % (place[len(item) :].lstrip("."), rest) if place != item else rest)
     problems.found.sort(key=lambda found: int((re.match(r"line (\d+)", found) or [0, 0])[1]))
     problems.raise_if_any("The text is no table of ipvsadm's")
-    out = {"services": [wanted_as_dict(one) for one in wanted.values()]}
-    if timeouts is not None:
-        out["timeouts"] = {name: value for name, value in options_as_dict(timeouts).items() if value}
-    if daemons:
-        out["sync_daemons"] = [options_as_dict(daemon) for daemon in daemons.values()]
+    out: dict[str, Any] = {"services": [wanted_as_dict(one) for one in wanted.values()]}
+    if read is not None:
+        out["timeouts"] = {name: value for name, value in options_as_dict(read).items() if value}
+    if running:
+        out["sync_daemons"] = [options_as_dict(daemon) for daemon in running.values()]
     return out
 
 
-def _check_form(text, problems):
+def _check_form(text: str, problems: Problems) -> None:
     """LvsError, in one sentence, where a text is of another kind: it would be wrong in every line."""
     for number, line in enumerate(text.splitlines(), 1):
         found = [what for pattern, what in OTHERS if re.match(pattern, line.strip())]
@@ -120,26 +140,28 @@ def _check_form(text, problems):
             problems.raise_if_any("The text is no table of ipvsadm's")
 
 
-def _port_text(address, port):
+def _port_text(address: str, port: str) -> str:
     return ("[%s]:%s" if ":" in address else "%s:%s") % (address, port)
 
 
-class Options(dict):
+class Options(dict[str, Any]):
     """Options of a line by their short names. written: {short name: as the line has it}."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.written = {}
+        self.written: dict[str, str] = {}
 
 
-def _options(words, kind, path, problems):
+def _options(words: list[str], kind: str, path: str, problems: Problems) -> tuple[Options, list[str]]:
     """({option: value, True for one without}, the words that are no option's)."""
-    options, plain, words = Options(), [], list(words)
+    options, words = Options(), list(words)
+    plain: list[str] = []
     while words:
         word = words.pop(0)
         if not word.startswith("-"):
             plain.append(word)
             continue
+        value: str | bool
         option, glued, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
         option = LONG.get(option, option)
         if option not in OPTIONS[kind]:
@@ -167,7 +189,7 @@ def _options(words, kind, path, problems):
     return options, plain
 
 
-def _timeouts(words, path, problems):
+def _timeouts(words: list[str], path: str, problems: Problems) -> dict[str, str]:
     if len(words) != 3:
         problems.add(path, "--set takes three numbers: tcp, tcpfin and udp")
         return {}
@@ -175,39 +197,51 @@ def _timeouts(words, path, problems):
     return {name: value for name, value in zip(("tcp", "tcp_fin", "udp"), words) if value != "0"}
 
 
-def _entry(kind, options, plain, path, services, where, problems, ports, notes):
-    """Adds a service or destination to services: the words of its service's name to a dict of options. ports: as in _check_port."""
+def _entry(
+    kind: str,
+    options: Options,
+    plain: list[str],
+    path: str,
+    services: dict[Name, dict[str, Any]],
+    where: dict[str, str],
+    problems: Problems,
+    ports: dict[Name, Ports],
+    notes: list[str],
+) -> None:
+    """Adds a service or destination to services."""
     named = [option for option in options if option in NAMED]
     if len(named) != 1 or plain:
         problems.add(path, "%s can't be read; a line names one service, and nothing but options follows" % " ".join(plain or ["it"]))
         return
-    key = (named[0], options[named[0]], "-6" in options)
+    option = named[0]
+    key = (option, options[option], "-6" in options)
     if kind == "service":
         index = len(services)
         if key in services:
             problems.add(path, "the service is added a second time")
             return
-        services[key] = _service(named[0], options, path, problems)
+        services[key] = _service(option, options, path, problems)
         where["services[%d]" % index] = path
     elif key not in services:
-        problems.add(path, "there is no service %s %s before this line; add it with -A" % (options.written[key[0]], key[1]))
+        problems.add(path, "there is no service %s %s before this line; add it with -A" % (options.written[option], options[option]))
     else:
         service, index = services[key], list(services).index(key)
         where["services[%d].destinations[%d]" % (index, len(service["destinations"]))] = path
         service["destinations"].append(_destination(service, options, path, problems, ports.setdefault(key, {}), notes))
 
 
-def _split(endpoint, path, problems):
+def _split(endpoint: str, path: str, problems: Problems) -> tuple[str, str | None]:
     """(address, port or None) of ``198.51.100.100:80`` or ``[2001:db8::1]:80``."""
     found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::(\d+))?", endpoint) or re.fullmatch(r"([0-9.]+)(?::(\d+))?", endpoint)
     if not found:
         problems.add(path, "%s is no address and port; `ipvsadm -Sn` prints them as numbers" % endpoint)
         return endpoint, None
-    return found.groups()
+    address, port = found.groups()
+    return address, port
 
 
-def _service(option, options, path, problems):
-    out = {"destinations": []}
+def _service(option: str, options: Options, path: str, problems: Problems) -> dict[str, Any]:
+    out: dict[str, Any] = {"destinations": []}
     if option == "-f":
         # ipvsadm prints it as a signed number.
         negative = re.fullmatch(r"-(\d{1,10})", options["-f"])
@@ -233,11 +267,10 @@ def _service(option, options, path, problems):
     return out
 
 
-def _check_port(service, address, port, forward, path, problems, ports, notes):
-    """What becomes of the port in a destination's line: without NAT the kernel has the service's, whatever is written.
-
-    ports: {(address, port that counts): (line, port as written, method)} of the lines of this service before.
-    """
+def _check_port(
+    service: dict[str, Any], address: str, port: str | None, forward: str, path: str, problems: Problems, ports: Ports, notes: list[str]
+) -> None:
+    """What becomes of the port in a destination's line: without NAT the kernel has the service's, whatever is written."""
     usual = service["port"].lstrip("0") or "0"
     written = usual if port is None else port.lstrip("0") or "0"
     counts = usual if forward in WITHOUT_PORT else written
@@ -262,7 +295,9 @@ def _check_port(service, address, port, forward, path, problems, ports, notes):
         )
 
 
-def _destination(service, options, path, problems, ports, notes):
+def _destination(
+    service: dict[str, Any], options: Options, path: str, problems: Problems, ports: Ports, notes: list[str]
+) -> dict[str, Any]:
     if "-r" not in options:
         problems.add(path, "option -r is missing; it names the real server")
         return {"address": None}
@@ -270,7 +305,7 @@ def _destination(service, options, path, problems, ports, notes):
     forwards = [FORWARDS[option] for option in FORWARDS if option in options]
     if len(forwards) > 1:
         problems.add(path, "more than one forwarding method: %s" % ", ".join(forwards))
-    out = {"address": address, "forward": forwards[0] if forwards else "dr"}
+    out: dict[str, Any] = {"address": address, "forward": forwards[0] if forwards else "dr"}
     if "firewall_mark" not in service:
         _check_port(service, address, port, out["forward"], path, problems, ports, notes)
     # For the other methods ipvsadm takes the service's port, whatever is written; but a firewall-mark service has none.
