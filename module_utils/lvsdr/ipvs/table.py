@@ -2,10 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Read, plan, apply, report: what ipvs_table and ipvs_info do, with the kernel at the other end."""
 
+from __future__ import annotations
+
 import errno
 import functools
 import gc
-from collections import namedtuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
 from ansible.module_utils.lvsdr.ipvs import adopt, kernel, parse
@@ -17,24 +19,42 @@ from ansible.module_utils.lvsdr.ipvs.render import render, render_settings
 from ansible.module_utils.lvsdr.ipvs.types import Entry, address_order, refuses_newcomers, service_key, service_name, service_order
 from ansible.module_utils.lvsdr.system import sysctl
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+    from typing import ParamSpec, TypeVar
+
+    from ansible.module_utils.lvsdr.ipvs.plan import Operation
+    from ansible.module_utils.lvsdr.ipvs.types import Daemon, Declaration, Table, Timeouts
+
+    Parameters = ParamSpec("Parameters")
+    Result = TypeVar("Result")
+    # {name: (now, wanted)} of sysctls that differ.
+    Settings = dict[str, tuple[str, str]]
+
 # What a request fails with when someone else changed the table between the plan and its application.
 RACES = (errno.EEXIST, errno.ESRCH, errno.ENOENT)
 SYSCTLS = "net/ipv4/vs/"
 
-# What one look at the kernel finds (timeouts and daemons None where nothing is declared of them), and the plan from there.
-Look = namedtuple("Look", "table timeouts daemons operations")
+
+class Look(NamedTuple):
+    """What one look at the kernel finds (timeouts and daemons None where nothing is declared of them), and the plan from there."""
+
+    table: Table
+    timeouts: Timeouts | None
+    daemons: list[Daemon] | None
+    operations: list[Operation]
 
 
-def as_list(table):
+def as_list(table: Table) -> list[dict[str, Any]]:
     """A table in the words of the options, in order."""
     return [service_as_dict(table[key]) for key in sorted(table, key=service_order)]
 
 
-def _uncollected(function):
+def _uncollected(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Tens of thousands of tuples are made here and all stay until the end: looking for garbage among them is a fifth of the work."""
 
     @functools.wraps(function)
-    def wrapper(*args, **kwargs):
+    def wrapper(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         gc.disable()
         try:
             return function(*args, **kwargs)
@@ -46,9 +66,10 @@ def _uncollected(function):
 
 @_uncollected
 def converge(
-    services=(), state="replaced", allow=("add", "change", "remove"), max_cut_connections=None, sysctls=None, timeouts=None,
-    sync_daemons=None, zero_counters=False, check=False, diff=False,
-):  # fmt: skip
+    services: Any = (), state: str = "replaced", allow: Collection[str] = ("add", "change", "remove"),
+    max_cut_connections: int | None = None, sysctls: dict[str, Any] | None = None, timeouts: Any = None, sync_daemons: Any = None,
+    zero_counters: bool = False, check: bool = False, diff: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Brings the table to what is declared; the module's result as a dict. LvsError with nothing, or with what was, done.
 
     before, after and diff hold what the plan concerns and no more: a table may have thousands of services.
@@ -67,13 +88,13 @@ def converge(
         settings = sysctl.differing(SYSCTLS, sysctls, "sysctls", problems)
         problems.raise_if_any(UNUSABLE)
 
-        def look():
+        def look() -> Look:
             table = ipvs.read()
             now = None if declared.timeouts is None else ipvs.timeouts()
             daemons = None if declared.daemons is None else ipvs.daemons()
             return Look(table, now, daemons, frame(plan(declared.services, table, state), declared, now, daemons, zero_counters))
 
-        def limit(operations, done=()):
+        def limit(operations: list[Operation], done: Sequence[Operation] = ()) -> None:
             check_limits(operations, allow, max_cut_connections, done)
 
         first = last = look()
@@ -92,13 +113,13 @@ def converge(
     return _report(declared, first, last, done, settings, diff)
 
 
-def _report(declared, first, last, done, settings, diff):
+def _report(declared: Declaration, first: Look, last: Look, done: list[Operation], settings: Settings, diff: bool) -> dict[str, Any]:
     """The module's result, from what was there and what was done. The kernel has said yes to each operation of the last plan."""
     after = applied(last.table, last.operations)
     concerned = {service_key(operation.service) for operation in done if operation.service is not None}
     was, becomes = ({key: table[key] for key in concerned if key in table} for table in (first.table, after))
     foreign = after.keys() - declared.services.keys()
-    result = {
+    result: dict[str, Any] = {
         "changed": bool(done or settings),
         "before": as_list(was),
         "after": as_list(becomes),
@@ -107,15 +128,15 @@ def _report(declared, first, last, done, settings, diff):
         "effects": effects(done),
         "sysctls": {name: {"before": now, "after": value} for name, (now, value) in settings.items()},
     }
-    reasons = {}
+    reasons: dict[str | None, list[str]] = {}
     for key, wanted in declared.services.items():
         reason = None if wanted.absent else refuses_newcomers(wanted.service.scheduler, wanted.service.flags)
         reasons.setdefault(reason, []).append(service_name(key))
     result["refuses_newcomers"] = {reason: sorted(names) for reason, names in reasons.items() if reason}
     new_timeouts, new_daemons = applied_settings(last.timeouts, last.daemons, last.operations)
-    if first.timeouts is not None:
+    if first.timeouts is not None and new_timeouts is not None:
         result["timeouts"] = {"before": options_as_dict(first.timeouts), "after": options_as_dict(new_timeouts)}
-    if first.daemons is not None:
+    if first.daemons is not None and new_daemons is not None:
         result["sync_daemons"] = {
             "before": [options_as_dict(daemon) for daemon in first.daemons],
             "after": [options_as_dict(daemon) for daemon in new_daemons],
@@ -130,11 +151,11 @@ def _report(declared, first, last, done, settings, diff):
     return result
 
 
-def _settings_text(settings, index):
+def _settings_text(settings: Settings, index: int) -> str:
     return "".join("net.ipv4.vs.%s = %s\n" % (name, pair[index]) for name, pair in sorted(settings.items()))
 
 
-def _write(settings, operations):
+def _write(settings: Settings, operations: Iterable[Operation]) -> list[str]:
     """The sysctls, each read back, as lines; where one fails, LvsError says which are in force already, and what has not begun."""
     lines = ["sysctl net.ipv4.vs.%s=%s" % (name, value) for name, (_now, value) in settings.items()]
     for index, (name, (now, value)) in enumerate(settings.items()):
@@ -148,14 +169,17 @@ def _write(settings, operations):
     return lines
 
 
-def _apply(ipvs, now, look, limit):
+def _apply(
+    ipvs: kernel.Ipvs, now: Look, look: Callable[[], Look], limit: Callable[[list[Operation], list[Operation]], None]
+) -> tuple[list[Operation], Look]:
     """Applies the plan of a look; where someone else changed the table meanwhile, looks and plans again, once.
 
     What was done comes back, and the look whose plan went through. limit(operations, done) raises LvsError where a plan goes too far.
     """
-    done, again = [], False
+    done: list[Operation] = []
+    again = False
 
-    def look_again():
+    def look_again() -> Look:
         try:
             return look()
         except LvsError as error:
@@ -193,12 +217,12 @@ def _apply(ipvs, now, look, limit):
         again = True
 
 
-def _without(operations, others):
-    others = {identity(operation) for operation in others}
-    return [operation for operation in operations if identity(operation) not in others]
+def _without(operations: Iterable[Operation], others: Iterable[Operation]) -> list[Operation]:
+    known = {identity(operation) for operation in others}
+    return [operation for operation in operations if identity(operation) not in known]
 
 
-def _account(done, failed):
+def _account(done: Iterable[Operation], failed: Iterable[Operation]) -> dict[str, Any]:
     """What an error half-way says of the rest."""
     return {
         "applied": [describe(operation) for operation in done],
@@ -207,7 +231,7 @@ def _account(done, failed):
     }
 
 
-def gather():
+def gather() -> dict[str, Any]:
     """The table, timeouts and sync daemons as they are, in the words of ipvs_table's options."""
     ipvs = kernel.Ipvs()
     try:
@@ -220,7 +244,7 @@ def gather():
         ipvs.close()
 
 
-def rendered(services, timeouts, sync_daemons):
+def rendered(services: Any, timeouts: Any, sync_daemons: Any) -> str:
     """What is declared as text for ``ipvsadm -R``. A checked destination has its declared weight there: it is the whole wish."""
     problems = Problems()
     declared = read_declaration(services, timeouts, sync_daemons, problems)
@@ -237,16 +261,15 @@ def rendered(services, timeouts, sync_daemons):
     return render(table) + render_settings(declared.timeouts, (declared.daemons or {}).values())
 
 
-def parsed(text):
+def parsed(text: object) -> dict[str, Any]:
     """What ipvsadm printed, in the words of the options, and as an inventory."""
-    # A module compiles what it imports at every call, and no other state needs these.
-    other_ports = []
+    other_ports: list[str] = []
     found = parse.parse(text, other_ports)
     inventory, notes = adopt.inventory(found["services"])
     return {"parsed": found, "inventory": inventory, "not_in_inventory": notes, "other_ports": other_ports}
 
 
-def describe_kernel(counters=True, declared=None, state="replaced"):
+def describe_kernel(counters: bool = True, declared: Any = None, state: str = "replaced") -> dict[str, Any]:
     """All that ipvs_info returns. declared: services in the words of ipvs_table's options, to compare with."""
     want = None if declared is None else read_services(declared)
     ipvs = kernel.Ipvs()
@@ -261,7 +284,8 @@ def describe_kernel(counters=True, declared=None, state="replaced"):
         ipvs.close()
     if want is not None:
         result["drift"] = [describe(operation) for operation in plan(want, table, state)]
-    services, totals = [], {}
+    services: list[dict[str, Any]] = []
+    totals: dict[str, dict[str, Any]] = {}
     for key in sorted(table, key=service_order):
         entry = table[key]
         described = service_as_dict(entry)
