@@ -128,11 +128,12 @@ def _report(declared: Declaration, first: Look, last: Look, done: list[Operation
         "effects": effects(done),
         "sysctls": {name: {"before": now, "after": value} for name, (now, value) in settings.items()},
     }
-    reasons: dict[str | None, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for key, wanted in declared.services.items():
         reason = None if wanted.absent else refuses_newcomers(wanted.service.scheduler, wanted.service.flags)
-        reasons.setdefault(reason, []).append(service_name(key))
-    result["refuses_newcomers"] = {reason: sorted(names) for reason, names in reasons.items() if reason}
+        if reason:
+            reasons.setdefault(reason, []).append(service_name(key))
+    result["refuses_newcomers"] = {reason: sorted(names) for reason, names in reasons.items()}
     new_timeouts, new_daemons = applied_settings(last.timeouts, last.daemons, last.operations)
     if first.timeouts is not None and new_timeouts is not None:
         result["timeouts"] = {"before": options_as_dict(first.timeouts), "after": options_as_dict(new_timeouts)}
