@@ -76,7 +76,7 @@ def tables(draw, most=4):
 
 @st.composite
 def wanted(draw, most=4):
-    """What ``model.read_services`` returns."""
+    """What ``declare.read_services`` returns."""
     out = {}
     for key in draw(st.lists(keys(), unique=True, max_size=most)):
         service = draw(services(key))

@@ -301,3 +301,10 @@ def test_destinations_are_gathered_in_the_order_of_their_numbers():
 )
 def test_names(key, name):
     assert types.service_name(key) == name
+
+
+def test_a_key_is_a_tuple_and_nothing_more():
+    """Ansible warns of a class of its own that gets into its variables, and a service's key does."""
+    (wanted,) = declare.read_services([{"address": VIP, "port": 80, "destinations": [{"address": "192.0.2.9"}]}]).values()
+    keys = types.service_key(wanted.service), types.destination_key(*wanted.destinations.values())
+    assert keys == ((4, "tcp", VIP, 80), ("192.0.2.9", 80)) and {type(key) for key in keys} == {tuple}

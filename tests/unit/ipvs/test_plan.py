@@ -26,7 +26,10 @@ STATES = st.sampled_from(plan.STATES)
 
 def in_scope(key, want, state):
     """Whether a service that is not declared is ours to remove."""
-    return state == "overridden" or state == "replaced" and key[2] in {other[2] for other in want if other[1] != "fwmark"}
+    _family, _protocol, address, _port = key
+    return (
+        state == "overridden" or state == "replaced" and address in {vip for _family, protocol, vip, _port in want if protocol != "fwmark"}
+    )
 
 
 def expected(want, have, state):
@@ -104,8 +107,9 @@ def test_order(want, have, state):
 
 def running(key, counts):
     """The kernel has no active connections but those of TCP and SCTP."""
+    _family, protocol, _address, _port = key
     active, inactive, _persistent = counts
-    return active + (inactive if key[1] in ("udp", "fwmark") else 0)
+    return active + (inactive if protocol in ("udp", "fwmark") else 0)
 
 
 @some

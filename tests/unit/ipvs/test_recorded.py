@@ -9,7 +9,7 @@ from ansible.module_utils.lvsdr.ipvs import codec, kernel, plan
 from ansible.module_utils.lvsdr.ipvs.declare import read_services
 from ansible.module_utils.lvsdr.ipvs.parse import parse
 from ansible.module_utils.lvsdr.ipvs.table import converge
-from ansible.module_utils.lvsdr.ipvs.types import Daemon, Entry, Timeouts, Wanted, service_key
+from ansible.module_utils.lvsdr.ipvs.types import Daemon, Entry, Timeouts, Wanted, destination_key, service_key
 from fakes import kernel as fake
 
 RECORD = json.loads((Path(__file__).parents[2] / "fixtures/netlink.json").read_text())
@@ -43,8 +43,8 @@ def recorded_table():
         entry = table[service_of(request)]
         for row in rows(data):
             destination, counts = codec.decode_destination(*row, entry.service.family)
-            entry.destinations[destination[1:3]] = destination
-            entry.connections[destination[1:3]] = counts
+            entry.destinations[destination_key(destination)] = destination
+            entry.connections[destination_key(destination)] = counts
     return table
 
 
