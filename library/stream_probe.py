@@ -195,29 +195,31 @@ def check(params):
     """Raises LvsError for a limit below 0, before anything is played."""
     for name in ("max_stalls", "min_segments"):
         if params[name] < 0:
-            raise LvsError(f"{name} is {params[name]}", "give 0 or more")
+            raise LvsError("%s is %s" % (name, params[name]), "give 0 or more")
 
 
 def verdict(params, result):
     """Raises LvsError for a stream that played, but not well enough. The most telling shortfall comes first."""
     url, errors = params["url"], result["errors"]
-    because = f" (the last error was: {errors[-1]})" if errors else ""
+    because = (" (the last error was: %s)" % errors[-1]) if errors else ""
     if result["segments"] < params["min_segments"]:
         raise LvsError(
-            f"{url} played {result['segments']} segments, and {params['min_segments']} are wanted{because}",
+            "%s played %s segments, and %s are wanted%s" % (url, result["segments"], params["min_segments"], because),
             "look at the stream on its origin, or play it for longer",
         )
     if result["stalls"] + result["jumps"] > params["max_stalls"]:
         raise LvsError(
-            f"{url} stalled {result['stalls']} times, {result['stalled_seconds']} s in all, and jumped {result['jumps']} times,"
-            f" where {params['max_stalls']} interruptions are allowed{because}",
-            f"compare the servers that sent it ({', '.join(sorted(result['servers'])) or 'none said its name'}) one by one",
+            (
+                "%s stalled %s times, %s s in all, and jumped %s times, where %s interruptions are allowed%s"
+                % (url, result["stalls"], result["stalled_seconds"], result["jumps"], params["max_stalls"], because)
+            ),
+            "compare the servers that sent it (%s) one by one" % (", ".join(sorted(result["servers"])) or "none said its name",),
         )
     missing = [name for name in params["expect_servers"] if name not in result["servers"]]
     if missing:
-        seen = ", ".join(f"{name} {count}" for name, count in sorted(result["servers"].items())) or "none that said its name"
+        seen = ", ".join("%s %s" % (name, count) for name, count in sorted(result["servers"].items())) or "none that said its name"
         raise LvsError(
-            f"{url} got no segment from {', '.join(missing)} (segments by server: {seen})",
+            "%s got no segment from %s (segments by server: %s)" % (url, ", ".join(missing), seen),
             "look at their weights on the director, or play it for longer",
         )
 

@@ -141,6 +141,12 @@ def test_what_is_imported_is_imported_at_the_top(path):
 
 
 @pytest.mark.parametrize("path", PRODUCTION, ids=lambda path: path.stem)
+def test_sentences_have_one_style(path):
+    """A percent format is one text with all its words, which a table of sentences can hold."""
+    assert [node.lineno for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.JoinedStr)] == []
+
+
+@pytest.mark.parametrize("path", PRODUCTION, ids=lambda path: path.stem)
 def test_modules_and_plugins_use_no_private_names(path):
     for other, name in imports(ast.parse(path.read_text())):
         assert not (name or "").startswith("_"), "%s of %s is private" % (name, other)

@@ -71,7 +71,7 @@ class Player:
         while index < len(self.media.segments) and self.media.segments[index].gap:
             # Nobody asks for it (RFC 8216bis, 6.3.3). Before the first segment it is no interruption, a player begins behind it.
             if self._empty_at is not None:
-                self._jump(f"segment {self._next} is a gap")
+                self._jump("segment %s is a gap" % self._next)
             self._next, index = self._next + 1, index + 1
         if index >= len(self.media.segments):
             return Step("stop", now) if self.media.ended else reload
@@ -93,11 +93,11 @@ class Player:
                 media, changed = old, False
         restarted = old is not None and media.end < old.end and media.end <= old.sequence
         if old is not None and restarted:
-            self._jump(f"the segments' numbers went back from {old.sequence} to {media.sequence}: the packager began anew")
+            self._jump("the segments' numbers went back from %s to %s: the packager began anew" % (old.sequence, media.sequence))
         if old is None or restarted:
             self._next = media.sequence if media.ended else max(media.sequence, media.end - START)
         elif media.sequence > self._next:
-            self._jump(f"segments {self._next} to {media.sequence - 1} left the playlist before they could be loaded")
+            self._jump("segments %s to %s left the playlist before they could be loaded" % (self._next, media.sequence - 1))
             self._next = media.sequence
         self.media = media
         # RFC 8216 6.3.4, counted from when the last request was sent; but slow playlists must leave time for segments.
@@ -106,8 +106,10 @@ class Player:
             self._changed_at = began
         elif not media.ended and now - self._changed_at > STALE * wait:
             raise LvsError(
-                f"the stream is stale: its playlist has not changed for {now - self._changed_at:.1f} s,"
-                f" with a target duration of {media.target_duration} s",
+                (
+                    "the stream is stale: its playlist has not changed for %.1f s, with a target duration of %s s"
+                    % (now - self._changed_at, media.target_duration)
+                ),
                 "look at the packager on the origin and at what feeds it",
             )
 
@@ -133,7 +135,7 @@ class Player:
         self._attempts += 1
         self._retry_at = now + PAUSE
         if gone or self._attempts >= ATTEMPTS:
-            self._jump(f"segment {segment.sequence} is listed but cannot be had")
+            self._jump("segment %s is listed but cannot be had" % segment.sequence)
             self._go_on(segment)
 
     def close(self, now: float) -> None:

@@ -104,8 +104,8 @@ def resolve(base: str, uri: str) -> str:
     try:
         return urljoin(base, uri)
     except ValueError as error:
-        why = "" if "@" in uri else f" ({error})"
-        raise LvsError(f"{base} names the address '{shown(uri)}', which is not one{why}", "correct what writes it") from None
+        why = "" if "@" in uri else " (%s)" % error
+        raise LvsError("%s names the address '%s', which is not one%s" % (base, shown(uri), why), "correct what writes it") from None
 
 
 def read_host(text: str) -> str:
@@ -148,23 +148,23 @@ def split(url: str) -> Address:
         parts = urlsplit(url)
         if "@" in parts.netloc:
             raise LvsError(
-                f"{said!r} was given with a user or password in front of its host",
+                "%r was given with a user or password in front of its host" % said,
                 "leave them out: none are sent here. Have the server admit this host by its address, or name a path that needs no login",
             )
         host, port = parts.hostname or "", parts.port
         host = read_host(host) if host else ""
         target = quoted(parts.path, parts.query)
     except UnicodeError:
-        raise LvsError(f"{said!r} is not a URL (it can't be written in UTF-8)", hint) from None
+        raise LvsError("%r is not a URL (it can't be written in UTF-8)" % said, hint) from None
     except ValueError as error:
         if "@" in url:  # Python's words would quote what may be a password
-            raise LvsError(f"{said!r} is not a URL", "leave user and password out, and " + hint) from None
-        raise LvsError(f"{said!r} is not a URL ({error})", hint) from None
+            raise LvsError("%r is not a URL" % said, "leave user and password out, and " + hint) from None
+        raise LvsError("%r is not a URL (%s)" % (said, error), hint) from None
     if parts.scheme not in PORTS or not host:
-        raise LvsError(f"{said!r} is not an http or https URL", hint)
-    name = f"[{host}]" if ":" in host else host
+        raise LvsError("%r is not an http or https URL" % said, hint)
+    name = "[%s]" % host if ":" in host else host
     if port is not None:
-        name += f":{port}"
+        name += ":%s" % port
     return Address(parts.scheme, host, port or PORTS[parts.scheme], name, target)
 
 

@@ -112,7 +112,7 @@ def parse(data: bytes, base: str, newest: int | None = None, variables: dict[str
     text = text.lstrip("\ufeff\r\n").replace("\r\n", "\n").replace("\r", "\n")
     if text.partition("\n")[0].rstrip() != "#EXTM3U":
         first = printable(text[:40].partition("\n")[0].strip(), 40)
-        raise _no_playlist(base, f"it begins with '{first}' and not with #EXTM3U")
+        raise _no_playlist(base, "it begins with '%s' and not with #EXTM3U" % first)
     reading = _Reading(base, variables or {})
     lines, jump_at, jumped = _lines(text, newest)
     for at, line in enumerate(lines):
@@ -128,7 +128,7 @@ def parse(data: bytes, base: str, newest: int | None = None, variables: dict[str
 
 def _no_playlist(base: str, text: str) -> LvsError:
     hint = "use the address of an .m3u8 playlist, and check what the server sends there"
-    return LvsError(f"{http.shown(base)} is not an HLS playlist: {text}", hint)
+    return LvsError("%s is not an HLS playlist: %s" % (http.shown(base), text), hint)
 
 
 def _attributes(text: str) -> dict[str, str]:

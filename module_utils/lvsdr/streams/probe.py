@@ -37,11 +37,11 @@ class Client:
         except ValueError as error:
             assert connect_to is not None
             why = "it has an @" if "@" in connect_to else error
-            raise LvsError(f"connect_to: {http.shown(connect_to)!r} is not a host ({why})", "give an address or a name") from None
+            raise LvsError("connect_to: %r is not a host (%s)" % (http.shown(connect_to), why), "give an address or a name") from None
         try:
             self.source = str(ipaddress.ip_address(source)) if source else None
         except ValueError:
-            raise LvsError(f"source: {source!r} is not an address", "give one that this host has") from None
+            raise LvsError("source: %r is not an address" % source, "give one that this host has") from None
         self.tls = tls(validate_certs, ca_path)
         self.servers_header = servers_header.lower()
         self.home = http.split(url)[:3]  # connect_to stands in for this one, not for where a redirect leads
@@ -58,19 +58,20 @@ class Client:
         Raises LvsError when no complete answer comes.
         """
         seconds = max(0.1, min(self.timeout, self.until - time.monotonic()))
-        way = f" through {self.connect_to}" if self.connect_to and http.split(url)[:3] == self.home else ""
+        way = " through %s" % self.connect_to if self.connect_to and http.split(url)[:3] == self.home else ""
         said = http.shown(url)
         try:
             return await asyncio.wait_for(http.fetch(self.dial, url, keep, byte_range=byte_range, pool=self.pool), seconds)
         except asyncio.TimeoutError:
             raise LvsError(
-                f"{said} did not answer in full{way} within {seconds:.1f} s", "check the way there and back, or allow a longer timeout"
+                "%s did not answer in full%s within %.1f s" % (said, way, seconds),
+                "check the way there and back, or allow a longer timeout",
             ) from None
         except http.TooLong as error:
-            raise LvsError(f"{said} is {error}, so it is no playlist", "use the address of an .m3u8 playlist") from None
+            raise LvsError("%s is %s, so it is no playlist" % (said, error), "use the address of an .m3u8 playlist") from None
         except (OSError, http.Broken) as error:
             raise LvsError(
-                f"{said} cannot be loaded{way}: {describe(error)}",
+                "%s cannot be loaded%s: %s" % (said, way, describe(error)),
                 "check that its host is up, reachable from here, and has a working server on that port",
             ) from None
 
@@ -93,7 +94,7 @@ def tls(validate_certs: bool = True, ca_path: str | None = None) -> ssl.SSLConte
         context = ssl.create_default_context(cafile=ca_path)
     except (OSError, ssl.SSLError) as error:
         why = getattr(error, "strerror", None) or "it is no file of certificates in PEM"
-        raise LvsError(f"ca_path: {ca_path} can't be read ({why})", "give the path of a file on this host") from None
+        raise LvsError("ca_path: %s can't be read (%s)" % (ca_path, why), "give the path of a file on this host") from None
     if not validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -120,9 +121,9 @@ class Probe:
     def __init__(self, url: str, duration: float, segments: int | None, timeout: float, **connection: Any) -> None:
         for name, value in (("duration", duration), ("timeout", timeout)):
             if not 0 < value < 1e6:
-                raise LvsError(f"{name} is {value}", "give seconds, more than 0")
+                raise LvsError("%s is %s" % (name, value), "give seconds, more than 0")
         if segments is not None and segments < 1:
-            raise LvsError(f"segments is {segments}", "give 1 or more, or leave it out")
+            raise LvsError("segments is %s" % segments, "give 1 or more, or leave it out")
         now = time.monotonic()
         # Twice the time, because a stream that stalls as long as it plays has shown what it can do.
         self.limit = 2 * duration + 2 * timeout
@@ -160,7 +161,10 @@ class Probe:
             if max(step.at, now) >= self.until:
                 last = "; the last error was: " + self.errors[-1] if self.errors else ""
                 raise LvsError(
-                    f"{http.shown(self.url)} played {self.player.buffered:.1f} of {self.player.duration:g} s within {self.limit:g} s{last}",
+                    (
+                        "%s played %.1f of %g s within %g s%s"
+                        % (http.shown(self.url), self.player.buffered, self.player.duration, self.limit, last)
+                    ),
                     "look at the server that should have sent it",
                 )
             await asyncio.sleep(max(0, step.at - now))
@@ -178,7 +182,7 @@ class Probe:
                 try:
                     self.player.loaded(media, began, time.monotonic())
                 except LvsError as error:
-                    raise LvsError(f"{http.shown(self.url)}: {error.message}", error.hint) from None
+                    raise LvsError("%s: %s" % (http.shown(self.url), error.message), error.hint) from None
 
     async def _open(self) -> tuple[str, m3u8.Media]:
         """(URL, Media) of the stream: its playlist, or the first one that its master playlist names."""
@@ -193,12 +197,12 @@ class Probe:
         """(url, playlist). Later loads ask for the same address again: a redirect may lead elsewhere next time."""
         reply = await self.client.get(url, keep=PLAYLIST_BYTES)
         if reply.status != 200:
-            raise LvsError(f"{http.shown(reply.url)} answers {reply.line}", "check the path, and that the stream is being published")
+            raise LvsError("%s answers %s" % (http.shown(reply.url), reply.line), "check the path, and that the stream is being published")
         playlist = self._parse(reply, variables)
         if isinstance(playlist, m3u8.Master) and not master:
             raise LvsError(
-                f"{http.shown(reply.url)} is a master playlist where a media playlist belongs",
-                f"correct the variants of {http.shown(self.url)}",
+                "%s is a master playlist where a media playlist belongs" % http.shown(reply.url),
+                "correct the variants of %s" % http.shown(self.url),
             )
         return url, playlist
 
@@ -208,7 +212,7 @@ class Probe:
             return m3u8.parse(reply.body, reply.url, variables=variables)
         manifest = dash.parse(reply.body, reply.url, time.time(), newest=None)
         if not manifest.segments:
-            raise LvsError(f"{http.shown(reply.url)} names no segment that can be played", "see how the packager writes it")
+            raise LvsError("%s names no segment that can be played" % http.shown(reply.url), "see how the packager writes it")
         return self.manifests.media(manifest)
 
     async def _fetch(self, segment: m3u8.Segment) -> None:
@@ -218,7 +222,7 @@ class Probe:
                 reply = await self.client.get(*resource)
                 size += reply.size
                 if reply.status not in (200, 206) or not reply.size:
-                    self.errors.append(f"{http.shown(reply.url)} answers {reply.line}, {reply.size} bytes")
+                    self.errors.append("%s answers %s, %s bytes" % (http.shown(reply.url), reply.line, reply.size))
                     self.player.failed(segment, time.monotonic(), gone=400 <= reply.status < 500)
                     return
         except LvsError as error:
