@@ -163,7 +163,7 @@ real_server:
   description:
     - Whether a rollout has anything to do on this real server. C(differs) whether real_server_vip would change something or fail,
       C(stale) the VIPs that it holds by an earlier rollout and that are not among O(vips), C(unanswered) a sentence for each service for
-      which nothing answers.
+      which nothing answers, C(conflicts) as of real_server_vip, also as warnings.
   returned: with O(vips)
   type: dict
 problems:
@@ -238,6 +238,11 @@ def main():
         )
     problems += files.script_problems(module.params["scripts"]) + files.account_problems(module.params["accounts"])
     problems += files.file_problems(module.params["files"])
+    found = more.get("real_server") or {}
+    for sentence in found.get("conflicts", ()) if not found.get("differs") else ():
+        # Where something differs, real_server_vip is called and says so.
+        if "remove the line" in sentence:
+            module.warn(sentence)
     module.exit_json(
         changed=False,
         interfaces=interfaces,
@@ -258,8 +263,8 @@ def _read_real_server(params, interfaces):
         unanswered = listening.listen(listeners.read_services(params["listeners"]), LISTEN_SECONDS)["problems"]
     except (LvsError, OSError):
         # The modules say so themselves, when they are called.
-        return {"differs": True, "stale": [], "unanswered": []}
-    return {"differs": plan["changed"], "stale": plan["stale"], "unanswered": unanswered}
+        return {"differs": True, "stale": [], "unanswered": [], "conflicts": []}
+    return {"differs": plan["changed"], "stale": plan["stale"], "unanswered": unanswered, "conflicts": plan["conflicts"]}
 
 
 def _read_director(seen):

@@ -1,5 +1,7 @@
 """site.yml on a fleet: idempotence, check mode, and runs that end anywhere, finished by the next."""
 
+import re
+
 import pytest
 from fleet import SERVICE, VIP, in_force, state
 
@@ -55,6 +57,33 @@ def test_module_calls_of_a_run_that_changes_nothing(running):
         read,
         "director : Declare the IPVS table",
     ]
+
+
+def test_a_server_that_differs_is_rolled_out_and_the_others_are_not(running):
+    """Whoever changed it: a setting, a VIP that is gone, a file that makes it last."""
+    server = running.machines["server1"]
+    for breaks in (
+        "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore",
+        "ip address del %s/32 dev lo" % VIP,
+        "rm /etc/sysctl.d/zz-lvsdr.conf",
+    ):
+        server.inside("sh", "-c", breaks)
+        done = roll_out(running)
+        assert "changed: [server1]" in done.stdout and "changed: [server2]" not in done.stdout, breaks
+        assert "changed: [" not in roll_out(running).stdout
+
+
+def test_what_would_undo_the_fix_is_said_in_each_run(running):
+    """The file is somebody else's, so it stays, and so does the warning."""
+    running.machines["server1"].inside("sh", "-c", "echo 'net.ipv4.conf.all.arp_ignore = 0' >>/etc/sysctl.conf")
+    try:
+        for _run in range(2):
+            done = roll_out(running)
+            said = " ".join((done.stdout + done.stderr).split())
+            assert re.search("/etc/sysctl.conf:[0-9]+ sets net/ipv4/conf/all/arp_ignore = 0", said), said[-3000:]
+            assert "changed: [" not in done.stdout
+    finally:
+        running.machines["server1"].inside("sed", "-i", "$d", "/etc/sysctl.conf")
 
 
 @pytest.mark.parametrize("stop_after", range(1, STEPS + 1))
