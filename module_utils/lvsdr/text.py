@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from typing import TYPE_CHECKING
@@ -22,6 +21,8 @@ def digest_of(text: str) -> str:
 
 def did_you_mean(name: object, names: Iterable[str]) -> str:
     """``"; did you mean real_server_weight?"``, or nothing where no name is near."""
+    import difflib  # costs more than most calls need it for
+
     near = difflib.get_close_matches(str(name) if isinstance(name, str) else "", names, 1, 0.75)
     return "; did you mean %s?" % near[0] if near else ""
 
