@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.inventory.types import CheckPath
 
@@ -57,6 +57,25 @@ def paths_of(services: Sequence[VirtualService]) -> tuple[CheckPath, ...]:
         marks.add(mark)
         out.append(CheckPath(host, family, address, mark))
     return tuple(out)
+
+
+def still_used(
+    services: Iterable[VirtualService], checks: Iterable[CheckPath], tables: Iterable[list[dict[str, Any]]]
+) -> tuple[CheckPath, ...]:
+    """The paths that directors have for servers which leave: keepalived checks them until it has read its new file.
+
+    Without its path a check would go to the VIP as a viewer does, and be counted as a connection of whichever server gets it.
+    """
+    leaves = {one.address: one.host or one.address for service in services for one in service.leaving}
+    declared = set(check_marks(checks))
+    found: dict[tuple[int, str], CheckPath] = {}
+    for table in tables:
+        for there in table:
+            mark, family = there.get("firewall_mark"), 6 if there.get("family") == "ipv6" else 4
+            for one in there["destinations"] if is_check_mark(mark) else ():
+                if one["address"] in leaves and (family, one["address"]) not in declared and mark is not None:
+                    found[family, one["address"]] = CheckPath(leaves[one["address"]], family, one["address"], mark)
+    return tuple(found[key] for key in sorted(found))
 
 
 def check_marks(checks: Iterable[CheckPath]) -> dict[tuple[int, str], int]:

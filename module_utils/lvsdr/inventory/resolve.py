@@ -72,7 +72,8 @@ def resolve(virtual_services: Any, inventory: Inventory) -> Resolved:
         for family in (4, 6):
             names.setdefault(host_address(variables, family), host)
     cut = max([max_cut(inventory, director) for director in directors] or [0])
-    return Resolved(leaving.with_leaving(resolved.services, tables, cut, names), resolved.checks)
+    services = leaving.with_leaving(resolved.services, tables, cut, names)
+    return Resolved(services, resolved.checks + check_paths.still_used(services, resolved.checks, tables.values()))
 
 
 def read_services_of(virtual_services: Any, inventory: Inventory, problems: Problems) -> Resolved:

@@ -61,6 +61,24 @@ def test_a_server_that_was_removed(first, second, leaves):
     declare.read_services([one.table()])
 
 
+def test_a_server_that_leaves_keeps_the_path_of_its_checks():
+    """keepalived checks it until it is reloaded. A check without its path would be a connection of the service, of 15 minutes."""
+    checked = service(health_check={"type": "tcp"})
+    gone, mark = "192.0.2.23", 0x4C0000AA
+    paths = [
+        {"firewall_mark": mark, "scheduler": "rr", "destinations": [destination(gone, weight=1, active=2)]},
+        {"firewall_mark": mark + 1, "family": "ipv6", "scheduler": "rr", "destinations": [destination("2001:db8::23", weight=1)]},
+        {"firewall_mark": 7, "scheduler": "rr", "destinations": [destination(gone, weight=1)]},
+    ]
+    here = all_resolved(checked, director1=[table(*DECLARED, destination(gone)), *paths], director2=[table(*DECLARED)])
+    declared = all_resolved(checked)
+    assert [(one.host, one.family, one.address, one.mark) for one in here.checks[len(declared.checks) :]] == [(gone, 4, gone, mark)]
+    assert here.checks[: len(declared.checks)] == declared.checks
+    # Once nothing is left of it the path goes as well.
+    after = all_resolved(checked, director1=[table(*DECLARED, destination(gone, weight=0)), *paths])
+    assert after.checks == declared.checks
+
+
 def test_flows_of_udp_run_though_the_kernel_calls_them_inactive():
     udp = service(protocol="udp")
     (one,) = resolved(udp, director1=[table(destination("192.0.2.23", weight=0, inactive=3), protocol="udp")])
