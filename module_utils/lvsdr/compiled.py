@@ -96,6 +96,11 @@ def _read(path: str) -> types.CodeType:
 
 
 def _write(path: str, code: types.CodeType) -> None:
+    above = os.path.dirname(FOLDER)
+    if not os.path.isdir(above):
+        # Others have their folders there as well, whatever root's umask is.
+        os.mkdir(above)
+        os.chmod(above, 0o755)
     os.makedirs(FOLDER, mode=0o700, exist_ok=True)
     for name in os.listdir(FOLDER):
         with_path = os.path.join(FOLDER, name)

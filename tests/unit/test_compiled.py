@@ -70,6 +70,17 @@ def test_a_folder_that_can_not_be_written_costs_time_alone(tmp_path, monkeypatch
     assert value_of("value = 1") == 1
 
 
+def test_the_folder_above_is_everybodys(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "FOLDER", str(tmp_path / "lvsdr" / "compiled"))
+    former = os.umask(0o077)
+    try:
+        assert value_of("value = 1") == 1
+    finally:
+        os.umask(former)
+    assert (tmp_path / "lvsdr").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "lvsdr" / "compiled").stat().st_mode & 0o777 == 0o700
+
+
 def test_old_files_go(folder):
     value_of("value = 1")
     (old,) = folder.iterdir()
