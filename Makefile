@@ -3,7 +3,6 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases kernel datapath molecule bench clean
-TIERS := lint unit modules oracle netns roles releases kernel datapath molecule
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -34,12 +33,11 @@ verify: ## Prove on the wire that the lab works
 	ansible-playbook playbooks/verify.yml
 
 test: ## All tests, tier by tier, with what each took
-	@mkdir -p build; : >build/tiers
-	@for tier in $(TIERS); do \
-		begin=$$SECONDS; \
-		$(MAKE) --no-print-directory $$tier || { printf '\n==> %s failed after %d s\n' $$tier $$((SECONDS - begin)) >&2; exit 1; }; \
-		printf '%5d s  %s\n' $$((SECONDS - begin)) $$tier | tee -a build/tiers; \
-	done
+	@rm -f build/tiers
+	@tools/tiers lint unit modules
+	@tools/bootstrap dev newest lab netns oracle
+	@tools/tiers netns roles -- oracle releases kernel datapath
+	@tools/tiers molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
 lint: ## ansible-lint, ruff, mypy, yamllint
