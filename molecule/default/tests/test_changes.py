@@ -30,6 +30,18 @@ def as_declared():
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+def test_with_mitogen():
+    """A change, and a run that changes nothing, with Mitogen's strategy. The next rollout takes the change back."""
+    changed, unchanged = (playbook("site.yml", "-e", '{"real_server_weight": 20}', strategy="mitogen_linear") for _run in range(2))
+    for done in (changed, unchanged):
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "weight 20" in ssh("director1", "cat /etc/keepalived/keepalived.conf")
+    recap = {line.split()[0]: line for line in changed.stdout[changed.stdout.index("PLAY RECAP") :].splitlines()[1:] if line}
+    assert all("changed=0" not in recap[director] for director in DIRECTORS)
+    recap = [line for line in unchanged.stdout[unchanged.stdout.index("PLAY RECAP") :].splitlines()[1:] if line]
+    assert recap and all("changed=0" in line for line in recap)
+
+
 # Asks who has the VIPs, every 0.1 s until its file is gone. With nothing of lvsdr: it is what the product is judged by.
 SAMPLER = """
 import json, os, socket, struct, time
@@ -266,15 +278,3 @@ def test_a_boot_after_other_settings(active):
     values = ssh(waiting, "cd /proc/sys/net/ipv4/vs; cat conntrack conn_reuse_mode sloppy_tcp").split()
     assert values == ["0", "3", "1"]
     assert "lvsdr" in ssh(waiting, "nft list table inet lvsdr")
-
-
-def test_with_mitogen():
-    """A change, and a run that changes nothing, with Mitogen's strategy."""
-    changed, unchanged = (playbook("site.yml", "-e", '{"real_server_weight": 20}', strategy="mitogen_linear") for _run in range(2))
-    for done in (changed, unchanged):
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "weight 20" in ssh("director1", "cat /etc/keepalived/keepalived.conf")
-    recap = {line.split()[0]: line for line in changed.stdout[changed.stdout.index("PLAY RECAP") :].splitlines()[1:] if line}
-    assert all("changed=0" not in recap[director] for director in DIRECTORS)
-    recap = [line for line in unchanged.stdout[unchanged.stdout.index("PLAY RECAP") :].splitlines()[1:] if line]
-    assert recap and all("changed=0" in line for line in recap)
