@@ -18,7 +18,7 @@ from ansible.module_utils.lvsdr import places, text
 from ansible.module_utils.lvsdr.directors import drains, holders, keepalived, nftables, parity, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import proofs, report, rollout
-from ansible.module_utils.lvsdr.inventory import hosts, leaving, types, views
+from ansible.module_utils.lvsdr.inventory import leaving, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import macs
 from ansible.module_utils.lvsdr.streams import rehearsal
 from ansible.module_utils.lvsdr.system import in_force
@@ -115,7 +115,7 @@ class FilterModule:
             "lvs_kernel_modules": _resolved(views.kernel_modules),
             "lvs_streams": _services(proofs.streams),
             "lvs_udp_probes": _services(proofs.udp_probes),
-            "lvs_macs": hosts.macs,
+            "lvs_macs": macs,
             "lvs_interface": _services(holders.interface_of),
             "lvs_holders": holders.holders,
             "lvs_holds_vip": _services(holders.holds_vip),

@@ -1,6 +1,5 @@
 """The filters as templates see them: each on a small inventory, and every error of ours as one of Ansible's, with its words."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -18,12 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def filters():
-    """As Ansible loads them: from the file."""
-    spec = importlib.util.spec_from_file_location("lvs_filters", str(ROOT / "plugins" / "filter" / "lvs.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.FilterModule().filters()
+def filters(plugin):
+    return plugin("filter", "lvs").FilterModule().filters()
 
 
 @pytest.fixture

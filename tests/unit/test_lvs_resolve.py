@@ -1,22 +1,13 @@
 """The action lvs_resolve: what it takes from Ansible's variables, and how it fails."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 
 from inventories import inventory
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
-def action():
-    """As Ansible loads it: from the file."""
-    spec = importlib.util.spec_from_file_location("lvs_resolve", str(ROOT / "plugins" / "action" / "lvs_resolve.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def action(plugin):
+    return plugin("action", "lvs_resolve")
 
 
 def hostvars(with_facts=True, **changes):
