@@ -9,11 +9,14 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING
 
+from ansible.module_utils.lvsdr import messages
 from ansible.module_utils.lvsdr.errors import shown
 from ansible.module_utils.lvsdr.text import plain_text, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ansible.module_utils.lvsdr.errors import Line
 
 
 def endpoint(address: str, port: int) -> str:
@@ -52,19 +55,19 @@ def _no_host(family: int, packed: bytes) -> str | None:
             return "224.0.0.0/4 is multicast"
         if packed == b"\xff\xff\xff\xff":
             return "it is the broadcast address"
-        return None if packed[0] else "0.0.0.0/8 is this network"
+        return None if packed[0] else "0.0.0.0/8 is not an address of a host"
     if packed[0] == 0xFF:
         return "ff00::/8 is multicast"
     if packed[0] == 0xFE and packed[1] >> 6 == 2:
-        return "fe80::/10 is of one link, and no table says which"
+        return "an address of fe80::/10 is valid on one link only"
     if packed[:12] == b"\0" * 10 + b"\xff\xff":
         return "it is an IPv4 address in IPv6 notation; write it as IPv4"
     return None if any(packed) else "it is the unspecified address"
 
 
-def not_an_address(value: object, why: object) -> str:
-    """The sentence for a value that parse_address refuses with that reason."""
-    return "%s is not an IPv4 or IPv6 host address%s" % (shown(value), ": %s" % why if str(why) else "")
+def not_an_address(value: object, why: object) -> Line:
+    """What is said of a value that parse_address refuses with that reason."""
+    return messages.NOT_AN_ADDRESS(value=shown(value), why=" (%s)" % why if str(why) else "")
 
 
 @functools.lru_cache(CACHED)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 LONGEST, LONGEST_LINE = 120, 600
 
 
-def printable(words: str, longest: int | None = None) -> str:
-    """Words that can stand in a message: what is not printable as Python escapes it, and no more than so many characters."""
+def printable(words: str, longest: int | None = None, keep: str = "") -> str:
+    """Words for a message: what is not printable is escaped as Python does it, and no more than so many characters are left.
+
+    keep: characters that are left as they are, though they are not printable.
+    """
     out = "".join(
-        character if character.isprintable() else character.encode("unicode_escape", "surrogatepass").decode() for character in words
+        character if character.isprintable() or character in keep else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in words
     )
     return out if longest is None or len(out) <= longest else out[: longest - 1] + "…"
 
@@ -34,29 +38,55 @@ def listed(names: Iterable[str], most: int = 12) -> str:
 def shown(value: Any) -> str:
     """How a message shows a declared value: as Python writes it, and never long."""
     if hasattr(value, "isoformat"):
-        return "%s, which YAML reads as a date (write it in quotes)," % value.isoformat()
+        return "%s (a date in YAML; write it in quotes)" % value.isoformat()
     try:
         return printable(repr(value), LONGEST)
     except (RecursionError, ValueError):  # a number of more digits than Python writes (sys.set_int_max_str_digits)
         return "a value that is too long to show"
 
 
+class Line(NamedTuple):
+    """A message with its values filled in. As text it ends with its id, by which docs/messages.md explains it."""
+
+    id: str
+    text: str
+
+    def __str__(self) -> str:
+        return "%s [%s]" % (self.text, self.id) if self.id else self.text
+
+
+class Message(NamedTuple):
+    """A sentence for an operator: what is wrong, and what to do next. ``text`` is a percent format with names.
+
+    They are declared in the ``messages.py`` of their wing, as ``OUT_OF_RANGE = Message("out-of-range", …)``, and called with their values.
+    """
+
+    id: str
+    text: str
+
+    def __call__(self, **values: object) -> Line:
+        return Line(self.id, self.text % values)
+
+
 class LvsError(Exception):
-    """Something an operator can act on: what is wrong, and in ``hint`` what to do next.
+    """Something an operator can act on.
 
     ``details`` is merged into a module's failure result (what was applied, what was not).
     """
 
-    def __init__(self, message: str, hint: str | None = None, **details: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.details = details
+    def __init__(self, line: Line | str, hint: str | None = None, **details: Any) -> None:
+        super().__init__(line)
+        self.line, self.hint, self.details = line, hint, details
+
+    @property
+    def message(self) -> str:
+        """Without the id, for a sentence that quotes this one."""
+        return self.line.text if isinstance(self.line, Line) else self.line
 
     def __str__(self) -> str:
-        words = "%s: %s" % (self.message, self.hint) if self.hint else self.message
+        words = "%s: %s" % (self.line, self.hint) if self.hint else str(self.line)
         # It may quote what a program printed: a terminal would obey that.
-        return "".join(character if character in "\n\t" else printable(character) for character in words)
+        return printable(words, keep="\n\t")
 
 
 class NotUnderstood(LvsError):
@@ -69,8 +99,9 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[str] = []
 
-    def add(self, path: str, text: str) -> None:
-        line = printable("%s: %s" % (path, text), LONGEST_LINE)
+    def add(self, path: str, said: Line | str) -> None:
+        found = said if isinstance(said, Line) else Line("", said)
+        line = "%s: %s" % (printable(path, LONGEST_LINE), Line(found.id, printable(found.text, LONGEST_LINE)))
         if line not in self.found:
             self.found.append(line)
 

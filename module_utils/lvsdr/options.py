@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     Module = TypeVar("Module")
 
+from ansible.module_utils.lvsdr import messages
 from ansible.module_utils.lvsdr.errors import LvsError, printable
 
 
@@ -34,4 +35,4 @@ def from_json(name: str, value: Any) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise LvsError("%s: the text is not JSON (%s)" % (name, printable(str(error), 100)), "give a list, or a list written by to_json")
+        raise LvsError(messages.NOT_JSON(option=name, why=printable(str(error), 100)))

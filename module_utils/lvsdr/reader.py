@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr import messages
 from ansible.module_utils.lvsdr.addresses import not_an_address, parse_address
-from ansible.module_utils.lvsdr.errors import Problems, shown
+from ansible.module_utils.lvsdr.errors import Line, Problems, shown
 from ansible.module_utils.lvsdr.text import did_you_mean, plain_text, whole_number
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ class Reader:
     def __init__(self, problems: Problems, path: str, data: dict[Any, Any]) -> None:
         self.problems, self.path, self.data = problems, path, data
 
-    def wrong(self, field: str, text: str) -> None:
-        self.problems.add("%s.%s" % (self.path, field) if field else self.path, text)
+    def wrong(self, field: str, said: Line | str) -> None:
+        self.problems.add("%s.%s" % (self.path, field) if field else self.path, said)
 
     def get(self, field: str, default: Any = None) -> Any:
         value = self.data.get(field)
@@ -33,12 +34,12 @@ class Reader:
             if field not in fields:
                 # A key may be anything that YAML takes for one.
                 name = field if isinstance(field, str) and field else shown(field)
-                self.wrong(name, "no such option; these are: %s%s" % (", ".join(sorted(fields)), did_you_mean(field, fields)))
+                self.wrong(name, messages.UNKNOWN_OPTION(near=did_you_mean(field, fields), names=", ".join(sorted(fields))))
 
     def address(self, field: str, default: Any = None) -> tuple[int, str] | tuple[None, None]:
         value = self.get(field, default)
         if value is None:
-            self.wrong(field, "an address is missing")
+            self.wrong(field, messages.ADDRESS_MISSING())
             return None, None
         try:
             return parse_address(value)
@@ -50,10 +51,10 @@ class Reader:
         value = self.get(field, default)
         number = whole_number(value)
         if number is None:
-            self.wrong(field, "%s is not a whole number" % shown(value))
+            self.wrong(field, messages.NOT_A_WHOLE_NUMBER(value=shown(value)))
             return default
         if not low <= number <= high:
-            self.wrong(field, "%d is out of range (%d to %d%s)" % (number, low, high, unit))
+            self.wrong(field, messages.OUT_OF_RANGE(low=low, high=high, unit=unit, value=number))
             return default
         return number
 
@@ -65,10 +66,10 @@ class Reader:
         except (OverflowError, ValueError):
             number = None
         if number is None or isinstance(value, bool):
-            self.wrong(field, "%s is not a number" % shown(value))
+            self.wrong(field, messages.NOT_A_NUMBER(value=shown(value)))
             return default
         if not low <= number <= high:
-            self.wrong(field, "%s is out of range (%g to %g seconds)" % (shown(value), low, high))
+            self.wrong(field, messages.OUT_OF_RANGE(low="%g" % low, high="%g" % high, unit=" seconds", value=shown(value)))
             return default
         return number
 
@@ -80,7 +81,7 @@ class Reader:
         except ValueError:
             number = None
         if number is None or isinstance(value, bool) or not 0 <= number <= 1:
-            self.wrong(field, "%s is not a share from 0 to 1" % shown(value))
+            self.wrong(field, messages.OUT_OF_RANGE(low=0, high=1, unit="", value=shown(value)))
             return default
         return number
 
@@ -88,8 +89,8 @@ class Reader:
         value = self.get(field, default)
         if not isinstance(value, str) or value not in choices:
             hint = (hints or {}).get(value) if isinstance(value, str) else None
-            hint = hint or "one of %s is possible" % ", ".join(choices)
-            self.wrong(field, "unknown value %s; %s" % (shown(value), hint))
+            hint = hint or "choose from: %s" % ", ".join(choice for choice in choices if choice)
+            self.wrong(field, messages.UNKNOWN_VALUE(value=shown(value), choices=hint))
             return default
         return value
 
@@ -98,14 +99,14 @@ class Reader:
         if isinstance(value, str) and value.lower() in ("yes", "true", "on", "no", "false", "off"):
             return value.lower() in ("yes", "true", "on")
         if not isinstance(value, bool):
-            self.wrong(field, "%s is neither true nor false" % shown(value))
+            self.wrong(field, messages.NOT_A_BOOLEAN(value=shown(value)))
             return default
         return value
 
     def list(self, field: str) -> builtins.list[Any]:
         value = self.get(field, [])
         if not isinstance(value, list):
-            self.wrong(field, "a list is needed, not %s" % shown(value))
+            self.wrong(field, messages.NOT_A_LIST(value=shown(value)))
             return []
         return value
 

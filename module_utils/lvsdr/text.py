@@ -8,6 +8,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from ansible.module_utils.lvsdr import messages
 from ansible.module_utils.lvsdr.errors import LvsError, shown
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def setting_text(value: object) -> str:
     if isinstance(value, int) and abs(value) < 1 << 64:
         text = str(value)
     if not text or not text.isprintable():
-        raise LvsError("%s is neither a number nor text" % shown(value))
+        raise LvsError(messages.NOT_A_SETTING(value=shown(value)))
     return {"true": "1", "yes": "1", "on": "1", "false": "0", "no": "0", "off": "0"}.get(text.lower(), text)
 
 
