@@ -7,12 +7,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.ipvs import messages
 from ansible.module_utils.lvsdr.ipvs.declare import read_services
 from ansible.module_utils.lvsdr.ipvs.describe import service_options
 from ansible.module_utils.lvsdr.ipvs.types import FALLBACK_FLAGS, refuses_newcomers, service_key, service_name
 from ansible.module_utils.lvsdr.places import DIRECTORS
 
 if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.ipvs.types import Destination, Service, Wanted
 
 
@@ -20,7 +22,8 @@ def inventory(services: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]
     """(inventory, notes) of services in the words of ipvs_table's options.
 
     The inventory is a dict as YAML inventories have it: a host for each real server, a group for each set of them, virtual_services under
-    ``all``, and an empty group of directors to fill in. A service that an inventory can't say is left out, and a note says why.
+    ``all``, and an empty group of directors to fill in. A service that can't be written in an inventory is left out, and a note gives the
+    reason.
     """
     hosts: dict[str, dict[str, Any]] = {}
     groups: dict[tuple[str, ...], str] = {}
@@ -28,9 +31,9 @@ def inventory(services: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]
     notes: list[str] = []
     for wanted in read_services(services).values():
         name = service_name(service_key(wanted.service))
-        reason = _obstacle(wanted) or _conflict(wanted, hosts)
+        reason = _obstacle(name, wanted) or _conflict(name, wanted, hosts)
         if reason:
-            notes.append("%s is left out: %s" % (name, reason))
+            notes.append(str(reason))
             continue
         members = []
         for destination in wanted.destinations.values():
@@ -40,7 +43,8 @@ def inventory(services: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]
         flag = FALLBACK_FLAGS.get(wanted.service.scheduler)
         if flag and flag not in wanted.service.flags:
             # As inventory/resolve.py adds it.
-            notes.append("%s gets %s: %s" % (name, flag, refuses_newcomers(wanted.service.scheduler, wanted.service.flags)))
+            why = refuses_newcomers(wanted.service.scheduler, wanted.service.flags)
+            notes.append(str(messages.ADOPT_FLAG_ADDED(service=name, flag=flag, why=why)))
             declared[-1]["scheduler_flags"] = [*declared[-1].get("scheduler_flags", []), flag]
         group = "servers_of_" + re.sub("[^0-9A-Za-z]", "_", declared[-1]["name"])
         declared[-1]["real_servers"] = groups.setdefault(tuple(members), group)
@@ -51,25 +55,25 @@ def inventory(services: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]
     return {"all": {"hosts": variables, "vars": {"virtual_services": declared}, "children": children}}, notes
 
 
-def _obstacle(wanted: Wanted) -> str | None:
-    """Why a service can't be said in an inventory, or None."""
+def _obstacle(name: str, wanted: Wanted) -> Line | None:
+    """Why a service can't be written in an inventory, or None."""
     service, destinations = wanted.service, list(wanted.destinations.values())
     if service.protocol == "fwmark":
-        return "the table does not tell its VIPs; declare it with firewall_mark and addresses"
+        return messages.ADOPT_FIREWALL_MARK(service=name)
     if not destinations:
-        return "it has no destinations"
+        return messages.ADOPT_NO_DESTINATIONS(service=name)
     if service.scheduler == "dh":
-        return "%s; choose mh for it" % refuses_newcomers("dh", ())
+        return messages.ADOPT_SCHEDULER_DH(service=name, why=refuses_newcomers("dh", ()))
     forwards = sorted({destination.forward for destination in destinations})
     if len(forwards) > 1 or forwards == ["local"]:
-        return "an inventory has one mode for a service, dr, nat or tunnel, and this is %s" % ", ".join(forwards)
+        return messages.ADOPT_SEVERAL_MODES(service=name, modes=", ".join(forwards))
     for destination in destinations:
         if destination.upper or destination.lower:
-            return "thresholds can be declared with ipvs_table alone"
+            return messages.ADOPT_THRESHOLDS(service=name)
         if destination.tunnel not in ((), ("ipip", 0, "none")) or destination.family != service.family:
-            return "tunnels other than IPIP of the service's own family can be declared with ipvs_table alone"
+            return messages.ADOPT_TUNNEL(service=name)
     if len({destination.address for destination in destinations}) < len(destinations):
-        return "a real server stands in it with two ports"
+        return messages.ADOPT_TWO_PORTS(service=name)
     return None
 
 
@@ -80,15 +84,13 @@ def _variables(destination: Destination, service: Service) -> dict[str, Any]:
     return out
 
 
-def _conflict(wanted: Wanted, hosts: dict[str, dict[str, Any]]) -> str | None:
-    """Why its real servers can't be those of the services before, or None."""
+def _conflict(name: str, wanted: Wanted, hosts: dict[str, dict[str, Any]]) -> Line | None:
+    """Why its real servers can't be those of the earlier services, or None."""
     for destination in wanted.destinations.values():
         own = _variables(destination, wanted.service)
         known = hosts.get(destination.address, own)
         if known != own:
-            return "real server %s has another weight or port in a service before, and an inventory has one for a host" % (
-                destination.address
-            )
+            return messages.ADOPT_SERVER_DIFFERS(service=name, address=destination.address)
     return None
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.addresses import endpoint, ipv4_netmask, multicast_address, parse_address_text
 from ansible.module_utils.lvsdr.errors import Problems, shown
+from ansible.module_utils.lvsdr.ipvs import messages
 from ansible.module_utils.lvsdr.ipvs.types import (
     DAEMON_STATES,
     FORWARDS,
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def read_netmask(reader: Reader, field: str, family: int, value: object) -> str:
-    """The netmask of a persistent service, by which clients are taken together, as the kernel shows it."""
+    """The netmask of a persistent service, by which clients are grouped, as the kernel shows it."""
     try:
         text = plain_text(value).strip().lstrip("/")
         if family == 4:
@@ -51,7 +53,8 @@ def read_netmask(reader: Reader, field: str, family: int, value: object) -> str:
             raise ValueError
         return str(whole_number(text))
     except ValueError:
-        reader.wrong(field, "%s is not a %s" % (shown(value), "netmask" if family == 4 else "prefix length from 1 to 128"))
+        message = messages.NOT_A_NETMASK if family == 4 else messages.NOT_A_PREFIX_LENGTH
+        reader.wrong(field, message(value=shown(value)))
         return default_netmask(family)
 
 
@@ -75,37 +78,42 @@ def read_flags(reader: Reader, scheduler: str, protocol: str) -> tuple[str, ...]
     possible = SCHEDULER_FLAGS.get(scheduler, ())
     for flag in declared:
         if flag not in possible:
-            what = "it takes %s" % ", ".join(possible) if possible else "it takes none"
-            reader.wrong("scheduler_flags", "%s is no flag of scheduler %s; %s" % (shown(flag), scheduler, what))
+            message = messages.SCHEDULER_FLAG_UNKNOWN if possible else messages.SCHEDULER_WITHOUT_FLAGS
+            reader.wrong("scheduler_flags", message(scheduler=scheduler, flag=shown(flag), names=", ".join(possible)))
     flags: set[str] = {flag for flag in declared if flag in possible}
     if reader.boolean("one_packet"):
-        # The kernel takes it for TCP without a word, and then every segment of a connection is scheduled by itself.
+        # The kernel accepts it for TCP silently, and then every segment of a connection is scheduled by itself.
         if protocol in ("tcp", "sctp"):
-            reader.wrong("one_packet", "one-packet scheduling is for UDP; on %s it would tear connections apart" % protocol)
+            reader.wrong("one_packet", messages.ONE_PACKET_NEEDS_UDP(protocol=protocol))
         flags.add("ops")
     return tuple(sorted(flags))
+
+
+# By the type of the tunnel.
+TUNNEL_CHECKSUMS = {"ipip": ("none",), "gue": ("none", "csum", "remcsum"), "gre": ("none", "csum")}
 
 
 def read_tunnel(reader: Reader, forward: str) -> tuple[()] | tuple[str, int, str]:
     value = reader.get("tunnel")
     if forward != "tunnel":
         if value is not None:
-            reader.wrong("tunnel", "is for destinations with forward: tunnel")
+            reader.wrong("tunnel", messages.TUNNEL_NEEDS_FORWARD())
         return ()
     if not isinstance(value, (dict, type(None))):
-        reader.wrong("tunnel", "a dictionary is needed, not %s" % shown(value))
+        reader.wrong("tunnel", common.NOT_A_DICTIONARY(value=shown(value)))
         value = None
     inner = reader.inner("tunnel", value or {})
     inner.known(("type", "port", "checksum"))
     kind = inner.choice("type", "ipip", TUNNELS)
     port = inner.integer("port", 0, 0, 65535)
     if kind == "gue" and not port:
-        inner.wrong("port", "a GUE tunnel needs the UDP port it goes to")
+        inner.wrong("port", messages.TUNNEL_PORT_MISSING())
     if kind != "gue" and port:
-        inner.wrong("port", "is for GUE tunnels")
-    checksum = inner.choice("checksum", "none", ("none", "csum", "remcsum"))
-    if (kind == "ipip" and checksum != "none") or (kind == "gre" and checksum == "remcsum"):
-        inner.wrong("checksum", "%s is not possible with %s" % (checksum, kind))
+        inner.wrong("port", messages.TUNNEL_PORT_NEEDS_GUE())
+    checksum = inner.choice("checksum", "none", TUNNEL_CHECKSUMS["gue"])
+    if checksum not in TUNNEL_CHECKSUMS[kind]:
+        choices = ", ".join(TUNNEL_CHECKSUMS[kind])
+        inner.wrong("checksum", messages.TUNNEL_CHECKSUM_UNSUPPORTED(checksum=checksum, kind=kind, choices=choices))
     return (kind, port, checksum)
 
 
@@ -122,13 +130,13 @@ def read_service(reader: Reader, deleting: bool = False) -> Wanted:
     """The Wanted of one declared service; worth something only if no problem was found. deleting: it is named to be removed."""
     reader.known(SERVICE_OPTIONS)
     if not isinstance(reader.get("name", ""), str):
-        reader.wrong("name", "%s is not text" % shown(reader.get("name")))
+        reader.wrong("name", common.NOT_TEXT(value=shown(reader.get("name"))))
     mark = reader.get("firewall_mark")
     absent = reader.choice("state", "present", ("present", "absent")) == "absent" or deleting
     if mark is not None:
         for field in ("address", "port", "protocol"):
             if reader.get(field) is not None:
-                reader.wrong(field, "a firewall-mark service has none; its packets are chosen by their mark")
+                reader.wrong(field, messages.FIREWALL_MARK_EXCLUDES())
         family = 6 if reader.choice("family", "ipv4", ("ipv4", "ipv6")) == "ipv6" else 4
         protocol, address = "fwmark", ""
         port = reader.integer("firewall_mark", 1, 1, 0xFFFFFFFF)
@@ -137,17 +145,17 @@ def read_service(reader: Reader, deleting: bool = False) -> Wanted:
         family, address = read_family or 4, read_address or ""
         protocol = reader.choice("protocol", "tcp", PROTOCOLS)
         if reader.get("port") is None:
-            reader.wrong("port", "a port is missing; 0 stands for every port and needs persistence")
+            reader.wrong("port", messages.SERVICE_PORT_MISSING())
         port = reader.integer("port", 1, 0, 65535)
         if reader.get("family") is not None and reader.get("family") != "ipv%d" % family:
-            reader.wrong("family", "%s is not the address's; only a firewall-mark service needs it" % shown(reader.get("family")))
+            reader.wrong("family", messages.SERVICE_FAMILY_DIFFERS(value=shown(reader.get("family"))))
     scheduler = reader.choice("scheduler", "wlc", SCHEDULERS)
     flags = read_flags(reader, scheduler, protocol)
     persistence, netmask, engine = read_persistence(reader, family)
     if protocol != "fwmark" and port == 0 and reader.get("port") is not None and not persistence and not absent:
-        reader.wrong("port", "port 0 stands for every port and works only with persistence; add it, or name a port")
+        reader.wrong("port", messages.PORT_ZERO_NEEDS_PERSISTENCE())
     if engine and protocol not in ("udp", "fwmark"):
-        reader.wrong("persistence.engine", "sip reads the Call-ID of UDP packets; this service is %s" % protocol)
+        reader.wrong("persistence.engine", messages.SIP_NEEDS_UDP(protocol=protocol))
     service = Service(family, protocol, address, port, scheduler, flags, persistence, netmask, engine)
     items = reader.list("destinations")
     destinations, checked, fallbacks = _plain_destinations(items, service) or _read_destinations(reader, items, service)
@@ -160,7 +168,7 @@ def _read_destinations(reader: Reader, items: list[Any], service: Service) -> De
     fallbacks: dict[DestinationKey, Destination] = {}
     for index, item in enumerate(items):
         if not isinstance(item, dict):
-            reader.wrong("destinations[%d]" % index, "a dictionary is needed, not %s" % shown(item))
+            reader.wrong("destinations[%d]" % index, common.NOT_A_DICTIONARY(value=shown(item)))
             continue
         inner = reader.inner("destinations[%d]" % index, item)
         fallback = inner.boolean("fallback")
@@ -170,10 +178,10 @@ def _read_destinations(reader: Reader, items: list[Any], service: Service) -> De
         destination, health_checked = found
         key = destination_key(destination)
         if key in destinations or key in fallbacks:
-            reader.wrong("destinations[%d]" % index, "destination %s is in this service already; remove one" % endpoint(*key))
+            reader.wrong("destinations[%d]" % index, common.LISTED_TWICE(what="destination %s" % endpoint(*key)))
         if fallback:
             if health_checked:
-                inner.wrong("fallback", "a fallback serves when checks have taken all others out; it has none itself")
+                inner.wrong("fallback", messages.FALLBACK_CHECKED())
             fallbacks[key] = destination
             continue
         destinations[key] = destination
@@ -230,22 +238,18 @@ def read_destination(reader: Reader, service: Service) -> tuple[Destination, boo
     forward = reader.choice("forward", "dr", FORWARDS)
     usual = default_port(service)
     port = reader.integer("port", usual, 0, 65535)
-    # The kernel takes another port in silence and delivers to the service's all the same: only NAT rewrites packets. In a firewall-mark
-    # service, which has none, ipvsadm keeps a destination's port, so that two ports are two destinations; packets keep theirs there, too.
+    # The kernel accepts another port silently and delivers to the service's all the same: only NAT rewrites packets. In a firewall-mark
+    # service, which has none, ipvsadm keeps a destination's port, so that two ports are two destinations; packets keep theirs as well.
     if forward != "nat" and port != usual and service.protocol != "fwmark":
-        reader.wrong(
-            "port",
-            "%d differs from the service's %d, and forwarding by %s does not rewrite ports; "
-            "let the server listen on %d, or use nat" % (port, usual, forward, usual),
-        )
+        reader.wrong("port", messages.DESTINATION_PORT_DIFFERS(port=port, usual=usual, forward=forward))
     weight = reader.integer("weight", 1, 0, MAX_WEIGHT)
     upper = reader.integer("upper_threshold", 0, 0, 0xFFFFFFFF)
     lower = reader.integer("lower_threshold", 0, 0, 0xFFFFFFFF)
     if lower > upper:
-        reader.wrong("lower_threshold", "%d is above the upper threshold %d" % (lower, upper))
+        reader.wrong("lower_threshold", messages.LOWER_THRESHOLD_TOO_HIGH(upper=upper, lower=lower))
     tunnel = read_tunnel(reader, forward)
     if family and (service.address or service.protocol == "fwmark") and family != service.family and forward != "tunnel":
-        reader.wrong("address", "%s is IPv%d and the service IPv%d; only a tunnel joins the two" % (address, family, service.family))
+        reader.wrong("address", messages.DESTINATION_FAMILY_DIFFERS(address=address, family=family, of_service=service.family))
     health_checked = reader.boolean("health_checked")
     if family is None or address is None:
         return None
@@ -261,17 +265,17 @@ def read_services(data: Any, problems: Problems | None = None, deleting: bool = 
     wanted: dict[ServiceKey, Wanted] = {}
     root: dict[ServiceKey, str] = {}
     if not isinstance(data, (list, tuple)):
-        found.add("services", "a list is needed, not %s; [] declares none" % shown(data))
+        found.add("services", common.NOT_A_LIST(value=shown(data)))
     for index, item in enumerate(data if isinstance(data, (list, tuple)) else ()):
         path = "services[%d]" % index
         if not isinstance(item, dict):
-            found.add(path, "a dictionary is needed, not %s" % shown(item))
+            found.add(path, common.NOT_A_DICTIONARY(value=shown(item)))
             continue
         declared = read_service(Reader(found, path, item), deleting)
         key = service_key(declared.service)
         # One whose address can't be read has a line already.
         if (declared.service.address or declared.service.protocol == "fwmark") and key in wanted:
-            found.add(path, "%s is declared already as %s; remove one" % (service_name(key), root[key]))
+            found.add(path, common.DECLARED_TWICE(what=service_name(key), by=root[key]))
         wanted[key] = declared
         root[key] = path
     if problems is None:
@@ -283,11 +287,11 @@ UNUSABLE = "The declared table can't be used"
 
 
 def read_timeouts(data: Any, problems: Problems, path: str = "timeouts") -> Timeouts | None:
-    """``{tcp, tcp_fin, udp}`` in seconds, each left out where it stays as it is; a Timeouts, or None where nothing is said."""
+    """``{tcp, tcp_fin, udp}`` in seconds, each left out where it stays as it is; a Timeouts, or None where nothing is declared."""
     if data is None:
         return None
     if not isinstance(data, dict):
-        problems.add(path, "a dictionary with tcp, tcp_fin or udp is needed, not %s" % shown(data))
+        problems.add(path, common.NOT_A_DICTIONARY(value=shown(data)))
         return None
     reader = Reader(problems, path, data)
     reader.known(Timeouts._fields)
@@ -295,25 +299,25 @@ def read_timeouts(data: Any, problems: Problems, path: str = "timeouts") -> Time
 
 
 def read_daemons(data: Any, problems: Problems) -> dict[str, Daemon] | None:
-    """The sync daemons that are to run (a list of dicts, see ipvs_table's options): state to Daemon, or None where nothing is said."""
+    """The sync daemons that are to run (a list of dicts, see ipvs_table's options): state to Daemon, or None where nothing is declared."""
     if data is None:
         return None
     if not isinstance(data, list):
-        problems.add("sync_daemons", "a list is needed, not %s" % shown(data))
+        problems.add("sync_daemons", common.NOT_A_LIST(value=shown(data)))
         return None
     out: dict[str, Daemon] = {}
     for index, item in enumerate(data):
         path = "sync_daemons[%d]" % index
         if not isinstance(item, dict):
-            problems.add(path, "a dictionary is needed, not %s" % shown(item))
+            problems.add(path, common.NOT_A_DICTIONARY(value=shown(item)))
             continue
         reader = Reader(problems, path, item)
         reader.known(Daemon._fields)
         if reader.get("state") is None:
-            reader.wrong("state", "is missing; master sends connections, backup takes them")
+            reader.wrong("state", messages.SYNC_DAEMON_STATE_MISSING())
         state = reader.choice("state", "master", DAEMON_STATES)
         if state in out and reader.get("state") is not None:
-            reader.wrong("state", "a %s daemon is declared already, and a kernel runs one of each; remove one" % state)
+            reader.wrong("state", messages.SYNC_DAEMON_TWICE(state=state))
         out[state] = Daemon(state, *_read_daemon(reader, state))
     return out
 
@@ -321,16 +325,16 @@ def read_daemons(data: Any, problems: Problems) -> dict[str, Daemon] | None:
 def _read_daemon(reader: Reader, state: str) -> tuple[str, int, int | None, str | None, int | None, int | None]:
     interface = reader.get("interface")
     if not isinstance(interface, str) or not re.fullmatch(INTERFACE, interface):
-        reader.wrong("interface", "%s is no name of an interface" % shown(interface))
+        reader.wrong("interface", common.NOT_AN_INTERFACE(value=shown(interface)))
     number = reader.integer("id", 0, 0, 255)
-    # A backup daemon's buffer is never smaller than this; the kernel would raise the value without a word.
+    # A backup daemon's buffer is never smaller than this; the kernel would raise the value silently.
     low, high = 1024 if state == "backup" else 1, 65487 if ":" in str(reader.get("group")) else 65507
     maxlen = None if reader.get("maxlen") is None else reader.integer("maxlen", 1472, low, high, " bytes")
     group = reader.get("group")
     if group is not None:
         group = multicast_address(group)
         if group is None:
-            reader.wrong("group", "%s is no multicast address; the kernel's own is 224.0.0.81" % shown(reader.get("group")))
+            reader.wrong("group", messages.NOT_A_MULTICAST_GROUP(value=shown(reader.get("group"))))
     port = None if reader.get("port") is None else reader.integer("port", 8848, 1, 65535)
     ttl = None if reader.get("ttl") is None else reader.integer("ttl", 1, 1, 255)
     return interface, number, maxlen, group, port, ttl
@@ -346,9 +350,6 @@ def read_declaration(services: Any, timeouts: Any, sync_daemons: Any, problems: 
         for wanted in declared.services.values():
             for destination in wanted.destinations.values():
                 if destination.family != wanted.service.family and not wanted.absent:
-                    problems.add(
-                        "sync_daemons",
-                        "connections of %s to %s, which is of the other family, can't be synchronised; leave one of the two out"
-                        % (service_name(service_key(wanted.service)), destination.address),
-                    )
+                    name = service_name(service_key(wanted.service))
+                    problems.add("sync_daemons", messages.SYNC_NEEDS_ONE_FAMILY(service=name, address=destination.address))
     return declared

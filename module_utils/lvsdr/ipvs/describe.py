@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From the types of an IPVS table to the words of ipvs_table's options, and what these say of a table. Pure."""
+"""From the types of an IPVS table to the words of ipvs_table's options, and what these mean for a table. Pure."""
 
 from __future__ import annotations
 

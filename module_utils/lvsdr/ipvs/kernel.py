@@ -15,8 +15,8 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.ipvs import codec
-from ansible.module_utils.lvsdr.ipvs.refusals import Failure, explain
+from ansible.module_utils.lvsdr.ipvs import codec, messages
+from ansible.module_utils.lvsdr.ipvs.refusals import Failure, refusal
 from ansible.module_utils.lvsdr.ipvs.types import Daemon, Entry, Timeouts, destination_key, service_key
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ SOL_NETLINK, NETLINK_CAP_ACK = 270, 10
 BUFFER = 1 << 20
 # The kernel fills at most 32 KiB of a dump at a time.
 RECEIVE = 1 << 16
-# Requests of one send. An error comes back without being asked for, and each may take 1 KiB of the socket's receive buffer.
+# Requests of one send. An error comes back even where no reply is requested, and each may take 1 KiB of the socket's receive buffer.
 BATCH = 100
-# How long the kernel may take for one answer. It has them at once, unless something holds the lock of the table.
+# How long the kernel may take for one answer. It answers at once, unless something holds the lock of the table.
 SECONDS = 60
 # A dump that the kernel had to interrupt is read again, this often.
 ATTEMPTS = 5
@@ -62,11 +62,8 @@ ANSWERS = {
 def _broken(error: OSError, what: str) -> LvsError:
     """what: the answer that was waited for."""
     if isinstance(error, socket.timeout):
-        return LvsError(
-            "The kernel did not tell %s of IPVS within %d s" % (what, SECONDS),
-            "see `dmesg` on this director for what holds the table, and run again",
-        )
-    return LvsError("Talking to the kernel failed (%s)" % error.strerror, "see `dmesg` on this director, and run again")
+        return LvsError(messages.NETLINK_TIMEOUT(what=what, seconds=SECONDS))
+    return LvsError(messages.NETLINK_FAILED(why=error.strerror))
 
 
 class Ipvs:
@@ -79,7 +76,7 @@ class Ipvs:
         try:
             self.socket = connect()
         except OSError as error:
-            raise LvsError("No netlink socket could be opened (%s)" % error, "IPVS is a part of Linux; run this on a director")
+            raise LvsError(messages.NO_NETLINK(why=error))
         self.sequence = 0
         try:
             self.family = self._family()
@@ -102,10 +99,7 @@ class Ipvs:
             if kind == codec.NLMSG_ERROR:
                 number = -struct.unpack_from("=i", data, start)[0]
                 if number:
-                    raise LvsError(
-                        "This kernel has no IPVS: ip_vs is not loaded and could not be (%s)" % os.strerror(number),
-                        "run `modprobe ip_vs` as root and see what it says; the kernel image must ship the module",
-                    )
+                    raise LvsError(messages.NO_IPVS(why=os.strerror(number)))
                 break
             found = codec.attributes(data, start + 4, end)
             family = struct.unpack_from("=H", data, found[codec.CTRL_ATTR_FAMILY_ID][0])[0]
@@ -121,7 +115,7 @@ class Ipvs:
                 raise _broken(error, what)
             for kind, flags, number, start, end in codec.messages(data):
                 if number != sequence:
-                    continue  # left over from a dump that was given up
+                    continue  # left over from an abandoned dump
                 yield kind, flags, data, start, end
                 if kind in (codec.NLMSG_DONE, codec.NLMSG_ERROR):
                     return
@@ -153,7 +147,7 @@ class Ipvs:
                         continue
                     for kind, flags, number, start, end in codec.messages(data):
                         if number != sequence:
-                            continue  # left over from a request before
+                            continue  # left over from an earlier request
                         broken = broken or bool(flags & codec.NLM_F_DUMP_INTR)
                         if kind == codec.NLMSG_ERROR:
                             self._refuse(data, start, "Reading the IPVS table")
@@ -167,9 +161,7 @@ class Ipvs:
                 broken = True
             if not broken:
                 return rows
-        raise LvsError(
-            "The IPVS table kept changing while it was read", "something else rewrites it all the time; stop that, and run again"
-        )
+        raise LvsError(messages.TABLE_KEEPS_CHANGING())
 
     def _reconnect(self) -> None:
         """After answers were lost, a new socket: the old one may still be in the middle of a dump."""
@@ -180,7 +172,7 @@ class Ipvs:
         """LvsError where a message of the kind NLMSG_ERROR is one; with the number 0 it acknowledges."""
         number = -struct.unpack_from("=i", data, start)[0]
         if number:
-            raise LvsError("%s failed: %s" % (what, explain(number)[0]), explain(number)[1])
+            raise LvsError(refusal(what, number))
 
     def _get(self, command: int) -> tuple[bytes, int, int]:
         """(data, payload offset, end) of the one answer."""
@@ -252,7 +244,7 @@ class Ipvs:
             batch = self._weights_of_now(operations[begin : begin + BATCH])
             first = self.sequence + 1
             out = [self.encode(operation, codec.NLM_F_REQUEST, self._next()) for operation in batch]
-            # Errors come unasked; only the end of the batch needs an acknowledgement, and that is all it costs.
+            # Errors come without a request; only the end of the batch needs an acknowledgement, and that is all it costs.
             out[-1] = self.encode(batch[-1], codec.NLM_F_REQUEST | codec.NLM_F_ACK, self.sequence)
             done = False
             while not done:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """From what ``ipvsadm -Sn`` prints, or a script of ipvsadm commands that builds a table, to the words of ipvs_table's options. Pure.
 
-The other way round is render.py. Options are those of ipvsadm 1.31 (ipvsadm(8)); popt takes a value as the next word, after ``=`` or, with
+render.py does the reverse. Options are those of ipvsadm 1.31 (ipvsadm(8)); popt takes a value as the next word, after ``=`` or, with
 a short option, without a blank.
 """
 
@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.addresses import parse_address
 from ansible.module_utils.lvsdr.errors import Problems
+from ansible.module_utils.lvsdr.ipvs import messages
 from ansible.module_utils.lvsdr.ipvs.declare import read_daemons, read_services, read_timeouts
 from ansible.module_utils.lvsdr.ipvs.describe import options_as_dict, wanted_as_dict
 from ansible.module_utils.lvsdr.ipvs.render import CHECKSUM_OPTIONS, DAEMON_OPTIONS, FORWARD_OPTIONS, PROTOCOL_OPTIONS
@@ -46,7 +48,7 @@ OPTIONS: dict[str, set[str]] = {
 }
 # What forwards without rewriting ports, in words.
 WITHOUT_PORT = {"dr": "direct routing", "tunnel": "a tunnel", "local": "local delivery"}
-# A line by which a text is known that others print, and what it is. None of it can begin a line of a script.
+# A line that shows that another program printed the text, and what it is. None of it can begin a line of a script.
 OTHERS = (
     (r"IP Virtual Server version |Prot +LocalAddress:Port|->( |$)", "what `ipvsadm -Ln` prints"),
     (r"IPVS connection entries|pro +expire +state |Pro +FromIP +FPrt ", "a list of connections, as `ipvsadm -Lc` prints it"),
@@ -55,6 +57,7 @@ OTHERS = (
     (r"(virtual_server(_group)?|vrrp_instance|real_server|global_defs)\b.*\{$", "a keepalived.conf"),
     (r"\*(filter|nat|mangle|raw)$|:(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) ", "what iptables-save prints"),
 )  # fmt: skip
+UNREADABLE = "The text is not the output of `ipvsadm -Sn`, and not a script of such commands"
 DAEMON_FIELDS = dict(zip(DAEMON_OPTIONS, ("interface", "id", "maxlen", "group", "port", "ttl")))
 
 
@@ -65,7 +68,7 @@ def parse(text: object, notes: list[str] | None = None) -> dict[str, Any]:
     """
     problems, notes = Problems(), [] if notes is None else notes
     _check_form(str(text), problems)
-    # Key of a service, as written, to (line, what it says), and what stands in each line, to name it in errors.
+    # Key of a service, as written, to its options, and the line of each part of them, to name it in errors.
     services: dict[Name, dict[str, Any]] = {}
     where: dict[str, str] = {}
     ports: dict[Name, Ports] = {}
@@ -80,20 +83,20 @@ def parse(text: object, notes: list[str] | None = None) -> dict[str, Any]:
         path = "line %d" % number
         kind = COMMANDS.get(words[0], "")
         if kind == "":
-            problems.add(path, "%s adds nothing to a table; -A, -a, --set and --start-daemon do" % words[0])
+            problems.add(path, messages.IPVSADM_COMMAND_UNKNOWN(command=words[0]))
         elif kind is None:
-            # What stands before it is gone.
+            # What was before it is gone.
             services.clear()
             ports.clear()
             if words[1:]:
-                problems.add(path, "%s takes nothing more" % words[0])
+                problems.add(path, messages.IPVSADM_COMMAND_ALONE(command=words[0]))
         else:
             options, plain = _options(words[1:], kind, path, problems)
             if kind == "timeouts":
                 timeouts, where["timeouts"] = {**(timeouts or {}), **_timeouts(plain, path, problems)}, path
             elif kind == "daemon":
                 if len(plain) != 1:
-                    problems.add(path, "--start-daemon takes one word, master or backup")
+                    problems.add(path, messages.IPVSADM_DAEMON_STATE())
                 daemons.append({"state": plain[0] if plain else None, **{DAEMON_FIELDS[name]: value for name, value in options.items()}})
                 where["sync_daemons[%d]" % (len(daemons) - 1)] = path
             else:
@@ -114,15 +117,16 @@ def _as_options(
     read, running = read_timeouts(timeouts, inner), read_daemons(daemons, inner)
     unread = {found.partition(": ")[0] for found in problems.found}
     for found in inner.found:
-        place, _, rest = found.partition(": ")
+        place, _, sentence = found.partition(": ")
         begin = re.match(r"(services\[\d+\]\.destinations\[\d+\]|services\[\d+\]|sync_daemons\[\d+\]|timeouts)", place)
         assert begin is not None  # all that is read here
         item = begin.group()
         # Of a line that could not be read, that is enough.
         if where[item] not in unread:
-            problems.add(where[item], "%s: %s" % (place[len(item) :].lstrip("."), rest) if place != item else rest)
+            path = where[item] if place == item else "%s: %s" % (where[item], place[len(item) :].lstrip("."))
+            problems.found.append("%s: %s" % (path, sentence))
     problems.found.sort(key=lambda found: int((re.match(r"line (\d+)", found) or [0, 0])[1]))
-    problems.raise_if_any("The text is no table of ipvsadm's")
+    problems.raise_if_any(UNREADABLE)
     out: dict[str, Any] = {"services": [wanted_as_dict(one) for one in wanted.values()]}
     if read is not None:
         out["timeouts"] = {name: value for name, value in options_as_dict(read).items() if value}
@@ -136,8 +140,8 @@ def _check_form(text: str, problems: Problems) -> None:
     for number, line in enumerate(text.splitlines(), 1):
         found = [what for pattern, what in OTHERS if re.match(pattern, line.strip())]
         if found:
-            problems.add("line %d" % number, "this is %s, from which no table can be made; save the table with `ipvsadm -Sn`" % found[0])
-            problems.raise_if_any("The text is no table of ipvsadm's")
+            problems.add("line %d" % number, messages.NOT_IPVSADM_SAVE(what=found[0]))
+            problems.raise_if_any(UNREADABLE)
 
 
 def _port_text(address: str, port: str) -> str:
@@ -153,7 +157,7 @@ class Options(dict[str, Any]):
 
 
 def _options(words: list[str], kind: str, path: str, problems: Problems) -> tuple[Options, list[str]]:
-    """({option: value, True for one without}, the words that are no option's)."""
+    """({option: value, True for one without}, the words that do not belong to an option)."""
     options, words = Options(), list(words)
     plain: list[str] = []
     while words:
@@ -165,14 +169,14 @@ def _options(words: list[str], kind: str, path: str, problems: Problems) -> tupl
         option, glued, value = word.partition("=") if word.startswith("--") else (word[:2], word[2:], word[2:])
         option = LONG.get(option, option)
         if option not in OPTIONS[kind]:
-            problems.add(path, "option %s does not belong there" % word)
+            problems.add(path, messages.IPVSADM_OPTION_MISPLACED(option=word))
             continue
         if option in BARE:
             value = True
             if glued and not word.startswith("--"):
                 words.insert(0, "-" + glued)
             elif glued:
-                problems.add(path, "option %s takes no value" % word.partition("=")[0])
+                problems.add(path, messages.IPVSADM_OPTION_TAKES_NO_VALUE(option=word.partition("=")[0]))
         elif not glued:
             # popt's rules: whatever follows is the value, but the one that may be left out begins with no dash.
             if option == "-p" and (not words or words[0].startswith("-")):
@@ -180,10 +184,10 @@ def _options(words: list[str], kind: str, path: str, problems: Problems) -> tupl
             elif words:
                 value = words.pop(0)
             else:
-                problems.add(path, "option %s has no value" % word)
+                problems.add(path, messages.IPVSADM_OPTION_VALUE_MISSING(option=word))
                 continue
         if option in options:
-            problems.add(path, "option %s is given a second time" % word)
+            problems.add(path, common.LISTED_TWICE(what="option %s" % word))
         options[option] = value
         options.written[option] = word.partition("=")[0] if word.startswith("--") else option
     return options, plain
@@ -191,7 +195,7 @@ def _options(words: list[str], kind: str, path: str, problems: Problems) -> tupl
 
 def _timeouts(words: list[str], path: str, problems: Problems) -> dict[str, str]:
     if len(words) != 3:
-        problems.add(path, "--set takes three numbers: tcp, tcpfin and udp")
+        problems.add(path, messages.IPVSADM_SET_NUMBERS())
         return {}
     # Zero keeps what is.
     return {name: value for name, value in zip(("tcp", "tcp_fin", "udp"), words) if value != "0"}
@@ -211,19 +215,19 @@ def _entry(
     """Adds a service or destination to services."""
     named = [option for option in options if option in NAMED]
     if len(named) != 1 or plain:
-        problems.add(path, "%s can't be read; a line names one service, and nothing but options follows" % " ".join(plain or ["it"]))
+        problems.add(path, messages.IPVSADM_WORDS_UNREADABLE(words=" ".join(plain)) if plain else messages.IPVSADM_ONE_SERVICE())
         return
     option = named[0]
     key = (option, options[option], "-6" in options)
     if kind == "service":
         index = len(services)
         if key in services:
-            problems.add(path, "the service is added a second time")
+            problems.add(path, common.LISTED_TWICE(what="service %s %s" % (options.written[option], options[option])))
             return
         services[key] = _service(option, options, path, problems)
         where["services[%d]" % index] = path
     elif key not in services:
-        problems.add(path, "there is no service %s %s before this line; add it with -A" % (options.written[option], options[option]))
+        problems.add(path, messages.IPVSADM_SERVICE_UNKNOWN(service="%s %s" % (options.written[option], options[option])))
     else:
         service, index = services[key], list(services).index(key)
         where["services[%d].destinations[%d]" % (index, len(service["destinations"]))] = path
@@ -234,7 +238,7 @@ def _split(endpoint: str, path: str, problems: Problems) -> tuple[str, str | Non
     """(address, port or None) of ``198.51.100.100:80`` or ``[2001:db8::1]:80``."""
     found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::(\d+))?", endpoint) or re.fullmatch(r"([0-9.]+)(?::(\d+))?", endpoint)
     if not found:
-        problems.add(path, "%s is no address and port; `ipvsadm -Sn` prints them as numbers" % endpoint)
+        problems.add(path, messages.IPVSADM_NOT_AN_ENDPOINT(endpoint=endpoint))
         return endpoint, None
     address, port = found.groups()
     return address, port
@@ -263,7 +267,7 @@ def _service(option: str, options: Options, path: str, problems: Problems) -> di
         if word in options and "-p" in options:
             out["persistence"][name] = options[word]
         elif word in options:
-            problems.add(path, "option %s needs -p" % options.written[word])
+            problems.add(path, messages.IPVSADM_OPTION_NEEDS_PERSISTENCE(option=options.written[word]))
     return out
 
 
@@ -277,38 +281,38 @@ def _check_port(
     try:
         address = parse_address(address)[1]
     except ValueError:
-        return  # said with the address
+        return  # reported with the address
     before, other, other_forward = ports.setdefault((address, counts), (path, written, forward))
     if before == path and written != counts:
-        notes.append(
-            "%s: %s has no port of its own, so %s counts as %s, for ipvsadm as well; a server that listens on %s alone needs -m"
-            % (path, WITHOUT_PORT[forward], _port_text(address, written), counts, written)
-        )
+        note = messages.IPVSADM_PORT_COUNTS_AS(method=WITHOUT_PORT[forward], name=_port_text(address, written), counts=counts, port=written)
+        notes.append("%s: %s" % (path, str(note)))
     elif before != path and written == other == counts:
-        problems.add(path, "destination %s is in %s already; remove one of the two lines" % (_port_text(address, written), before))
+        problems.add(path, common.DECLARED_TWICE(what="destination %s" % _port_text(address, written), by=before))
     elif before != path:
         moved, method = (written, forward) if written != counts else (other, other_forward)
         problems.add(
             path,
-            "destination %s is the same as %s of %s: %s has no port of its own, so %s counts as %s; remove one of the two lines"
-            % (_port_text(address, written), _port_text(address, other), before, WITHOUT_PORT[method], moved, counts),
-        )
+            messages.IPVSADM_SAME_DESTINATION(
+                name=_port_text(address, written), other=_port_text(address, other), line=before,
+                method=WITHOUT_PORT[method], moved=moved, counts=counts,
+            ),
+        )  # fmt: skip
 
 
 def _destination(
     service: dict[str, Any], options: Options, path: str, problems: Problems, ports: Ports, notes: list[str]
 ) -> dict[str, Any]:
     if "-r" not in options:
-        problems.add(path, "option -r is missing; it names the real server")
+        problems.add(path, messages.IPVSADM_REAL_SERVER_MISSING())
         return {"address": None}
     address, port = _split(options["-r"], path, problems)
     forwards = [FORWARDS[option] for option in FORWARDS if option in options]
     if len(forwards) > 1:
-        problems.add(path, "more than one forwarding method: %s" % ", ".join(forwards))
+        problems.add(path, messages.IPVSADM_ONLY_ONE(what="forwarding method", names=", ".join(forwards)))
     out: dict[str, Any] = {"address": address, "forward": forwards[0] if forwards else "dr"}
     if "firewall_mark" not in service:
         _check_port(service, address, port, out["forward"], path, problems, ports, notes)
-    # For the other methods ipvsadm takes the service's port, whatever is written; but a firewall-mark service has none.
+    # For the other methods ipvsadm uses the service's port, whatever is written; but a firewall-mark service has none.
     if port is not None and (out["forward"] == "nat" or "firewall_mark" in service):
         out["port"] = port
     for name, word in (("weight", "-w"), ("upper_threshold", "-x"), ("lower_threshold", "-y")):
@@ -317,7 +321,7 @@ def _destination(
     tunnel = {name: options[word] for name, word in (("type", "--tun-type"), ("port", "--tun-port")) if word in options}
     checksums = [CHECKSUMS[word] for word in CHECKSUMS if word in options]
     if len(checksums) > 1:
-        problems.add(path, "more than one checksum: %s" % ", ".join(checksums))
+        problems.add(path, messages.IPVSADM_ONLY_ONE(what="checksum", names=", ".join(checksums)))
     if checksums:
         tunnel["checksum"] = checksums[0]
     if tunnel:

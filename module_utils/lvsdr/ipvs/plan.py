@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.ipvs import messages
 from ansible.module_utils.lvsdr.ipvs.render import daemon_command, destination_command, service_command, timeouts_command
 from ansible.module_utils.lvsdr.ipvs.types import (
     DAEMON_DEFAULTS,
@@ -62,7 +63,7 @@ def plan(want: dict[ServiceKey, Wanted], have: Table, state: str = "replaced") -
     """The operations, in order, that lead from have to want.
 
     want: service key to Wanted (declare.read_services); have: service key to Entry (kernel.Ipvs.read). States:
-    merged adds and changes and removes only what says ``absent``; replaced also removes destinations that were not named, and other
+    merged adds and changes and removes only what is declared ``absent``; replaced also removes destinations that were not named, and other
     services on a declared VIP; overridden removes every other service; deleted removes the named services.
     """
     found: dict[ServiceKey, list[Operation]] = {}
@@ -81,7 +82,7 @@ def plan(want: dict[ServiceKey, Wanted], have: Table, state: str = "replaced") -
             if key not in want and (state == "overridden" or entry.service.address in vips):
                 found[key] = [_delete_service(entry)]
     by_service = [found[key] for key in sorted((key for key in found if found[key]), key=service_order)]
-    # A new service comes together with its destinations; everything else goes by kind, over the whole table.
+    # A new service comes together with its destinations; everything else is ordered by kind, over the whole table.
     new = [operation for own in by_service if own[0].verb == "add-service" for operation in own]
     rest = [operation for own in by_service if own[0].verb != "add-service" for operation in own]
     return new + sorted(rest, key=lambda operation: ORDER[operation.verb])
@@ -113,7 +114,7 @@ def frame(
             wanted, current = declared.daemons.get(state), running.get(state)
             if wanted and current and _fits(wanted, current):
                 continue
-            # The kernel can't change a daemon: it ends, and starts anew.
+            # The kernel can't change a daemon: it is stopped and started again.
             if current:
                 first.append(_setting("delete-daemon", current))
             if wanted:
@@ -131,7 +132,7 @@ def _setting(verb: str, value: Timeouts | Daemon) -> Operation:
 
 
 def _fits(wanted: Daemon, current: Daemon) -> bool:
-    """Whether a running daemon is the one that is wanted; an old kernel tells of some values nothing."""
+    """Whether a running daemon is the one that is wanted; an old kernel does not report some of the values."""
     for name, value in wanted._asdict().items():
         value = DAEMON_DEFAULTS.get(name) if value is None else value
         if value is not None and getattr(current, name) not in (None, value):
@@ -149,8 +150,8 @@ def _add(wanted: Wanted, destination_id: DestinationKey, destination: Destinatio
 def live(protocol: str | None, counts: Sequence[int]) -> int:
     """How many of a destination's (active, inactive, persistent) connections are running ones.
 
-    The kernel counts what is no TCP or SCTP connection in the state ESTABLISHED as inactive: every UDP flow, whatever passes
-    (ip_vs_proto_udp.c). Behind a firewall mark may be either, so there all count, closing ones too.
+    The kernel counts whatever is not a TCP or SCTP connection in the state ESTABLISHED as inactive: every UDP flow, whatever passes
+    (ip_vs_proto_udp.c). Behind a firewall mark may be either, so there all count, closing ones as well.
     """
     return counts[0] if protocol in ("tcp", "sctp") else counts[0] + counts[1]
 
@@ -240,26 +241,23 @@ def check_limits(
 ) -> None:
     """Raises LvsError where the plan holds what the operator did not allow; nothing of it has been applied then.
 
-    done: operations of a plan before, whose cuts count too.
+    done: operations of an earlier plan, whose cuts count as well.
     """
     kinds = {"add": "add", "set": "change", "delete": "remove", "zero": "change"}
     refused = [op for op in operations if kinds[op.verb.split("-")[0]] not in allow]
     if refused:
-        raise LvsError(
-            "The plan holds %d operation%s that `allow` does not name\n%s"
-            % (len(refused), "s"[: len(refused) != 1], "\n".join("  - " + describe(op) for op in refused)),
-            "allow them, or change what is declared",
-        )
+        count = "%d operation%s" % (len(refused), "s"[: len(refused) != 1])
+        raise LvsError(messages.PLAN_NOT_ALLOWED(count=count, operations=_indented(refused)))
     if max_cut_connections is not None:
         # A destination of a service that goes as well is counted with the service.
         cut = [op for op in [*done, *operations] if op.effect == "cuts"]
         total = sum(op.connections for op in cut)
         if total > max_cut_connections:
-            raise LvsError(
-                "The plan would cut %d active connections, and max_cut_connections is %d\n%s"
-                % (total, max_cut_connections, "\n".join("  - " + describe(op) for op in cut)),
-                "drain these first (weight 0), wait until they have ended, then run again",
-            )
+            raise LvsError(messages.MAX_CUT_CONNECTIONS_EXCEEDED(total=total, limit=max_cut_connections, operations=_indented(cut)))
+
+
+def _indented(operations: Iterable[Operation]) -> str:
+    return "\n".join("  - " + describe(operation) for operation in operations)
 
 
 def applied(table: Table, operations: Iterable[Operation]) -> Table:

@@ -10,19 +10,20 @@ import gc
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
-from ansible.module_utils.lvsdr.ipvs import adopt, kernel, parse
+from ansible.module_utils.lvsdr.ipvs import adopt, kernel, messages, parse
 from ansible.module_utils.lvsdr.ipvs.declare import UNUSABLE, read_declaration, read_services
 from ansible.module_utils.lvsdr.ipvs.describe import options_as_dict, service_as_dict
 from ansible.module_utils.lvsdr.ipvs.plan import applied, applied_settings, check_limits, describe, effects, frame, identity, plan
-from ansible.module_utils.lvsdr.ipvs.refusals import failure_sentence
+from ansible.module_utils.lvsdr.ipvs.refusals import failure_line
 from ansible.module_utils.lvsdr.ipvs.render import render, render_settings
-from ansible.module_utils.lvsdr.ipvs.types import Entry, address_order, refuses_newcomers, service_key, service_name, service_order
+from ansible.module_utils.lvsdr.ipvs.types import Entry, address_order, newcomers_refused, service_key, service_name, service_order
 from ansible.module_utils.lvsdr.system import sysctl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import ParamSpec, TypeVar
 
+    from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.ipvs.plan import Operation
     from ansible.module_utils.lvsdr.ipvs.types import Daemon, Declaration, Table, Timeouts
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     # {name: (now, wanted)} of sysctls that differ.
     Settings = dict[str, tuple[str, str]]
 
-# What a request fails with when someone else changed the table between the plan and its application.
+# What a request fails with when another program changed the table between the plan and its application.
 RACES = (errno.EEXIST, errno.ESRCH, errno.ENOENT)
 SYSCTLS = "net/ipv4/vs/"
 
@@ -77,7 +78,7 @@ def converge(
     problems = Problems()
     declared = read_declaration(services, timeouts, sync_daemons, problems, deleting=state == "deleted")
     if max_cut_connections is not None and max_cut_connections < 0:
-        problems.add("max_cut_connections", "%d is out of range; 0 refuses every cut" % max_cut_connections)
+        problems.add("max_cut_connections", messages.MAX_CUT_CONNECTIONS_NEGATIVE(value=max_cut_connections))
     if problems.found:
         # All errors come at once; but which settings there are can only be seen where ip_vs is loaded already.
         if sysctl.exists(SYSCTLS):
@@ -114,7 +115,7 @@ def converge(
 
 
 def _report(declared: Declaration, first: Look, last: Look, done: list[Operation], settings: Settings, diff: bool) -> dict[str, Any]:
-    """The module's result, from what was there and what was done. The kernel has said yes to each operation of the last plan."""
+    """The module's result, from what was there and what was done. The kernel has accepted each operation of the last plan."""
     after = applied(last.table, last.operations)
     concerned = {service_key(operation.service) for operation in done if operation.service is not None}
     was, becomes = ({key: table[key] for key in concerned if key in table} for table in (first.table, after))
@@ -130,9 +131,9 @@ def _report(declared: Declaration, first: Look, last: Look, done: list[Operation
     }
     reasons: dict[str, list[str]] = {}
     for key, wanted in declared.services.items():
-        reason = None if wanted.absent else refuses_newcomers(wanted.service.scheduler, wanted.service.flags)
+        reason = None if wanted.absent else newcomers_refused(wanted.service.scheduler, wanted.service.flags)
         if reason:
-            reasons.setdefault(reason, []).append(service_name(key))
+            reasons.setdefault(str(reason), []).append(service_name(key))
     result["refuses_newcomers"] = {reason: sorted(names) for reason, names in reasons.items()}
     new_timeouts, new_daemons = applied_settings(last.timeouts, last.daemons, last.operations)
     if first.timeouts is not None and new_timeouts is not None:
@@ -157,7 +158,7 @@ def _settings_text(settings: Settings, index: int) -> str:
 
 
 def _write(settings: Settings, operations: Iterable[Operation]) -> list[str]:
-    """The sysctls, each read back, as lines; where one fails, LvsError says which are in force already, and what has not begun."""
+    """The sysctls, each read back, as lines; where one fails, LvsError names those in force already, and what has not begun."""
     lines = ["sysctl net.ipv4.vs.%s=%s" % (name, value) for name, (_now, value) in settings.items()]
     for index, (name, (now, value)) in enumerate(settings.items()):
         try:
@@ -173,7 +174,7 @@ def _write(settings: Settings, operations: Iterable[Operation]) -> list[str]:
 def _apply(
     ipvs: kernel.Ipvs, now: Look, look: Callable[[], Look], limit: Callable[[list[Operation], list[Operation]], None]
 ) -> tuple[list[Operation], Look]:
-    """Applies the plan of a look; where someone else changed the table meanwhile, looks and plans again, once.
+    """Applies the plan of a look; where another program changed the table meanwhile, looks and plans again, once.
 
     What was done comes back, and the look whose plan went through. limit(operations, done) raises LvsError where a plan goes too far.
     """
@@ -193,15 +194,16 @@ def _apply(
         if failures == []:
             return done + operations, now
         if failures is None:
-            # Nobody knows the kernel's answers, but what it did is not planned any more.
+            # The kernel's answers are unknown, but what it did is not planned any more.
             now = look_again()
             done += _without(operations, now.operations)
-            failed, why = now.operations, "The kernel's answers were lost, twice: see what else burdens this director, and run again"
+            failed = now.operations
+            why: Line | str = messages.NETLINK_REPLIES_LOST()
             hopeless = again
         else:
             failed = [operations[failure.place] for failure in failures]
             done += _without(operations, failed)
-            why = "\n".join(failure_sentence(operation, failure) for operation, failure in zip(failed, failures))
+            why = "\n".join(str(failure_line(operation, failure)) for operation, failure in zip(failed, failures))
             hopeless = again or any(failure.errno not in RACES for failure in failures)
             if not hopeless:
                 now = look_again()
@@ -224,7 +226,7 @@ def _without(operations: Iterable[Operation], others: Iterable[Operation]) -> li
 
 
 def _account(done: Iterable[Operation], failed: Iterable[Operation]) -> dict[str, Any]:
-    """What an error half-way says of the rest."""
+    """What an error half-way adds about the rest."""
     return {
         "applied": [describe(operation) for operation in done],
         "not_applied": [describe(operation) for operation in failed],
@@ -246,17 +248,14 @@ def gather() -> dict[str, Any]:
 
 
 def rendered(services: Any, timeouts: Any, sync_daemons: Any) -> str:
-    """What is declared as text for ``ipvsadm -R``. A checked destination has its declared weight there: it is the whole wish."""
+    """What is declared as text for ``ipvsadm -R``. A checked destination has its declared weight there: it is the whole declaration."""
     problems = Problems()
     declared = read_declaration(services, timeouts, sync_daemons, problems)
     for index, service in enumerate(services or []):
         if isinstance(service, dict) and service.get("state") != "absent" and isinstance(service.get("destinations"), list):
             for place, destination in enumerate(service["destinations"]):
                 if isinstance(destination, dict) and destination.get("forward") == "local":
-                    problems.add(
-                        "services[%d].destinations[%d].forward" % (index, place),
-                        "ipvsadm has no option for local; dr to an address of the director itself does the same",
-                    )
+                    problems.add("services[%d].destinations[%d].forward" % (index, place), messages.LOCAL_NOT_RENDERED())
     problems.raise_if_any(UNUSABLE)
     table = {key: Entry(one.service, one.destinations, {}) for key, one in declared.services.items() if not one.absent}
     return render(table) + render_settings(declared.timeouts, (declared.daemons or {}).values())

@@ -12,9 +12,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible.module_utils.lvsdr.addresses import address_number, endpoint
+from ansible.module_utils.lvsdr.ipvs import messages
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from ansible.module_utils.lvsdr.errors import Line
 
 SCHEDULERS = ("rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "mh", "sed", "nq", "fo", "ovf", "twos")
 # What the three scheduler flag bits of a service mean depends on its scheduler (IP_VS_SVC_F_SCHED1 to 3).
@@ -27,13 +30,13 @@ FORWARDS = ("dr", "nat", "tunnel", "local")
 TUNNELS = ("ipip", "gue", "gre")
 
 
-MAX_WEIGHT = 2147483647  # a u32 that the kernel takes for a signed number
+MAX_WEIGHT = 2147483647  # a u32 that the kernel reads as a signed number
 MAX_PERSISTENCE = 31 * 24 * 3600  # ipvsadm(8)'s own limit
 MAX_TIMEOUT = 2147483  # the kernel's INT_MAX / HZ, with the highest HZ there is
 
 
 DAEMON_STATES = ("master", "backup")
-# What a daemon gets that was started without a word about it (IP_VS_SYNC_GROUP, IP_VS_SYNC_PORT, start_sync_thread).
+# What a daemon gets that was started without these options (IP_VS_SYNC_GROUP, IP_VS_SYNC_PORT, start_sync_thread).
 DAEMON_DEFAULTS = {"group": "224.0.0.81", "port": 8848, "ttl": 1}
 
 # What names a service: family, protocol, address, port. One of a firewall mark has the protocol "fwmark", the address "", and the mark as
@@ -91,12 +94,12 @@ class Wanted(NamedTuple):
     destinations: dict[DestinationKey, Destination]
     checked: set[DestinationKey]  # those whose weight a health check owns
     absent: bool
-    # Destinations too, but somebody else (keepalived) adds and removes them: they may be there or not.
+    # Destinations as well, but another program (keepalived) adds and removes them: they may be there or not.
     fallbacks: dict[DestinationKey, Destination] = {}
 
 
 class Timeouts(NamedTuple):
-    """Seconds after which an idle connection is forgotten, for the whole table. 0 in a wish keeps what is."""
+    """Seconds after which an idle connection is forgotten, for the whole table. 0 in a declaration keeps what is."""
 
     tcp: int
     tcp_fin: int
@@ -104,7 +107,7 @@ class Timeouts(NamedTuple):
 
 
 class Daemon(NamedTuple):
-    """A connection sync daemon. None in a wish leaves a value to the kernel (maxlen follows the MTU)."""
+    """A connection sync daemon. None in a declaration leaves a value to the kernel (maxlen follows the MTU)."""
 
     state: str  # one of DAEMON_STATES
     interface: str
@@ -143,22 +146,25 @@ def default_netmask(family: int) -> str:
     return "255.255.255.255" if family == 4 else "128"
 
 
-def refuses_newcomers(scheduler: str, flags: Collection[str]) -> str | None:
-    """Why a scheduler refuses new connections that another destination could serve, or None where it does not."""
+def newcomers_refused(scheduler: str, flags: Collection[str]) -> Line | None:
+    """That a scheduler refuses new connections that another destination could serve, or None where it does not."""
     if scheduler == "ovf":
-        # ip_vs_ovf.c: a destination is passed over once its active connections exceed its weight, the last one too.
-        return "scheduler ovf takes a weight for the most connections of a destination, and refuses new ones once all are full"
+        # ip_vs_ovf.c: a destination is passed over once its active connections exceed its weight, the last one as well.
+        return messages.SCHEDULER_REFUSES_WHEN_FULL()
     if scheduler not in FALLBACK_FLAGS or FALLBACK_FLAGS[scheduler] in flags:
         return None
     flag = FALLBACK_FLAGS[scheduler]
-    return "scheduler %s%s refuses new connections that hash to a destination of weight 0, such as a drained or failed one" % (
-        scheduler,
-        " without %s" % flag if flag else "",
-    )
+    return messages.SCHEDULER_REFUSES_NEWCOMERS(scheduler="%s without %s" % (scheduler, flag) if flag else scheduler)
+
+
+def refuses_newcomers(scheduler: str, flags: Collection[str]) -> str | None:
+    """The same without its id, for a sentence that quotes it."""
+    line = newcomers_refused(scheduler, flags)
+    return line.text if line else None
 
 
 def default_port(service: Service) -> int:
-    """A destination's port unless said; a firewall-mark service has none, its packets keep theirs."""
+    """A destination's port by default; a firewall-mark service has none, its packets keep theirs."""
     return 0 if service.protocol == "fwmark" else service.port
 
 
