@@ -12,6 +12,7 @@ from ansible.module_utils.lvsdr.errors import Message
 
 # Names of values: value is shown(value) of what was declared; choices and names are texts with commas between.
 UNKNOWN_OPTION = Message("unknown-option", "there is no such option%(near)s; choose from: %(names)s")
+RENAMED_OPTION = Message("renamed-option", "was renamed to %(name)s")
 ADDRESS_MISSING = Message("address-missing", "an address is required")
 NOT_AN_ADDRESS = Message("not-an-address", "must be an IPv4 or IPv6 address of one host, not %(value)s%(why)s")
 NOT_A_NUMBER = Message("not-a-number", "must be a number, not %(value)s")

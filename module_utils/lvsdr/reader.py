@@ -29,9 +29,12 @@ class Reader:
         value = self.data.get(field)
         return default if value is None else value
 
-    def known(self, fields: Collection[str]) -> None:
+    def known(self, fields: Collection[str], renamed: dict[str, str] | None = None) -> None:
+        """Refuses all other fields. renamed: {name of former days: name of now}."""
         for field in self.data:
-            if field not in fields:
+            if renamed and field in renamed:
+                self.wrong(field, messages.RENAMED_OPTION(name=renamed[field]))
+            elif field not in fields:
                 # A key may be anything that YAML takes for one.
                 name = field if isinstance(field, str) and field else shown(field)
                 self.wrong(name, messages.UNKNOWN_OPTION(near=did_you_mean(field, fields), names=", ".join(sorted(fields))))

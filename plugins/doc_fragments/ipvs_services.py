@@ -23,7 +23,7 @@ options:
         description: The VIP, IPv4 or IPv6. Not with O(services[].firewall_mark).
         type: str
       protocol:
-        description: Transport protocol, V(tcp) unless said.
+        description: Transport protocol, V(tcp) by default.
         type: str
         choices: [tcp, udp, sctp]
       port:
@@ -60,10 +60,10 @@ options:
             type: int
             default: 300
           netmask:
-            description: Netmask (IPv4) or prefix length (IPv6) by which clients are taken together. A single client unless said.
+            description: Netmask (IPv4) or prefix length (IPv6) by which clients are grouped. A single client by default.
             type: str
           engine:
-            description: Persistence engine. V(sip) goes by the Call-ID, for UDP.
+            description: Persistence engine. V(sip) uses the Call-ID, for UDP.
             type: str
             choices: ["", sip]
             default: ""
@@ -83,7 +83,7 @@ options:
             type: str
             required: true
           port:
-            description: Port, the service's unless said. Only V(nat) can have another.
+            description: Port, the service's by default. Only V(nat) can have another.
             type: int
           forward:
             description: Forwarding method, V(dr) for direct routing.
@@ -125,9 +125,10 @@ options:
               - The destination is created with weight 0, and its weight is left alone from then on.
             type: bool
             default: false
-          fallback:
+          sorry_server:
             description:
-              - Somebody else (keepalived, whose word is sorry server) adds this destination while no other one can serve, and removes it.
+              - Another program adds and removes this destination. keepalived does so with its sorry server, while no other destination can
+                serve.
               - It may be there or not, with any weight.
             type: bool
             default: false

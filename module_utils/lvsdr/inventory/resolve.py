@@ -149,8 +149,8 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
         table = _table_of(reader, mark, family, vip, vips)
         found = problems if vip else Problems()
         table["destinations"] = read_destinations_of(reader, mode, family, hosts, inventory, check, found)
-        for fallback in read_destinations_of(reader, mode, family, sorry, inventory, None, found):
-            table["destinations"].append({**fallback, "weight": 1, "fallback": True})
+        for destination in read_destinations_of(reader, mode, family, sorry, inventory, None, found):
+            table["destinations"].append({**destination, "weight": 1, "sorry_server": True})
         # What the table module would refuse is refused here, under the name the operator knows.
         inner = Problems()
         wanted = read_service(Reader(inner, reader.path, table))
@@ -177,7 +177,7 @@ def _servers(destinations: list[dict[str, Any]], hosts: list[tuple[str, str]], i
     """The servers of destinations in the words of ipvs_table's options, which are in the order of the hosts."""
     out = []
     for one, (host, _path) in zip(destinations, hosts):
-        fallback = one.get("fallback", False)
+        fallback = one.get("sorry_server", False)
         # A sorry server is never drained: it is taken away by not being named.
         drained = not fallback and is_drained(inventory, host)
         out.append(

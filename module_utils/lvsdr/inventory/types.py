@@ -60,7 +60,7 @@ class RealServer:
         if self.checked:
             out["health_checked"] = True
         if self.fallback:
-            out["fallback"] = True
+            out["sorry_server"] = True
         return out
 
 

@@ -39,7 +39,7 @@ from ansible.module_utils.lvsdr.text import plain_text, whole_number
 if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.ipvs.types import DestinationKey, ServiceKey
 
-    # As in Wanted: destinations, checked, fallbacks.
+    # As in Wanted: destinations, checked, sorry_servers.
     Destinations = tuple[dict[DestinationKey, Destination], set[DestinationKey], dict[DestinationKey, Destination]]
 
 
@@ -122,8 +122,9 @@ SERVICE_OPTIONS = (
     "destinations", "state",
 )  # fmt: skip
 DESTINATION_OPTIONS = (
-    "address", "port", "forward", "weight", "upper_threshold", "lower_threshold", "tunnel", "health_checked", "fallback",
+    "address", "port", "forward", "weight", "upper_threshold", "lower_threshold", "tunnel", "health_checked", "sorry_server",
 )  # fmt: skip
+RENAMED_OPTIONS = {"fallback": "sorry_server"}
 
 
 def read_service(reader: Reader, deleting: bool = False) -> Wanted:
@@ -158,36 +159,36 @@ def read_service(reader: Reader, deleting: bool = False) -> Wanted:
         reader.wrong("persistence.engine", messages.SIP_NEEDS_UDP(protocol=protocol))
     service = Service(family, protocol, address, port, scheduler, flags, persistence, netmask, engine)
     items = reader.list("destinations")
-    destinations, checked, fallbacks = _plain_destinations(items, service) or _read_destinations(reader, items, service)
-    return Wanted(service, destinations, checked, absent, fallbacks)
+    destinations, checked, sorry_servers = _plain_destinations(items, service) or _read_destinations(reader, items, service)
+    return Wanted(service, destinations, checked, absent, sorry_servers)
 
 
 def _read_destinations(reader: Reader, items: list[Any], service: Service) -> Destinations:
     destinations: dict[DestinationKey, Destination] = {}
     checked: set[DestinationKey] = set()
-    fallbacks: dict[DestinationKey, Destination] = {}
+    sorry_servers: dict[DestinationKey, Destination] = {}
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             reader.wrong("destinations[%d]" % index, common.NOT_A_DICTIONARY(value=shown(item)))
             continue
         inner = reader.inner("destinations[%d]" % index, item)
-        fallback = inner.boolean("fallback")
+        sorry_server = inner.boolean("sorry_server")
         found = read_destination(inner, service)
         if found is None:
             continue
         destination, health_checked = found
         key = destination_key(destination)
-        if key in destinations or key in fallbacks:
+        if key in destinations or key in sorry_servers:
             reader.wrong("destinations[%d]" % index, common.LISTED_TWICE(what="destination %s" % endpoint(*key)))
-        if fallback:
+        if sorry_server:
             if health_checked:
-                inner.wrong("fallback", messages.FALLBACK_CHECKED())
-            fallbacks[key] = destination
+                inner.wrong("sorry_server", messages.SORRY_SERVER_CHECKED())
+            sorry_servers[key] = destination
             continue
         destinations[key] = destination
         if health_checked:
             checked.add(key)
-    return destinations, checked, fallbacks
+    return destinations, checked, sorry_servers
 
 
 PLAIN_OPTIONS = {"address", "port", "forward", "weight", "health_checked"}
@@ -233,7 +234,7 @@ def _plain_destinations(items: list[Any], service: Service) -> Destinations | No
 
 
 def read_destination(reader: Reader, service: Service) -> tuple[Destination, bool] | None:
-    reader.known(DESTINATION_OPTIONS)
+    reader.known(DESTINATION_OPTIONS, RENAMED_OPTIONS)
     family, address = reader.address("address")
     forward = reader.choice("forward", "dr", FORWARDS)
     usual = default_port(service)

@@ -35,7 +35,7 @@ def wanted_as_dict(wanted: Wanted) -> dict[str, Any]:
     for key, item in zip(wanted.destinations, out["destinations"]):
         if key in wanted.checked:
             item["health_checked"] = True
-    out["destinations"] += [{**destination_as_dict(one, wanted.service), "fallback": True} for one in wanted.fallbacks.values()]
+    out["destinations"] += [{**destination_as_dict(one, wanted.service), "sorry_server": True} for one in wanted.sorry_servers.values()]
     return out
 
 

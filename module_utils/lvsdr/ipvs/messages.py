@@ -45,9 +45,9 @@ TUNNEL_PORT_NEEDS_GUE = Message("tunnel-port-needs-gue", "applies only to GUE tu
 TUNNEL_CHECKSUM_UNSUPPORTED = Message(
     "tunnel-checksum-unsupported", "%(checksum)s is not possible with an %(kind)s tunnel; choose from: %(choices)s"
 )
-FALLBACK_CHECKED = Message(
-    "fallback-checked",
-    "can't be combined with health_checked: a fallback serves when checks have taken all other servers out; remove one of the two",
+SORRY_SERVER_CHECKED = Message(
+    "sorry-server-checked",
+    "can't be combined with health_checked: a sorry server serves when checks have taken all other servers out; remove one of the two",
 )
 
 # Declared sync daemons (declare.py).

@@ -182,7 +182,7 @@ def _change(wanted: Wanted, entry: Entry, prune: bool) -> list[Operation]:
             operations.append(Operation("set-destination", wanted.service, destination, effect, active if drains else 0, checked=checked))
     if prune:
         for destination_id, current in entry.destinations.items():
-            if destination_id not in wanted.destinations and destination_id not in wanted.fallbacks:
+            if destination_id not in wanted.destinations and destination_id not in wanted.sorry_servers:
                 active = live(entry.service.protocol, entry.connections.get(destination_id, (0, 0, 0)))
                 operations.append(Operation("delete-destination", wanted.service, current, "cuts" if active else "keeps", active))
     return operations

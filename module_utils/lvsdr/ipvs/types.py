@@ -95,7 +95,7 @@ class Wanted(NamedTuple):
     checked: set[DestinationKey]  # those whose weight a health check owns
     absent: bool
     # Destinations as well, but another program (keepalived) adds and removes them: they may be there or not.
-    fallbacks: dict[DestinationKey, Destination] = {}
+    sorry_servers: dict[DestinationKey, Destination] = {}
 
 
 class Timeouts(NamedTuple):

@@ -130,7 +130,7 @@ def test_a_sorry_server():
     found = resolved(service(addresses=BOTH, health_check={}, sorry_server="director2"))
     services = found.services
     four = services[0]
-    assert destinations(four)[2:] == [{"address": "192.0.2.12", "forward": "dr", "weight": 1, "fallback": True}]
+    assert destinations(four)[2:] == [{"address": "192.0.2.12", "forward": "dr", "weight": 1, "sorry_server": True}]
     assert (four.sorry, four.hosts) == ("director2", ("server1", "server2"))
     assert views.vips_of_hosts(services)["director2"] == BOTH, "it holds the VIPs as real servers do"
     assert "director2" in views.real_servers(services)

@@ -323,10 +323,10 @@ def test_limits():
         plan.check_limits(operations, ())
 
 
-def test_a_fallback_may_be_there_or_not():
+def test_a_sorry_server_may_be_there_or_not():
     """keepalived adds and removes it: the plan does neither, and takes it for no drift."""
     sorry = ONE._replace(address="192.0.2.99", weight=0)
-    wanted = {service_key(WEB): want(ONE)[service_key(WEB)]._replace(fallbacks={("192.0.2.99", 80): sorry})}
+    wanted = {service_key(WEB): want(ONE)[service_key(WEB)]._replace(sorry_servers={("192.0.2.99", 80): sorry})}
     for there in (have(ONE), have(ONE, sorry)):
         for state in ("merged", "replaced", "overridden"):
             assert plan.plan(wanted, there, state) == []
