@@ -14,6 +14,7 @@ from ansible.module_utils.lvsdr.ipvs.types import Destination, Service
 from fakes.tables import entries
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from said import path_and_id
 
 VIP, VIP6, ONE = "198.51.100.100", "2001:db8:100::100", "192.0.2.21"
 
@@ -37,16 +38,17 @@ def test_what_is_left_out():
 
 
 def test_none_is_left_out_too():
-    # A template that gives null for what it does not know says nothing.
+    # A template that gives null for what it does not know declares nothing.
     plain = read(address=VIP, port=80, destinations=[{"address": ONE}])
     nothing = {"protocol": None, "scheduler": None, "scheduler_flags": None, "one_packet": None, "persistence": None, "state": None}
     assert plain == read(address=VIP, port=80, firewall_mark=None, destinations=[{"address": ONE, "port": None, "weight": None}], **nothing)
     assert read(address=VIP, port=80, destinations=None).destinations == {}
-    with pytest.raises(LvsError, match="services: a list is needed, not None"):
+    with pytest.raises(LvsError) as caught:
         declare.read_services(None)
+    assert [path_and_id(line) for line in caught.value.details["problems"]] == [("services", "not-a-list")]
 
 
-def test_all_that_can_be_said_of_a_service():
+def test_all_that_can_be_declared_of_a_service():
     wanted = read(
         name="voice", address=VIP6.upper(), protocol="udp", port="5060", scheduler="sh", scheduler_flags=["sh-port", "sh-fallback"],
         one_packet="yes", persistence={"timeout": 60, "netmask": "/64", "engine": "sip"}, state="absent",
@@ -55,7 +57,7 @@ def test_all_that_can_be_said_of_a_service():
     assert wanted.absent
 
 
-def test_all_that_can_be_said_of_a_destination():
+def test_all_that_can_be_declared_of_a_destination():
     tunnel = {"type": "gue", "port": 6080, "checksum": "csum"}
     wanted = read(
         address=VIP, port=80,
@@ -159,7 +161,7 @@ def test_what_is_usual_takes_the_short_way():
 def test_a_family_of_its_own_needs_a_tunnel():
     for home, address in ((HOME[0], "2001:db8::21"), (HOME[1], ONE), (HOME[2], "2001:db8::21"), (HOME[3], ONE)):
         (line,) = problems({**home, "destinations": [{"address": address}]})
-        assert "only a tunnel joins the two" in line
+        assert path_and_id(line) == ("services[0].destinations[0].address", "destination-family-differs")
         read(**home, destinations=[{"address": address, "forward": "tunnel"}])
 
 
@@ -211,35 +213,36 @@ def test_limits_are_inclusive():
 
 
 def test_addresses_are_compared_in_one_spelling():
-    assert problems({"address": "2001:db8:0::1", "port": 80}, {"address": "2001:DB8::0001", "port": 80}) == [
-        "services[1]: tcp [2001:db8::1]:80 is declared already as services[0]; remove one"
-    ]
-    assert problems({"address": VIP, "port": 80, "destinations": [{"address": ONE}, {"address": " %s " % ONE}]}) == [
-        "services[0].destinations[1]: destination 192.0.2.21:80 is in this service already; remove one"
-    ]
+    (line,) = problems({"address": "2001:db8:0::1", "port": 80}, {"address": "2001:DB8::0001", "port": 80})
+    assert path_and_id(line) == ("services[1]", "declared-twice")
+    assert "tcp [2001:db8::1]:80 " in line and " services[0]" in line
+    (line,) = problems({"address": VIP, "port": 80, "destinations": [{"address": ONE}, {"address": " %s " % ONE}]})
+    assert path_and_id(line) == ("services[0].destinations[1]", "listed-twice") and "destination 192.0.2.21:80 " in line
 
 
-def test_an_error_says_what_is_possible():
-    assert problems({"address": VIP, "port": 80, "scheduler": "mh", "scheduler_flags": ["sh-port"]}) == [
-        "services[0].scheduler_flags: 'sh-port' is no flag of scheduler mh; it takes mh-fallback, mh-port"
-    ]
-    assert problems({"address": VIP, "port": 8080, "destinations": [{"address": ONE, "port": 80}]}) == [
-        "services[0].destinations[0].port: 80 differs from the service's 8080, and forwarding by dr does not rewrite ports; "
-        "let the server listen on 8080, or use nat"
-    ]
-    assert problems({"address": VIP, "port": 80, "protocol": "icmp"}) == [
-        "services[0].protocol: unknown value 'icmp'; one of tcp, udp, sctp is possible"
-    ]
+def test_an_error_names_the_value_and_the_choices():
+    (line,) = problems({"address": VIP, "port": 80, "scheduler": "mh", "scheduler_flags": ["sh-port"]})
+    assert path_and_id(line) == ("services[0].scheduler_flags", "scheduler-flag-unknown")
+    assert "'sh-port'" in line and "scheduler mh" in line and "mh-fallback, mh-port" in line
+    (line,) = problems({"address": VIP, "port": 8080, "destinations": [{"address": ONE, "port": 80}]})
+    assert path_and_id(line) == ("services[0].destinations[0].port", "destination-port-differs")
+    assert "80 differs" in line and "8080, or use nat" in line
+    (line,) = problems({"address": VIP, "port": 80, "protocol": "icmp"})
+    assert path_and_id(line) == ("services[0].protocol", "unknown-value") and "'icmp'" in line and "tcp, udp, sctp" in line
+    tunnel = {"address": ONE, "forward": "tunnel", "tunnel": {"type": "gre", "checksum": "remcsum"}}
+    (line,) = problems({"address": VIP, "port": 80, "destinations": [tunnel]})
+    assert "remcsum" in line and "none, csum [" in line
 
 
-def test_errors_are_counted_and_told_once():
+def test_errors_are_counted_and_reported_once():
     with pytest.raises(LvsError) as caught:
         declare.read_services([{"port": 80}, {"address": VIP}])
-    assert str(caught.value) == (
-        "The declared table can't be used: 2 errors, and nothing was changed\n"
-        "  - services[0].address: an address is missing\n"
-        "  - services[1].port: a port is missing; 0 stands for every port and needs persistence"
-    )
+    heading, *lines = str(caught.value).splitlines()
+    assert heading == "The declared table can't be used: 2 errors, and nothing was changed"
+    assert [path_and_id(line) for line in lines] == [
+        ("services[0].address", "address-missing"),
+        ("services[1].port", "service-port-missing"),
+    ]
 
 
 # Any JSON, under names that mean something. Left out are values of which is known that they end in another error

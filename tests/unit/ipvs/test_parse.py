@@ -9,6 +9,7 @@ from ansible.module_utils.lvsdr.ipvs.types import Daemon, Entry, Timeouts
 from fakes.tables import tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from said import id_of, path_and_id
 
 some = settings(max_examples=200, deadline=None)
 
@@ -94,42 +95,38 @@ def test_nothing_is_an_empty_table():
     assert parse("") == parse("\n\n# nothing\n-C\n") == {"services": []}
 
 
+# (line and option, id, what the sentence names)
 BAD = {
-    "-A -t www.example.com:http": "line 1: www.example.com:http is no address and port; `ipvsadm -Sn` prints them as numbers",
-    "-A -t 198.51.100.100": "line 1: port: port 0 stands for every port and works only with persistence; add it, or name a port",
-    "-A -t 198.51.100.300:80": "line 1: address: '198.51.100.300' is not an IPv4 or IPv6 host address",
-    "-A -t 198.51.100.100:80 -s fast": "line 1: scheduler: unknown value 'fast'; one of %s is possible" % ", ".join(types.SCHEDULERS),
-    "-A -t 198.51.100.100:80 -w 5": "line 1: option -w does not belong there",
-    "-A -t 198.51.100.100:80 -s rr -s wrr": "line 1: option -s is given a second time",
-    "-A -t": "line 1: option -t has no value",
-    "-A -s rr": "line 1: it can't be read; a line names one service, and nothing but options follows",
-    "-A -t 198.51.100.100:80 80": "line 1: 80 can't be read; a line names one service, and nothing but options follows",
-    "-a -t 198.51.100.100:80 -r 192.0.2.1": "line 1: there is no service -t 198.51.100.100:80 before this line; add it with -A",
-    "-D -t 198.51.100.100:80": "line 1: -D adds nothing to a table; -A, -a, --set and --start-daemon do",
-    "TCP  198.51.100.100:80 wlc": "line 1: TCP adds nothing to a table; -A, -a, --set and --start-daemon do",
-    "-A -t 198.51.100.1:1 -M 255.255.255.0": "line 1: option -M needs -p",
-    "-A -t 198.51.100.1:1 --netmask 255.255.255.0": "line 1: option --netmask needs -p",
-    "-a --tcp-service=198.51.100.1:1 -r 192.0.2.1": (
-        "line 1: there is no service --tcp-service 198.51.100.1:1 before this line; add it with -A"
-    ),
-    "-A -f 5 --ipv6=yes": "line 1: option --ipv6 takes no value",
-    "-C now": "line 1: -C takes nothing more",
-    "--start-daemon master backup --mcast-interface eth0": "line 1: --start-daemon takes one word, master or backup",
-    "--set 1 2": "line 1: --set takes three numbers: tcp, tcpfin and udp",
-    "--set 1 2 x": "line 1: udp: 'x' is not a whole number",
-    "--start-daemon both --mcast-interface eth0": "line 1: state: unknown value 'both'; one of master, backup is possible",
-    "-A -f 5\n-A -f 5": "line 2: the service is added a second time",
-    "-A -f 5\n-a -f 5 -r 192.0.2.1 -w -1": "line 2: weight: -1 is out of range (0 to 2147483647)",
-    "-A -f 5\n-a -f 5 -r 192.0.2.1 -w": "line 2: option -w has no value",
-    "-A -f 5\n-a -f 5 -r 192.0.2.1:0 -i --tun-csum --tun-nocsum": "line 2: more than one checksum: none, csum",
-    "-A -f 5\n-a -f 5 -r 192.0.2.1:0 -g -i": "line 2: more than one forwarding method: dr, tunnel",
-    "-A -f 5\n-a -f 5 -r 192.0.2.1:0\n-a -f 5 -r 192.0.2.1:0": (
-        "line 3: destination 192.0.2.1:0 is in this service already; remove one"
-    ),
-    "-A -f 5\n-a -f 5 -g": "line 2: option -r is missing; it names the real server",
-    "-A -t 198.51.100.100:80 -s \x1b[2J": "line 1: scheduler: unknown value '\\x1b[2J'; one of %s is possible"
-    % ", ".join(types.SCHEDULERS),
-    "-A -f 5\n\n-a -f 5 -r 192.0.2.1:0 -w 9999999999": "line 3: weight: 9999999999 is out of range (0 to 2147483647)",
+    "-A -t www.example.com:http": ("line 1", "ipvsadm-not-an-endpoint", "www.example.com:http"),
+    "-A -t 198.51.100.100": ("line 1: port", "port-zero-needs-persistence", ""),
+    "-A -t 198.51.100.300:80": ("line 1: address", "not-an-address", "'198.51.100.300'"),
+    "-A -t 198.51.100.100:80 -s fast": ("line 1: scheduler", "unknown-value", "choose from: " + ", ".join(types.SCHEDULERS)),
+    "-A -t 198.51.100.100:80 -w 5": ("line 1", "ipvsadm-option-misplaced", "option -w "),
+    "-A -t 198.51.100.100:80 -s rr -s wrr": ("line 1", "listed-twice", "option -s "),
+    "-A -t": ("line 1", "ipvsadm-option-value-missing", "option -t "),
+    "-A -s rr": ("line 1", "ipvsadm-one-service", ""),
+    "-A -t 198.51.100.100:80 80": ("line 1", "ipvsadm-words-unreadable", ": 80 "),
+    "-a -t 198.51.100.100:80 -r 192.0.2.1": ("line 1", "ipvsadm-service-unknown", "service -t 198.51.100.100:80 "),
+    "-D -t 198.51.100.100:80": ("line 1", "ipvsadm-command-unknown", ": -D "),
+    "TCP  198.51.100.100:80 wlc": ("line 1", "ipvsadm-command-unknown", ": TCP "),
+    "-A -t 198.51.100.1:1 -M 255.255.255.0": ("line 1", "ipvsadm-option-needs-persistence", "option -M "),
+    "-A -t 198.51.100.1:1 --netmask 255.255.255.0": ("line 1", "ipvsadm-option-needs-persistence", "option --netmask "),
+    "-a --tcp-service=198.51.100.1:1 -r 192.0.2.1": ("line 1", "ipvsadm-service-unknown", "service --tcp-service 198.51.100.1:1 "),
+    "-A -f 5 --ipv6=yes": ("line 1", "ipvsadm-option-takes-no-value", "option --ipv6 "),
+    "-C now": ("line 1", "ipvsadm-command-alone", ": -C "),
+    "--start-daemon master backup --mcast-interface eth0": ("line 1", "ipvsadm-daemon-state", ""),
+    "--set 1 2": ("line 1", "ipvsadm-set-numbers", ""),
+    "--set 1 2 x": ("line 1: udp", "not-a-whole-number", "'x'"),
+    "--start-daemon both --mcast-interface eth0": ("line 1: state", "unknown-value", "'both'"),
+    "-A -f 5\n-A -f 5": ("line 2", "listed-twice", "service -f 5 "),
+    "-A -f 5\n-a -f 5 -r 192.0.2.1 -w -1": ("line 2: weight", "out-of-range", "between 0 and 2147483647, not -1 "),
+    "-A -f 5\n-a -f 5 -r 192.0.2.1 -w": ("line 2", "ipvsadm-option-value-missing", "option -w "),
+    "-A -f 5\n-a -f 5 -r 192.0.2.1:0 -i --tun-csum --tun-nocsum": ("line 2", "ipvsadm-only-one", "checksum can be given, not none, csum"),
+    "-A -f 5\n-a -f 5 -r 192.0.2.1:0 -g -i": ("line 2", "ipvsadm-only-one", "forwarding method can be given, not dr, tunnel"),
+    "-A -f 5\n-a -f 5 -r 192.0.2.1:0\n-a -f 5 -r 192.0.2.1:0": ("line 3", "listed-twice", "destination 192.0.2.1:0 "),
+    "-A -f 5\n-a -f 5 -g": ("line 2", "ipvsadm-real-server-missing", ""),
+    "-A -t 198.51.100.100:80 -s \x1b[2J": ("line 1: scheduler", "unknown-value", "'\\x1b[2J'"),
+    "-A -f 5\n\n-a -f 5 -r 192.0.2.1:0 -w 9999999999": ("line 3: weight", "out-of-range", "not 9999999999 "),
 }  # fmt: skip
 
 
@@ -138,35 +135,39 @@ OTHER = "\n-a -t 192.0.2.100:80 -r "
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "words"),
+    ("first", "second", "expected", "named"),
     [
-        ("192.0.2.94:8000 -g", "192.0.2.94:80 -g",
-         "line 3: destination 192.0.2.94:80 is the same as 192.0.2.94:8000 of line 2: direct routing has no port of its own, so 8000 "
-         "counts as 80; remove one of the two lines"),
-        ("192.0.2.94:80", "192.0.2.94:8000", "192.0.2.94:8000 is the same as 192.0.2.94:80 of line 2: direct routing has no port of"),
-        ("192.0.2.94:8000 -g", "192.0.2.94:8001 -g", "192.0.2.94:8001 is the same as 192.0.2.94:8000 of line 2"),
-        ("192.0.2.94:8000 -g", "192.0.2.94:8000 -g", "192.0.2.94:8000 is the same as 192.0.2.94:8000 of line 2"),
-        ("192.0.2.94:8000 -i", "192.0.2.94 -g", "192.0.2.94:80 is the same as 192.0.2.94:8000 of line 2: a tunnel has no port of its own"),
-        ("192.0.2.94:80 -m", "192.0.2.94:8000 -g", "192.0.2.94:8000 is the same as 192.0.2.94:80 of line 2: direct routing has no port"),
-        ("192.0.2.94:80 -g", "192.0.2.94:80 -g", "line 3: destination 192.0.2.94:80 is in line 2 already; remove one of the two lines"),
-        ("192.0.2.94:8000 -m", "192.0.2.94:8000 -m", "line 3: destination 192.0.2.94:8000 is in line 2 already"),
+        ("192.0.2.94:8000 -g", "192.0.2.94:80 -g", "ipvsadm-same-destination",
+         ["destination 192.0.2.94:80 ", " 192.0.2.94:8000 of line 2", "direct routing ", " 8000 counts as 80;"]),
+        ("192.0.2.94:80", "192.0.2.94:8000", "ipvsadm-same-destination",
+         ["destination 192.0.2.94:8000 ", " 192.0.2.94:80 of line 2", "direct routing ", " 8000 counts as 80;"]),
+        ("192.0.2.94:8000 -g", "192.0.2.94:8001 -g", "ipvsadm-same-destination",
+         ["destination 192.0.2.94:8001 ", " 192.0.2.94:8000 of line 2"]),
+        ("192.0.2.94:8000 -g", "192.0.2.94:8000 -g", "ipvsadm-same-destination",
+         ["destination 192.0.2.94:8000 ", " 192.0.2.94:8000 of line 2"]),
+        ("192.0.2.94:8000 -i", "192.0.2.94 -g", "ipvsadm-same-destination",
+         ["destination 192.0.2.94:80 ", " 192.0.2.94:8000 of line 2", "a tunnel "]),
+        ("192.0.2.94:80 -m", "192.0.2.94:8000 -g", "ipvsadm-same-destination",
+         ["destination 192.0.2.94:8000 ", " 192.0.2.94:80 of line 2", "direct routing "]),
+        ("192.0.2.94:80 -g", "192.0.2.94:80 -g", "declared-twice", ["destination 192.0.2.94:80 ", " line 2"]),
+        ("192.0.2.94:8000 -m", "192.0.2.94:8000 -m", "declared-twice", ["destination 192.0.2.94:8000 ", " line 2"]),
     ],
 )  # fmt: skip
-def test_one_server_twice_is_named_as_it_is_written(first, second, words):
+def test_one_server_twice_is_named_as_it_is_written(first, second, expected, named):
     with pytest.raises(LvsError) as caught:
         parse(FIRST + first + OTHER + second)
     (problem,) = caught.value.details["problems"]
-    assert words in problem and problem.startswith("line 3: destination ")
+    assert path_and_id(problem) == ("line 3", expected)
+    assert [words for words in named if words not in problem] == []
 
 
-def test_a_port_that_counts_as_another_is_said():
+def test_a_port_that_counts_as_another_is_reported():
     notes = []
     (service,) = parse(FIRST + "192.0.2.94:8000 -g" + OTHER + "192.0.2.95:80 -g" + OTHER + "192.0.2.96:8000 -m", notes)["services"]
     assert [one.get("port", 80) for one in service["destinations"]] == [80, 80, 8000]
-    assert notes == [
-        "line 2: direct routing has no port of its own, so 192.0.2.94:8000 counts as 80, for ipvsadm as well; a server that listens on "
-        "8000 alone needs -m"
-    ]
+    (note,) = notes
+    assert path_and_id(note) == ("line 2", "ipvsadm-port-counts-as")
+    assert "direct routing " in note and " 192.0.2.94:8000 counts as 80," in note and " 8000 alone needs -m" in note
 
 
 LISTING = """IP Virtual Server version 1.2.1 (size=4096)
@@ -179,24 +180,25 @@ FWM  5 rr
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "line", "what"),
     [
-        (LISTING, "line 1: this is what `ipvsadm -Ln` prints, from which no table can be made; save the table with `ipvsadm -Sn`"),
-        ("root@lb1:~# ipvsadm -Ln\n" + LISTING, "line 2: this is what `ipvsadm -Ln` prints"),
-        (LISTING.replace("Scheduler Flags", "Conns InPkts OutPkts InBytes OutBytes").partition("\n")[2], "what `ipvsadm -Ln` prints"),
-        ("\n".join(LISTING.splitlines()[3:]), "line 2: this is what `ipvsadm -Ln` prints"),
-        ("IPVS connection entries\npro expire state       source             virtual            destination\n", "a list of connections"),
-        ("Timeout (tcp tcpfin udp): 900 120 300\n", "what `ipvsadm -L --timeout` prints"),
-        ("master sync daemon (mcast=eth0, syncid=1)\n", "what `ipvsadm -L --daemon` prints"),
-        ("! comment\nvirtual_server 192.0.2.100 80 {\n  real_server 192.0.2.21 80 {\n", "line 2: this is a keepalived.conf"),
-        ("# Generated\n*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j ACCEPT\n", "line 2: this is what iptables-save prints"),
+        (LISTING, 1, "what `ipvsadm -Ln` prints"),
+        ("root@lb1:~# ipvsadm -Ln\n" + LISTING, 2, "what `ipvsadm -Ln` prints"),
+        (LISTING.replace("Scheduler Flags", "Conns InPkts OutPkts InBytes OutBytes").partition("\n")[2], 1, "what `ipvsadm -Ln` prints"),
+        ("\n".join(LISTING.splitlines()[3:]), 2, "what `ipvsadm -Ln` prints"),
+        ("IPVS connection entries\npro expire state       source             virtual            destination\n", 1, "a list of connections"),
+        ("Timeout (tcp tcpfin udp): 900 120 300\n", 1, "what `ipvsadm -L --timeout` prints"),
+        ("master sync daemon (mcast=eth0, syncid=1)\n", 1, "what `ipvsadm -L --daemon` prints"),
+        ("! comment\nvirtual_server 192.0.2.100 80 {\n  real_server 192.0.2.21 80 {\n", 2, "a keepalived.conf"),
+        ("# Generated\n*mangle\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -j ACCEPT\n", 2, "what iptables-save prints"),
     ],
 )
-def test_a_text_of_another_kind_is_named_in_one_sentence(text, words):
+def test_a_text_of_another_kind_is_named_in_one_sentence(text, line, what):
     with pytest.raises(LvsError) as caught:
         parse(text)
     (problem,) = caught.value.details["problems"]
-    assert words in problem and problem.endswith("save the table with `ipvsadm -Sn`")
+    assert path_and_id(problem) == ("line %d" % line, "not-ipvsadm-save")
+    assert "this is %s," % what in problem and "`ipvsadm -Sn`" in problem
 
 
 @pytest.mark.parametrize("method", ["-g", "-i", "-m"])
@@ -213,7 +215,9 @@ def test_ports_behind_a_firewall_mark_are_destinations_of_their_own(method):
 def test_a_wrong_line_is_named(text):
     with pytest.raises(LvsError) as caught:
         parse(text)
-    assert BAD[text] in caught.value.details["problems"]
+    place, expected, named = BAD[text]
+    (line,) = [line for line in caught.value.details["problems"] if line.startswith(place + ": ") and path_and_id(line)[1] == expected]
+    assert named in line
 
 
 def test_all_wrong_lines_are_named_in_their_order():
@@ -244,8 +248,8 @@ def test_an_inventory_makes_the_same_table(table):
     found, notes = adopt.inventory(services)
     declared = found["all"]["vars"]["virtual_services"]
     # Whatever is not in the inventory is in the notes.
-    left_out = {note.split(" is left out")[0] for note in notes if " is left out" in note}
-    given_a_flag = {note.split(" gets ")[0] for note in notes if " gets " in note}
+    given_a_flag = {note.split(" gets ")[0] for note in notes if id_of(note) == "adopt-flag-added"}
+    left_out = {note.split(" is left out")[0] for note in notes if id_of(note) != "adopt-flag-added"}
     assert len(declared) + len(left_out) == len(services) and len(left_out) + len(given_a_flag) == len(notes)
     if declared:
         made = declare.read_services(resolve.resolve(declared, as_inventory(found)).tables())
@@ -277,12 +281,13 @@ def test_why_a_service_is_left_out():
     found, notes = adopt.inventory(services)
     assert [service["ports"] for service in found["all"]["vars"]["virtual_services"]] == [[80], [443]]
     assert list(found["all"]["children"]) == ["directors", "servers_of_tcp_198_51_100_100_80"], "equal sets of servers are one group"
-    assert [note.split(": ", 1)[1].split("; ")[0].split(", ")[0] for note in notes] == [
-        "the table does not tell its VIPs",
-        "it has no destinations",
-        "real server 192.0.2.21 has another weight or port in a service before",
-        "an inventory has one mode for a service",
-        "thresholds can be declared with ipvs_table alone",
-        "tunnels other than IPIP of the service's own family can be declared with ipvs_table alone",
-        "an inventory has one mode for a service",
+    assert [(note.partition(" is left out: ")[0], id_of(note)) for note in notes] == [
+        ("fwmark 5", "adopt-firewall-mark"),
+        ("tcp 198.51.100.100:1", "adopt-no-destinations"),
+        ("tcp 198.51.100.100:2", "adopt-server-differs"),
+        ("tcp 198.51.100.100:3", "adopt-several-modes"),
+        ("tcp 198.51.100.100:4", "adopt-thresholds"),
+        ("tcp 198.51.100.100:5", "adopt-tunnel"),
+        ("tcp 198.51.100.100:6", "adopt-several-modes"),
     ]
+    assert "real server 192.0.2.21 " in notes[2] and "dr, nat" in notes[3] and "local" in notes[6]
