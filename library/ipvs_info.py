@@ -19,7 +19,7 @@ options:
     type: list
     elements: dict
   state:
-    description: What M(ipvs_table) would be told, V(replaced) to find what does not belong on a declared VIP, V(merged) to let it be.
+    description: As in M(ipvs_table). V(replaced) finds what does not belong on a declared VIP, V(merged) ignores it.
     type: str
     choices: [merged, replaced, overridden, deleted]
     default: replaced
@@ -45,7 +45,7 @@ EXAMPLES = r"""
   retries: 60
   delay: 10
 
-- name: Wait until the table is as declared, and say what is missing
+- name: Wait until the table is as declared, and report what is missing
   ipvs_info:
     services: "{{ services }}"
   register: ipvs
@@ -91,7 +91,7 @@ timeouts:
   returned: always
   type: dict
 sync_daemons:
-  description: Connection sync daemons that run (C(state), C(interface), C(id), and more where the kernel tells).
+  description: Connection sync daemons that run (C(state), C(interface), C(id), and more where the kernel reports it).
   returned: always
   type: list
   elements: dict
@@ -125,7 +125,7 @@ def main():
     module = AnsibleModule(
         argument_spec={
             "counters": {"type": "bool", "default": True},
-            # Values are judged in module_utils/lvsdr/ipvs/declare.py, all at once and with the path to each.
+            # Values are checked in module_utils/lvsdr/ipvs/declare.py, all at once and with the path to each.
             "services": {"type": "raw"},
             "state": {"type": "str", "choices": ["merged", "replaced", "overridden", "deleted"], "default": "replaced"},
         },

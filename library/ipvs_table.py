@@ -14,7 +14,7 @@ description:
   - Running connections are the active ones of TCP and SCTP. The kernel counts every UDP flow as inactive, so of UDP services and firewall
     marks the inactive ones count as well.
   - Services are changed in place and never deleted and added again, so running connections stay.
-  - Where someone else changes the table between the plan and its application, it is read and planned again, once.
+  - Where another program changes the table between the plan and its application, it is read and planned again, once.
 options:
   timeouts:
     description: Seconds after which an idle connection is forgotten, for all services together. What is left out stays as it is.
@@ -39,7 +39,7 @@ options:
     elements: dict
     suboptions:
       state:
-        description: V(master) sends connections to the others, V(backup) takes them. Both may run on one host.
+        description: V(master) sends connections to the others, V(backup) receives them. Both may run on one host.
         type: str
         choices: [master, backup]
         required: true
@@ -48,20 +48,20 @@ options:
         type: str
         required: true
       id:
-        description: A backup takes the messages of its own id, 0 to 255; with 0 it takes all.
+        description: A backup accepts the messages of its own id, 0 to 255; with 0 it accepts all.
         type: int
         default: 0
       maxlen:
-        description: Longest message in bytes, from 1024 for a backup and 1 for a master to 65487. Fits the interface's MTU unless said.
+        description: Longest message in bytes, from 1024 for a backup and 1 for a master to 65487. Fits the interface's MTU by default.
         type: int
       group:
         description: Multicast group, IPv4 or IPv6. The kernel's own is 224.0.0.81.
         type: str
       port:
-        description: UDP port, 8848 unless said.
+        description: UDP port, 8848 by default.
         type: int
       ttl:
-        description: Time to live, 1 unless said.
+        description: Time to live, 1 by default.
         type: int
   zero_counters:
     description:
@@ -70,13 +70,13 @@ options:
     default: false
   state:
     description:
-      - V(merged) adds and changes, and removes only services that say O(services[].state=absent).
+      - V(merged) adds and changes, and removes only services with O(services[].state=absent).
       - V(replaced) also removes destinations that are not named, and services on a declared VIP that are not. Other VIPs are left alone.
       - V(overridden) makes this the whole table.
       - V(deleted) removes the named services.
       - V(gathered) only reads, and returns the table in RV(gathered) in the words of these options.
       - V(rendered) touches no kernel and returns the declared services, timeouts and daemons in RV(rendered) as text for C(ipvsadm -R).
-      - V(parsed) touches no kernel and returns what O(running_config) says, in RV(parsed) in the words of these options, and as an
+      - V(parsed) touches no kernel and returns the content of O(running_config), in RV(parsed) in the words of these options, and as an
         inventory in RV(inventory).
     type: str
     choices: [merged, replaced, overridden, deleted, gathered, rendered, parsed]
@@ -91,7 +91,7 @@ options:
     choices: [add, change, remove]
     default: [add, change, remove]
   max_cut_connections:
-    description: Refuse a plan that would cut more running connections than this, 0 or more. No limit unless said.
+    description: Refuse a plan that would cut more running connections than this, 0 or more. No limit by default.
     type: int
   sysctls:
     description:
@@ -108,9 +108,9 @@ attributes:
     description: Before and after of the services that change, as C(ipvsadm -Sn) prints them.
     support: full
 notes:
-  - A destination whose forwarding is V(local) has no option in ipvsadm, which prints it as C(-g). Texts say C(--local) instead, and
+  - A destination whose forwarding is V(local) has no option in ipvsadm, which prints it as C(-g). Texts have C(--local) instead, and
     O(state=rendered) refuses it.
-  - Needs root and a kernel with IPVS. The module ip_vs is loaded by the kernel itself at the first question.
+  - Needs root and a kernel with IPVS. The module ip_vs is loaded by the kernel itself at the first request.
   - Source of the interface is include/uapi/linux/ip_vs.h of the kernel.
 seealso:
   - module: ipvs_info
@@ -129,12 +129,12 @@ EXAMPLES = r"""
           - {address: 198.51.100.21, weight: 10}
           - {address: 198.51.100.22, weight: 10}
 
-- name: Refuse to interrupt anybody
+- name: Refuse to interrupt any viewer
   ipvs_table:
     services: "{{ services }}"
     max_cut_connections: 0
 
-- name: Say what would change, and whom it would hurt
+- name: Report what would change, and how many connections it would cut
   ipvs_table:
     services: "{{ services }}"
     max_cut_connections: 0
@@ -148,7 +148,7 @@ EXAMPLES = r"""
 # Before, the kernel holds
 #   -A -t 198.51.100.100:80 -s rr
 #   -a -t 198.51.100.100:80 -r 198.51.100.21:80 -g -w 1
-# and this changes the scheduler in place, adds one server and says "cuts 3 active connections" of the other:
+# and this changes the scheduler in place, adds one server and reports "cuts 3 active connections" for the other:
 - name: Exchange a server
   ipvs_table:
     state: replaced
@@ -222,13 +222,14 @@ effects:
     cuts: {operations: 1, connections: 4}
 refuses_newcomers:
   description:
-    - Declared services whose scheduler refuses new connections that another destination could serve, by the reason. Each is a warning, too.
+    - Declared services whose scheduler refuses new connections that another destination could serve, by the reason. Each is also a warning.
     - The module declares what it is given; lvsdr's inventories always set C(mh-fallback) and C(sh-fallback).
   returned: when a table is declared
   type: dict
   sample:
-    "scheduler mh without mh-fallback refuses new connections that hash to a destination of weight 0, such as a drained or failed one":
-      ["tcp 198.51.100.100:80"]
+    ? "scheduler mh without mh-fallback refuses new connections that hash to a destination of weight 0, such as a drained or failed one\
+      \ [scheduler-refuses-newcomers]"
+    : ["tcp 198.51.100.100:80"]
 foreign:
   description: Services in the table after that are not declared, and were left alone.
   returned: when a table is declared
@@ -278,7 +279,7 @@ inventory:
   returned: with O(state=parsed)
   type: dict
 not_in_inventory:
-  description: Why a parsed service could not be said in the inventory.
+  description: Why a parsed service can't be written in the inventory.
   returned: with O(state=parsed)
   type: list
   elements: str
@@ -300,7 +301,7 @@ from ansible.module_utils.lvsdr.options import from_json
 def main():
     module = AnsibleModule(
         argument_spec={
-            # Values are judged in module_utils/lvsdr/ipvs/declare.py, all at once and with the path to each.
+            # Values are checked in module_utils/lvsdr/ipvs/declare.py, all at once and with the path to each.
             "services": {"type": "raw", "default": []},
             "timeouts": {"type": "raw"},
             "sync_daemons": {"type": "raw"},

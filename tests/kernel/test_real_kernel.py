@@ -33,7 +33,7 @@ def lines():
 
 
 def ours():
-    """The table by our dump, as ipvsadm says it: it has no word for local, and leaves thresholds out."""
+    """The table by our dump, as ipvsadm prints it: it has no option for local, and leaves thresholds out."""
     ipvs = kernel.Ipvs()
     try:
         text = render.render(ipvs.read())
@@ -48,7 +48,7 @@ def actions(result):
 
 
 def converge(services, **more):
-    """Applies, and sees that our dump and ipvsadm agree on the result and that a second run finds nothing to do."""
+    """Applies, and checks that our dump and ipvsadm agree on the result and that a second run finds nothing to do."""
     result = table.converge(services, **more)
     again = table.converge(services, **more)
     assert not again["changed"], again["operations"]
@@ -108,7 +108,7 @@ def test_flags_persistence_thresholds_and_tunnels(family):
 
 
 def test_thresholds_are_kept_by_the_kernel():
-    # ipvsadm -S leaves thresholds out, so it is our dump and its listing that tell.
+    # ipvsadm -S leaves thresholds out, so our dump and its listing show them.
     declared = [service("tcp", 4, 1, destinations=[{"address": SERVER[4] % 1, "upper_threshold": 100, "lower_threshold": 50}])]
     result = table.converge(declared)
     assert result["after"][0]["destinations"][0]["upper_threshold"] == 100
@@ -162,7 +162,7 @@ def test_weight_of_a_checked_destination_is_left_alone():
     assert not table.converge(declared)["changed"]
 
 
-def test_check_mode_says_the_same_and_does_nothing():
+def test_check_mode_plans_the_same_and_does_nothing():
     declared = [service("tcp", 4, n, destinations=[{"address": SERVER[4] % 1}]) for n in range(3)]
     told = table.converge(declared, check=True)
     assert lines() == []
@@ -176,7 +176,7 @@ def test_kernels_refusal_names_the_object_and_what_was_done():
     before = ipvs.read()
     assert before == {}
     ipvs.close()
-    # The kernel has no such engine module, which only it can know: the inventory's word is right.
+    # The kernel has no such scheduler module, which only it can know: what is declared is right.
     subprocess.run(["modprobe", "-r", "ip_vs_pe_sip"], check=False)
     with pytest.MonkeyPatch.context() as patch:
         encode = codec.text_attribute
@@ -184,7 +184,7 @@ def test_kernels_refusal_names_the_object_and_what_was_done():
         with pytest.raises(LvsError) as refused:
             table.converge([service("tcp", 4, 1, scheduler="rr"), service("tcp", 4, 2, scheduler="ovf")])
     assert "tcp 198.51.100.100:8002" in str(refused.value)
-    assert "ENOENT" in str(refused.value)
+    assert "ENOENT" in str(refused.value) and str(refused.value).endswith(" [scheduler-not-loaded]")
     assert len(refused.value.details["applied"]) == 1
     assert len(refused.value.details["not_applied"]) == 1
 
@@ -248,8 +248,9 @@ def test_sync_daemons_go_out_and_come_back(daemons):
 def test_a_daemon_that_the_kernel_refuses():
     subprocess.run("ip link add down0 type dummy", shell=True, check=True)
     try:
-        for interface, words in (("nosuch0", "ENODEV"), ("down0", "ENETUNREACH")):
-            with pytest.raises(LvsError, match="Adding sync daemon master failed .%s.: .*%s" % (words, interface)):
+        for interface, errno, name in (("nosuch0", "ENODEV", "missing"), ("down0", "ENETUNREACH", "unusable")):
+            words = r"Adding sync daemon master failed \(%s\): .*%s.* \[sync-interface-%s\]$" % (errno, interface, name)
+            with pytest.raises(LvsError, match=words):
                 table.converge([], sync_daemons=[{**DAEMON, "interface": interface}])
     finally:
         subprocess.run("ip link del down0", shell=True, check=True)
@@ -262,7 +263,7 @@ def test_counters_are_zeroed():
         table.converge(declared)
         for number in (1, 2):
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", (VIP[4], 8000 + number))
-        # A flow of UDP is none of the kernel's active connections, and all the same one that is cut.
+        # A flow of UDP is not one of the kernel's active connections, but it is cut all the same.
         assert table.converge(declared, state="deleted", check=True)["effects"]["cuts"] == {"operations": 2, "connections": 2}
         # The kernel brings what it shows up to date every two seconds.
         await_counters([1, 1])
@@ -321,7 +322,7 @@ def test_the_result_is_what_the_kernel_holds():
     assert table.converge(declared)["after"] == table.gather()["services"]
 
 
-def test_someone_else_is_faster():
+def test_another_program_is_faster():
     declared = [service("tcp", 4, n, destinations=[{"address": SERVER[4] % 1}]) for n in range(2)]
     apply, others = kernel.Ipvs.apply, [["-A", "-t", VIP[4] + ":8000", "-s", "rr"]]
 
@@ -350,7 +351,7 @@ def test_sysctls_are_read_back():
     try:
         assert table.converge(sysctls={"expire_nodest_conn": 1 - int(before)})["sysctls"]
         assert open(name).read().strip() != before
-        # The kernel takes this without a word and keeps the old value.
+        # The kernel accepts this silently and keeps the old value.
         with pytest.raises(LvsError, match="net/ipv4/vs/sync_ports"):
             table.converge(sysctls={"sync_ports": 99})
     finally:
