@@ -43,7 +43,7 @@ TUNNEL_NEEDS_FORWARD = Message("tunnel-needs-forward", "applies only to destinat
 TUNNEL_PORT_MISSING = Message("tunnel-port-missing", "a GUE tunnel needs the UDP port on which the real server receives it")
 TUNNEL_PORT_NEEDS_GUE = Message("tunnel-port-needs-gue", "applies only to GUE tunnels; set type: gue, or remove it")
 TUNNEL_CHECKSUM_UNSUPPORTED = Message(
-    "tunnel-checksum-unsupported", "%(checksum)s is not possible with an %(kind)s tunnel; choose from: %(choices)s"
+    "tunnel-checksum-unsupported", "%(checksum)s is not possible with a tunnel of type %(kind)s; choose from: %(choices)s"
 )
 SORRY_SERVER_CHECKED = Message(
     "sorry-server-checked",
@@ -90,7 +90,7 @@ IPVSADM_WORDS_UNREADABLE = Message(
     "ipvsadm-words-unreadable", "%(words)s can't be read; a line names one service, and only options follow it"
 )
 IPVSADM_NOT_AN_ENDPOINT = Message(
-    "ipvsadm-not-an-endpoint", "%(endpoint)s is not an address and port in numbers; `ipvsadm -Sn` prints them so"
+    "ipvsadm-not-an-endpoint", "%(endpoint)s is not a numeric address and port; print the table with `ipvsadm -Sn`"
 )
 IPVSADM_SERVICE_UNKNOWN = Message("ipvsadm-service-unknown", "service %(service)s is not added by any line before this one; add it with -A")
 IPVSADM_REAL_SERVER_MISSING = Message("ipvsadm-real-server-missing", "option -r is required; it names the real server")
@@ -104,7 +104,9 @@ IPVSADM_PORT_COUNTS_AS = Message(
     "%(method)s has no port of its own, so %(name)s counts as %(counts)s, for ipvsadm as well; "
     "a server that listens on %(port)s alone needs -m",
 )
-LOCAL_NOT_RENDERED = Message("local-not-rendered", "ipvsadm has no option for local; dr to an address of the director itself does the same")
+LOCAL_NOT_RENDERED = Message(
+    "local-not-rendered", "ipvsadm has no option for local; use dr to an address of the director itself, which does the same"
+)
 
 # What an inventory can't express of a table (adopt.py).
 ADOPT_FIREWALL_MARK = Message(
