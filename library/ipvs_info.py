@@ -98,8 +98,8 @@ sync_daemons:
 stream_checks:
   description:
     - What lvsdr-streamcheck on this director holds of each real server, from its status file; null where it does not run.
-    - C(share) is the part of its weight that a server has, 0 to 1; C(why) says in words what the last result was; C(agent) is what the
-      server said last of its own load; C(drained) whether the inventory drains it; C(kept) whether it is down and stays in, because all
+    - C(share) is the part of its weight that a server has, 0 to 1; C(why) is the last result in words; C(agent) is what the
+      server last reported of its own load; C(drained) whether the inventory drains it; C(kept) whether it is down and stays in, because all
       servers of the service turned bad at once; C(warning) what is wrong with its certificate.
   returned: always
   type: list

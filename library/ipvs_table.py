@@ -10,7 +10,7 @@ short_description: Declare the IPVS table of a director
 description:
   - Brings the virtual services and destinations of the kernel's IPVS table (Linux Virtual Server) to what is declared, over netlink and
     without ipvsadm.
-  - What would change is computed first. Every operation says whether it keeps, drains or cuts running connections, in check mode as well.
+  - What would change is computed first. Every operation shows whether it keeps, drains or cuts running connections, in check mode as well.
   - Running connections are the active ones of TCP and SCTP. The kernel counts every UDP flow as inactive, so of UDP services and firewall
     marks the inactive ones count as well.
   - Services are changed in place and never deleted and added again, so running connections stay.

@@ -227,7 +227,7 @@ def _decode_counters(data: bytes, span: tuple[int, int]) -> dict[str, int]:
     return out
 
 
-# How the kernel begins a service that is no firewall mark (ip_vs_genl_fill_service): family, protocol, address, port, and the header of
+# How the kernel begins a service without a firewall mark (ip_vs_genl_fill_service): family, protocol, address, port, and the header of
 # the scheduler's name; and what follows a name where no persistence engine does: flags with their mask, timeout, netmask, counters.
 _SERVICE_START = struct.Struct("=IH2xIH2xI16sIH2xHH")
 _SERVICE_START_HEADERS = tuple(_GET_U32(_NLA.pack(size, kind))[0] for size, kind in ((6, 1), (6, 2), (20, 3), (6, 4)))
@@ -374,7 +374,7 @@ def encode_daemon(daemon: Daemon) -> bytes:
 
 
 def decode_daemon(data: bytes, offset: int, end: int) -> Daemon:
-    """The Daemon of a GET_DAEMON answer; kernels before 4.3 tell state, interface and id alone."""
+    """The Daemon of a GET_DAEMON answer; kernels before 4.3 report state, interface and id alone."""
     found = attributes(data, *attributes(data, offset, end)[ATTR_DAEMON])
     group = None
     for kind, family, size in ((5, socket.AF_INET, 4), (6, socket.AF_INET6, 16)):

@@ -82,7 +82,7 @@ def destination_as_dict(destination: Destination, service: Service) -> dict[str,
 
 
 def table_key(table: dict[str, Any]) -> tuple[Any, ...]:
-    """What tells a service from others, in the words of ipvs_table's options."""
+    """What distinguishes a service from others, in the words of ipvs_table's options."""
     return tuple(table.get(name) for name in ("firewall_mark", "family", "address", "protocol", "port"))
 
 

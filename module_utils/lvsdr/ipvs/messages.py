@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What is said about IPVS tables, as declared, as ipvsadm writes them, and as the kernel holds them (docs/messages/ipvs.md)."""
+"""What is reported about IPVS tables, as declared, as ipvsadm writes them, and as the kernel holds them (docs/messages/ipvs.md)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ SCHEDULER_REFUSES_WHEN_FULL = Message(
     "scheduler ovf uses the weight of a destination as its highest number of connections, and refuses new ones once all are full",
 )
 
-# Lines of ipvsadm (parse.py) and what it can't say (table.py).
+# Lines of ipvsadm (parse.py) and what it can't express (table.py).
 NOT_IPVSADM_SAVE = Message("not-ipvsadm-save", "this is %(what)s, which can't be made into a table; save the table with `ipvsadm -Sn`")
 IPVSADM_COMMAND_UNKNOWN = Message(
     "ipvsadm-command-unknown", "%(command)s does not add anything to a table; use -A, -a, --set or --start-daemon"

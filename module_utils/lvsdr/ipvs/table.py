@@ -207,7 +207,7 @@ def _apply(
             hopeless = again or any(failure.errno not in RACES for failure in failures)
             if not hopeless:
                 now = look_again()
-                # Where all that is left failed just now, it would fail the same way: that is no race but the kernel's answer.
+                # Where all that is left failed just now, it would fail the same way: that is not a race but the kernel's answer.
                 left = [operation for operation in now.operations if operation.verb != "zero-counters"]
                 hopeless = bool(left) and not _without(left, failed)
         if hopeless:
