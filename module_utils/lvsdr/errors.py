@@ -45,11 +45,22 @@ def shown(value: Any) -> str:
         return "a value that is too long to show"
 
 
-class Line(NamedTuple):
-    """A message with its values filled in. As text it ends with its id, by which docs/messages.md explains it."""
+class Line:
+    """A message with its values filled in. As text it ends with its id, which docs/messages explains. No tuple: ``%`` takes it as one value."""
 
-    id: str
-    text: str
+    __slots__ = ("id", "text")
+
+    def __init__(self, id: str, text: str) -> None:
+        self.id, self.text = id, text
+
+    def __repr__(self) -> str:
+        return "Line(%r, %r)" % (self.id, self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Line) and (self.id, self.text) == (other.id, other.text)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.text))
 
     def __str__(self) -> str:
         return "%s [%s]" % (self.text, self.id) if self.id else self.text
