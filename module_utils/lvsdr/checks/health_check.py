@@ -11,12 +11,14 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.errors import LvsError, shown
+from ansible.module_utils.lvsdr import messages as common
+from ansible.module_utils.lvsdr.checks import messages
+from ansible.module_utils.lvsdr.errors import LvsError, named, shown
 from ansible.module_utils.lvsdr.spelling import (
     LABEL_SIGNS,
     LONGEST_HEX,
     LONGEST_WORD,
-    PATH_HINT,
+    PATH_SIGNS,
     is_file,
     is_host,
     is_host_name,
@@ -27,14 +29,15 @@ from ansible.module_utils.lvsdr.streams import packets
 from ansible.module_utils.lvsdr.text import plain_text, whole_number
 
 if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.reader import Reader
 
-# What keepalived's own checks have no words for: lvsdr-streamcheck makes a check that declares one of these.
+# What keepalived's own checks can't do: lvsdr-streamcheck makes a check that declares one of these.
 WATCHED = ("fall", "rise", "slow_start", "floor", "agent", "when_all_fail")
 CHECK_COMMON = ("type", "port", "interval", "timeout", "retries", "target", *WATCHED)
 CHECK_TARGETS = ("vip", "server")
 URL_FIELDS = ("path", "status", "match", "host")
-# What a check over TLS says besides; "tls" itself turns a plain type into one over TLS.
+# Further options of a check over TLS; "tls" itself turns a plain type into one over TLS.
 TLS_FIELDS = ("verify", "certificate_days")
 CHECK_FIELDS = {
     "tcp": CHECK_COMMON,
@@ -57,7 +60,7 @@ CHECK_TYPES = tuple(CHECK_FIELDS)
 # What carries each type of check; the others are TCP's.
 UDP_CHECKS = ("udp", "dns", "srt")
 STREAM_CHECKS = ("hls", "dash", "rtmp", "rtmps", "rtsp", "rtsps", "icecast")
-# Those that speak HTTP, without TLS where they don't say so, and those that always speak TLS.
+# Those that speak HTTP, without TLS by default, and those that always speak TLS.
 PLAIN_TEXT = ("http", "hls", "dash", "icecast")
 SECURE = ("https", "rtmps", "rtsps")
 # Days before a certificate's end from which on status and log warn of it.
@@ -70,7 +73,7 @@ def read_health_check(reader: Reader) -> dict[str, Any] | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        reader.wrong("health_check", "a dictionary such as {type: http, path: /healthz} is needed")
+        reader.wrong("health_check", common.NOT_A_DICTIONARY_LIKE(example="{type: http, path: /healthz}", value=shown(value)))
         return None
     inner = reader.inner("health_check", value)
     kind = inner.choice("type", "tcp", CHECK_TYPES)
@@ -86,7 +89,7 @@ def read_health_check(reader: Reader) -> dict[str, Any] | None:
         _check_port(reader, inner, kind, tls)
         target = inner.choice("target", "vip" if mode == "dr" else "server", CHECK_TARGETS)
     if target == "vip" and mode != "dr":
-        inner.wrong("target", "only direct routing takes a packet for the VIP to one server; use server")
+        inner.wrong("target", messages.CHECK_TARGET_NEEDS_DR())
     check: dict[str, Any] = {
         "type": kind,
         "target": target,
@@ -119,17 +122,14 @@ def _read_tls(inner: Reader, kind: str, tls: bool, check: dict[str, Any]) -> boo
     fields = [field for field in TLS_FIELDS if inner.get(field) is not None]
     if not tls:
         for field in fields:
-            inner.wrong(field, "it is about TLS, and this check asks without; set tls: true, or leave it out")
+            inner.wrong(field, messages.CHECK_OPTION_NEEDS_TLS())
         return False
     check["verify"] = inner.get("verify", False)
     if not isinstance(check["verify"], bool) and not is_file(check["verify"]):
-        inner.wrong(
-            "verify", "%s is none of true (the authorities that a director trusts), false, and the path of a file of authorities on the "
-            "directors" % shown(check["verify"]),
-        )  # fmt: skip
+        inner.wrong("verify", messages.CHECK_VERIFY_INVALID(value=shown(check["verify"])))
     names = [url.get("host") for url in check["urls"]] if kind == "https" else [check.get("host")]
     if check["verify"] and not all(names):
-        inner.wrong("host", "a certificate belongs to a name: say with host which one it has to be for, or leave verify out")
+        inner.wrong("host", messages.CHECK_HOST_MISSING())
     check["certificate_days"] = inner.integer("certificate_days", CERTIFICATE_DAYS, 0, 3650, " days")
     if kind not in SECURE:
         check["tls"] = True
@@ -137,31 +137,26 @@ def _read_tls(inner: Reader, kind: str, tls: bool, check: dict[str, Any]) -> boo
 
 
 def is_watched(check: dict[str, Any] | None) -> bool:
-    """Whether lvsdr-streamcheck makes a check, if keepalived has one of its own beside it or not."""
+    """Whether lvsdr-streamcheck makes a check, whether or not keepalived has one of its own beside it."""
     return bool(check and "fall" in check)
 
 
 def _check_port(reader: Reader, inner: Reader, kind: str, tls: bool) -> None:
-    """A check needs a port of what carries it."""
+    """A check needs a port of its own protocol."""
     carrier = "udp" if kind in UDP_CHECKS else "tcp"
     ports = reader.get("ports")
     port = inner.get("port", ports[0] if isinstance(ports, list) and len(ports) == 1 else None)
     if kind in PLAIN_TEXT and whole_number(port) == 443 and not tls:
-        inner.wrong(
-            "port", "443 is the port of HTTPS, and this %s check asks without TLS, so it would take every server out; set tls: true, or "
-            "name a port without TLS" % kind,
-        )  # fmt: skip
+        inner.wrong("port", messages.CHECK_PORT_HTTPS(type=kind))
     if inner.get("port") is not None:
         return
     if whole_number(port) == 0:
-        inner.wrong("port", "the service has every port (0), and a check needs one to ask; name it")
+        inner.wrong("port", messages.CHECK_PORT_EVERY())
     if reader.get("protocol", "tcp") != carrier:
-        inner.wrong(
-            "port",
-            "a %s check needs a %s port to ask; the service is %s" % (kind, carrier.upper(), reader.get("protocol", "tcp")),
-        )
+        protocol = named(reader.get("protocol", "tcp"))
+        inner.wrong("port", messages.CHECK_PORT_PROTOCOL(type=kind, carrier=carrier.upper(), protocol=protocol))
     if reader.get("firewall_mark") is not None:
-        inner.wrong("port", "a firewall-mark service has no port of its own; name the one to check")
+        inner.wrong("port", messages.CHECK_PORT_OF_MARK())
 
 
 def _read_urls(inner: Reader) -> list[dict[str, Any]]:
@@ -171,9 +166,9 @@ def _read_urls(inner: Reader) -> list[dict[str, Any]]:
         return [_read_url(inner)]
     for field in URL_FIELDS:
         if inner.get(field) is not None:
-            inner.wrong(field, "stands beside urls; write it into each of them")
+            inner.wrong(field, messages.CHECK_OPTION_BESIDE_URLS())
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
-        inner.wrong("urls", "a list of dictionaries such as {path: /healthz, status: 200} is needed")
+        inner.wrong("urls", messages.CHECK_URLS_INVALID(value=shown(items)))
         return []
     out = []
     for index, item in enumerate(items):
@@ -195,29 +190,23 @@ def read_match(url: Reader) -> str:
     """A regular expression that PCRE2 (keepalived) and Python (lvsdr-streamcheck) read in the same way."""
     match = url.get("match")
     if not isinstance(match, str) or not match or not is_label(match, LONGEST_WORD):
-        url.wrong(
-            "match", "%s can't be a regular expression in keepalived.conf: it is one line of up to %d bytes without %s"
-            % (shown(match), LONGEST_WORD, LABEL_SIGNS),
-        )  # fmt: skip
+        url.wrong("match", messages.CHECK_MATCH_NOT_WRITABLE(value=shown(match), longest=LONGEST_WORD, signs=LABEL_SIGNS))
         return "."
     # PCRE's name of a group, in the one notation that both know.
     match = re.sub(r"\(\?<(?![=!])", "(?P<", match)
     flags = re.search(r"\(\?[a-zA-Z]*[auL]", match)
     if flags:
-        url.wrong("match", "%s has the flags %s, which are Python's alone; keepalived reads PCRE" % (shown(match), flags.group()))
+        url.wrong("match", messages.CHECK_MATCH_FLAGS(value=shown(match), flags=flags.group()))
     # keepalived 2.3.3 ends with a segmentation fault where PCRE2 refuses what Python takes (check_http.c, url->regex).
     odd = re.search(r"\[[:.=]", match) or match.count("(") > MOST_GROUPS or GROUP_NAME.search(match)
     if odd:
-        url.wrong(
-            "match", "%s has what PCRE2 may refuse: classes such as [:alpha:], more than %d groups, or a group's name of other signs than "
-            "32 letters, digits and _" % (shown(match), MOST_GROUPS),
-        )  # fmt: skip
+        url.wrong("match", messages.CHECK_MATCH_TOO_MUCH(value=shown(match), most=MOST_GROUPS))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             re.compile(match)
     except (re.error, OverflowError, RecursionError) as error:
-        url.wrong("match", "%s is no regular expression (%s)" % (shown(match), error))
+        url.wrong("match", messages.CHECK_MATCH_INVALID(value=shown(match), why=error))
     return match
 
 
@@ -239,49 +228,54 @@ def _read_status(url: Reader) -> str:
 def _read_path(reader: Reader, default: str | None = None) -> Any:
     path = reader.get("path", default)
     if not is_path(path):
-        reader.wrong("path", "%s is no path; %s" % (shown(path), PATH_HINT))
+        reader.wrong("path", not_a_path(path))
     return path
+
+
+def not_a_path(value: object) -> Line:
+    """What is said of a value that is_path refuses."""
+    return messages.CHECK_PATH_INVALID(value=shown(value), signs=PATH_SIGNS, longest=LONGEST_WORD)
 
 
 def _read_host(reader: Reader, out: dict[str, Any]) -> None:
     if reader.get("host") is not None:
         out["host"] = reader.get("host")
         if not is_host(out["host"]):
-            reader.wrong("host", "%s is no host name, with or without a port" % shown(out["host"]))
+            reader.wrong("host", messages.CHECK_HOST_INVALID(value=shown(out["host"])))
 
 
 def _hex(inner: Reader, field: str) -> str:
     if not isinstance(inner.get(field, ""), str):
         # YAML has read 0x0d0a and 0012 as numbers by now.
-        inner.wrong(field, '%s is a number; write the hex digits in quotes, such as "0d0a"' % shown(inner.get(field)))
+        inner.wrong(field, messages.PAYLOAD_NOT_TEXT(value=shown(inner.get(field))))
         return ""
     try:
         data = packets.read_hex(inner.get(field, ""))
     except LvsError as error:
-        inner.wrong(field, str(error))
+        inner.wrong(field, error.line)
         return ""
     if len(data) > LONGEST_HEX:
-        inner.wrong(field, "it has %d bytes; a line of keepalived.conf has room for %d" % (len(data), LONGEST_HEX))
+        inner.wrong(field, messages.PAYLOAD_TOO_LONG(longest=LONGEST_HEX, size=len(data)))
     elif data[-1] == 0xFF:
         # parser.c of keepalived 2.2.7, read_hex_str.
-        inner.wrong(field, "its last byte is ff, which keepalived 2.2 does not read; leave it out, or ask in another way")
+        inner.wrong(field, messages.PAYLOAD_LAST_BYTE())
     return data.hex()
 
 
 def _read_query(inner: Reader) -> str:
     query = inner.get("query", ".")
     if not isinstance(query, str) or (query != "." and not is_host_name(query[:-1] if query.endswith(".") else query)):
-        inner.wrong("query", "%s is no name of DNS; give one such as example.com" % shown(query))
+        inner.wrong("query", messages.CHECK_QUERY_INVALID(value=shown(query)))
         return "."
     if re.match(r"[^.]\.", query):
         # check_dns.c takes a first label of one character for an empty one.
-        inner.wrong("query", "%s begins with a label of one character, which keepalived does not read; ask for another name" % shown(query))
+        inner.wrong("query", messages.CHECK_QUERY_SHORT_LABEL(value=shown(query)))
     return query
 
 
 def _read_watched(inner: Reader, sorry: bool) -> dict[str, Any]:
     out: dict[str, Any] = {
-        # A sorry server is there for the time when all others fail.
+        # A sorry server serves while all others fail.
         "when_all_fail": inner.choice("when_all_fail", "out" if sorry else "keep", ("keep", "out")),
         "fall": inner.integer("fall", 1, 1, 100),
         "rise": inner.integer("rise", 2, 1, 100),
@@ -290,7 +284,7 @@ def _read_watched(inner: Reader, sorry: bool) -> dict[str, Any]:
     }
     value = inner.get("agent")
     if value is not None and not isinstance(value, dict):
-        inner.wrong("agent", "a dictionary such as {port: 3333} is needed")
+        inner.wrong("agent", common.NOT_A_DICTIONARY_LIKE(example="{port: 3333}", value=shown(value)))
     elif value is not None:
         agent = inner.inner("agent", value)
         agent.known(("port", "smoothing", "step"))
@@ -300,7 +294,7 @@ def _read_watched(inner: Reader, sorry: bool) -> dict[str, Any]:
             "step": agent.fraction("step", 0.1),
         }
         if out["agent"]["smoothing"] == 0:
-            agent.wrong("smoothing", "with 0 nothing new would ever count; give more, up to 1")
+            agent.wrong("smoothing", messages.AGENT_SMOOTHING_ZERO())
     return out
 
 
@@ -313,8 +307,7 @@ def _read_stream(inner: Reader, kind: str) -> dict[str, Any]:
     if inner.get("login_file") is not None:
         out["login_file"] = inner.get("login_file")
         if not is_file(out["login_file"]):
-            words = "%s is no path of a file on the directors; give one such as /etc/lvsdr/live.login"
-            inner.wrong("login_file", words % shown(out["login_file"]))
+            inner.wrong("login_file", messages.LOGIN_FILE_INVALID(value=shown(out["login_file"])))
     return out
 
 
@@ -323,18 +316,15 @@ ARGUMENT = re.compile(r"[A-Za-z0-9._/@+:=,%-]+")
 
 
 def _read_script(inner: Reader) -> dict[str, Any]:
-    """A program on the directors; preflight looks whether it is there and safe to run."""
+    """A program on the directors; preflight checks that it is there and safe to run."""
     path, arguments = inner.get("path"), inner.get("arguments", [])
     if not isinstance(path, str) or not SCRIPT.fullmatch(path) or "/../" in path or len(path) > LONGEST_WORD:
-        inner.wrong("path", "%s is no path of a program on the directors; give one such as /usr/local/bin/check-live" % shown(path))
+        inner.wrong("path", messages.SCRIPT_PATH_INVALID(value=shown(path)))
     good = isinstance(arguments, list) and all(type(word) in (int, str) and ARGUMENT.fullmatch(plain_text(word)) for word in arguments)
     if not good or sum(len(plain_text(word)) + 1 for word in [path, *arguments]) > LONGEST_WORD + 1:
-        inner.wrong(
-            "arguments", "a list of words of letters, digits and . _ / @ + : = , %% - is needed, up to %d characters with the path, not %s"
-            % (LONGEST_WORD, shown(arguments)),
-        )  # fmt: skip
+        inner.wrong("arguments", messages.SCRIPT_ARGUMENTS_INVALID(longest=LONGEST_WORD, value=shown(arguments)))
         arguments = []
     user = inner.get("user", "nobody")
     if not isinstance(user, str) or not re.fullmatch("[a-z_][a-z0-9_-]{0,31}", user):
-        inner.wrong("user", "%s is no name of an account" % shown(user))
+        inner.wrong("user", messages.SCRIPT_USER_INVALID(value=shown(user)))
     return {"path": path, "arguments": [str(word) for word in arguments], "user": user}
