@@ -60,7 +60,7 @@ def read(hostvars, groups):
         if "interfaces" in (facts or {}):
             made["facts"] = facts
         elif (facts or {}).get("failed") and not facts.get("unreachable"):
-            # It answers, so it is no dead host: nobody knows what a rollout would meet there.
+            # It answers, so it is not a dead host, and nothing is known of what a rollout would meet there.
             made["unread"] = facts.get("msg") or "the module failed"
     for host, facts in others.items():
         if "interfaces" in facts and "facts" not in hosts_of.get(host, {"facts": None}):
@@ -73,14 +73,14 @@ def read(hostvars, groups):
 
 
 def _variables(host, variables, specs):
-    """Of a host's variables those that are ours: the values that HOST_VARIABLES names, and what is wrong with names and types."""
-    out, misfits = {}, {}
+    """Of a host's variables those that are ours: the values that HOST_VARIABLES names, and what is wrong with the others (hosts.py)."""
+    out, misfits, unreadable = {}, {}, {}
     for name in variables:
         if name not in specs and name not in hosts.HOST_VARIABLES:  # ansible_host is one of these
             continue
-        value, fault = _template(variables, name)
-        if fault:
-            misfits[name] = "its template can't be read: %s" % fault
+        value, why = _template(variables, name)
+        if why:
+            unreadable[name] = why
             continue
         if name in hosts.HOST_VARIABLES:
             out[name] = value
@@ -89,7 +89,8 @@ def _variables(host, variables, specs):
             if found.error_messages:
                 misfits[name] = "; ".join(found.error_messages)
     unknown = sorted(name for name in variables if name.startswith(hosts.PREFIXES) and name not in specs)
-    return {**out, **({"misfits": misfits} if misfits else {}), **({"unknown": unknown} if unknown else {})}
+    faults = {"misfits": misfits, "unreadable": unreadable, "unknown": unknown}
+    return {**out, **{kind: names for kind, names in faults.items() if names}}
 
 
 def _template(variables, name):
@@ -97,7 +98,7 @@ def _template(variables, name):
     try:
         return variables[name], None
     except RecursionError:
-        return None, "it holds itself, or is nested too deeply"
+        return None, "it contains itself, or is nested too deeply"
     except AnsibleError as error:
         return None, str(error)
 

@@ -1,5 +1,7 @@
 """A host that does not answer is a row and not the end; --limit does no half of what takes two."""
 
+import re
+
 import pytest
 from fleet import SERVICE, VIP, in_force, state
 from test_changes import LIVE, good, weights
@@ -117,28 +119,33 @@ def test_the_last_word_of_a_rollout(running):
 
 
 @pytest.mark.parametrize(
-    ("changes", "hosts", "words"),
+    ("changes", "hosts", "pattern"),
     [
-        ({}, {"server1": {"real_server_wieght": 10}}, "hosts[server1].real_server_wieght: real_server_wieght is not a variable of lvsdr"),
-        ({}, {"server1": {"real_server_wieght": 10}}, "did you mean real_server_weight?"),
-        ({}, {"server1": {"real_server_sate": "drained"}}, "did you mean real_server_state?"),
-        ({}, {"director1": {"director_prioriti": 150}}, "did you mean director_priority?"),
-        ({}, {"server1": {"streaming_server_kind": "egde"}}, "hosts[server1].streaming_server_kind: unknown value 'egde'"),
-        ({"director_sysctls": {"contrack": 0}}, {}, "IPVS has no such setting; did you mean conntrack?"),
-        ({"verify_attempts": "many"}, {}, "verify_attempts"),
-        ({}, {"director1": {"director_priority": "{{ nowhere }}"}}, "hosts[director1].director_priority: its template can't be read"),
-        ({}, {"director2": {"director_unicast": False}}, "hosts[director2].director_unicast: this is off, and on director1 it is on"),
+        (
+            {}, {"server1": {"real_server_wieght": 10}},
+            r"hosts\[server1\]\.real_server_wieght: [^[]*did you mean real_server_weight\? \[unknown-variable\]",
+        ),
+        ({}, {"server1": {"real_server_sate": "drained"}}, r"did you mean real_server_state\? \[unknown-variable\]"),
+        ({}, {"director1": {"director_prioriti": 150}}, r"did you mean director_priority\? \[unknown-variable\]"),
+        ({}, {"server1": {"streaming_server_kind": "egde"}}, r"hosts\[server1\]\.streaming_server_kind: 'egde' [^[]*\[unknown-value\]"),
+        (
+            {"director_sysctls": {"contrack": 0}}, {},
+            r"hosts\[director1\]\.director_sysctls\.contrack: [^[]*did you mean conntrack\? \[ipvs-setting-unknown\]",
+        ),
+        ({"verify_attempts": "many"}, {}, r"\.verify_attempts: .*\[invalid-variable\]"),
+        ({}, {"director1": {"director_priority": "{{ nowhere }}"}}, r"hosts\[director1\]\.director_priority: .*\[template-fails\]"),
+        ({}, {"director2": {"director_unicast": False}}, r"hosts\[director2\]\.director_unicast: is off[^[]*\[directors-differ\]"),
         ({"web": ["server1", "director2"]}, {}, "director2 is a director and a real server of this service"),
         ({"directors": []}, {}, "group 'directors' is empty"),
-        ({"services": []}, {}, "a list with at least one service is needed"),
+        ({"services": []}, {}, r"virtual_services: [^[]*\[\][^[]*\[no-virtual-services\]"),
         ({}, dict.fromkeys(("server1", "server2"), {"real_server_state": "drained"}), "all its real servers are drained or have weight 0"),
     ],
 )  # fmt: skip
-def test_what_the_inventory_alone_tells_comes_before_any_host_is_asked(fleet, changes, hosts, words):
+def test_what_the_inventory_alone_tells_comes_before_any_host_is_asked(fleet, changes, hosts, pattern):
     hosts = {name: {**DEAD, **hosts.get(name, {})} for name in fleet.machines}
     fleet.inventory(**{"hosts": hosts, **changes})
     done = fleet.play()
-    assert done.returncode != 0 and words in done.said and "No host was changed" in done.said
+    assert done.returncode != 0 and re.search(pattern, done.said) and "No host was changed" in done.said
     assert "UNREACHABLE" not in done.stdout
 
 
@@ -149,7 +156,8 @@ def test_what_the_hosts_tell(fleet):
     done = fleet.play()
     for words in (
         "hosts[director1].director_interface: director1 has no interface eth9; it has eth0",
-        "director_sysctls.sync_ports: the kernel of this director has no such setting",
+        "hosts[director1].director_sysctls.sync_ports: ",
+        "[ipvs-setting-not-in-kernel]",
         "hosts[server1]: server1 has no address 192.0.2.77 (it has 192.0.2.21); set real_server_address to its own",
     ):
         assert words in done.said

@@ -49,5 +49,5 @@ def test_names_and_types_of_variables(action):
     )
     made = made["hosts"]
     assert made["server1"]["unknown"] == ["real_server_wieght"] and "unknown" not in made["server2"]
-    assert "many" in made["server1"]["misfits"]["verify_attempts"]
+    assert "many" in made["server1"]["misfits"]["verify_attempts"] and "unreadable" not in made["server1"]
     assert made["director1"]["director_streamcheck_install"] == "perhaps", "hosts.py says what is wrong with it"

@@ -7,12 +7,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.errors import LvsError, Problems, shown
+from ansible.module_utils.lvsdr.inventory import messages, paths
 from ansible.module_utils.lvsdr.ipvs.declare import read_timeouts
 from ansible.module_utils.lvsdr.ipvs.types import Timeouts
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.reader import Reader
-from ansible.module_utils.lvsdr.spelling import LABEL_HINT, is_label
+from ansible.module_utils.lvsdr.spelling import LABEL_SIGNS, LONGEST_NAME, is_label
 from ansible.module_utils.lvsdr.system.sysctl import AUTOMATIC
 from ansible.module_utils.lvsdr.text import did_you_mean, setting_text, whole_number
 
@@ -25,14 +27,14 @@ INTERFACE = "[A-Za-z0-9._@:+-]{1,15}"
 
 
 def read_director(inventory: Inventory, director: str, problems: Problems) -> dict[str, Any]:
-    """A director's settings, as numbers, booleans and text; ``interface`` is None where none is named. What is wrong goes to problems."""
+    """A director's settings, as numbers, booleans and text; ``interface`` is None where none is declared. Errors go to problems."""
     variables = inventory["hosts"].get(director, {})
-    values = Reader(problems, "hosts[%s]" % director, variables)
+    values = Reader(problems, paths.of_host(director), variables)
     if not is_label(director) or " " in director:
-        values.wrong("", "the host's name can't be keepalived's router_id; %s, and without blanks" % LABEL_HINT)
+        values.wrong("", messages.NOT_A_ROUTER_ID(value=shown(director), longest=LONGEST_NAME, signs=LABEL_SIGNS))
     interface = values.get("director_interface")
     if interface is not None and (not isinstance(interface, str) or not re.fullmatch(INTERFACE, interface) or interface == "lo"):
-        values.wrong("director_interface", "%s is no name of an interface that can carry VIPs" % shown(interface))
+        values.wrong("director_interface", messages.NOT_A_VIP_INTERFACE(value=shown(interface)))
         interface = None
     read: dict[str, Any] = {
         "interface": interface,
@@ -50,25 +52,25 @@ def read_director(inventory: Inventory, director: str, problems: Problems) -> di
 
 
 def _read_sysctls(values: Reader, facts: dict[str, Any]) -> dict[str, str]:
-    """{name: text} of director_sysctls; the kernel's own list of names counts where the director has been read."""
+    """{name: text} of director_sysctls; where the director has been read, names must be in its kernel's own list."""
     declared = values.get("director_sysctls", {})
     if not isinstance(declared, dict):
-        values.wrong("director_sysctls", "a dictionary such as {conntrack: 0} is needed, not %s" % shown(declared))
+        values.wrong("director_sysctls", common.NOT_A_DICTIONARY_LIKE(example="{conntrack: 0}", value=shown(declared)))
         return {}
-    # Before ip_vs is loaded a kernel names none.
+    # It is empty before ip_vs is loaded.
     known = facts.get("settings") or ()
     out: dict[str, str] = {}
     for name, value in declared.items():
         path = "director_sysctls.%s" % (name if isinstance(name, str) else shown(name))
         if name not in SETTINGS and name not in known:
-            values.wrong(path, "IPVS has no such setting%s" % did_you_mean(name, SETTINGS))
+            values.wrong(path, messages.IPVS_SETTING_UNKNOWN(near=did_you_mean(name, SETTINGS)))
         elif known and name not in known:
-            values.wrong(path, "the kernel of this director has no such setting; leave it out")
+            values.wrong(path, messages.IPVS_SETTING_NOT_IN_KERNEL())
         else:
             try:
                 out[name] = setting_text(value)
             except LvsError as error:
-                values.wrong(path, str(error))
+                values.wrong(path, error.line)
                 continue
             _check_setting(values, path, name, out[name])
     return out
@@ -78,22 +80,21 @@ def _check_setting(values: Reader, path: str, name: str, text: str) -> None:
     limits = SETTINGS.get(name)
     if limits is None:  # text, or a setting of a newer kernel
         if name == "est_cpulist" and not re.fullmatch(r"[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", text):
-            values.wrong(path, "%s is not a list of processors such as 0-3,8" % shown(text))
+            values.wrong(path, messages.NOT_A_CPU_LIST(value=shown(text)))
         return
     low, high, count = limits
     words = text.split()
     numbers = [number for number in map(whole_number, words) if number is not None]
     if len(words) != count or len(numbers) != count:
-        values.wrong(
-            path, "%s is not %s" % (shown(text), "a whole number" if count == 1 else "%d whole numbers with blanks between" % count)
-        )
+        one, several = common.NOT_A_WHOLE_NUMBER(value=shown(text)), messages.NOT_WHOLE_NUMBERS(count=count, value=shown(text))
+        values.wrong(path, one if count == 1 else several)
     elif not all(low <= number <= high for number in numbers):
-        values.wrong(path, "%s is out of range (%d to %d)" % (text, low, high))
+        values.wrong(path, common.OUT_OF_RANGE(low=low, high=high, unit="", value=text))
     # ip_vs_ctl.c: proc_do_sync_threshold and proc_do_sync_ports.
     elif name == "sync_threshold" and numbers[1] and numbers[0] >= numbers[1]:
-        values.wrong(path, "%s: the first number has to be below the second" % text)
+        values.wrong(path, messages.SYNC_THRESHOLD_ORDER(value=text))
     elif name == "sync_ports" and numbers[0] & (numbers[0] - 1):
-        values.wrong(path, "%s is not a power of 2" % text)
+        values.wrong(path, messages.NOT_A_POWER_OF_TWO(value=text))
 
 
 # These follow from a host's memory and processors, so directors may differ in them.
@@ -101,18 +102,16 @@ OF_ONE_HOST = ("am_droprate", "amemthresh", "est_cpulist", "est_nice", "run_esti
 
 
 def check_directors(inventory: Inventory, problems: Problems) -> dict[str, dict[str, Any]]:
-    """{director: settings} of all directors, which have to agree on what viewers and the other director notice."""
+    """{director: settings} of all directors, which must agree on what viewers and the other director notice."""
     directors = inventory["groups"].get(DIRECTORS) or []
     out = {director: read_director(inventory, director, problems) for director in directors}
     for director in directors[1:]:
         first, other = _shared(out[directors[0]]), _shared(out[director])
         for name in sorted(first.keys() | other.keys()):
             if first.get(name) != other.get(name):
-                problems.add(
-                    "hosts[%s].%s" % (director, name),
-                    "this is %s, and on %s it is %s; after a failover directors have to do the same, so move it to the group's variables"
-                    % (_words(other.get(name)), directors[0], _words(first.get(name))),
-                )
+                here, there = _words(other.get(name)), _words(first.get(name))
+                message = messages.DIRECTORS_DIFFER(value=here, other_value=there, other=directors[0])
+                problems.add("%s.%s" % (paths.of_host(director), name), message)
     return out
 
 

@@ -1,10 +1,10 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What an inventory says of hosts: their addresses, and names that nobody reads. Pure.
+"""What an inventory holds of hosts: their addresses, and variables that lvsdr does not read. Pure.
 
 An inventory is as resolve.py has it. In ``hosts`` each host may also have ``unknown``, the names with a prefix of ours that no role and no
-playbook reads, and ``misfits``, what is wrong with the type of a variable ({name: sentence}). ``names`` are the names that somebody reads,
-and ``read`` says whether the hosts have been read: before that, facts are missing of all of them.
+playbook reads, ``misfits``, why the value of a variable is not valid ({name: sentence}), and ``unreadable``, why its template can't be
+evaluated. ``names`` are the names that lvsdr reads, and ``read`` is whether the hosts have been read: before that, all have no facts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import family_of, parse_address
 from ansible.module_utils.lvsdr.errors import listed
+from ansible.module_utils.lvsdr.inventory import messages, paths
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.text import did_you_mean
 
@@ -40,9 +41,9 @@ HOST_VARIABLES = (
 )  # fmt: skip
 
 
-# In the place of an address that is missing, to read on with.
+# In the place of a missing address, so that all other errors are found as well.
 STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
-# A variable whose name begins so is ours: one that nobody reads is a mistake.
+# A variable whose name begins so is ours: one that no role and no playbook reads is a mistake.
 PREFIXES = ("director_", "real_server_", "streaming_server_", "verify_", "preflight_", "rehearse_")
 # Those that no role declares, because playbooks read them.
 PLAYBOOK_VARIABLES = (
@@ -52,17 +53,23 @@ PLAYBOOK_VARIABLES = (
 
 
 def check_names(inventory: Inventory, problems: Problems) -> None:
-    """Names that nobody reads, and values of the wrong type; what several hosts have in common is said once."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """Unknown names, values that are not valid and templates that fail; what several hosts have in common is one error."""
+    found: dict[tuple[str, str, str], list[str]] = {}
     for host, variables in inventory["hosts"].items():
         for name in variables.get("unknown") or ():
-            words = "%s is not a variable of lvsdr%s" % (name, did_you_mean(name, inventory.get("names") or ()))
-            found.setdefault((name, words), []).append(host)
-        for name, words in (variables.get("misfits") or {}).items():
-            found.setdefault((name, words), []).append(host)
-    for (name, words), hosts in sorted(found.items()):
-        more = " (and %d more)" % (len(hosts) - 1) if len(hosts) > 1 else ""
-        problems.add("hosts[%s].%s" % (hosts[0], name), words + more)
+            found.setdefault((name, "unknown", ""), []).append(host)
+        for kind in ("misfits", "unreadable"):
+            for name, why in (variables.get(kind) or {}).items():
+                found.setdefault((name, kind, why), []).append(host)
+    for (name, kind, why), hosts in sorted(found.items()):
+        more = " (here and on %d more)" % (len(hosts) - 1) if len(hosts) > 1 else ""
+        if kind == "unknown":
+            message = messages.UNKNOWN_VARIABLE(name=name, near=did_you_mean(name, inventory.get("names") or ()), more=more)
+        elif kind == "misfits":
+            message = messages.INVALID_VARIABLE(more=more, why=why)
+        else:
+            message = messages.TEMPLATE_FAILS(more=more, why=why)
+        problems.add("%s.%s" % (paths.of_host(hosts[0]), name), message)
 
 
 def declared_address(variables: dict[str, Any], family: int) -> str | None:
@@ -103,8 +110,8 @@ def own_addresses(facts: dict[str, Any], family: int = 4) -> list[str]:
 def add_addresses(inventory: Inventory, vips: Sequence[str]) -> None:
     """Gives each host without a declared address ``found``, {family: address}, from its facts.
 
-    It is its only one of a family, or the only one in a subnet of a VIP. Of a host that did not answer it is the one that a director's
-    keepalived.conf has for it, so that a dead host stays where it is.
+    It is its only one of a family, or the only one in a subnet of a VIP. For a host that did not answer it is the one that a director's
+    keepalived.conf has, so that a dead host stays where it is.
     """
     remembered: dict[str, dict[int | None, str]] = {}
     for director in inventory["groups"].get(DIRECTORS) or []:
@@ -135,7 +142,7 @@ def _only(facts: dict[str, Any], family: int, vips: Sequence[str]) -> str | None
 
 
 def facts_of(inventory: Inventory, host: str) -> dict[str, Any]:
-    """What lvs_preflight has read of a host; empty where nothing is known of it."""
+    """What lvs_preflight has read of a host; empty where nothing is known."""
     facts: dict[str, Any] = inventory["hosts"].get(host, {}).get("facts") or {}
     return facts
 
@@ -154,7 +161,7 @@ def list_networks(networks: Iterable[Network], family: int) -> str:
 
 
 def macs(inventory: Inventory, group: str | None = None) -> dict[str, str]:
-    """``{mac: host}`` of the interfaces of a group, or of all hosts, as their facts tell."""
+    """``{mac: host}`` of the interfaces of a group, or of all hosts, from their facts."""
     return {
         interface["mac"]: host
         for host in (inventory["hosts"] if group is None else inventory["groups"].get(group, []))
@@ -164,7 +171,7 @@ def macs(inventory: Inventory, group: str | None = None) -> dict[str, str]:
 
 
 def addresses_of(inventory: Inventory, host: str) -> set[str]:
-    """All that a host's own packets may come from: its declared addresses, and those that its facts tell."""
+    """All that a host's own packets may come from: its declared addresses, and those in its facts."""
     variables = inventory["hosts"].get(host, {})
     declared = [host_address(variables, family) for family in (4, 6)]
     return {address for address in declared if address} | {str(address.ip) for address in on_links(facts_of(inventory, host))}

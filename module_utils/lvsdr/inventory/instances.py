@@ -7,7 +7,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.errors import shown
+from ansible.module_utils.lvsdr.inventory import messages, paths
 from ansible.module_utils.lvsdr.inventory.director_settings import PRIORITY, VIRTUAL_ROUTER_ID
 from ansible.module_utils.lvsdr.reader import Reader
 
@@ -35,7 +37,7 @@ def instances(
     variables: with director_virtual_router_id and director_priority, of the instance INSTANCE, and director_instances, of the others:
     ``{name: {virtual_router_id: 52, active: director2}}``.
     """
-    settings = _declared(Reader(problems, "hosts[%s]" % director, variables), director, directors)
+    settings = _declared(Reader(problems, paths.of_host(director), variables), director, directors)
     unknown: set[str] = set()
     vips: dict[str, dict[str, None]] = {}
     for service in services:
@@ -45,7 +47,7 @@ def instances(
         if name in settings:
             vips.setdefault(name, {}).update(dict.fromkeys(service.vips))
         else:
-            problems.add("virtual service %s" % service.name, "there is no instance %s; declare it in director_instances" % name)
+            problems.add(service.path + ".instance", messages.INSTANCE_UNKNOWN(instance=name))
             unknown.add(name)
     out = []
     for name, addresses in vips.items():
@@ -58,7 +60,8 @@ def _declared(values: Reader, director: str, directors: Sequence[str]) -> dict[s
     """{name: (router id, priority, active director or None)} of all instances that a director's variables have."""
     declared = values.get("director_instances", {})
     if not isinstance(declared, dict):
-        values.wrong("director_instances", "a dictionary such as {radio: {virtual_router_id: 52, active: director2}} is needed")
+        example = "{radio: {virtual_router_id: 52, active: director2}}"
+        values.wrong("director_instances", common.NOT_A_DICTIONARY_LIKE(example=example, value=shown(declared)))
         declared = {}
     settings: dict[str, Settings] = {
         INSTANCE: (
@@ -69,23 +72,24 @@ def _declared(values: Reader, director: str, directors: Sequence[str]) -> dict[s
     }
     for name, item in declared.items():
         if not isinstance(name, str) or not re.fullmatch(INSTANCE_NAME, name):
-            values.wrong("director_instances", "%s is no name of a VRRP instance; it has up to 40 letters, digits and . _ -" % shown(name))
+            values.wrong("director_instances", messages.NOT_AN_INSTANCE_NAME(value=shown(name)))
             continue
         path = "director_instances.%s" % name
         if name == INSTANCE:
-            values.wrong(path, "this is the instance of services that name none; it has director_virtual_router_id and director_priority")
+            values.wrong(path, messages.DEFAULT_INSTANCE())
             continue
         if not isinstance(item, dict):
-            values.wrong(path, "a dictionary such as {virtual_router_id: 52, active: director2} is needed")
+            example = "{virtual_router_id: 52, active: director2}"
+            values.wrong(path, common.NOT_A_DICTIONARY_LIKE(example=example, value=shown(item)))
             continue
         inner = values.inner(path, item)
         inner.known(("virtual_router_id", "active"))
         if inner.get("virtual_router_id") is None:
-            inner.wrong("virtual_router_id", "a router id from 1 to 255 is missing")
+            inner.wrong("virtual_router_id", messages.VIRTUAL_ROUTER_ID_MISSING())
         number = inner.integer("virtual_router_id", 1, 1, 255)
         for other, (taken, _priority, _active) in settings.items():
             if taken == number:
-                inner.wrong("virtual_router_id", "%d is the router id of instance %s, too; on one link each has its own" % (number, other))
+                inner.wrong("virtual_router_id", messages.VIRTUAL_ROUTER_ID_TAKEN(number=number, other=other))
         active = inner.choice("active", directors[0] if directors else "", tuple(directors))
         settings[name] = number, PRIORITIES[active != director], active
     return settings

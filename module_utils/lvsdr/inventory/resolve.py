@@ -11,13 +11,15 @@ VIP.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.addresses import not_an_address, parse_address
 from ansible.module_utils.lvsdr.checks.health_check import read_health_check
 from ansible.module_utils.lvsdr.errors import Problems, shown
-from ansible.module_utils.lvsdr.inventory import check_paths, leaving
+from ansible.module_utils.lvsdr.inventory import check_paths, leaving, messages, paths
 from ansible.module_utils.lvsdr.inventory.director_settings import max_cut
 from ansible.module_utils.lvsdr.inventory.hosts import STAND_INS, facts_of, host_address
 from ansible.module_utils.lvsdr.inventory.instances import INSTANCE, INSTANCE_NAME
@@ -33,24 +35,24 @@ from ansible.module_utils.lvsdr.inventory.stream_option import read_stream
 from ansible.module_utils.lvsdr.inventory.types import RealServer, Resolved, VirtualService
 from ansible.module_utils.lvsdr.ipvs.declare import read_service
 from ansible.module_utils.lvsdr.ipvs.describe import wanted_as_dict
-from ansible.module_utils.lvsdr.ipvs.types import FALLBACK_FLAGS, refuses_newcomers, service_key, service_name
+from ansible.module_utils.lvsdr.ipvs.types import FALLBACK_FLAGS, service_key, service_name
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.reader import Reader
-from ansible.module_utils.lvsdr.spelling import LABEL_HINT, is_label
+from ansible.module_utils.lvsdr.spelling import LABEL_SIGNS, LONGEST_NAME, is_label
 from ansible.module_utils.lvsdr.text import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ansible.module_utils.lvsdr.errors import Line
+    from ansible.module_utils.lvsdr.inventory.servers import Hosts
     from ansible.module_utils.lvsdr.inventory.types import Inventory, ServiceKey
 
     Vip = tuple[int, str]
 
 MODES = ("dr", "nat", "tunnel")
-MODE_HINTS = {
-    "snat": "this version forwards by dr, nat or tunnel; snat needs another program than IPVS",
-    "proxy": "this version forwards by dr, nat or tunnel; proxy needs another program than IPVS",
-}
+# These need another program.
+MODES_NOT_OFFERED = ("snat", "proxy")
 SERVICE_FIELDS = (
     "name", "mode", "addresses", "protocol", "ports", "firewall_mark", "scheduler", "scheduler_flags", "one_packet", "persistence",
     "real_servers", "health_check", "sorry_server", "instance", "stream", "state",
@@ -60,7 +62,7 @@ SERVICE_FIELDS = (
 def resolve(virtual_services: Any, inventory: Inventory) -> Resolved:
     """The resolved services and their checks, with what still leaves them; LvsError with every error of the declaration at once.
 
-    What directors hold and the inventory does not name any more stays with weight 0 while it has connections (leaving.with_leaving).
+    What directors hold and the inventory no longer names stays with weight 0 while it has connections (leaving.with_leaving).
     """
     problems = Problems()
     resolved = read_services_of(virtual_services, inventory, problems)
@@ -78,35 +80,40 @@ def resolve(virtual_services: Any, inventory: Inventory) -> Resolved:
 
 def read_services_of(virtual_services: Any, inventory: Inventory, problems: Problems) -> Resolved:
     if not isinstance(virtual_services, list) or not virtual_services:
-        problems.add("virtual_services", "a list with at least one service is needed, for example in group_vars/all.yml")
+        problems.add("virtual_services", messages.NO_VIRTUAL_SERVICES(value=shown(virtual_services)))
         return Resolved()
     services: list[VirtualService] = []
     names: dict[str, str] = {}
     keys: dict[ServiceKey, str] = {}
-    for index, item in enumerate(virtual_services):
-        path = "virtual_services[%d]" % index
+    indices = paths.indices(virtual_services)
+    for position, (item, index) in enumerate(zip(virtual_services, indices)):
+        path = paths.of_service(position if index is not None else item["name"])
         if not isinstance(item, dict):
-            problems.add(path, "a dictionary is needed, not %s" % shown(item))
+            problems.add(path, common.NOT_A_DICTIONARY(value=shown(item)))
             continue
-        name = item.get("name")
-        if name is None or name == "":
-            problems.add(path + ".name", "a name is missing; messages and keepalived.conf use it")
-        elif not isinstance(name, str):
-            problems.add(path + ".name", "%s is not text; write it in quotes" % shown(name))
-        elif not is_label(name):
-            problems.add(path + ".name", "%s can't be written into keepalived.conf; %s" % (shown(name), LABEL_HINT))
-        elif name in names:
-            problems.add(path + ".name", "%s is the name of %s already" % (shown(name), names[name]))
-        else:
-            names[name] = path
+        _check_name(item.get("name"), path, names, problems)
         for service in _resolve_one(Reader(problems, path, item), inventory, problems):
             if service.key is not None:
                 if service.key in keys:
-                    problems.add(path, "%s is declared by %s already; remove one" % (service_name(service.key), keys[service.key]))
+                    problems.add(path, common.DECLARED_TWICE(what=service_name(service.key), by=keys[service.key]))
                 keys[service.key] = path
-            services.append(service)
+            services.append(dataclasses.replace(service, index=index))
     _check_instances(services, problems)
     return Resolved(tuple(services), check_paths.paths_of(services))
+
+
+def _check_name(name: Any, path: str, names: dict[str, str], problems: Problems) -> None:
+    """names: {name: path} of the services before this one, to which it is added."""
+    if name is None or name == "":
+        problems.add(path + ".name", messages.SERVICE_NAME_MISSING())
+    elif not isinstance(name, str):
+        problems.add(path + ".name", common.NOT_TEXT(value=shown(name)))
+    elif not is_label(name):
+        problems.add(path + ".name", messages.NOT_A_LABEL(value=shown(name), longest=LONGEST_NAME, signs=LABEL_SIGNS))
+    elif name in names:
+        problems.add(path + ".name", messages.SERVICE_NAME_TAKEN(value=shown(name), by=names[name]))
+    else:
+        names[name] = path
 
 
 def _check_instances(services: Sequence[VirtualService], problems: Problems) -> None:
@@ -116,31 +123,25 @@ def _check_instances(services: Sequence[VirtualService], problems: Problems) -> 
         for vip in service.vips if not service.absent else ():
             other = first.setdefault(vip, service)
             if other.instance != service.instance:
-                problems.add(
-                    "virtual service %s" % service.name,
-                    "VIP %s is in instance %s here and in %s in service %s; a VIP belongs to one instance"
-                    % (vip, service.instance, other.instance, other.name),
-                )
+                message = messages.VIP_IN_TWO_INSTANCES(vip=vip, instance=service.instance, other_instance=other.instance, other=other.path)
+                problems.add(service.path + ".instance", message)
 
 
 def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> list[VirtualService]:
     reader.known(SERVICE_FIELDS)
-    mode = reader.choice("mode", "dr", MODES, MODE_HINTS)
+    mode = _read_mode(reader)
     state = reader.choice("state", "present", ("present", "absent"))
     mark = reader.get("firewall_mark")
     _check_ports(reader, mark)
     if check_paths.is_check_mark(whole_number(mark)):
-        reader.wrong("firewall_mark", "marks from 0x4c000000 to 0x4cffffff are those of lvsdr's checks; take another one")
+        reader.wrong("firewall_mark", messages.MARK_RESERVED(value=shown(mark)))
     check = read_health_check(reader)
     stream = read_stream(reader, mark)
     hosts = placed(read_real_servers(reader, inventory), inventory) if state == "present" else []
     sorry = placed(read_sorry_server(reader, inventory, check, hosts), inventory) if state == "present" else []
     instance = _read_instance(reader)
     if reader.get("scheduler") == "dh":
-        reader.wrong(
-            "scheduler",
-            "%s; every server can be drained, so use mh, which sends them on" % refuses_newcomers("dh", ()),
-        )
+        reader.wrong("scheduler", messages.SCHEDULER_DH())
     vips = _vips(reader)
     check_room(reader, check, hosts, inventory)
     out = []
@@ -151,16 +152,12 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
         table["destinations"] = read_destinations_of(reader, mode, family, hosts, inventory, check, found)
         for destination in read_destinations_of(reader, mode, family, sorry, inventory, None, found):
             table["destinations"].append({**destination, "weight": 1, "sorry_server": True})
-        # What the table module would refuse is refused here, under the name the operator knows.
-        inner = Problems()
-        wanted = read_service(Reader(inner, reader.path, table))
-        for line in inner.found:
-            text_path, _, text_rest = line.partition(": ")
-            if mark is not None or table["port"] is not None or text_path != reader.path + ".port":
-                problems.add(_operators_path(text_path, reader.path, hosts + sorry), text_rest)
+        # What the table module would refuse is refused here, under the path the operator knows.
+        inner = _TableProblems(reader, mark is None and _has_no_port(reader), hosts, sorry)
+        wanted = read_service(Reader(inner, "", table))
         if vip is None:
             continue
-        # Of a table with errors only the checks of preflight read on, and they go by the order of the hosts.
+        # Of a table with errors only the checks of preflight read on, and they rely on the order of the hosts.
         options = dict(table if inner.found else wanted_as_dict(wanted))
         servers = _servers(options.pop("destinations"), hosts + sorry, inventory)
         out.append(
@@ -173,7 +170,7 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
     return out
 
 
-def _servers(destinations: list[dict[str, Any]], hosts: list[tuple[str, str]], inventory: Inventory) -> tuple[RealServer, ...]:
+def _servers(destinations: list[dict[str, Any]], hosts: Hosts, inventory: Inventory) -> tuple[RealServer, ...]:
     """The servers of destinations in the words of ipvs_table's options, which are in the order of the hosts."""
     out = []
     for one, (host, _path) in zip(destinations, hosts):
@@ -189,11 +186,19 @@ def _servers(destinations: list[dict[str, Any]], hosts: list[tuple[str, str]], i
     return tuple(out)
 
 
+def _read_mode(reader: Reader) -> str:
+    mode = reader.get("mode")
+    if isinstance(mode, str) and mode in MODES_NOT_OFFERED:
+        reader.wrong("mode", messages.MODE_NOT_IPVS(mode=mode, modes=", ".join(MODES)))
+        return MODES[0]
+    return reader.choice("mode", MODES[0], MODES)
+
+
 def _read_instance(reader: Reader) -> str:
     instance = reader.get("instance", INSTANCE)
     if isinstance(instance, str) and re.fullmatch(INSTANCE_NAME, instance):
         return instance
-    reader.wrong("instance", "%s is no name of a VRRP instance; it has up to 40 letters, digits and . _ -" % shown(instance))
+    reader.wrong("instance", messages.NOT_AN_INSTANCE_NAME(value=shown(instance)))
     return INSTANCE
 
 
@@ -223,7 +228,7 @@ def _vips(reader: Reader) -> list[Vip]:
     """(family, text) of each VIP that is one, each once."""
     addresses = reader.get("addresses", [])
     if not isinstance(addresses, list) or not addresses:
-        reader.wrong("addresses", "a list with at least one VIP is needed")
+        reader.wrong("addresses", messages.SERVICE_WITHOUT_VIP(value=shown(addresses)))
         addresses = []
     out: list[Vip] = []
     for position, address in enumerate(addresses):
@@ -233,7 +238,7 @@ def _vips(reader: Reader) -> list[Vip]:
             reader.wrong("addresses[%d]" % position, not_an_address(address, why))
             continue
         if vip in out:
-            reader.wrong("addresses[%d]" % position, "%s is in the list already; remove one" % vip[1])
+            reader.wrong("addresses[%d]" % position, common.LISTED_TWICE(what=vip[1]))
         else:
             out.append(vip)
     return out
@@ -253,22 +258,21 @@ def _check_ports(reader: Reader, mark: Any) -> None:
     ports = reader.get("ports", [])
     if mark is not None:
         if ports:
-            reader.wrong("ports", "a firewall-mark service has none; the rule that sets mark %s chooses them" % shown(mark))
+            reader.wrong("ports", messages.MARK_WITH_PORTS(mark=shown(mark)))
     elif not isinstance(ports, list) or not ports:
-        reader.wrong("ports", "a list with a port is needed")
+        reader.wrong("ports", messages.SERVICE_WITHOUT_PORT(value=shown(ports)))
     elif len(ports) > 1:
-        reader.wrong(
-            "ports",
-            "several ports need a firewall-mark service: mark their packets on the directors and name the mark as firewall_mark, "
-            "or declare one service for each port",
-        )
-    elif ports[0] is None:
-        reader.wrong("ports[0]", "a port is missing")
+        reader.wrong("ports", messages.SERVICE_WITH_SEVERAL_PORTS())
 
 
 def _port(reader: Reader) -> Any:
     ports = reader.get("ports")
     return ports[0] if isinstance(ports, list) and ports else None
+
+
+def _has_no_port(reader: Reader) -> bool:
+    """Whether _check_ports has an error of its own for a port that the table misses."""
+    return _port(reader) is None and reader.get("ports") != [None]
 
 
 def _persistence_of(value: Any, family: int, vips: Sequence[Vip]) -> Any:
@@ -279,15 +283,26 @@ def _persistence_of(value: Any, family: int, vips: Sequence[Vip]) -> Any:
     return value
 
 
-def _operators_path(path: str, prefix: str, hosts: list[tuple[str, str]]) -> str:
-    """A path into the table's words, turned into one the operator wrote."""
-    rest = path[len(prefix) :]
-    if rest.startswith(".destinations["):
-        index, _, field = rest[len(".destinations[") :].partition("].")
-        host = hosts[int(index.rstrip("]"))][0]
-        if field in ("address", "port", "weight"):
-            return "hosts[%s].real_server_%s" % (host, field)
-        return "%s (real server %s)" % (prefix, host)
-    if rest == ".port":
-        return prefix + ".ports[0]"
-    return path
+class _TableProblems(Problems):
+    """The errors of a service in the table's words, each of which goes to the reader's problems under a path that the operator wrote.
+
+    without_port: leave out that there is no port, which has been reported.
+    """
+
+    def __init__(self, reader: Reader, without_port: bool, hosts: Hosts, sorry: Hosts) -> None:
+        super().__init__()
+        self._reader, self._without_port, self._hosts, self._sorry = reader, without_port, hosts, sorry
+
+    def add(self, path: str, said: Line | str) -> None:
+        super().add(path, said)
+        if path != ".port" or not self._without_port:
+            self._reader.problems.add(self._operators_path(path), said)
+
+    def _operators_path(self, path: str) -> str:
+        if path.startswith(".destinations["):
+            index, _, field = path[len(".destinations[") :].partition("]")
+            host, _path = [*self._hosts, *self._sorry][int(index)]
+            if field in (".address", ".port", ".weight"):
+                return "%s.real_server_%s" % (paths.of_host(host), field[1:])
+            return self._reader.path + (".sorry_server" if int(index) >= len(self._hosts) else ".real_servers[%s]" % host)
+        return self._reader.path + (".ports[0]" if path == ".port" else path)

@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.errors import Problems, listed, shown
+from ansible.module_utils.lvsdr.inventory import messages, paths
 from ansible.module_utils.lvsdr.inventory.hosts import STAND_INS, host_address, is_declared
 from ansible.module_utils.lvsdr.ipvs.types import MAX_WEIGHT
 from ansible.module_utils.lvsdr.reader import Reader
-from ansible.module_utils.lvsdr.spelling import LABEL_HINT, is_label
+from ansible.module_utils.lvsdr.spelling import LABEL_SIGNS, LONGEST_NAME, is_label
 from ansible.module_utils.lvsdr.text import whole_number
 
 if TYPE_CHECKING:
@@ -19,20 +20,19 @@ if TYPE_CHECKING:
     # (host, path to its variables)
     Hosts = list[tuple[str, str]]
 
-# With less, a tenth of a weight is none (checks/verdicts.py).
+# With less, a tenth of a weight is nothing (checks/verdicts.py).
 LEAST_WEIGHT = 10
 
 
 def check_room(reader: Reader, check: dict[str, Any] | None, hosts: Hosts, inventory: Inventory) -> None:
     """A share of a small weight is nothing, or all of it: what gives a server a part of its weight needs one that has parts."""
-    words = [name for name in ("slow_start", "agent") if (check or {}).get(name)]
-    for host, path in hosts if words else ():
+    options = [name for name in ("slow_start", "agent") if (check or {}).get(name)]
+    for host, path in hosts if options else ():
         values = Reader(Problems(), path, inventory["hosts"].get(host, {}))
         if 0 < values.integer("real_server_weight", 1, 0, MAX_WEIGHT) < LEAST_WEIGHT:
             reader.problems.add(
                 path + ".real_server_weight",
-                "%s of service %s gives a server a part of its weight, and a weight below %d has too few parts; give all its servers "
-                "ten times the weight" % (" and ".join(words), shown(reader.get("name")), LEAST_WEIGHT),
+                messages.WEIGHT_TOO_SMALL(options=" and ".join(options), service=reader.path, least=LEAST_WEIGHT),
             )
 
 
@@ -40,42 +40,42 @@ def read_real_servers(reader: Reader, inventory: Inventory) -> Hosts:
     """(host, path to its variables) of a service's group."""
     group = reader.get("real_servers")
     if not isinstance(group, str) or not group:
-        reader.wrong("real_servers", "the name of an inventory group is needed")
+        reader.wrong("real_servers", messages.REAL_SERVERS_NOT_A_GROUP(value=shown(group)))
         return []
     hosts = inventory["groups"].get(group)
     if hosts is None:
         known = listed(sorted(name for name in inventory["groups"] if name not in ("all", "ungrouped") and not name.startswith("lvs_")))
-        reader.wrong("real_servers", "there is no group %s in the inventory; these are: %s" % (shown(group), known))
+        reader.wrong("real_servers", messages.REAL_SERVERS_GROUP_UNKNOWN(value=shown(group), names=known))
         return []
     if not hosts:
-        reader.wrong("real_servers", "group %s is empty; put its hosts into the inventory" % shown(group))
-    paths = [(host, "hosts[%s]" % host) for host in hosts]
-    for host, path in paths:
+        reader.wrong("real_servers", messages.REAL_SERVERS_GROUP_EMPTY(value=shown(group)))
+    found = [(host, paths.of_host(host)) for host in hosts]
+    for host, path in found:
         _check_host(Reader(reader.problems, path, inventory["hosts"].get(host, {})), host)
-    return paths
+    return found
 
 
 def placed(hosts: Hosts, inventory: Inventory) -> Hosts:
-    """Without those whose address only their facts will tell."""
+    """Without those whose address only their facts will show."""
     return [(host, path) for host, path in hosts if inventory.get("read", True) or is_declared(inventory["hosts"].get(host, {}))]
 
 
 def read_sorry_server(reader: Reader, inventory: Inventory, check: dict[str, Any] | None, hosts: Hosts) -> Hosts:
-    """[(host, path to its variables)] of the one that answers when checks have taken all others out, or []."""
+    """[(host, path to its variables)] of the one that serves when checks have taken all others out, or []."""
     host = reader.get("sorry_server")
     if host is None:
         return []
     if not isinstance(host, str) or host not in inventory["hosts"]:
-        reader.wrong("sorry_server", "%s is no host of the inventory" % shown(host))
+        reader.wrong("sorry_server", messages.SORRY_SERVER_UNKNOWN(value=shown(host)))
         return []
     if host in [name for name, _path in hosts]:
-        reader.wrong("sorry_server", "%s is one of the service's real servers; name another host" % host)
+        reader.wrong("sorry_server", messages.SORRY_SERVER_IS_REAL_SERVER(host=host))
         return []
     if not check:
-        reader.wrong("sorry_server", "it answers when checks have taken all real servers out; declare a health_check")
+        reader.wrong("sorry_server", messages.SORRY_SERVER_WITHOUT_CHECK())
     elif check.get("floor"):
-        reader.wrong("sorry_server", "with a floor of %g some real servers always stay in, and it would never answer" % check["floor"])
-    path = "hosts[%s]" % host
+        reader.wrong("sorry_server", messages.SORRY_SERVER_WITH_FLOOR(floor=check["floor"]))
+    path = paths.of_host(host)
     _check_host(Reader(reader.problems, path, inventory["hosts"][host]), host)
     return [(host, path)]
 
@@ -87,7 +87,7 @@ def is_drained(inventory: Inventory, host: str) -> bool:
 def _check_host(values: Reader, host: str) -> None:
     """What is wrong with a real server's variables, whatever the service."""
     if not is_label(host):
-        values.wrong("", "%s can't be written into keepalived.conf; %s" % (shown(host), LABEL_HINT))
+        values.wrong("", messages.NOT_A_LABEL(value=shown(host), longest=LONGEST_NAME, signs=LABEL_SIGNS))
     for name in ("real_server_address", "real_server_address6"):
         if values.get(name) is not None:
             values.address(name)
@@ -111,13 +111,12 @@ def read_destinations_of(
         if address is None:
             problems.add(
                 path,
-                "%s has no IPv%d address for service %s%s; set real_server_address%s"
-                % (
-                    host,
-                    family,
-                    _short(reader.get("name")),
-                    "" if is_declared(variables) else _not_found(variables),
-                    "6" if family == 6 else "",
+                messages.REAL_SERVER_WITHOUT_ADDRESS(
+                    host=host,
+                    family=family,
+                    service=reader.path,
+                    why="" if is_declared(variables) else " (%s)" % _not_found(variables),
+                    variable="real_server_address6" if family == 6 else "real_server_address",
                 ),
             )
             # Something to go on with, so that all other errors are found as well.
@@ -137,13 +136,8 @@ def read_destinations_of(
     return out
 
 
-def _short(name: Any) -> str:
-    """A service's name in a message, also where it is none."""
-    return name if isinstance(name, str) and is_label(name) else shown(name)
-
-
 def _not_found(variables: dict[str, Any]) -> str:
-    """Why its facts did not tell a host's address."""
+    """Why a host's facts did not give its address."""
     if not variables.get("facts"):
-        return ": the inventory gives none, and it did not answer"
-    return ", or several and none alone in the subnet of a VIP"
+        return "the inventory gives none, and the host did not answer"
+    return "or it has several, and not exactly one in the subnet of a VIP"

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.checks.health_check import not_a_path
 from ansible.module_utils.lvsdr.errors import LvsError, listed, shown
-from ansible.module_utils.lvsdr.spelling import PATH_HINT, is_file, is_path
+from ansible.module_utils.lvsdr.inventory import messages
+from ansible.module_utils.lvsdr.spelling import is_file, is_path
 from ansible.module_utils.lvsdr.streams import http
 from ansible.module_utils.lvsdr.text import whole_number
 
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.reader import Reader
 
 STREAM_FIELDS = ("url", "verify")
-STREAM_HINT = "give a path such as /live/index.m3u8, or a URL such as https://live.example.com/live/index.m3u8"
 
 
 def read_stream(reader: Reader, mark: Any) -> dict[str, Any] | None:
@@ -33,22 +34,19 @@ def read_stream(reader: Reader, mark: Any) -> dict[str, Any] | None:
     else:
         url, verify, field = value, True, "stream"
     if not isinstance(verify, bool) and not is_file(verify):
-        inner.wrong("verify", "%s is none of true, false, and the path of a file of authorities on the viewer" % shown(verify))
+        inner.wrong("verify", messages.STREAM_VERIFY_INVALID(value=shown(verify)))
     ports = reader.get("ports")
     ports = [whole_number(port) for port in ports] if isinstance(ports, list) else []
     if reader.get("protocol", "tcp") != "tcp":
-        inner.wrong(field, "a stream is played over HTTP, and the service is %s" % shown(reader.get("protocol")))
+        inner.wrong(field, messages.STREAM_NOT_TCP(protocol=shown(reader.get("protocol"))))
     elif isinstance(url, str) and "://" in url:
         _check_url(inner, field, url, mark, ports)
     elif not is_path(url):
-        inner.wrong(field, "%s is no path of a stream; %s" % (shown(url), STREAM_HINT))
+        inner.wrong(field, messages.NOT_A_STREAM(value=shown(url)))
     elif mark is not None or 0 in ports:
-        inner.wrong(
-            field, "%s names no port to play it on; give the whole URL, or move it to a service with a port"
-            % ("a firewall mark" if mark is not None else "port 0"),
-        )  # fmt: skip
+        inner.wrong(field, messages.STREAM_WITHOUT_PORT(what="a firewall mark" if mark is not None else "port 0"))
     elif 443 in ports:
-        inner.wrong(field, "443 is the port of HTTPS, which needs a name; %s" % STREAM_HINT)
+        inner.wrong(field, messages.STREAM_WITHOUT_NAME())
     return {"url": url, "verify": verify}
 
 
@@ -56,13 +54,11 @@ def _check_url(reader: Reader, field: str, url: str, mark: Any, ports: Sequence[
     try:
         address = http.split(url)
     except LvsError as error:
-        reader.wrong(field, str(error))
+        reader.wrong(field, error.line)
         return
     path = url.partition("://")[2].partition("/")
     if not is_path(path[1] + path[2]):
-        reader.wrong(field, "%s is no path of a stream; %s" % (shown(path[1] + path[2]), PATH_HINT))
+        reader.wrong(field, not_a_path(path[1] + path[2]))
     elif mark is None and 0 not in ports and address.port not in ports:
-        reader.wrong(
-            field, "%s is on port %d, and the service has %s; write the port into the URL, or play it with the service that has it"
-            % (http.shown(url), address.port, listed(map(str, ports))),
-        )  # fmt: skip
+        message = messages.STREAM_ON_OTHER_PORT(url=http.shown(url), port=address.port, ports=listed(map(str, ports)))
+        reader.wrong(field, message)

@@ -8,8 +8,10 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.addresses import family_of
 from ansible.module_utils.lvsdr.errors import shown
+from ansible.module_utils.lvsdr.inventory import messages, paths
 from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.spelling import is_host_name
 from ansible.module_utils.lvsdr.text import whole_number
@@ -26,66 +28,65 @@ FOLDER = "/[A-Za-z0-9._/@+-]{1,200}"
 
 def check_streaming_server(inventory: Inventory, host: str, problems: Problems) -> None:
     """What nginx would refuse, or read in another way, of the variables of role streaming_server."""
-    values = Reader(problems, "hosts[%s]" % host, inventory["hosts"].get(host, {}))
+    values = Reader(problems, paths.of_host(host), inventory["hosts"].get(host, {}))
     if values.get("streaming_server_kind") is None:
         return
     values.choice("streaming_server_kind", "edge", ("edge", "origin"))
-    _check_words(values, "streaming_server_listen", _is_listen, "a port, or an address with a port, such as 80 or [::]:80")
-    _check_words(values, "streaming_server_tls_listen", _is_listen, "a port, or an address with a port, such as 443 or [::]:443")
-    _check_words(values, "streaming_server_origin", _is_origin, "HOST:PORT, an IPv6 address in brackets")
-    _check_words(values, "streaming_server_publishers", _is_network, "an address or a network, such as 192.0.2.0/24")
-    _check_words(values, "streaming_server_packages", lambda word: re.fullmatch("[a-z0-9][a-z0-9+.:~=_/-]*", word), "a package's name")
-    for name, pattern, hint in (
+    _check_words(values, "streaming_server_listen", _is_listen, "a port or an address with a port, such as 80 or [::]:80")
+    _check_words(values, "streaming_server_tls_listen", _is_listen, "a port or an address with a port, such as 443 or [::]:443")
+    _check_words(values, "streaming_server_origin", _is_origin, "HOST:PORT, with an IPv6 address in brackets")
+    _check_words(values, "streaming_server_publishers", _is_network, "all, an address or a network, such as 192.0.2.0/24")
+    _check_words(values, "streaming_server_packages", lambda word: re.fullmatch("[a-z0-9][a-z0-9+.:~=_/-]*", word), "the name of a package")
+    for name, pattern, form in (
         ("user", "[a-z_][a-z0-9_.-]{0,31}", "the name of an account"),
         ("cache_size", CACHE_SIZE, "a size in nginx's notation, such as 1g, up to 9999g"),
-        ("vod_dir", FOLDER, "a folder by its whole path"),
-        ("cache_dir", FOLDER, "a folder by its whole path"),
-        ("hls_dir", FOLDER, "a folder by its whole path"),
-        ("certificate", FOLDER, "a file by its whole path"),
-        ("certificate_key", FOLDER, "a file by its whole path"),
+        ("vod_dir", FOLDER, "the absolute path of a folder"),
+        ("cache_dir", FOLDER, "the absolute path of a folder"),
+        ("hls_dir", FOLDER, "the absolute path of a folder"),
+        ("certificate", FOLDER, "the absolute path of a file"),
+        ("certificate_key", FOLDER, "the absolute path of a file"),
     ):
         value = values.get("streaming_server_" + name)
         if value not in (None, "") and not _fits(value, re.compile(pattern).fullmatch):
-            values.wrong("streaming_server_" + name, "%s is not %s" % (shown(value), hint))
+            values.wrong("streaming_server_" + name, messages.STREAMING_SERVER_VALUE_INVALID(form=form, value=shown(value)))
     listen = values.get("streaming_server_rtmp_listen", "1935")
     if not _fits(listen, _is_listen):
-        values.wrong("streaming_server_rtmp_listen", "%s is not a port, or an address with a port" % shown(listen))
+        form = "a port or an address with a port, such as 1935 or [::]:1935"
+        values.wrong("streaming_server_rtmp_listen", messages.STREAMING_SERVER_VALUE_INVALID(form=form, value=shown(listen)))
     ports = []
     for name, default in (("listen", [80]), ("tls_listen", [])):
         declared = values.get("streaming_server_" + name, default)
         ports += [_port_of(word) for word in declared if _fits(word, _is_listen)] if isinstance(declared, list) else []
     for name in ("certificate", "certificate_key") if values.get("streaming_server_tls_listen") else ():
         if not values.get("streaming_server_" + name):
-            values.wrong("streaming_server_" + name, "streaming_server_tls_listen needs it; name a file in PEM that is on the host")
+            values.wrong("streaming_server_" + name, messages.STREAMING_SERVER_CERTIFICATE_MISSING())
     rtmp = _port_of(listen)[1] if _fits(listen, _is_listen) and values.get("streaming_server_kind") == "origin" else None
     if rtmp in {port for _host, port in ports}:
-        values.wrong("streaming_server_rtmp_listen", "port %s is one of streaming_server_listen; RTMP needs another one" % rtmp)
+        values.wrong("streaming_server_rtmp_listen", messages.RTMP_PORT_TAKEN(port=rtmp))
     for place in dict.fromkeys(place for place in ports if ports.count(place) > 1):
-        values.wrong("streaming_server_listen", "port %s of %s is in the list twice; remove one" % (place[1], place[0]))
+        values.wrong("streaming_server_listen", common.LISTED_TWICE(what="port %s of %s" % (place[1], place[0])))
     for name, low, high in (("connections", 16, 1 << 20), ("keepalive_requests", 1, 1 << 30), ("fragment", 1, 60), ("playlist", 1, 86400)):
         values.integer("streaming_server_" + name, low, low, high)
     fragment, playlist = (whole_number(values.get("streaming_server_" + name)) for name in ("fragment", "playlist"))
     if fragment and playlist and playlist < 3 * fragment:
-        values.wrong(
-            "streaming_server_playlist", "%d seconds are fewer than three segments of %d, and players need three" % (playlist, fragment)
-        )
+        values.wrong("streaming_server_playlist", messages.STREAMING_SERVER_PLAYLIST_TOO_SHORT(fragment=fragment, value=playlist))
     values.boolean("streaming_server_test_source", False)
 
 
-def _check_words(values: Reader, name: str, fits: Callable[[str], object], hint: str) -> None:
+def _check_words(values: Reader, name: str, fits: Callable[[str], object], form: str) -> None:
     declared = values.get(name)
     if declared is None:
         return
     if not isinstance(declared, list):
-        values.wrong(name, "a list is needed, not %s" % shown(declared))
+        values.wrong(name, common.NOT_A_LIST(value=shown(declared)))
         return
     for index, word in enumerate(declared):
         if not _fits(word, fits):
-            values.wrong("%s[%d]" % (name, index), "%s is not %s" % (shown(word), hint))
+            values.wrong("%s[%d]" % (name, index), messages.STREAMING_SERVER_VALUE_INVALID(form=form, value=shown(word)))
 
 
 def _fits(word: Any, fits: Callable[[str], object]) -> bool:
-    """Whether a word, or a number as text, is as it has to be."""
+    """Whether a word, or a number as text, has its form."""
     text = str(word) if whole_number(word) is not None else word
     return isinstance(text, str) and bool(fits(text))
 

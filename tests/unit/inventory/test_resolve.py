@@ -1,4 +1,4 @@
-"""From virtual_services and an inventory to services, and every error on the way with its path and the next step."""
+"""From virtual_services and an inventory to services; test_bad_services.py has the errors on the way."""
 
 import json
 
@@ -11,8 +11,10 @@ from ansible.module_utils.lvsdr.fleet import preflight, proofs
 from ansible.module_utils.lvsdr.inventory import check_paths, hosts, resolve, views
 from ansible.module_utils.lvsdr.inventory.types import RealServer, VirtualService, from_data, to_data
 from ansible.module_utils.lvsdr.ipvs import declare, types
+from bad_services import HEAVY, HLS, MARK
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from said import path_and_id
 
 from inventories import GONE, VIP, VIP6, anything, facts, interface, inventory, scalars, service
 
@@ -149,9 +151,9 @@ def test_parity_leaves_a_sorry_server_out(address):
 def test_a_vip_is_in_one_instance():
     with pytest.raises(LvsError) as caught:
         resolved(service(), service(name="b", ports=[81], instance="radio"))
-    assert caught.value.details["problems"] == [
-        "virtual service b: VIP 192.0.2.100 is in instance radio here and in lvsdr in service live; a VIP belongs to one instance"
-    ]
+    (line,) = caught.value.details["problems"]
+    assert path_and_id(line) == ("virtual_services[b].instance", "vip-in-two-instances")
+    assert "VIP 192.0.2.100 is in instance radio here and in lvsdr in virtual_services[live]" in line
 
 
 def test_preflight_compares_the_instances_of_directors():
@@ -160,7 +162,7 @@ def test_preflight_compares_the_instances_of_directors():
         "hosts[director2]: the virtual_router_id of instance lvsdr is 51 here and 7 on director1; all directors of an instance have one"
     ]
     (line,) = preflight.preflight([service(instance="radio")], inventory())
-    assert line == "virtual service live: there is no instance radio; declare it in director_instances"
+    assert path_and_id(line) == ("virtual_services[live].instance", "instance-unknown") and "instance radio" in line
 
 
 def test_health_checks_and_their_defaults():
@@ -205,8 +207,9 @@ def test_a_server_is_checked_by_a_mark_of_its_own():
     mark = table["firewall_mark"]
     assert mark >> 24 == 0x4C and mark != other.table()["firewall_mark"]
     assert (check.key, other.key) == tuple(declare.read_services([table, other.table()]))
-    with pytest.raises(LvsError, match="marks from 0x4c000000 to 0x4cffffff are those of lvsdr's checks"):
+    with pytest.raises(LvsError) as caught:
         resolved(service(health_check={}), service(name="mark", ports=GONE, firewall_mark=mark))
+    assert [path_and_id(line) for line in caught.value.details["problems"]] == [("virtual_services[mark].firewall_mark", "mark-reserved")]
     assert not resolved(service(health_check={"target": "server"}), service(name="b", ports=[81])).checks
 
 
@@ -297,301 +300,6 @@ def test_a_drained_server_refuses_nobody(scheduler, flags):
     assert (scheduler + "-port" in one.options["scheduler_flags"]) == ("-port" in (flags or []))
 
 
-# --- errors -------------------------------------------------------------------------------------------------------------------------
-
-SERVICE = "virtual_services[0]"
-UDP = {"protocol": "udp"}
-HLS = {"type": "hls", "path": "/live/index.m3u8"}
-MARK = {"ports": GONE, "firewall_mark": 5}
-HEAVY = {"real_server_weight": 10}
-NUMBER = "is not a whole number"
-ADDRESS = "is not an IPv4 or IPv6 host address"
-
-# Changes to the service, changes to server1's variables, the path and the words of the only error.
-ERRORS = {
-    "unknown option": ({"port": 80}, {}, ".port", "no such option; these are: addresses, firewall_mark, health_check"),
-    "no name": ({"name": GONE}, {}, ".name", "a name is missing; messages and keepalived.conf use it"),
-    "empty name": ({"name": ""}, {}, ".name", "a name is missing"),
-    "name that is none": ({"name": 5}, {}, ".name", "5 is not text; write it in quotes"),
-    "unknown mode": ({"mode": "DR"}, {}, ".mode", "unknown value 'DR'; one of dr, nat, tunnel is possible"),
-    "mode snat": ({"mode": "snat"}, {}, ".mode", "unknown value 'snat'; this version forwards by dr, nat or tunnel; snat needs another"),
-    "mode proxy": ({"mode": "proxy"}, {}, ".mode", "this version forwards by dr, nat or tunnel; proxy needs another program"),
-    "unknown scheduler": ({"scheduler": "maglev"}, {}, ".scheduler", "unknown value 'maglev'; one of rr, wrr, lc, wlc, "),
-    "unknown state": ({"state": "gone"}, {}, ".state", "unknown value 'gone'; one of present, absent is possible"),
-    "unknown protocol": ({"protocol": "TCP"}, {}, ".protocol", "unknown value 'TCP'; one of tcp, udp, sctp is possible"),
-    "name of two lines": ({"name": "live\n}"}, {}, ".name", "a name is one line of up to 100 bytes without quotes"),
-    "address twice": ({"addresses": [VIP6, "2001:DB8::0100"]}, {}, ".addresses[1]", "2001:db8::100 is in the list already; remove one"),
-    "mark's address twice": ({**MARK, "addresses": [VIP, VIP + "\n"]}, {}, ".addresses[1]", "192.0.2.100 is in the list already"),
-    "no address": ({"addresses": GONE}, {}, ".addresses", "a list with at least one VIP is needed"),
-    "empty addresses": ({"addresses": []}, {}, ".addresses", "a list with at least one VIP is needed"),
-    "addresses that are no list": ({"addresses": VIP}, {}, ".addresses", "a list with at least one VIP is needed"),
-    "a name for an address": ({"addresses": [VIP, "vip.example.com"]}, {}, ".addresses[1]", "'vip.example.com' " + ADDRESS),
-    "network for an address": ({"addresses": [VIP + "/24"]}, {}, ".addresses[0]", f"'{VIP}/24' {ADDRESS}"),
-    "multicast VIP": ({"addresses": ["233.252.0.1"]}, {}, ".addresses[0]", ADDRESS),
-    "unspecified VIP": ({"addresses": ["::"]}, {}, ".addresses[0]", ADDRESS),
-    "VIP with a zone": ({"addresses": ["fe80::1%eth0"]}, {}, ".addresses[0]", ADDRESS),
-    "null VIP": ({"addresses": [None]}, {}, ".addresses[0]", "None " + ADDRESS),
-    "no port": ({"ports": GONE}, {}, ".ports", "a list with a port is needed"),
-    "null port": ({"ports": [None]}, {}, ".ports[0]", "a port is missing"),
-    "port in another script": ({"ports": ["٨٠"]}, {}, ".ports[0]", "'٨٠' " + NUMBER),
-    "port with two signs": ({"ports": ["--5"]}, {}, ".ports[0]", "'--5' " + NUMBER),
-    "port without end": ({"ports": ["8" * 5000]}, {}, ".ports[0]", NUMBER),
-    "ports that are no list": ({"ports": 80}, {}, ".ports", "a list with a port is needed"),
-    "several ports": (
-        {"ports": [80, 443]}, {}, ".ports",
-        "several ports need a firewall-mark service: mark their packets on the directors",
-    ),
-    "port with a firewall mark": ({"firewall_mark": 5}, {}, ".ports", "has none; the rule that sets mark 5 chooses them"),
-    "port that is none": ({"ports": ["http"]}, {}, ".ports[0]", "'http' " + NUMBER),
-    "port that is true": ({"ports": [True]}, {}, ".ports[0]", "True " + NUMBER),
-    "port that is half": ({"ports": [80.5]}, {}, ".ports[0]", "80.5 " + NUMBER),
-    "port too large": ({"ports": [65536]}, {}, ".ports[0]", "65536 is out of range (0 to 65535)"),
-    "negative port": ({"ports": ["-1"]}, {}, ".ports[0]", "-1 is out of range (0 to 65535)"),
-    "port 0 alone": (
-        {"ports": [0]}, {}, ".ports[0]",
-        "port 0 stands for every port and works only with persistence; add it, or name a port",
-    ),
-    "mark 0": ({**MARK, "firewall_mark": 0}, {}, ".firewall_mark", "0 is out of range (1 to 4294967295)"),
-    "mark that is none": ({**MARK, "firewall_mark": "five"}, {}, ".firewall_mark", "'five' " + NUMBER),
-    "protocol of a mark": (
-        {**MARK, "protocol": "udp"}, {}, ".protocol",
-        "a firewall-mark service has none; its packets are chosen by their mark",
-    ),
-    "list for a choice": ({"mode": ["dr"]}, {}, ".mode", "unknown value ['dr']; one of dr, nat, tunnel is possible"),
-    "list for a protocol": ({"protocol": ["tcp"]}, {}, ".protocol", "unknown value ['tcp']; one of tcp, udp, sctp is possible"),
-    "flags that are no list": ({"scheduler_flags": "sh-port"}, {}, ".scheduler_flags", "a list is needed, not 'sh-port'"),
-    "flag of another scheduler": (
-        {"scheduler": "mh", "scheduler_flags": ["sh-port"]}, {}, ".scheduler_flags",
-        "'sh-port' is no flag of scheduler mh; it takes mh-fallback, mh-port",
-    ),
-    "a scheduler that refuses newcomers": (
-        {"scheduler": "dh"}, {}, ".scheduler",
-        "scheduler dh refuses new connections that hash to a destination of weight 0",
-    ),
-    "flag where none is": ({"scheduler_flags": ["mh-port"]}, {}, ".scheduler_flags", "is no flag of scheduler wlc; it takes none"),
-    "one packet on TCP": (
-        {"one_packet": True}, {}, ".one_packet",
-        "one-packet scheduling is for UDP; on tcp it would tear connections apart",
-    ),
-    "one packet on SCTP": ({"one_packet": True, "protocol": "sctp"}, {}, ".one_packet", "is for UDP; on sctp it would"),
-    "one packet perhaps": ({"one_packet": "maybe", **UDP}, {}, ".one_packet", "'maybe' is neither true nor false"),
-    "persistence of no time": ({"persistence": 0}, {}, ".persistence.timeout", "0 is out of range (1 to 2678400 seconds)"),
-    "persistence too long": ({"persistence": {"timeout": 2678401}}, {}, ".persistence.timeout", "out of range (1 to 2678400 seconds)"),
-    "persistence that is none": ({"persistence": "long"}, {}, ".persistence.timeout", "'long' " + NUMBER),
-    "persistence with more": ({"persistence": {"time": 5}}, {}, ".persistence.time", "no such option; these are: engine, netmask, timeout"),
-    "netmask with a hole": ({"persistence": {"netmask": "255.0.255.0"}}, {}, ".persistence.netmask", "'255.0.255.0' is not a netmask"),
-    "prefix too long": (
-        {"persistence": {"netmask": 129}, "addresses": [VIP6]}, {}, ".persistence.netmask",
-        "129 is not a prefix length from 1 to 128",
-    ),
-    "unknown engine": ({"persistence": {"engine": "rtsp"}}, {}, ".persistence.engine", "unknown value 'rtsp'; one of , sip is possible"),
-    "SIP over TCP": (
-        {"persistence": {"engine": "sip"}}, {}, ".persistence.engine",
-        "sip reads the Call-ID of UDP packets; this service is tcp",
-    ),
-    "stream that is none": ({"stream": "live/index.m3u8"}, {}, ".stream", "is no path of a stream; give a path such as /live/index.m3u8"),
-    "stream with a blank": ({"stream": "/live now"}, {}, ".stream", "give a path such as /live/index.m3u8"),
-    "no group": ({"real_servers": GONE}, {}, ".real_servers", "the name of an inventory group is needed"),
-    "list of hosts": ({"real_servers": ["server1"]}, {}, ".real_servers", "the name of an inventory group is needed"),
-    "unknown group": (
-        {"real_servers": "wep"}, {}, ".real_servers",
-        "there is no group 'wep' in the inventory; these are: directors, empty, web",
-    ),
-    "empty group": ({"real_servers": "empty"}, {}, ".real_servers", "group 'empty' is empty; put its hosts into the inventory"),
-    "check that is none": ({"health_check": "tcp"}, {}, ".health_check", "a dictionary such as {type: http, path: /healthz} is needed"),
-    "unknown check": ({"health_check": {"type": "icmp"}}, {}, ".health_check.type", "'icmp'; one of tcp, http, https, udp, dns, srt,"),
-    "check with more": (
-        {"health_check": {"path": "/"}}, {}, ".health_check.path",
-        "no such option; these are: agent, fall, floor, interval, port, retries, rise, slow_start, target, timeout, type",
-    ),
-    "check of UDP": (
-        {"health_check": {}, **UDP}, {}, ".health_check.port",
-        "a tcp check needs a TCP port to ask; the service is udp",
-    ),
-    "UDP check of TCP": ({"health_check": {"type": "srt"}}, {}, ".health_check.port", "needs a UDP port to ask; the service is tcp"),
-    "certificate without TLS": ({"health_check": {**HLS, "verify": True}}, {}, ".health_check.verify", "asks without; set tls: true"),
-    "certificate without a name": (
-        {"health_check": {**HLS, "tls": True, "verify": True}}, {}, ".health_check.host", "a certificate belongs to a name"
-    ),
-    "certificate of one URL without a name": (
-        {"health_check": {"type": "https", "verify": True, "urls": [{"path": "/a", "host": "a.example.com"}, {"path": "/b"}]}}, {},
-        ".health_check.host", "a certificate belongs to a name",
-    ),
-    "authorities": (
-        {"health_check": {"type": "rtmps", "host": "a.example.com", "verify": "ca.pem"}}, {}, ".health_check.verify", "the path of a file"
-    ),
-    "days": (
-        {"health_check": {"type": "rtsps", "path": "/a", "certificate_days": -1}}, {}, ".health_check.certificate_days", "is out of range"
-    ),
-    "TLS that has its own type": ({"health_check": {"type": "rtmp", "tls": True}}, {}, ".health_check.tls", "no such option"),
-    "login in the inventory": (
-        {"health_check": {"type": "rtsp", "path": "/a", "login_file": "user:password"}}, {}, ".health_check.login_file", "is no path"
-    ),
-    "all fail": ({"health_check": {"when_all_fail": "pray"}}, {}, ".health_check.when_all_fail", "keep"),
-    "path beside urls": (
-        {"health_check": {"type": "http", "path": "/", "urls": [{"path": "/"}]}}, {}, ".health_check.path", "stands beside urls"
-    ),
-    "no urls": ({"health_check": {"type": "http", "urls": ["/"]}}, {}, ".health_check.urls", "a list of dictionaries such as"),
-    "wrong status of a url": (
-        {"health_check": {"type": "https", "urls": [{"status": "299-200"}]}}, {}, ".health_check.urls[0].status", "'299-200' is not a whole"
-    ),
-    "no expression": (
-        {"health_check": {"type": "http", "match": 'a"b'}}, {}, ".health_check.match", "can't be a regular expression in keepalived.conf"
-    ),
-    "no path of a stream": ({"health_check": {"type": "rtsp"}}, {}, ".health_check.path", "None is no path"),
-    "floor above 1": ({"health_check": {**HLS, "floor": 1.5}}, {}, ".health_check.floor", "1.5 is not a share from 0 to 1"),
-    "agent that is none": ({"health_check": {"agent": 3333}}, {}, ".health_check.agent", "a dictionary such as {port: 3333} is needed"),
-    "agent that never counts": ({"health_check": {"agent": {"smoothing": 0}}}, HEAVY, ".health_check.agent.smoothing", "nothing new would"),
-    "agent with more": ({"health_check": {"agent": {"host": "x"}}}, HEAVY, ".health_check.agent.host", "no such option"),
-    "expression that is none": ({"health_check": {"type": "http", "match": "([a"}}, {}, ".health_check.match", "is no regular expression"),
-    "status of other digits": ({"health_check": {"type": "http", "status": "\uff12\uff10-299"}}, {}, ".health_check.status", "is not"),
-    "stream on another port": (
-        {"stream": "https://live.example.com/live/index.m3u8"}, {}, ".stream", "is on port 443, and the service has 80"
-    ),
-    "stream with a login": ({"stream": "http://u:p@live.example.com/x"}, {}, ".stream", "with a user or password in front of its host"),
-    "stream of another kind": ({"stream": "rtmp://live.example.com/x"}, {}, ".stream", "is not an http or https URL"),
-    "stream's file": ({"stream": {"url": "/x", "verify": "x"}}, {}, ".stream.verify", "the path of a file of authorities on the viewer"),
-    "stream's option": ({"stream": {"url": "/x", "verfy": True}}, {}, ".stream.verfy", "verify"),
-    "script by a relative path": ({"health_check": {"type": "script", "path": "x"}}, {}, ".health_check.path", "no path of a program"),
-    "script on the way up": ({"health_check": {"type": "script", "path": "/a/../x"}}, {}, ".health_check.path", "no path of a program"),
-    "script with a port": ({"health_check": {"type": "script", "path": "/x", "port": 5}}, {}, ".health_check.port", "no such option"),
-    "argument with blanks": (
-        {"health_check": {"type": "script", "path": "/x", "arguments": ["a b"]}}, {}, ".health_check.arguments", "a list of words of"
-    ),
-    "script's user": ({"health_check": {"type": "script", "path": "/x", "user": "a b"}}, {}, ".health_check.user", "no name of an account"),
-    "sorry server unknown": ({"health_check": {}, "sorry_server": "x"}, {}, ".sorry_server", "'x' is no host of the inventory"),
-    "sorry server that is a real server": (
-        {"health_check": {}, "sorry_server": "server2"}, {}, ".sorry_server", "server2 is one of the service's real servers; name another"
-    ),
-    "sorry server without a check": ({"sorry_server": "director2"}, {}, ".sorry_server", "declare a health_check"),
-    "sorry server with a floor": (
-        {"health_check": {"floor": 0.3}, "sorry_server": "director2"}, {}, ".sorry_server", "with a floor of 0.3 some real servers always"
-    ),
-    "instance with blanks": ({"instance": "a b"}, {}, ".instance", "'a b' is no name of a VRRP instance"),
-    "slow start backwards": ({"health_check": {**HLS, "slow_start": -1}}, {}, ".health_check.slow_start", "0 to 86400 seconds"),
-    "check through NAT": (
-        {"mode": "nat", "health_check": {"target": "vip"}}, {}, ".health_check.target", "only direct routing takes a packet for the VIP to"
-    ),
-    "nothing to send": ({"health_check": {"type": "udp"}, **UDP}, {}, ".health_check.payload", "'' is no payload: give 1 to 1400 bytes"),
-    "no hex": (
-        {"health_check": {"type": "udp", "payload": "0d0", "reply": "00"}, **UDP}, {}, ".health_check.payload", "'0d0' is no payload"
-    ),
-    "no name of DNS": ({"health_check": {"type": "dns", "query": "a b c"}, **UDP}, {}, ".health_check.query", "is no name of DNS"),
-    "check of a mark": ({"health_check": {}, **MARK}, {}, ".health_check.port", "has no port of its own; name the one to check"),
-    "check without pause": ({"health_check": {"interval": 0}}, {}, ".health_check.interval", "out of range (1 to 3600 seconds)"),
-    "check without time": ({"health_check": {"timeout": 601}}, {}, ".health_check.timeout", "out of range (1 to 600 seconds)"),
-    "check for ever": ({"health_check": {"retries": 101}}, {}, ".health_check.retries", "out of range (0 to 100)"),
-    "check of port 0": ({"health_check": {"port": 0}}, {}, ".health_check.port", "0 is out of range (1 to 65535)"),
-    "check of no path": (
-        {"health_check": {"type": "http", "path": "a b"}}, {}, ".health_check.path",
-        "'a b' is no path; it begins with /, holds letters, digits and -._~%",
-    ),
-    "check of no status": ({"health_check": {"type": "http", "status": 99}}, {}, ".health_check.status", "out of range (100 to 599)"),
-    "check of no host": ({"health_check": {"type": "http", "host": "a b"}}, {}, ".health_check.host", "'a b' is no host name"),
-    "bad own address": ({}, {"real_server_address": "server1.example.com"}, "hosts[server1].real_server_address", ADDRESS),
-    "bad own IPv6 address": ({}, {"real_server_address6": "2001:db8::/64"}, "hosts[server1].real_server_address6", ADDRESS),
-    "no IPv4 address": (
-        {}, {"ansible_host": "server1.example.com"}, "hosts[server1]",
-        "no IPv4 address for service live; set real_server_address",
-    ),
-    "no IPv6 address": (
-        {"addresses": [VIP6]}, {"real_server_address6": GONE}, "hosts[server1]",
-        "no IPv6 address for service live; set real_server_address6",
-    ),
-    "weight that is none": ({}, {"real_server_weight": "heavy"}, "hosts[server1].real_server_weight", "'heavy' " + NUMBER),
-    "negative weight": (
-        {}, {"real_server_weight": -1}, "hosts[server1].real_server_weight",
-        "-1 is out of range (0 to 2147483647)",
-    ),
-    "weight too large": ({}, {"real_server_weight": 2147483648}, "hosts[server1].real_server_weight", "out of range (0 to 2147483647)"),
-    "list for a host state": ({}, {"real_server_state": []}, "hosts[server1].real_server_state", "unknown value []; one of active"),
-    "unknown host state": (
-        {}, {"real_server_state": "down"}, "hosts[server1].real_server_state",
-        "unknown value 'down'; one of active, drained",
-    ),
-    "port translation": (
-        {}, {"real_server_port": 8080}, "hosts[server1].real_server_port",
-        "8080 differs from the service's 80, and forwarding by dr does not rewrite ports; let the server listen on 80, or use nat",
-    ),
-    "port translation in a tunnel": (
-        {"mode": "tunnel"}, {"real_server_port": 8080}, "hosts[server1].real_server_port",
-        "forwarding by tunnel does not rewrite ports; let the server listen on 80, or use nat",
-    ),
-    "server port that is none": ({"mode": "nat"}, {"real_server_port": "web"}, "hosts[server1].real_server_port", "'web' " + NUMBER),
-    "server port too large": ({"mode": "nat"}, {"real_server_port": 65536}, "hosts[server1].real_server_port", "out of range (1 to 65535)"),
-    "two servers, one address": (
-        {}, {"ansible_host": "192.0.2.22"}, "virtual_services[0] (real server server2)",
-        "destination 192.0.2.22:80 is in this service already; remove one",
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("changes", "variables", "path", "words"), ERRORS.values(), ids=ERRORS)
-def test_an_error_names_its_place_and_the_next_step(changes, variables, path, words):
-    with pytest.raises(LvsError) as caught:
-        resolved(service(**changes), hosts={"server1": variables, "server2": HEAVY if variables is HEAVY else {}}, groups={"empty": []})
-    (line,) = caught.value.details["problems"]
-    path = SERVICE + path if path.startswith(".") else path
-    assert line.startswith(path + ": ") and words in line
-    assert str(caught.value) == "The inventory can't be used: 1 error, and nothing was changed\n  - " + line
-
-
-@pytest.mark.parametrize("value", [None, [], {}, "live", 5, {"live": {}}])
-def test_no_services(value):
-    with pytest.raises(LvsError, match=r"virtual_services: a list with at least one service is needed, for example in group_vars/all\.yml"):
-        resolve.resolve(value, inventory())
-
-
-@pytest.mark.parametrize("value", [None, "live", 5, []])
-def test_a_service_that_is_none(value):
-    with pytest.raises(LvsError) as caught:
-        resolved(service(), value)
-    assert caught.value.details["problems"] == ["virtual_services[1]: a dictionary is needed, not %r" % (value,)]
-
-
-@pytest.mark.parametrize(
-    ("second", "line"),
-    [
-        ({"ports": [81]}, "virtual_services[1].name: 'live' is the name of virtual_services[0] already"),
-        ({"name": "b"}, "virtual_services[1]: tcp 192.0.2.100:80 is declared by virtual_services[0] already; remove one"),
-        (
-            {"name": "b", "state": "absent"},
-            "virtual_services[1]: tcp 192.0.2.100:80 is declared by virtual_services[0] already; remove one",
-        ),
-    ],
-)
-def test_duplicates(second, line):
-    with pytest.raises(LvsError) as caught:
-        resolved(service(), service(**second))
-    assert caught.value.details["problems"] == [line]
-
-
-def test_duplicate_marks_and_addresses():
-    with pytest.raises(LvsError, match=r"virtual_services\[1\]: fwmark 5 is declared by virtual_services\[0\] already; remove one"):
-        resolved(service(**MARK), service(name="b", **MARK))
-    resolved(service(), service(name="b", protocol="udp"), service(name="c", ports=[81]), service(name="d", addresses=[VIP6]))
-
-
-def test_services_with_bad_ports_are_no_duplicates():
-    with pytest.raises(LvsError) as caught:
-        resolved(service(ports=["http"]), service(name="b", ports=["rtmp"]))
-    assert [line.partition(": ")[0] for line in caught.value.details["problems"]] == [
-        "virtual_services[0].ports[0]", "virtual_services[1].ports[0]",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize("addresses", [[], ["nowhere"], GONE])
-def test_without_an_address_the_rest_is_read_all_the_same(addresses):
-    hosts = {"server1": {"real_server_weight": "ten"}, "server2": {"real_server_address6": GONE}}
-    wrong = service(addresses=addresses, scheduler="fair", persistence={"timeout": 0, "netmask": 64}, scheduler_flags="x", ports=["a"])
-    with pytest.raises(LvsError) as caught:
-        resolved(wrong, hosts=hosts)
-    assert {line.partition(": ")[0].replace("[0]", "") for line in caught.value.details["problems"]} == {
-        "virtual_services.addresses", "virtual_services.scheduler", "virtual_services.scheduler_flags",
-        "virtual_services.persistence.timeout", "virtual_services.ports", "hosts[server1].real_server_weight",
-    }  # fmt: skip
-
-
 def test_values_from_templates_are_normalised():
     """A template leaves text, at times with its line end; the table and keepalived.conf get numbers."""
     hosts = {"server1": {"real_server_port": "8080\n", "real_server_weight": " 5"}}
@@ -605,29 +313,6 @@ def test_values_from_templates_are_normalised():
             {"address": "192.0.2.22", "forward": "nat", "weight": 1},
         ],
     }  # fmt: skip
-
-
-def test_all_errors_come_in_one_message():
-    services = [
-        service(mode="direct", scheduler="fair", addresses=[VIP, "nowhere"], persistence={"timeout": 0}),
-        "live",
-        service(ports=[81], real_servers="wep", health_check={"type": "http", "path": "x", "status": "fine"}),
-        service(name="udp", ports=[0], one_packet=True),
-    ]
-    hosts = {"server1": {"real_server_weight": "ten", "real_server_port": 8080}, "server2": {"ansible_host": "server2.example.com"}}
-    with pytest.raises(LvsError) as caught:
-        resolved(*services, hosts=hosts)
-    paths = {line.partition(": ")[0] for line in caught.value.details["problems"]}
-    assert paths == {
-        "virtual_services[0].mode", "virtual_services[0].scheduler", "virtual_services[0].addresses[1]",
-        "virtual_services[0].persistence.timeout", "virtual_services[1]", "virtual_services[2].name", "virtual_services[2].real_servers",
-        "virtual_services[2].health_check.path", "virtual_services[2].health_check.status", "virtual_services[3].ports[0]",
-        "virtual_services[3].one_packet", "hosts[server1].real_server_weight", "hosts[server1].real_server_port", "hosts[server2]",
-    }  # fmt: skip
-    text = str(caught.value)
-    assert text.startswith("The inventory can't be used: %d errors, and nothing was changed\n" % len(caught.value.details["problems"]))
-    assert all("\n  - " + line in text for line in caught.value.details["problems"])
-    assert len(set(caught.value.details["problems"])) == len(caught.value.details["problems"]), "each is said once"
 
 
 # --- preflight ----------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,135 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is said about virtual_services and the variables of hosts; docs/messages/inventory.md explains each id."""
+
+from __future__ import annotations
+
+from ansible.module_utils.lvsdr.errors import Message
+
+# Names of values: value is shown(value) of what was declared; service, by and other are paths; more is empty, or on how many more hosts.
+
+# virtual_services
+NO_VIRTUAL_SERVICES = Message(
+    "no-virtual-services", "must be a list of at least one service, not %(value)s; declare it, for example, in group_vars/all.yml"
+)
+SERVICE_NAME_MISSING = Message("service-name-missing", "a name is required; messages and keepalived.conf use it")
+SERVICE_NAME_TAKEN = Message("service-name-taken", "%(value)s is already the name of %(by)s; choose another one")
+NOT_A_LABEL = Message(
+    "not-a-label", "%(value)s can't be written into keepalived.conf; a name is one line of up to %(longest)d bytes without %(signs)s"
+)
+MODE_NOT_IPVS = Message(
+    "mode-not-ipvs", "mode %(mode)s needs a program other than IPVS, which this version does not offer; choose from: %(modes)s"
+)
+MARK_RESERVED = Message(
+    "mark-reserved", "%(value)s is one of the marks 0x4c000000 to 0x4cffffff, which lvsdr's health checks use; choose another one"
+)
+SCHEDULER_DH = Message(
+    "scheduler-dh",
+    "scheduler dh refuses new connections that hash to a server of weight 0, such as a drained or failed one; use mh, which sends them to "
+    "another server",
+)
+SERVICE_WITHOUT_VIP = Message("service-without-vip", "must be a list of at least one VIP, not %(value)s")
+SERVICE_WITHOUT_PORT = Message("service-without-port", "must be a list of one port, not %(value)s")
+SERVICE_WITH_SEVERAL_PORTS = Message(
+    "service-with-several-ports",
+    "several ports need a firewall-mark service; mark their packets on the directors and set firewall_mark, or declare one service for "
+    "each port",
+)
+MARK_WITH_PORTS = Message(
+    "mark-with-ports", "a firewall-mark service has no ports; the rule that sets mark %(mark)s chooses them, so leave them out"
+)
+NOT_AN_INSTANCE_NAME = Message(
+    "not-an-instance-name", "%(value)s is not a valid name of a VRRP instance; use up to 40 letters, digits and . _ -"
+)
+INSTANCE_UNKNOWN = Message("instance-unknown", "instance %(instance)s is not declared; declare it in director_instances")
+VIP_IN_TWO_INSTANCES = Message(
+    "vip-in-two-instances",
+    "VIP %(vip)s is in instance %(instance)s here and in %(other_instance)s in %(other)s; a VIP belongs to one instance, so give both "
+    "services the same",
+)
+
+# Real servers and the sorry server
+REAL_SERVERS_NOT_A_GROUP = Message("real-servers-not-a-group", "must be the name of an inventory group, not %(value)s")
+REAL_SERVERS_GROUP_UNKNOWN = Message("real-servers-group-unknown", "group %(value)s is not in the inventory; choose from: %(names)s")
+REAL_SERVERS_GROUP_EMPTY = Message("real-servers-group-empty", "group %(value)s is empty; add its hosts to the inventory")
+SORRY_SERVER_UNKNOWN = Message("sorry-server-unknown", "host %(value)s is not in the inventory; name a host that is")
+SORRY_SERVER_IS_REAL_SERVER = Message("sorry-server-is-real-server", "%(host)s is one of the service's real servers; name another host")
+SORRY_SERVER_WITHOUT_CHECK = Message(
+    "sorry-server-without-check", "a sorry server serves when checks have taken all real servers out; declare a health_check"
+)
+SORRY_SERVER_WITH_FLOOR = Message(
+    "sorry-server-with-floor", "with a floor of %(floor)g some real servers always stay in, so a sorry server would never serve; remove one"
+)
+REAL_SERVER_WITHOUT_ADDRESS = Message(
+    "real-server-without-address", "%(host)s has no IPv%(family)d address for %(service)s%(why)s; set %(variable)s"
+)
+WEIGHT_TOO_SMALL = Message(
+    "weight-too-small",
+    "%(options)s of %(service)s can set a server to a part of its weight, and a weight below %(least)d has too few parts; give all its "
+    "servers ten times the weight",
+)
+
+# The stream of a service
+STREAM_VERIFY_INVALID = Message(
+    "stream-verify-invalid", "must be true, false or the path of a file of certificate authorities on the viewer, not %(value)s"
+)
+STREAM_NOT_TCP = Message("stream-not-tcp", "a stream is played over HTTP, but the protocol of the service is %(protocol)s; remove it")
+NOT_A_STREAM = Message(
+    "not-a-stream",
+    "%(value)s is not the path of a stream; give one such as /live/index.m3u8, or a URL such as https://live.example.com/live/index.m3u8",
+)
+STREAM_WITHOUT_PORT = Message(
+    "stream-without-port", "%(what)s names no port to play it on; give the whole URL, or move the stream to a service with a port"
+)
+STREAM_WITHOUT_NAME = Message(
+    "stream-without-name",
+    "443 is the port of HTTPS, which needs a host name; give a URL such as https://live.example.com/live/index.m3u8",
+)
+STREAM_ON_OTHER_PORT = Message(
+    "stream-on-other-port",
+    "%(url)s is on port %(port)d, but the service has %(ports)s; write the port into the URL, or declare the stream with the service that "
+    "has it",
+)
+
+# Variables of hosts
+UNKNOWN_VARIABLE = Message("unknown-variable", "%(name)s is not a variable of lvsdr%(more)s%(near)s")
+INVALID_VARIABLE = Message("invalid-variable", "the value is not valid%(more)s: %(why)s")
+TEMPLATE_FAILS = Message("template-fails", "the template can't be evaluated%(more)s: %(why)s")
+
+# Directors
+NOT_A_ROUTER_ID = Message(
+    "not-a-router-id",
+    "%(value)s can't be keepalived's router_id; name the host in one line of up to %(longest)d bytes without blanks, %(signs)s",
+)
+NOT_A_VIP_INTERFACE = Message("not-a-vip-interface", "%(value)s is not the name of an interface that can carry VIPs; give one such as eth0")
+IPVS_SETTING_UNKNOWN = Message("ipvs-setting-unknown", "IPVS has no such setting%(near)s")
+IPVS_SETTING_NOT_IN_KERNEL = Message("ipvs-setting-not-in-kernel", "the kernel of this director has no such setting; leave it out")
+NOT_A_CPU_LIST = Message("not-a-cpu-list", "must be a list of processors such as 0-3,8, not %(value)s")
+NOT_WHOLE_NUMBERS = Message("not-whole-numbers", "must be %(count)d whole numbers separated by blanks, not %(value)s")
+SYNC_THRESHOLD_ORDER = Message("sync-threshold-order", "the first number must be less than the second, not %(value)s")
+NOT_A_POWER_OF_TWO = Message("not-a-power-of-two", "must be a power of 2, not %(value)s")
+DIRECTORS_DIFFER = Message(
+    "directors-differ",
+    "is %(value)s, but %(other_value)s on %(other)s; directors must do the same after a failover, so move it to the group's variables",
+)
+DEFAULT_INSTANCE = Message(
+    "default-instance",
+    "is the instance of services that name none; set director_virtual_router_id and director_priority for it, and remove this",
+)
+VIRTUAL_ROUTER_ID_MISSING = Message("virtual-router-id-missing", "a router id between 1 and 255 is required")
+VIRTUAL_ROUTER_ID_TAKEN = Message(
+    "virtual-router-id-taken", "%(number)d is also the router id of instance %(other)s; on one link each needs its own"
+)
+
+# Streaming servers
+STREAMING_SERVER_VALUE_INVALID = Message("streaming-server-value-invalid", "must be %(form)s, not %(value)s")
+STREAMING_SERVER_CERTIFICATE_MISSING = Message(
+    "streaming-server-certificate-missing", "streaming_server_tls_listen needs it; name a PEM file that is on the host"
+)
+RTMP_PORT_TAKEN = Message(
+    "rtmp-port-taken", "port %(port)s is in streaming_server_listen or streaming_server_tls_listen as well; RTMP needs its own"
+)
+STREAMING_SERVER_PLAYLIST_TOO_SHORT = Message(
+    "streaming-server-playlist-too-short",
+    "must be at least three segments of %(fragment)d seconds, which players need, not %(value)d seconds",
+)
