@@ -88,12 +88,10 @@ class Reader:
             return default
         return number
 
-    def choice(self, field: str, default: str, choices: Collection[str], hints: dict[str, str] | None = None) -> str:
+    def choice(self, field: str, default: str, choices: Collection[str]) -> str:
         value = self.get(field, default)
         if not isinstance(value, str) or value not in choices:
-            hint = (hints or {}).get(value) if isinstance(value, str) else None
-            hint = hint or "choose from: %s" % ", ".join(choice for choice in choices if choice)
-            self.wrong(field, messages.UNKNOWN_VALUE(value=shown(value), choices=hint))
+            self.wrong(field, messages.UNKNOWN_VALUE(value=shown(value), choices=", ".join(choice for choice in choices if choice)))
             return default
         return value
 

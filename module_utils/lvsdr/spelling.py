@@ -16,7 +16,6 @@ def is_file(value: object) -> bool:
 
 
 PATH_SIGNS = "-._~%&()*+,;=:@/?"
-PATH_HINT = "it begins with /, holds letters, digits and %s, and has up to %d characters" % (PATH_SIGNS, LONGEST_WORD)
 
 
 def is_path(value: object) -> bool:
@@ -31,7 +30,6 @@ def is_path(value: object) -> bool:
 
 
 LABEL_SIGNS = "quotes, braces, backslash, #, !, ~ and $"
-LABEL_HINT = "a name is one line of up to %d bytes without %s" % (LONGEST_NAME, LABEL_SIGNS)
 
 
 def is_label(value: str, longest: int = LONGEST_NAME) -> bool:
