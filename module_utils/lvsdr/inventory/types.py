@@ -105,6 +105,11 @@ class VirtualService:
     retiring: bool = False
 
     @property
+    def path(self) -> str:
+        """How messages name it."""
+        return "virtual_services[%s]" % self.name
+
+    @property
     def real_servers(self) -> tuple[RealServer, ...]:
         """The servers without the sorry server."""
         return tuple(server for server in self.servers if not server.fallback)
