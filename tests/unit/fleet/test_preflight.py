@@ -1,18 +1,12 @@
 """What preflight finds in an inventory, alone and beside the hosts' facts; every row is an inventory that a role would fail of later."""
 
-import copy
-
 import pytest
-from ansible.module_utils.lvsdr.checks import health_check
-from ansible.module_utils.lvsdr.directors import keepalived, nftables, streamchecks
+from ansible.module_utils.lvsdr.directors import keepalived
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.fleet import preflight, proofs, rollout
-from ansible.module_utils.lvsdr.inventory import hosts, resolve, views
-from ansible.module_utils.lvsdr.ipvs import declare, types
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from ansible.module_utils.lvsdr.fleet import preflight, rollout
+from ansible.module_utils.lvsdr.inventory import hosts, resolve
 
-from inventories import GONE, VIP, VIP6, anything, facts, interface, inventory, service
+from inventories import GONE, VIP, VIP6, facts, interface, inventory, service
 
 HLS = {"type": "hls", "path": "/live/index.m3u8"}
 WEB = {"server1": {"real_server_weight": 10}, "server2": {"real_server_weight": 10}}
@@ -450,76 +444,3 @@ def test_what_directors_took_of_strangers(vrrp, sync, count):
     assert len(lines) == count and all("that came from server1, which is no director" in line for line in lines)
     assert rollout.taken("director1", now, before, None) == [], "nobody could send any"
     only(rollout.taken("director1", "", before, "server1"), "director1 would take VRRP and connections from anybody")
-
-
-def test_who_asks_for_the_vips():
-    """Two of each VIP's link, real servers first; a fleet of one server and servers of other subnets have askers, too."""
-    made = inventory(with_facts=True)
-    services = resolve.resolve([service(addresses=[VIP, VIP6])], made)
-    assert proofs.askers(services.services, made) == ["server1", "server2"]
-    one = inventory(with_facts=True, groups={"web": ["server1"]})
-    assert proofs.askers(resolve.resolve([service()], one).services, one) == ["server1", "director1"]
-    apart = {name: {"ansible_host": "198.51.100.%d" % n, "facts": {"interfaces": [interface("eth0", "198.51.100.%d/24" % n)]}}
-             for name, n in (("server1", 21), ("server2", 22))}  # fmt: skip
-    far = inventory(hosts=apart, with_facts=True)
-    assert proofs.askers(resolve.resolve([service(mode="nat")], far).services, far) == ["director1", "director2"]
-    assert proofs.stranger(services, made) == {
-        "host": "server1", "directors": {"director1": "192.0.2.11", "director2": "192.0.2.12"}, "interface": "eth0",
-        "virtual_router_id": 255,
-    }  # fmt: skip
-    assert proofs.stranger(resolve.resolve([service(mode="nat")], far), far)["host"] is None, "a router would count the TTL down"
-
-
-# --- anything at all ------------------------------------------------------------------------------------------------------------------
-
-# What breaks readers: control characters, NUL, half a surrogate pair, numbers of thousands of digits, other notations of addresses.
-EVIL = st.sampled_from(
-    ["\0", "\x1b[2J", "a\nb", "\ud800", "٨", "007", "1e400", "nan", "inf", 10**4000, -(10**4000), float("nan"), float("inf"), "x" * 5000,
-     "::ffff:192.0.2.1", "fe80::1%eth0", "255.255.255.255", "192.0.2.0", "0.0.0.0", "[::1]:80",
-     "$(reboot)", "{{ x }}", "'", '"', "}", b"x", (1,)]
-)  # fmt: skip
-value = st.one_of(
-    anything,
-    EVIL,
-    st.lists(EVIL, max_size=2),
-    st.dictionaries(st.one_of(EVIL.filter(lambda v: v == v), st.text(max_size=3)), EVIL, max_size=2),
-)
-CHECK = sorted({field for fields in health_check.CHECK_FIELDS.values() for field in fields})
-a_check = st.one_of(value, st.dictionaries(st.sampled_from(CHECK), value, max_size=4))
-a_service = st.fixed_dictionaries(
-    {}, optional={**dict.fromkeys(resolve.SERVICE_FIELDS, value), "health_check": a_check, "ports": st.lists(value, max_size=2)}
-).map(lambda changes: service(**changes))
-variables_of = st.fixed_dictionaries({}, optional=dict.fromkeys(hosts.HOST_VARIABLES, value))
-# Mostly good ones, so that all of it is gone through.
-good_service = st.builds(
-    lambda number, changes: service(**{"name": "s%d" % number, "ports": [number + 1], **changes}),
-    st.integers(0, 9),
-    st.fixed_dictionaries({}, optional={
-        "health_check": st.sampled_from([None, {}, HLS, {"type": "http", "match": "ok"}, {"type": "script", "path": "/x"}]),
-        "scheduler": st.sampled_from(types.SCHEDULERS), "mode": st.sampled_from(resolve.MODES),
-        "addresses": st.sampled_from([[VIP], [VIP6]]),
-        "persistence": value, "stream": st.sampled_from(["/a", None]), "state": st.sampled_from(["present", "absent"]),
-    }),
-)  # fmt: skip
-
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.one_of(value, st.lists(st.one_of(a_service, good_service), min_size=1, max_size=3)),
-    st.dictionaries(st.sampled_from(["director1", "director2", "server1", "server2"]), variables_of, max_size=3),
-    st.sampled_from([False, True, None]),  # None: all of them are dead
-)
-def test_no_value_gives_another_error_than_ours(declared, changes, read):
-    """Before the hosts are read, and afterwards; what preflight accepts renders."""
-    made = {**inventory(copy.deepcopy(changes), with_facts=bool(read)), "read": read is not False}
-    hosts.add_addresses(made, views.vips_in(declared))
-    lines = rollout.preflight(declared, made)
-    assert all(line.isprintable() for line in lines)
-    if lines or not made["read"]:
-        return
-    services = resolve.resolve(declared, made)
-    for director in made["groups"]["directors"] if read else ():
-        assert keepalived.render(services, director, made)
-        assert nftables.render(services, director, made, "eth0")
-        streamchecks.streamchecks(services, director, made)
-    assert set(declare.read_services(services.tables())) == {one.key for one in (*services.services, *services.checks)}
