@@ -1,10 +1,13 @@
 """What preflight finds in an inventory, alone and beside the hosts' facts; every row is an inventory that a role would fail of later."""
 
+import re
+
 import pytest
 from ansible.module_utils.lvsdr.directors import keepalived
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import preflight, rollout
 from ansible.module_utils.lvsdr.inventory import hosts, resolve
+from said import id_of, path_and_id
 
 from inventories import GONE, VIP, VIP6, facts, interface, inventory, service
 
@@ -17,50 +20,65 @@ def found(*services, read=True, **options):
     return preflight.preflight(list(services), {**made, "read": read})
 
 
-def only(lines, words):
-    assert len(lines) == 1 and words in lines[0], lines
+def says(line, said, *words):
+    """said: the end of its path and its id, as in ``.ports[0] [not-a-whole-number]``; or words, of sentences of the inventory wing."""
+    wanted = re.fullmatch(r"(\S*) \[(\S+)\]", said)
+    if wanted:
+        path, name = path_and_id(line)
+        assert path.endswith(wanted[1]) and name == wanted[2], line
+    else:
+        assert said in line
+    assert [word for word in words if word not in line] == []
+
+
+def only(lines, said, *words):
+    assert len(lines) == 1, lines
+    says(lines[0], said, *words)
 
 
 # --- what the inventory alone tells --------------------------------------------------------------------------------------------------
 
 BOTH_DIRECTORS = ("director1", "director2")
 
-# A variable of both directors, its value, and words of the only error (of each).
+# A variable of both directors, its value, and the only error (of each).
 DIRECTOR = [
     ("interface", "lo", "is no name of an interface that can carry VIPs"),
     ("interface", 5, "is no name of an interface"),
     ("interface", "eth0; touch /x", "is no name of an interface"),
-    ("advertisement_interval", 0, "out of range (0.01 to 40 seconds)"),
-    ("advertisement_interval", "fast", "'fast' is not a number"),
-    ("preempt", "perhaps", "is neither true nor false"),
-    ("unicast", 2, "is neither true nor false"),
-    ("timeouts", {"tcp": 0}, "out of range (1 to 2147483 seconds)"),
-    ("timeouts", {"tcpfin": 5}, "did you mean tcp_fin?"),
+    ("advertisement_interval", 0, ".director_advertisement_interval [out-of-range]", "0.01", "40 seconds", "not 0"),
+    ("advertisement_interval", "fast", ".director_advertisement_interval [not-a-number]", "'fast'"),
+    ("preempt", "perhaps", ".director_preempt [not-a-boolean]", "'perhaps'"),
+    ("unicast", 2, ".director_unicast [not-a-boolean]", "2"),
+    ("timeouts", {"tcp": 0}, ".director_timeouts.tcp [out-of-range]", "1", "2147483 seconds", "not 0"),
+    ("timeouts", {"tcpfin": 5}, ".director_timeouts.tcpfin [unknown-option]", "did you mean tcp_fin?"),
     ("sysctls", {"contrack": 1}, "did you mean conntrack?"),
-    ("sysctls", {"conntrack": []}, "is neither a number nor text"),
+    ("sysctls", {"conntrack": []}, ".director_sysctls.conntrack [not-a-setting]", "[]"),
     ("sysctls", {"sync_threshold": 3}, "'3' is not 2 whole numbers"),
     ("sysctls", {"sync_retries": 4}, "4 is out of range (0 to 3)"),
     ("sysctls", {"sync_threshold": "50 3"}, "the first number has to be below the second"),
     ("sysctls", {"sync_ports": 3}, "3 is not a power of 2"),
     ("sysctls", {"est_cpulist": "all"}, "is not a list of processors"),
-    ("sysctls", {"conntrack": 10**5000}, "is neither a number nor text"),
+    ("sysctls", {"conntrack": 10**5000}, ".director_sysctls.conntrack [not-a-setting]", "too long to show"),
     ("sysctls", [], "a dictionary such as {conntrack: 0} is needed"),
     ("sysctls", {5: 1}, "IPVS has no such setting"),
-    ("priority", 255, "out of range (1 to 254)"),
-    ("virtual_router_id", "0x33", "is not a whole number"),
+    ("priority", 255, ".director_priority [out-of-range]", "1", "254", "not 255"),
+    ("virtual_router_id", "0x33", ".director_virtual_router_id [not-a-whole-number]", "'0x33'"),
     ("instances", {"a b": {"virtual_router_id": 7}}, "is no name of a VRRP instance"),
     ("instances", {"radio": {"virtual_router_id": 51}}, "51 is the router id of instance lvsdr, too"),
-    ("drain_seconds", -1, "out of range (0 to 86400 seconds)"),
-    ("max_cut_connections", "all", "is not a whole number"),
-    ("streamcheck_metrics_port", 65536, "out of range (0 to 65535)"),
-    ("streamcheck_install", "maybe", "is neither true nor false"),
+    ("drain_seconds", -1, ".director_drain_seconds [out-of-range]", "0", "86400 seconds", "not -1"),
+    ("max_cut_connections", "all", ".director_max_cut_connections [not-a-whole-number]", "'all'"),
+    ("streamcheck_metrics_port", 65536, ".director_streamcheck_metrics_port [out-of-range]", "0", "65535,", "not 65536"),
+    ("streamcheck_install", "maybe", ".director_streamcheck_install [not-a-boolean]", "'maybe'"),
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "words"), DIRECTOR)
-def test_settings_of_directors(name, value, words):
+@pytest.mark.parametrize("row", DIRECTOR)
+def test_settings_of_directors(row):
+    name, value, said, *words = row
     lines = found(service(), read=False, hosts={director: {"director_" + name: value} for director in BOTH_DIRECTORS})
-    assert len(lines) == 2 and all(words in line and line.startswith("hosts[director") for line in lines), lines
+    assert sorted(line[: len("hosts[director1]")] for line in lines) == ["hosts[director1]", "hosts[director2]"], lines
+    for line in lines:
+        says(line, said, *words)
 
 
 @pytest.mark.parametrize(
@@ -96,28 +114,31 @@ def test_settings_as_the_kernel_and_templates_write_them():
 def test_directors_agree_on_who_is_active():
     instances = [{"radio": {"virtual_router_id": 52, "active": name}} for name in BOTH_DIRECTORS]
     hosts_of = {name: {"director_instances": one} for name, one in zip(BOTH_DIRECTORS, instances)}
-    only(found(service(instance="radio"), hosts=hosts_of), "the active of instance radio is 'director2' here and 'director1' on director1")
+    lines = found(service(instance="radio"), hosts=hosts_of)
+    only(lines, "hosts[director2].director_instances.radio.active [vrrp-instance-differs]", "'director2'", "'director1' on director1")
 
 
 @pytest.mark.parametrize(
-    ("changes", "groups", "words"),
+    ("changes", "groups", "option", "directors"),
     [
-        ({"real_servers": "all"}, {}, ["director1 is a director and a real server of this service", "director2 is a director and a real"]),
-        ({"real_servers": "directors"}, {}, ["director1 is a director", "director2 is a director"]),
-        ({}, {"web": ["server1", "director2"]}, ["director2 is a director and a real server"]),
-        ({"health_check": {}, "sorry_server": "director1"}, {}, ["director1 is a director and the sorry server"]),
+        ({"real_servers": "all"}, {}, "real_servers", BOTH_DIRECTORS),
+        ({"real_servers": "directors"}, {}, "real_servers", BOTH_DIRECTORS),
+        ({}, {"web": ["server1", "director2"]}, "real_servers", ["director2"]),
+        ({"health_check": {}, "sorry_server": "director1"}, {}, "sorry_server", ["director1"]),
     ],
 )
-def test_a_director_is_no_real_server(changes, groups, words):
+def test_a_director_is_no_real_server(changes, groups, option, directors):
     lines = found(service(**changes), groups=groups)
-    assert len(lines) == len(words) and all(word in line for word, line in zip(words, lines))
+    assert len(lines) == len(directors)
+    for director, line in zip(directors, lines):
+        says(line, "virtual_services[live].%s [director-is-server]" % option, director + " is a director")
 
 
 @pytest.mark.parametrize("hosts_of", [{"real_server_state": "drained"}, {"real_server_weight": 0}])
 def test_nobody_serves(hosts_of):
     servers = {name: dict(hosts_of) for name in ("server1", "server2")}
     for check in (None, {}):
-        only(found(service(health_check=check), hosts=servers), "all its real servers are drained or have weight 0")
+        only(found(service(health_check=check), hosts=servers), "virtual_services[live] [servers-all-drained]")
         assert found(service(health_check=check), hosts={**servers, "director1": {"preflight_allow_drained": True}}) == []
     assert found(service(health_check={}, sorry_server="spare"), hosts={**servers, "spare": {"ansible_host": "192.0.2.33"}}) == []
     assert found(service(state="absent"), hosts=servers) == []
@@ -137,7 +158,7 @@ def test_names_that_nobody_reads():
 
 
 STREAMING = [
-    ("kind", "egde", "unknown value 'egde'"),
+    ("kind", "egde", ".streaming_server_kind [unknown-value]", "'egde'", "edge, origin"),
     ("listen", "80", "a list is needed"),
     ("listen", ["80", "http"], "'http' is not a port, or an address with a port"),
     ("listen", [0], "0 is not a port"),
@@ -152,17 +173,18 @@ STREAMING = [
     ("cache_dir", "/a b", "is not a folder"),
     ("hls_dir", "/a;b", "is not a folder"),
     ("rtmp_listen", "rtmp", "is not a port"),
-    ("connections", 1, "out of range"),
-    ("keepalive_requests", "many", "is not a whole number"),
-    ("fragment", 0, "out of range"),
-    ("test_source", "perhaps", "is neither true nor false"),
+    ("connections", 1, ".streaming_server_connections [out-of-range]", "not 1"),
+    ("keepalive_requests", "many", ".streaming_server_keepalive_requests [not-a-whole-number]", "'many'"),
+    ("fragment", 0, ".streaming_server_fragment [out-of-range]", "not 0"),
+    ("test_source", "perhaps", ".streaming_server_test_source [not-a-boolean]", "'perhaps'"),
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "words"), STREAMING)
-def test_settings_of_streaming_servers(name, value, words):
+@pytest.mark.parametrize("row", STREAMING)
+def test_settings_of_streaming_servers(row):
     """nginx would refuse them, on the first server, after the origins have changed."""
-    only(found(service(), hosts={"server1": {"streaming_server_kind": "edge", "streaming_server_" + name: value}}), words)
+    name, value, *said = row
+    only(found(service(), hosts={"server1": {"streaming_server_kind": "edge", "streaming_server_" + name: value}}), *said)
 
 
 PEM = {"certificate": "/etc/ssl/a.pem", "certificate_key": "/etc/ssl/a.key"}
@@ -209,7 +231,7 @@ SERVICES = [
     ({"ports": GONE, "firewall_mark": 5, "stream": "/x"}, {}, "a firewall mark names no port to play it on"),
     ({"ports": [443], "health_check": HLS}, {}, "443 is the port of HTTPS, and this hls check asks without TLS"),
     ({"health_check": {"type": "http", "port": "443"}}, {}, "443 is the port of HTTPS, and this http check asks without TLS"),
-    ({"mode": "nat"}, {"real_server_port": 0}, "0 is out of range (1 to 65535)"),
+    ({"mode": "nat"}, {"real_server_port": 0}, "hosts[server1].real_server_port [out-of-range]", "1", "65535", "not 0"),
     ({"health_check": {"type": "udp", "port": 53, "payload": "01ff"}}, {}, "its last byte is ff"),
     ({"health_check": {"type": "udp", "port": 53, "payload": "0d", "reply": "FF"}}, {}, "its last byte is ff"),
     ({"health_check": {"type": "udp", "port": 53, "payload": "0d" * 481}}, {}, "it has 481 bytes; a line of keepalived.conf has"),
@@ -226,7 +248,7 @@ SERVICES = [
     ({"health_check": {"type": "http", "host": "a b"}}, {}, "is no host name"),
     ({"health_check": {"type": "http", "host": "a.example:0"}}, {}, "is no host name"),
     ({"health_check": {"type": "http", "host": "x" * 64 + ".example"}}, {}, "is no host name"),
-    ({"health_check": {"type": "http", "status": ["200"]}}, {}, "['200'] is not a whole number"),
+    ({"health_check": {"type": "http", "status": ["200"]}}, {}, ".health_check.status [not-a-whole-number]", "['200']"),
     ({"health_check": {"type": "script", "path": "/x", "arguments": ["y" * 501]}}, {}, "up to 500 characters with the path"),
     ({"health_check": {"type": "script", "path": "/x", "arguments": [{}]}}, {}, "a list of words"),
     ({"name": "x" * 101}, {}, "a name is one line of up to 100 bytes"),
@@ -234,26 +256,27 @@ SERVICES = [
     ({"name": "a\x1b[2J"}, {}, r"'a\x1b[2J' can't be written"),
     ({"firewall_mark": 0x4C000001, "ports": GONE}, {}, "are those of lvsdr's checks"),
     ({"name": 2024}, {}, "2024 is not text; write it in quotes"),
-    ({"mode": "nat"}, {"real_server_address": "127.0.0.1"}, "127.0.0.1 is every host's own loopback address"),
-    ({"firewall_mark": [1], "ports": GONE}, {}, "[1] is not a whole number"),
-    ({"firewall_mark": {"a": 1}, "ports": GONE}, {}, "{'a': 1} is not a whole number"),
-    ({"ports": [10**5000]}, {}, "a value that is too long to show is not a whole number"),
-    ({"ports": ["080"]}, {}, "'080' is not a whole number"),
-    ({"addresses": ["255.255.255.255"]}, {}, "it is the broadcast address"),
-    ({"addresses": ["0.1.2.3"]}, {}, "0.0.0.0/8 is this network"),
-    ({"addresses": ["::ffff:192.0.2.100"]}, {}, "it is an IPv4 address in IPv6 notation; write it as IPv4"),
-    ({"addresses": ["fe80::100"]}, {}, "fe80::/10 is of one link"),
-    ({"addresses": ["192.0.2.100\0"]}, {}, "is not an IPv4 or IPv6 host address"),
-    ({"addresses": ["192.0.2.1\ud800"]}, {}, "is not an IPv4 or IPv6 host address"),
-    ({"addresses": ["192.0.2.0100"]}, {}, "is not an IPv4 or IPv6 host address"),
-    ({"adresses": [VIP]}, {}, "did you mean addresses?"),
+    ({"mode": "nat"}, {"real_server_address": "127.0.0.1"}, "hosts[server1] [address-is-loopback]", "127.0.0.1", "server1;"),
+    ({"firewall_mark": [1], "ports": GONE}, {}, ".firewall_mark [not-a-whole-number]", "not [1]"),
+    ({"firewall_mark": {"a": 1}, "ports": GONE}, {}, ".firewall_mark [not-a-whole-number]", "{'a': 1}"),
+    ({"ports": [10**5000]}, {}, ".ports[0] [not-a-whole-number]", "a value that is too long to show"),
+    ({"ports": ["080"]}, {}, ".ports[0] [not-a-whole-number]", "'080'"),
+    ({"addresses": ["255.255.255.255"]}, {}, ".addresses[0] [not-an-address]", "broadcast"),
+    ({"addresses": ["0.1.2.3"]}, {}, ".addresses[0] [not-an-address]", "0.0.0.0/8"),
+    ({"addresses": ["::ffff:192.0.2.100"]}, {}, ".addresses[0] [not-an-address]", "IPv6 notation"),
+    ({"addresses": ["fe80::100"]}, {}, ".addresses[0] [not-an-address]", "fe80::/10", "one link"),
+    ({"addresses": ["192.0.2.100\0"]}, {}, ".addresses[0] [not-an-address]", r"'192.0.2.100\x00'"),
+    ({"addresses": ["192.0.2.1\ud800"]}, {}, ".addresses[0] [not-an-address]", r"'192.0.2.1\ud800'"),
+    ({"addresses": ["192.0.2.0100"]}, {}, ".addresses[0] [not-an-address]", "'192.0.2.0100'"),
+    ({"adresses": [VIP]}, {}, ".adresses [unknown-option]", "did you mean addresses?"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("changes", "variables", "words"), SERVICES)
-def test_services_that_nothing_can_serve(changes, variables, words):
+@pytest.mark.parametrize("row", SERVICES)
+def test_services_that_nothing_can_serve(row):
+    changes, variables, *said = row
     lines = found(service(**{"real_servers": "one", **changes}), hosts={"server1": variables}, groups={"one": ["server1"]})
-    only(lines, words)
+    only(lines, *said)
     assert all(line.isprintable() and len(line) < 400 for line in lines)
 
 
@@ -285,42 +308,50 @@ ETH1 = interface("eth1", "203.0.113.11/24", mac="02:00:00:00:01:11")
 
 
 @pytest.mark.parametrize(
-    ("changes", "hosts_of", "words"),
+    ("changes", "hosts_of", "said", "words"),
     [
-        ({}, {"director1": {"director_interface": "eth9"}}, "director_interface: director1 has no interface eth9; it has eth0"),
+        ({}, {"director1": {"director_interface": "eth9"}}, "hosts[director1].director_interface [interface-not-found]",
+         ["eth9", "it has eth0"]),
         ({"addresses": [VIP]}, {"director1": {"facts": {"interfaces": [{**interface("eth0", "192.0.2.11/24"), "up": False}]}}},
-         "eth0, which carries the VIPs, is down; run `ip link set eth0 up` there"),
-        ({}, {"director1": {"facts": {"interfaces": [interface('a"b', "192.0.2.11/24")]}}}, "keepalived.conf can't carry that name"),
-        ({}, {"server1": {"real_server_address": "192.0.2.77"}}, "server1 has no address 192.0.2.77 (it has 192.0.2.21)"),
-        ({}, {"director1": {"real_server_address": "192.0.2.77"}}, "director1 has no address 192.0.2.77 (it has 192.0.2.11)"),
+         "hosts[director1] [interface-down]", ["`ip link set eth0 up`"]),
+        ({}, {"director1": {"facts": {"interfaces": [interface('a"b', "192.0.2.11/24")]}}}, "hosts[director1] [interface-name-unusable]",
+         ["'a\"b'"]),
+        ({}, {"server1": {"real_server_address": "192.0.2.77"}}, "hosts[server1] [address-not-on-host]",
+         ["192.0.2.77", "(it has 192.0.2.21)", "real_server_address "]),
+        ({}, {"director1": {"real_server_address": "192.0.2.77"}}, "hosts[director1] [address-not-on-host]",
+         ["192.0.2.77", "(it has 192.0.2.11)"]),
         ({"addresses": [VIP, "203.0.113.100"]}, {"director1": {"facts": facts(11, ETH1)}},
-         "hosts[director1]: VIP 203.0.113.100 is not in a subnet of eth0, which carries the VIPs of director1"),
-        ({}, {"director1": {"facts": facts(11, ETH1), "director_interface": "eth1"}}, "VIP 192.0.2.100 is not in a subnet of eth1"),
-        ({"addresses": ["192.0.2.255"]}, {}, "VIP 192.0.2.255 is the broadcast address of 192.0.2.0/24"),
-        ({"addresses": ["192.0.2.0"]}, {}, "VIP 192.0.2.0 is the network address of 192.0.2.0/24"),
-        ({"addresses": ["2001:db8::"]}, {}, "VIP 2001:db8:: is the address of every router"),
+         "hosts[director1] [vip-off-link]", ["VIP 203.0.113.100 ", "eth0", "director1;"]),
+        ({}, {"director1": {"facts": facts(11, ETH1), "director_interface": "eth1"}}, "hosts[director1] [vip-off-link]",
+         ["VIP 192.0.2.100 ", "eth1"]),
+        ({"addresses": ["192.0.2.255"]}, {}, ".addresses [vip-reserved]", ["VIP 192.0.2.255 ", "broadcast", "192.0.2.0/24"]),
+        ({"addresses": ["192.0.2.0"]}, {}, ".addresses [vip-reserved]", ["VIP 192.0.2.0 ", "network address", "192.0.2.0/24"]),
+        ({"addresses": ["2001:db8::"]}, {}, ".addresses [vip-reserved]", ["VIP 2001:db8:: ", "router"]),
         ({}, {"director1": {"facts": {**facts(11), "settings": ["conntrack"]}, "director_sysctls": {"sync_ports": 1, "conntrack": 0}}},
-         "director_sysctls.sync_ports: the kernel of this director has no such setting"),
+         "director_sysctls.sync_ports: the kernel of this director has no such setting", []),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_the_hosts(changes, hosts_of, words):
-    only(found(service(**changes), hosts=hosts_of, groups={"directors": ["director1"]}), words)
+def test_what_does_not_fit_the_hosts(changes, hosts_of, said, words):
+    only(found(service(**changes), hosts=hosts_of, groups={"directors": ["director1"]}), said, *words)
     # Nobody has been asked yet.
     unread = {name: {key: value for key, value in variables.items() if key != "facts"} for name, variables in hosts_of.items()}
     assert found(service(**changes), read=False, hosts=unread, groups={"directors": ["director1"]}) == []
 
 
 def test_addresses_that_are_somebody_else_s():
-    only(found(service(), hosts={"database": {"ansible_host": VIP}}), "VIP 192.0.2.100 is the own address of database")
+    lines = found(service(), hosts={"database": {"ansible_host": VIP}})
+    only(lines, "virtual_services[live].addresses [vip-is-host-address]", "VIP 192.0.2.100 ", "database's own")
     lines = found(service(), hosts={name: {"ansible_host": "127.0.0.1"} for name in BOTH_DIRECTORS})
-    assert len(lines) == 2 and all("127.0.0.1 is every host's own loopback address" in line for line in lines)
+    assert len(lines) == 2
+    for name, line in zip(BOTH_DIRECTORS, lines):
+        says(line, "hosts[%s] [address-is-loopback]" % name, "127.0.0.1")
 
 
 def test_no_in_words_is_no():
     cloudy = {"facts": {**facts(21), "cloud": "OpenStack"}, "preflight_allow_cloud": "no"}
-    only(found(service(), hosts={"server1": cloudy}), "server1 run in OpenStack")
+    only(found(service(), hosts={"server1": cloudy}), "virtual_services [cloud-network]", "server1 run in OpenStack")
     director = {"facts": {**facts(11), "cloud": "OpenStack"}}
-    only(found(service(mode="nat"), hosts={"director1": director}), "director1 run in OpenStack")
+    only(found(service(mode="nat"), hosts={"director1": director}), "virtual_services [cloud-network]", "director1 run in OpenStack")
 
 
 def test_values_that_hold_themselves():
@@ -346,7 +377,10 @@ def test_messages_stay_short():
         found(service(name="x" * 5000, **{"y" * 5000: 1}), hosts={"server1": {"real_server_address": GONE, "ansible_host": "2001:db8::1"}}),
         found(service(), hosts={"director1": {"director_sysctls": {"z" * 5000: 1}}}),
     ):
-        assert lines and max(map(len, lines)) <= 600
+        assert lines
+        for line in lines:
+            path, _colon, sentence = line.partition(": ")
+            assert len(path) <= 600 and len(sentence.rpartition(" [")[0] or sentence) <= 600
 
 
 def named(**facts_of):
@@ -413,9 +447,8 @@ def test_who_may_be_sent_viewers():
     directors = list(BOTH_DIRECTORS)
     assert rollout.undone(services.services, made, directors, ["server1"]) == []
     made["hosts"]["director2"]["facts"]["ipvs"] = []
-    assert rollout.undone(services.services, made, directors, ["server1"]) == [
-        "server2 was not rolled out, so no director sends anybody there (live)"
-    ]
+    (line,) = rollout.undone(services.services, made, directors, ["server1"])
+    assert id_of(line) == "server-not-rolled-out" and line.startswith("server2 ") and "(live)" in line
 
 
 def test_what_a_rollout_says_it_did():
@@ -441,6 +474,9 @@ def test_what_directors_took_of_strangers(vrrp, sync, count):
     text = "table inet lvsdr {\n" + one % "strange_vrrp" + one % "strange_sync" + "}\n"
     before, now = text % (4, 7), text % (4 + vrrp, 7 + sync)
     lines = rollout.taken("director1", now, before, "server1")
-    assert len(lines) == count and all("that came from server1, which is no director" in line for line in lines)
-    assert rollout.taken("director1", now, before, None) == [], "nobody could send any"
-    only(rollout.taken("director1", "", before, "server1"), "director1 would take VRRP and connections from anybody")
+    assert [id_of(line) for line in lines] == ["stranger-accepted"] * count
+    assert all("director1" in line and "from server1" in line for line in lines)
+    assert ["VRRP advertisement" in line for line in lines] == [True] * (not vrrp) + [False] * (not sync)
+    assert rollout.taken("director1", now, before, None) == [], "no host could send any"
+    (line,) = rollout.taken("director1", "", before, "server1")
+    assert id_of(line) == "rules-not-in-force" and line.startswith("director1 ")

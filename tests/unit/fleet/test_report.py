@@ -3,6 +3,7 @@
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.fleet import report
 from ansible.module_utils.lvsdr.inventory import resolve
+from said import id_of
 
 from inventories import inventory, service
 
@@ -53,6 +54,7 @@ def test_a_claim_that_one_host_heard():
 def test_a_vip_that_nobody_can_ask_for():
     found = audit((VIP, VIP6), streaming1=(heard(DIRECTOR), GOOD))
     assert not found["clean"] and "not asked" in found["lines"][2]
+    assert id_of(found["lines"][2]) == "vip-not-asked" and VIP6 in found["lines"][2]
 
 
 def test_a_host_that_was_not_reached():
