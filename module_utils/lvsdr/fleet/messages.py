@@ -115,6 +115,15 @@ HOST_DID_NOT_ANSWER = Message("host-did-not-answer", "%(host)s did not answer")
 DIRECTOR_UNREAD = Message("director-unread", "%(director)s took no part and could not be read")
 DIRECTOR_LACKS_SERVER = Message("director-lacks-server", "%(director)s took no part and does not send viewers to %(host)s (%(services)s)")
 SERVER_NOT_ROLLED_OUT = Message("server-not-rolled-out", "%(host)s was not rolled out, so no director sends viewers to it (%(services)s)")
+RETIRE_DESTINATION = Message(
+    "retire-destination",
+    "the host is still a destination of %(service)s on %(director)s (%(connections)d connections); run site.yml first, or "
+    "playbooks/drain.yml if it waits for its last connections",
+)
+RETIRE_DIRECTOR_UNREAD = Message(
+    "retire-director-unread",
+    "%(director)s could not be read, and may still send viewers to the host; run this again when %(director)s answers",
+)
 RULES_NOT_IN_FORCE = Message(
     "rules-not-in-force",
     "%(director)s would accept VRRP and connections from any host: its nftables rules are not in force, as after `nft flush ruleset`; run "

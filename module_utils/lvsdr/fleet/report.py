@@ -73,7 +73,7 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
             "SERVICE",
             "VIP",
             "REAL SERVER",
-            *("%s (%s)" % (name, "active" if found["active"] else "waiting") for name, found in directors.items()),
+            *("%s (%s)" % (name, "active" if found["active"] else "standby") for name, found in directors.items()),
             "CHECK",
         )
     ]

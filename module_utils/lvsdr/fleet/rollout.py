@@ -244,19 +244,20 @@ def still_served(stale: Iterable[str], services: Iterable[VirtualService], inven
 
 
 def sent_to(inventory: Inventory, facts: dict[str, Any]) -> list[str]:
-    """Services in which a director has a host as a destination, in words; also directors that could not be read.
+    """A line for each service in which a director has a host as a destination, and for each director that could not be read.
 
     facts: what lvs_preflight returned of the host.
     """
     addresses = {address for family in (4, 6) for address in hosts.own_addresses(facts, family)}
-    out = []
+    out: list[Line] = []
     for director in inventory["groups"].get(DIRECTORS, []):
         table = facts_of(inventory, director).get("ipvs")
         if table is None:
-            out.append("%s could not be read" % director)
+            out.append(messages.RETIRE_DIRECTOR_UNREAD(director=director))
         for service in table or ():
             if not check_paths.is_check_mark(service.get("firewall_mark")):
                 counts = [one["active"] + one["inactive"] for one in service["destinations"] if one["address"] in addresses]
                 if counts:
-                    out.append("%s on %s (%d connections)" % (describe.key_name(describe.table_key(service)), director, sum(counts)))
-    return out
+                    name = describe.key_name(describe.table_key(service))
+                    out.append(messages.RETIRE_DESTINATION(service=name, director=director, connections=sum(counts)))
+    return [str(line) for line in out]

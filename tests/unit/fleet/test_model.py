@@ -8,9 +8,9 @@ from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import model, report, rollout
 from ansible.module_utils.lvsdr.inventory import resolve
 from ansible.module_utils.lvsdr.inventory.types import from_data
+from said import path_and_id
 
 from inventories import VIP, inventory, service
-from said import path_and_id
 
 DECLARED = [service(health_check={}), service(name="old", ports=[81], state="absent")]
 

@@ -94,7 +94,7 @@ def test_the_status_of_real_servers():
         "director2": {"info": None, "active": False, "drained": []},
     }
     assert report.status(services.services, directors) == [
-        "SERVICE  VIP          REAL SERVER  director1 (active)   director2 (waiting)  CHECK",
+        "SERVICE  VIP          REAL SERVER  director1 (active)   director2 (standby)  CHECK",
         "live     192.0.2.100  server1      weight 10, 3 active  not reached          up: segment 4",
         "live     192.0.2.100  server2      missing              not reached          drained",
     ]

@@ -171,8 +171,12 @@ def test_a_retired_vip_stays_on_servers_while_a_director_serves_it():
 
 def test_who_still_sends_to_a_host():
     _services, made = fleet(service(), tables={"director1": HELD, "director2": []})
-    assert rollout.sent_to(made, facts(21)) == ["tcp 192.0.2.100:80 on director1 (4 connections)"]
+    (line,) = rollout.sent_to(made, facts(21))
+    assert id_of(line) == "retire-destination" and "tcp 192.0.2.100:80 on director1 (4 connections)" in line
     assert rollout.sent_to(made, facts(22)) == []
+    del made["hosts"]["director2"]["facts"]
+    (line,) = rollout.sent_to(made, facts(22))
+    assert id_of(line) == "retire-director-unread" and line.startswith("director2 ")
 
 
 # --- reading keepalived.conf -----------------------------------------------------------------------------------------------------------
