@@ -17,6 +17,7 @@ from ansible.module_utils.lvsdr.directors import keepalived
 from ansible.module_utils.lvsdr.directors.holders import interface_of
 from ansible.module_utils.lvsdr.errors import LvsError, Problems, listed, shown
 from ansible.module_utils.lvsdr.fleet import messages
+from ansible.module_utils.lvsdr.inventory import paths
 from ansible.module_utils.lvsdr.inventory.director_settings import INTERFACE, check_directors
 from ansible.module_utils.lvsdr.inventory.hosts import (
     STAND_INS,
@@ -48,16 +49,16 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     check_names(inventory, problems)
     directors = inventory["groups"].get(DIRECTORS)
     if directors is None:
-        problems.add("groups[%s]" % DIRECTORS, messages.DIRECTORS_MISSING())
+        problems.add(paths.of_group(DIRECTORS), messages.DIRECTORS_MISSING())
     elif not directors:
-        problems.add("groups[%s]" % DIRECTORS, messages.DIRECTORS_EMPTY())
+        problems.add(paths.of_group(DIRECTORS), messages.DIRECTORS_EMPTY())
     directors = directors or []
     services = read_services_of(virtual_services, inventory, problems).services
     settings = check_directors(inventory, problems)
     _check_instances_of(services, directors, inventory, problems)
     for host in inventory["hosts"]:
         check_streaming_server(inventory, host, problems)
-        values = Reader(problems, "hosts[%s]" % host, inventory["hosts"][host])
+        values = Reader(problems, paths.of_host(host), inventory["hosts"][host])
         for name in ("preflight_allow_cloud", "preflight_allow_drained"):
             values.boolean(name, False)
     for service in services:
@@ -73,12 +74,12 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     _check_cloud(services, inventory, problems)
     for director in directors:
         for sentence in facts_of(inventory, director).get("arp_rules", ()):
-            problems.add("hosts[%s]" % director, messages.DIRECTOR_DROPS_ARP(what=sentence))
+            problems.add(paths.of_host(director), messages.DIRECTOR_DROPS_ARP(what=sentence))
     for host in sorted(set(directors) | set(real_servers(services))):
         for line in facts_of(inventory, host).get("problems", []):
-            problems.add("hosts[%s]" % host, line)
+            problems.add(paths.of_host(host), line)
         if inventory["hosts"].get(host, {}).get("unread"):
-            problems.add("hosts[%s]" % host, messages.HOST_UNREAD(why=inventory["hosts"][host]["unread"]))
+            problems.add(paths.of_host(host), messages.HOST_UNREAD(why=inventory["hosts"][host]["unread"]))
     return problems.found
 
 
@@ -123,7 +124,9 @@ def _check_addresses(services: Sequence[VirtualService], directors: Sequence[str
                 _check_own(director, address, inventory, problems)
             elif facts_of(inventory, director):
                 variable = keepalived.address_variable(family)
-                problems.add("hosts[%s]" % director, messages.DIRECTOR_ADDRESS_MISSING(director=director, family=family, variable=variable))
+                problems.add(
+                    paths.of_host(director), messages.DIRECTOR_ADDRESS_MISSING(director=director, family=family, variable=variable)
+                )
 
 
 def _check_subnets(service: VirtualService, vip: str, director: str, inventory: Inventory, problems: Problems) -> None:
@@ -152,7 +155,7 @@ def _check_own(host: str, address: str, inventory: Inventory, problems: Problems
     family = 6 if ":" in address else 4
     variable = keepalived.address_variable(family)
     if ipaddress.ip_address(address).is_loopback:
-        problems.add("hosts[%s]" % host, messages.ADDRESS_IS_LOOPBACK(address=address, host=host, variable=variable))
+        problems.add(paths.of_host(host), messages.ADDRESS_IS_LOOPBACK(address=address, host=host, variable=variable))
         return
     interfaces = facts_of(inventory, host).get("interfaces")
     if interfaces is None or address in STAND_INS.values():
@@ -160,12 +163,12 @@ def _check_own(host: str, address: str, inventory: Inventory, problems: Problems
     there = [ipaddress.ip_interface(text).ip for link in interfaces for text in link["addresses"]]
     if ipaddress.ip_address(address) not in there:
         known = listed(str(one) for one in there if one.version == family and not one.is_loopback) or "no IPv%d address" % family
-        problems.add("hosts[%s]" % host, messages.ADDRESS_NOT_ON_HOST(host=host, address=address, known=known, variable=variable))
+        problems.add(paths.of_host(host), messages.ADDRESS_NOT_ON_HOST(host=host, address=address, known=known, variable=variable))
 
 
 def _check_interface(director: str, name: str | None, services: Sequence[VirtualService], inventory: Inventory, problems: Problems) -> None:
     """One interface carries all VIPs of a director: VRRP, gratuitous ARP and the rules for checks are on it."""
-    facts, vips, path = facts_of(inventory, director), director_vips(services), "hosts[%s]" % director
+    facts, vips, path = facts_of(inventory, director), director_vips(services), paths.of_host(director)
     if "interfaces" not in facts or not vips:
         return
     links = {link["name"]: link for link in facts["interfaces"]}
@@ -203,12 +206,12 @@ def _check_instances_of(services: Sequence[VirtualService], directors: Sequence[
         first = first or (director, found)
         for name in sorted(found.keys() & first[1].keys()):
             # The instance that services have by default has variables of its own.
-            path = "hosts[%s].director_" % director + ("" if name == INSTANCE else "instances.%s." % name)
+            option = "director_%s" if name == INSTANCE else "director_instances." + name + ".%s"
             for field in ("virtual_router_id", "active"):
                 here, there = found[name][field], first[1][name][field]
                 if here != there:
                     line = messages.VRRP_INSTANCE_DIFFERS(here=shown(here), there=shown(there), other=first[0])
-                    problems.add(path + field, line)
+                    problems.add("%s.%s" % (paths.of_host(director), option % field), line)
 
 
 def _declared_addresses(inventory: Inventory, hosts: Iterable[str], problems: Problems) -> dict[str, str]:
@@ -222,7 +225,7 @@ def _declared_addresses(inventory: Inventory, hosts: Iterable[str], problems: Pr
             if address is None or ipaddress.ip_address(address).is_loopback or ipaddress.ip_address(address).is_link_local:
                 continue
             if out.get(address, host) != host:
-                problems.add("hosts[%s]" % host, messages.ADDRESS_SHARED(address=address, other=out[address]))
+                problems.add(paths.of_host(host), messages.ADDRESS_SHARED(address=address, other=out[address]))
             out.setdefault(address, host)
     return out
 
@@ -302,4 +305,4 @@ def _check_vips_on_servers(service: VirtualService, vips: Collection[str], inven
                 if place.interface != "lo" and not place.route and place.length != full_length(vip):
                     continue
                 if not place.harmless() and not (moves and placement.can_move(place, vips, addresses)):
-                    problems.add("hosts[%s]" % host, placement.wrong_place(place, vip))
+                    problems.add(paths.of_host(host), placement.wrong_place(place, vip))

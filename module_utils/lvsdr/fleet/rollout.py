@@ -11,7 +11,7 @@ from ansible.module_utils.lvsdr.directors import holders, keepalived, keepalived
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
 from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.fleet import preflight as inventory_preflight
-from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, resolve
+from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, paths, resolve
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of
 from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
@@ -40,7 +40,7 @@ def preflight(virtual_services: Any, inventory: Inventory, hosts: Collection[str
         except LvsError as error:
             # One that was not read may lack an address that only its facts have.
             if facts_of(inventory, director):
-                problems.add("hosts[%s]" % director, error.line)
+                problems.add(paths.of_host(director), error.line)
     _check_vanished(resolved.services, inventory, problems)
     _check_moved_vips(resolved.services, inventory, problems)
     _check_voices(resolved, inventory, hosts, problems)
@@ -100,7 +100,7 @@ def _check_voices(resolved: Resolved, inventory: Inventory, hosts: Collection[st
         for director in inventory["groups"].get(DIRECTORS, [])
         if not facts_of(inventory, director) or (hosts is not None and director not in hosts)
     ]
-    path = "groups[%s]" % DIRECTORS
+    path = paths.of_group(DIRECTORS)
     if changed and missing:
         problems.add(path, messages.VRRP_CHANGE_NEEDS_ALL(changes=changes, missing=" and ".join(missing)))
     elif changed and len(active) > 1:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.inventory import paths
 from ansible.module_utils.lvsdr.ipvs import describe
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class _Read(TypedDict, total=False):
-    # Whether the hosts have been read (they have, unless it says otherwise), and the names of the variables that somebody reads.
+    # Whether the hosts have been read (the default), and the names of all variables that lvsdr reads.
     read: bool
     names: list[str]
 
 
 class Inventory(_Read):
-    """What an operator wrote of hosts, and what hosts told; resolve.py and hosts.py say what is in it."""
+    """What an operator wrote of hosts, and what was read from them; resolve.py and hosts.py say what is in it."""
 
     groups: dict[str, list[str]]
     hosts: dict[str, dict[str, Any]]
@@ -66,11 +67,11 @@ class RealServer:
 
 @dataclass(frozen=True)
 class Leaving:
-    """What directors hold of a service and nobody declares: it stays with weight 0 as long as it has connections (leaving.py)."""
+    """What directors hold of a service and the inventory does not declare: it stays with weight 0 while it has connections (leaving.py)."""
 
     # In the words of ipvs_table's options.
     destination: dict[str, Any]
-    # Who has the address, as far as the inventory knows.
+    # The host that has the address, as far as the inventory knows.
     host: str | None
     # The running ones, of the director that counts most.
     connections: int
@@ -103,11 +104,13 @@ class VirtualService:
     leaving: tuple[Leaving, ...] = ()
     # Whether it is there for nothing but what leaves it.
     retiring: bool = False
+    # In virtual_services, where the name does not stand for it in a path (paths.py).
+    index: int | None = None
 
     @property
     def path(self) -> str:
-        """How messages name it."""
-        return "virtual_services[%s]" % self.name
+        """Where it is declared, for errors: ``virtual_services[live]``."""
+        return paths.of_service(self.name if self.index is None else self.index)
 
     @property
     def real_servers(self) -> tuple[RealServer, ...]:
@@ -156,7 +159,7 @@ class VirtualService:
 
 @dataclass(frozen=True)
 class CheckPath:
-    """A firewall-mark service that takes the checks of one real server to it on the way of viewers' packets (check_paths.py)."""
+    """A firewall-mark service that takes the checks of one real server to it on the data path of viewers (check_paths.py)."""
 
     host: str
     family: int
