@@ -55,7 +55,8 @@ def test_a_removed_server_with_viewers_leaves_when_they_have(running):
         assert not in_force(running.machines[director])
     # It may not be cleaned while somebody is there.
     done = running.play("playbooks/retire.yml", "-e", "host=server2")
-    assert done.returncode != 0 and "server2 still is a destination of %s on director1 (3 connections)" % LIVE in done.said
+    assert done.returncode != 0 and "[retire-destination]" in done.said
+    assert "Nothing was changed on server2: " in done.said and "a destination of %s on director1 (3 connections)" % LIVE in done.said
     assert VIP + "/32" in state(running.machines["server2"])["addresses"]
     # Nothing has changed meanwhile.
     assert running.play().stdout.count("changed=0") >= 3
@@ -64,7 +65,7 @@ def test_a_removed_server_with_viewers_leaves_when_they_have(running):
     for director in ("director1", "director2"):
         assert set(weights(running, director)) == {"192.0.2.21"} and not in_force(running.machines[director])
     done = running.play("playbooks/drain.yml")
-    assert done.returncode != 0 and "no server was named" in done.said
+    assert done.returncode != 0 and "[no-server-named]" in done.said
     good(running.play("playbooks/retire.yml", "-e", "host=server2"))
     cleaned = state(running.machines["server2"])
     assert cleaned["addresses"] == ["127.0.0.1/8", "::1/128"] and cleaned["settings"][:2] == ["0", "0"] and cleaned["units"] == {}
@@ -102,8 +103,8 @@ def test_a_service_that_vanished_is_named_before_anything_is_written(running):
     before = {name: state(machine) for name, machine in running.machines.items()}
     running.inventory(services=[{**SERVICE, "addresses": ["192.0.2.101"]}])
     done = running.play()
-    assert done.returncode != 0 and "No host was changed" in done.said
-    assert "%s is served by director1 and director2 and not named here" % LIVE in done.said
+    assert done.returncode != 0 and "and nothing was changed" in done.said
+    assert "virtual_services: %s is served by director1 and director2 " % LIVE in done.said and "[service-undeclared]" in done.said
     assert {name: state(machine) for name, machine in running.machines.items()} == before
 
 
@@ -116,7 +117,7 @@ def test_who_stands_by_is_silent_while_directors_change_what_they_say(running):
     running.inventory(director_advertisement_interval=2)
     done = good(running.play())
     assert turns(running) == {"director1": ["reload keepalived"], "director2": ["stop keepalived", "start keepalived"]}
-    order = ("[Directors that are silent", "[Active directors", "[Directors that were silent")
+    order = ("[Standby directors, silent until", "[Active directors", "[Standby directors that were silent")
     places = [done.stdout.index(words) for words in order]
     assert places == sorted(places)
     assert not in_force(running.machines["director1"]) and not in_force(running.machines["director2"])
@@ -151,12 +152,12 @@ def test_a_new_server_alone_is_not_a_finished_rollout(fleet):
     fleet.activate()
     fleet.inventory()
     done = fleet.play("site.yml", "--limit", "server2")
-    assert done.returncode != 0 and "The rollout is not finished" in done.said
+    assert done.returncode != 0 and "[run-not-finished]" in done.said
     for director in ("director1", "director2"):
-        assert "%s took no part and sends nobody to server2 (live)" % director in done.said
+        assert re.search(r"- %s [^\[]* server2 \(live\) \[director-lacks-server\]" % director, done.said), done.said[-2000:]
     assert VIP + "/32" in state(fleet.machines["server2"])["addresses"], "what is safe was done"
     good(fleet.play())
-    assert "The rollout is not finished" not in good(fleet.play("site.yml", "--limit", "server2")).said
+    assert "[run-not-finished]" not in good(fleet.play("site.yml", "--limit", "server2")).said
 
 
 @pytest.mark.parametrize("options", [("--limit", "web"), ("--tags", "real_server")])
@@ -174,9 +175,11 @@ def test_servers_alone_keep_a_vip_that_directors_still_serve(running, options):
 
 def test_retire_says_what_it_needs(running):
     for more, words in (
-        ((), "No host was named; say which, such as -e host=streaming3"),
-        (("-e", "host=server1"), "server1 is a real server of a virtual service"),
-        (("-e", "host=director1"), "director1 is a director"),
+        ((), "[retire-no-host]"),
+        (("-e", "host=server1"), "Nothing was changed: server1 is a real server of a virtual service"),
+        (("-e", "host=server1"), "[retire-real-server]"),
+        (("-e", "host=director1"), "Nothing was changed: director1 is a director"),
+        (("-e", "host=director1"), "[retire-director]"),
     ):
         done = running.play("playbooks/retire.yml", *more)
         assert done.returncode != 0 and words in done.said and "Nothing was changed" in done.said

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.module_utils.lvsdr.errors import Line, LvsError, Message, Problems
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +93,90 @@ def _words(node):
     if isinstance(node, ast.IfExp):
         return _words(node.body) or _words(node.orelse)
     return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+# --- docs/messages ----------------------------------------------------------------------------------------------------------------------
+
+DOCS = ROOT / "docs" / "messages"
+PLAYBOOKS = sorted([*(ROOT / "playbooks").rglob("*.yml"), *(ROOT / "roles").glob("*/tasks/*.yml")])
+# The end of a playbook's sentence. One word alone is an index of Jinja's.
+ID = re.compile(r"\[([a-z0-9]+(?:-[a-z0-9]+)+)\]")
+# Ids that several playbooks use for the same sentence.
+SHARED = frozenset()
+
+
+def explained(name):
+    """{id: lines of its section} of a page, in its order."""
+    text = (DOCS / name).read_text()
+    head, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    assert re.fullmatch(r"# Messages: \S.*\n\n\S.*\n+", head), "%s begins with its heading and one line of introduction" % name
+    parted = [section.partition("\n") for section in sections]
+    assert len({title for title, _newline, _body in parted}) == len(parted), "%s explains an id twice" % name
+    return {title: body.strip().splitlines() for title, _newline, body in parted}
+
+
+def quote(lines):
+    """The sentence that a section begins with; a long one is quoted in several lines."""
+    quoted = []
+    for line in lines:
+        if not line.startswith("> "):
+            break
+        quoted.append(line[2:])
+    assert lines[len(quoted) :][:1] == [""] and len(lines) > len(quoted) + 1, "nothing is said of %r" % " ".join(quoted)
+    return " ".join(quoted)
+
+
+def page(path):
+    """The page of a table."""
+    return "options.md" if path.parent == HOUSE else path.parent.name + ".md"
+
+
+@pytest.mark.parametrize("path", TABLES, ids=page)
+def test_each_message_is_explained(path):
+    found = explained(page(path))
+    assert list(found) == sorted(message.id for message in table(path).values())
+    said = {message.id: " ".join(message.text.split()) for message in table(path).values()}
+    assert {name: quote(lines) for name, lines in found.items()} == said
+
+
+def test_each_page_is_of_a_table():
+    pages = {path.name for path in DOCS.glob("*.md")}
+    assert pages == {*(page(path) for path in TABLES), "playbooks.md", "README.md"}
+    assert pages - {"README.md"} <= set(re.findall(r"\((\w+\.md)\)", (DOCS / "README.md").read_text()))
+
+
+def failures(path):
+    """(fail_msg, its variables as text) of each task of a file that ends a run with words of its own."""
+    left = [yaml.safe_load(path.read_text())]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            left += item.values()
+            words = (item.get("ansible.builtin.assert") or {}).get("fail_msg") or (item.get("ansible.builtin.fail") or {}).get("msg")
+            if words:
+                yield words.strip(), str(item.get("vars", ""))
+        elif isinstance(item, list):
+            left += item
+
+
+def test_sentences_of_playbooks_end_with_an_id():
+    """Or with lines of a filter, which have ids."""
+    wrong = []
+    for path in PLAYBOOKS:
+        for words, variables in failures(path) if "rehearse" not in path.name else ():
+            own = ID.findall(words + variables)
+            from_filter = words.endswith("}}") and ("| lvs_" in words + variables or own)
+            if not from_filter and not re.search(ID.pattern + "$", words):
+                wrong.append("%s: %s" % (path.relative_to(ROOT), words))
+    assert wrong == []
+
+
+def test_sentences_of_playbooks_are_explained():
+    ids = [name for path in PLAYBOOKS for words, variables in failures(path) for name in ID.findall(words + variables)]
+    assert [name for name in ids if ids.count(name) > 1 and name not in SHARED] == []
+    assert not {*ids} & {message.id for _path, _name, message in MESSAGES}
+    found = explained("playbooks.md")
+    assert list(found) == sorted(set(ids)) and all(quote(lines) for lines in found.values())
 
 
 def test_a_long_value_leaves_the_id():

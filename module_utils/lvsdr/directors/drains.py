@@ -1,11 +1,13 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who is drained, who waits for a check, and who is left. Pure."""
+"""Which servers are drained, which wait for a check, and which are left. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.directors import messages
+from ansible.module_utils.lvsdr.errors import listed
 from ansible.module_utils.lvsdr.inventory.views import somebody_serves
 from ansible.module_utils.lvsdr.ipvs.describe import held_destinations
 from ansible.module_utils.lvsdr.ipvs.plan import live
@@ -23,23 +25,20 @@ def drained(services: Iterable[VirtualService]) -> list[str]:
 
 
 def empty_without(services: Iterable[VirtualService], hosts: Collection[str], drained_files: Collection[str] = ()) -> list[str]:
-    """A sentence for each service that would have nobody left who serves, without these hosts. drained_files: names of files that drain."""
+    """A line for each service that would have no real server left without these hosts. drained_files: names of files that drain."""
     out, going, files = [], set(hosts), set(drained_files)
     for service in services:
         if service.absent or service.sorry or going.isdisjoint(service.hosts):
             continue
         gone = going | {host for host in service.hosts if drain_file(host) in files}
         if not somebody_serves(service, gone):
-            out.append(
-                "nobody would be left to serve %s (%s), and new viewers would be refused; leave one in, declare a sorry_server, or say "
-                "-e preflight_allow_drained=true" % (service.name, service.vips[0])
-            )
+            out.append(str(messages.NO_SERVER_LEFT(service=service.name, vip=service.vips[0])))
     return out
 
 
 def not_drainable(services: Iterable[VirtualService], hosts: Sequence[str]) -> list[str]:
-    """A sentence for each host that can't be drained by a file."""
-    out = [] if hosts else ["no server was named; say which, such as -e servers=streaming1,streaming2"]
+    """A line for each host that can't be drained by a file."""
+    out = [] if hosts else [messages.NO_SERVER_NAMED()]
     serves: dict[str, list[VirtualService]] = {}
     for service in services:
         for host in service.hosts:
@@ -47,18 +46,16 @@ def not_drainable(services: Iterable[VirtualService], hosts: Sequence[str]) -> l
     for host in hosts:
         without = [service.name for service in serves.get(host, ()) if not service.health_check]
         if host not in serves:
-            out.append("%s is no real server of a service; these are: %s" % (host, ", ".join(serves)))
+            out.append(messages.NOT_A_REAL_SERVER(host=host, names=listed(serves)))
         elif without:
-            out.append(
-                "%s serves %s without a health check; set real_server_state: drained for it and run site.yml" % (host, ", ".join(without))
-            )
-    return out
+            out.append(messages.DRAIN_NEEDS_CHECK(host=host, services=", ".join(without)))
+    return [str(line) for line in out]
 
 
 def connections(services: Iterable[VirtualService], hosts: Collection[str], info: dict[str, Any]) -> int:
     """How many connections a director counts to hosts in the services, without those of checks. info: what ipvs_info returned.
 
-    Which ones of it are running says plan.live.
+    plan.live decides which of them are running.
     """
     total, found, those = 0, held_destinations(info), set(hosts)
     for service in services:

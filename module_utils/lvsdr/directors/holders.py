@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.directors import messages
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.inventory.hosts import on_links
 from ansible.module_utils.lvsdr.inventory.views import director_vips
@@ -26,7 +27,7 @@ def interface_of(services: Sequence[VirtualService], facts: dict[str, Any]) -> s
                 if interface["name"] != "lo" and network.num_addresses > 1 and ipaddress.ip_address(vip) in network:
                     name: str = interface["name"]
                     return name
-    raise LvsError("No interface of this director has a subnet that holds a VIP", "set director_interface")
+    raise LvsError(messages.VIP_INTERFACE_MISSING())
 
 
 def holds_vip(services: Sequence[VirtualService], facts: dict[str, Any]) -> bool:
@@ -40,15 +41,12 @@ def holders(vip: str, facts_by_director: dict[str, dict[str, Any]]) -> list[str]
 
 
 def held_wrongly(services: Sequence[VirtualService], facts_by_director: dict[str, dict[str, Any]]) -> list[str]:
-    """A sentence for each VIP that not exactly one director holds. facts_by_director: {director: facts}, read just now."""
+    """A line for each VIP that not exactly one director holds. facts_by_director: {director: facts}, read just now."""
     out = []
     for vip in director_vips(services):
         found = holders(vip, facts_by_director)
         if len(found) > 1:
-            out.append(
-                "%s hold %s at once (split brain): they do not hear each other's advertisements; see that VRRP (IP protocol 112) passes "
-                "between them, and `journalctl -u keepalived` on both" % (" and ".join(found), vip)
-            )
+            out.append(str(messages.SPLIT_BRAIN(directors=" and ".join(found), vip=vip)))
         elif not found:
-            out.append("no director holds %s; see `journalctl -u keepalived`" % vip)
+            out.append(str(messages.VIP_NOT_HELD(vip=vip)))
     return out

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.checks.health_check import STREAM_CHECKS, UDP_CHECKS, is_watched
-from ansible.module_utils.lvsdr.directors import holders, keepalived_conf
+from ansible.module_utils.lvsdr.directors import holders, keepalived_conf, messages
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
 from ansible.module_utils.lvsdr.inventory import check_paths, director_settings, instances, views
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN", "local": "DR"}
 
-# What ``keepalived -t`` says of a file that is as it should be, with a status of 5: an interface that comes later, and services whose
+# What ``keepalived -t`` reports, with a status of 5, of a file that is as it should be: an interface that comes later, and services whose
 # servers all have weight 0, drained or leaving.
 HARMLESS = (
     r"interface .* doesn.t exist$",
@@ -87,8 +87,8 @@ def _read_settings(director: str, services: Sequence[VirtualService], inventory:
 def vrrp_addresses(services: Sequence[VirtualService], director: str, inventory: Inventory) -> list[str]:
     """The addresses that a director's advertisements come from, sorted.
 
-    keepalived gives an instance up for good when it can't bind that address at its start (2.2.7: it stays in the state FAULT), as at a boot
-    that is faster than the network; so the role's drop-in waits for it.
+    keepalived gives an instance up permanently when it can't bind that address at its start (2.2.7: it stays in the state FAULT), as at a
+    boot that is faster than the network; so the role's drop-in waits for it.
     """
     if not views.director_vips(services):
         return []
@@ -106,7 +106,7 @@ def vrrp_family(inventory: Inventory) -> int:
 
 
 def advertised(virtual_router_id: int, family: int) -> str:
-    """The one address that an instance advertises: it is on lo of the active director, and nobody uses it.
+    """The one address that an instance advertises: it is on lo of the active director, and nothing uses it.
 
     keepalived drops an advertisement whose list of addresses is not its own (v2.2.7 vrrp.c, vrrp_check_packet), and each of two directors
     that drop the other's becomes the active one. So the list stays the same whatever VIPs come and go, and those are all excluded from it.
@@ -115,7 +115,7 @@ def advertised(virtual_router_id: int, family: int) -> str:
 
 
 def changed_voice(resolved: Resolved, inventory: Inventory) -> dict[str, list[str]]:
-    """{director: [sentence, …]} of the directors whose running keepalived says something else on the link than its new file would."""
+    """{director: [what changes, …]} of the directors whose running keepalived sends something else on the link than with its new file."""
     out = {}
     for director in inventory["groups"].get(DIRECTORS, []):
         in_force = running_conf(inventory, director)
@@ -123,6 +123,11 @@ def changed_voice(resolved: Resolved, inventory: Inventory) -> dict[str, list[st
         if found:
             out[director] = found
     return out
+
+
+def address_variable(family: int) -> str:
+    """The host variable that sets a host's own address of a family."""
+    return "real_server_address6" if family == 6 else "real_server_address"
 
 
 def running_conf(inventory: Inventory, director: str) -> str | None:
@@ -139,10 +144,8 @@ def _instance(instance: dict[str, Any], director: str, inventory: Inventory, set
         if host != director:
             address = host_address(inventory["hosts"].get(host, {}), family)
             if address is None or own is None:
-                raise LvsError(
-                    "Directors %s and %s have no IPv%d address to speak VRRP over" % (director, host, family),
-                    "set ansible_host or real_server_address%s on both" % ("6" if family == 6 else ""),
-                )
+                variable = address_variable(family)
+                raise LvsError(messages.VRRP_ADDRESS_MISSING(director=director, peer=host, family=family, variable=variable))
             peers.append(address)
     lines = [
         "vrrp_instance %s {" % instance["name"],
@@ -157,12 +160,12 @@ def _instance(instance: dict[str, Any], director: str, inventory: Inventory, set
         "    garp_master_refresh 60",
     ]
     if peers and settings["unicast"]:
-        # A router on the way counts the TTL down, so 255 came from this link. With these words keepalived takes advertisements from peers
-        # alone, too (vrrp_data.c, alloc_unicast_peer); over IPv6 it sends the system's hop limit unless unicast_ttl is there.
+        # A router on the way counts the TTL down, so 255 came from this link. With these words keepalived accepts advertisements from peers
+        # alone, too (vrrp_data.c, alloc_unicast_peer); over IPv6 it sends the system's hop limit by default, without unicast_ttl.
         lines += ["    unicast_src_ip %s" % own, "    unicast_ttl 255", "    unicast_peer {"]
         lines += ["        %s min_ttl 255 max_ttl 255" % peer for peer in peers] + ["    }"]
     elif peers and family == 4:
-        # The address that the other directors' rules let in (nftables.py); over IPv6 the group has to hear a link-local one (RFC 5798).
+        # The address that the other directors' rules let in (nftables.py); over IPv6 the group has to receive a link-local one (RFC 5798).
         lines.append("    mcast_src_ip %s" % own)
     lines += ["    virtual_ipaddress {", "        %s dev lo no_track" % advertised(instance["virtual_router_id"], family), "    }"]
     lines.append("    virtual_ipaddress_excluded {")
@@ -171,9 +174,9 @@ def _instance(instance: dict[str, Any], director: str, inventory: Inventory, set
 
 
 def _track_files(services: Sequence[VirtualService]) -> list[str]:
-    """Where the director role says which servers are drained, and lvsdr-streamcheck how much of its weight a server should have.
+    """Where the director role writes which servers are drained, and lvsdr-streamcheck how much of its weight a server should have.
 
-    A file that is not there says nothing.
+    A file that is not there changes no weight.
     """
     files: dict[str, str] = {}
     for service in services:
@@ -202,10 +205,8 @@ def _check_path(
         return ["connect_port %d" % check["port"]] if check.get("port") else []
     own = host_address(inventory["hosts"].get(director, {}), service.family)
     if own is None:
-        raise LvsError(
-            "Director %s has no IPv%d address to check the real servers of %s from" % (director, service.family, service.name),
-            "set real_server_address%s, or health_check.target: server" % ("6" if service.family == 6 else ""),
-        )
+        variable = address_variable(service.family)
+        raise LvsError(messages.CHECK_SOURCE_MISSING(director=director, family=service.family, service=service.name, variable=variable))
     return [
         "connect_ip %s" % service.vips[0],
         "connect_port %d" % (check.get("port") or service.options["port"]),
@@ -222,7 +223,7 @@ def _virtual_server(service: VirtualService, paths: dict[str, list[str]]) -> lis
         lines += ["    alpha", "    delay_loop %d" % service.health_check["interval"]]
     for server in service.servers:
         if server.fallback:
-            # With weight 0 it stays when others are back: who began to watch it goes on.
+            # With weight 0 it stays when others are back: viewers already on it stay there.
             lines += [
                 "    # %s" % server.host,
                 "    sorry_server %s %d" % (server.address, service.port_of(server)),
@@ -297,7 +298,7 @@ def _checker(check: dict[str, Any], service: VirtualService, server: RealServer,
         "    retry %d" % check["retries"],
         "    delay_before_retry 1",
     ]
-    # What lvsdr-streamcheck asks for is its own; without it, at least somebody listens.
+    # lvsdr-streamcheck asks the real question; beside it keepalived makes a connection, so that it notices at least a closed port.
     if check["type"] in ("tcp", *STREAM_CHECKS) or (is_watched(check) and check["type"] not in UDP_CHECKS):
         return ["TCP_CHECK {", *common, "}"]
     if check["type"] == "script":

@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Reads a keepalived.conf, whoever wrote it: which services and VIPs it has, and what its VRRP instances say on the link. Pure.
+"""Reads a keepalived.conf, whoever wrote it: which services and VIPs it has, and what its VRRP instances send on the link. Pure.
 
 Source: keepalived.conf(5), and v2.2.7 vrrp.c:vrrp_check_packet for what makes a director drop another one's advertisements.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Voice(NamedTuple):
-    """What two directors have to agree on, or each of them drops the other's advertisements and becomes the active one."""
+    """What two directors have to agree on: otherwise each of them drops the other's advertisements and becomes the active one."""
 
     virtual_router_id: str
     version: str
@@ -57,7 +57,7 @@ def blocks(text: str) -> Lines:
 
 
 def _values(children: Lines | None) -> dict[str, list[str]]:
-    """{keyword: its words} of the lines of a block; of a keyword that comes again the last."""
+    """{keyword: its words} of the lines of a block; of a keyword that is repeated, the last."""
     return {words[0]: words[1:] for words, _children in children or () if words}
 
 
@@ -105,7 +105,7 @@ def instances(text: str) -> dict[str, tuple[Voice, list[str]]]:
 
 
 def _hop_limit(values: dict[str, list[str]], peers: Iterable[Line]) -> str:
-    """What advertisements are sent with: 255, but for unicast over IPv6, where unicast_ttl has to say it (vrrp.c)."""
+    """What advertisements are sent with: 255, except for unicast over IPv6, where unicast_ttl sets it (vrrp.c)."""
     over_ipv6 = any(":" in words[0] for words, _children in peers if words)
     return (values.get("unicast_ttl") or ["64"])[0] if over_ipv6 else "255"
 
@@ -123,9 +123,9 @@ def _addresses(children: Lines | None) -> list[tuple[str, str | None]]:
 
 
 def disagreements(declared: str, in_force: str) -> list[str]:
-    """What a director would say differently with a new file, in sentences: what makes two directors deaf to each other meanwhile.
+    """What a director would send differently with a new file, in words: what makes directors drop each other's advertisements meanwhile.
 
-    An instance that one of the two files lacks is no disagreement: nobody else speaks, or listens, for it.
+    An instance that one of the two files lacks is not a disagreement: no other director sends, or expects, its advertisements.
     """
     before, after = instances(in_force), instances(declared)
     out = []

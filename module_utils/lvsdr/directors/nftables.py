@@ -64,9 +64,9 @@ def render(resolved: Resolved, director: str, inventory: Inventory, interface: s
         *("    counter %s {\n    }" % name for name in COUNTERS),
         "    chain vrrp {",
         *(['        iifname "%s" ip ttl 255 ip saddr { %s } accept' % (interface, peers[4])] if peers[4] else []),
-        # To the group directors speak from link-local addresses, which nothing tells beforehand.
+        # To the group directors send from link-local addresses, which are not known beforehand.
         *(['        iifname "%s" ip6 hoplimit 255 ip6 saddr { %s, fe80::/10 } accept' % (interface, peers[6])] if peers[6] else []),
-        # On another link somebody else may have instances of his own.
+        # On another link others may have instances of their own.
         '        iifname != "%s" ip daddr %s accept' % (interface, vrrp.GROUPS[4]),
         '        iifname != "%s" ip6 daddr %s accept' % (interface, vrrp.GROUPS[6]),
         "        counter name %s drop" % COUNTERS[0],
@@ -117,7 +117,7 @@ def _check_sources(checks: Iterable[CheckPath], variables: dict[str, Any]) -> li
 
 
 def counts(text: str) -> dict[str, int]:
-    """{name of a counter: packets} in what `nft list counters` says."""
+    """{name of a counter: packets} in what `nft list counters` prints."""
     return {name: int(packets) for name, packets in re.findall(r"counter (\w+) \{\s*packets (\d+)", text)}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ansible.module_utils.lvsdr.directors import messages
 from ansible.module_utils.lvsdr.ipvs.render import service_option
 
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 def parity(tables_by_director: dict[str, str], resolved: Resolved) -> list[str]:
     """Differences between the directors' tables, as lines, weights included. {director: text of its table}
 
-    Only declared services count: what nobody declared is left alone on each director.
+    Only declared services count: what is not declared is left alone on each director.
     """
     services = [(service_option(service.key), service) for service in resolved.services if service.key]
     ours = {*(option for option, _service in services), *(service_option(check.key) for check in resolved.checks)}
     # A sorry server comes and goes, and keeps a weight of 0 where it once served.
     leave_out = {(option, server.address) for option, service in services for server in service.servers if server.fallback}
-    # Each director hears an agent, and begins a slow start, at its own moment.
+    # Each director asks an agent, and begins a slow start, at its own moment.
     checks = [(option, service.health_check) for option, service in services if service.health_check]
     moving = {option for option, check in checks if check.get("agent") or check.get("slow_start")}
     names = sorted(tables_by_director)
@@ -34,11 +35,11 @@ def parity(tables_by_director: dict[str, str], resolved: Resolved) -> list[str]:
         }
         for name in names
     }
-    problems: list[str] = []
+    out: list[str] = []
     for other in names[1:]:
-        problems += ["only on %s: %s" % (names[0], line) for line in sorted(lines[names[0]] - lines[other])]
-        problems += ["only on %s: %s" % (other, line) for line in sorted(lines[other] - lines[names[0]])]
-    return problems
+        for name, more in ((names[0], lines[names[0]] - lines[other]), (other, lines[other] - lines[names[0]])):
+            out += [str(messages.TABLES_DIFFER(director=name, line=line)) for line in sorted(more)]
+    return out
 
 
 def _service_of(line: str) -> str:

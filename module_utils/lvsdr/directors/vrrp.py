@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""VRRP advertisements on the wire, and what keepalived says of its instances. Pure.
+"""VRRP advertisements on the wire, and what keepalived reports of its instances. Pure.
 
 Sources: RFC 3768 (version 2), RFC 5798 (version 3), keepalived's dump of its state (SIGUSR1, vrrp_data.c).
 """
@@ -12,9 +12,12 @@ import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr.arp.packets import checksum
+from ansible.module_utils.lvsdr.directors import messages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from ansible.module_utils.lvsdr.errors import Line
 
 PROTOCOL = 112
 GROUPS = {4: "224.0.0.18", 6: "ff02::12"}
@@ -32,7 +35,7 @@ class Advertisement(NamedTuple):
 
 
 def parse(data: bytes) -> Advertisement | None:
-    """The Advertisement in the payload of an IP packet, or None where it is none."""
+    """The Advertisement in the payload of an IP packet, or None where it is not one."""
     if len(data) < 8 or data[0] & 0x0F != ADVERTISEMENT or data[0] >> 4 not in (2, 3):
         return None
     version, virtual_router_id, priority, count = data[0] >> 4, data[1], data[2], data[3]
@@ -41,7 +44,7 @@ def parse(data: bytes) -> Advertisement | None:
 
 
 def advertisement(family: int, virtual_router_id: int, priority: int, addresses: Sequence[bytes] | None = None) -> bytes:
-    """The payload of an advertisement each second, of version 2 for IPv4 and 3 for IPv6. addresses: packed; one of nobody by default.
+    """The payload of an advertisement each second, of version 2 for IPv4 and 3 for IPv6. addresses: packed, by default an unused one.
 
     The checksum of version 3 covers the addresses of the packet, so it is left to who sends it.
     """
@@ -80,21 +83,22 @@ def states(dump: str) -> dict[str, str]:
 
 
 def wrong(director: str, instances: Sequence[dict[str, Any]], found: dict[str, Any], own: Collection[str]) -> list[str]:
-    """Sentences for what a director's VRRP has wrong.
+    """A line for each thing that is wrong with a director's VRRP.
 
     instances: inventory/instances.py; found: {"running": bool, "states": {instance: state},
     "heard": [{"source", "virtual_router_id", "priority"}, …]}; own: the addresses of all directors.
     """
-    out, runs = [], found.get("running", True)
+    out: list[Line] = []
+    runs = found.get("running", True)
     if instances and not runs:
-        out.append("%s could not take over: keepalived is not running there; see `journalctl -u keepalived` there" % director)
+        out.append(messages.KEEPALIVED_NOT_RUNNING(director=director))
     for instance in instances:
-        state = found["states"].get(instance["name"])
-        if runs and state not in ("MASTER", "BACKUP"):
-            out.append(
-                "%s could not take over: its VRRP instance %s is %s; see `journalctl -u keepalived` there"
-                % (director, instance["name"], "in state " + state if state else "unknown to keepalived")
-            )
+        name = instance["name"]
+        state = found["states"].get(name)
+        if runs and state is None:
+            out.append(messages.VRRP_INSTANCE_MISSING(director=director, instance=name))
+        elif runs and state not in ("MASTER", "BACKUP"):
+            out.append(messages.VRRP_STATE(director=director, instance=name, state=state))
         strangers = sorted(
             {
                 one["source"]
@@ -103,8 +107,6 @@ def wrong(director: str, instances: Sequence[dict[str, Any]], found: dict[str, A
             }
         )
         if strangers:
-            out.append(
-                "%s hears router id %d (instance %s) from %s too, which is no director of this inventory; each pair needs its own: "
-                "set another director_virtual_router_id" % (director, instance["virtual_router_id"], instance["name"], ", ".join(strangers))
-            )  # fmt: skip
-    return out
+            number, sources = instance["virtual_router_id"], ", ".join(strangers)
+            out.append(messages.VRRP_ROUTER_ID_SHARED(director=director, number=number, instance=name, sources=sources))
+    return [str(line) for line in out]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.fleet import proofs, rollout
 from ansible.module_utils.lvsdr.inventory import leaving, needs, resolve, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, is_declared
@@ -38,12 +38,9 @@ def model(
     """
     done = done or {}
     if preflight:
-        problems = rollout.preflight(virtual_services, inventory, hosts)
-        if problems:
-            raise LvsError(
-                "The inventory has %d error(s). No host was changed.\n%s" % (len(problems), "\n".join("- " + line for line in problems)),
-                problems=problems,
-            )
+        problems = Problems()
+        problems.found += rollout.preflight(virtual_services, inventory, hosts)
+        problems.raise_if_any("The inventory can't be used")
     resolved = resolve.resolve(virtual_services, inventory)
     services = resolved.services
     names = needs.group_members(virtual_services, inventory["groups"])
@@ -93,7 +90,7 @@ def _hosts(
 ) -> dict[str, dict[str, Any]]:
     """{host: {"director", "scripts", …, "vips", "listeners"}}: the options of lvs_preflight.
 
-    vips is None where a host is no real server, or where that can't be told before it was read.
+    vips is None where a host is not a real server, or where that is not known before it was read.
     """
     vips: dict[str, list[str]] = {**{name: [] for name in names}, **views.vips_of_hosts(services)}
     listeners = proofs.listeners(services)

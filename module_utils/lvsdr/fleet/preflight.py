@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Every error of an inventory that can be seen before anything is touched. Pure.
 
-Before the hosts have been read it finds what the inventory alone tells, and afterwards what does not fit them, too.
+Before the hosts have been read it finds what the inventory alone shows, and afterwards also what does not fit the hosts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from ansible.module_utils.lvsdr.arp import placement
 from ansible.module_utils.lvsdr.directors import keepalived
 from ansible.module_utils.lvsdr.directors.holders import interface_of
 from ansible.module_utils.lvsdr.errors import LvsError, Problems, listed, shown
+from ansible.module_utils.lvsdr.fleet import messages
+from ansible.module_utils.lvsdr.inventory import paths
 from ansible.module_utils.lvsdr.inventory.director_settings import INTERFACE, check_directors
 from ansible.module_utils.lvsdr.inventory.hosts import (
     STAND_INS,
@@ -27,7 +29,7 @@ from ansible.module_utils.lvsdr.inventory.hosts import (
     networks_of,
     on_links,
 )
-from ansible.module_utils.lvsdr.inventory.instances import instances
+from ansible.module_utils.lvsdr.inventory.instances import INSTANCE, instances
 from ansible.module_utils.lvsdr.inventory.resolve import read_services_of
 from ansible.module_utils.lvsdr.inventory.streaming_server import check_streaming_server
 from ansible.module_utils.lvsdr.inventory.views import director_vips, real_servers, somebody_serves
@@ -42,21 +44,21 @@ if TYPE_CHECKING:
 
 
 def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
-    """All errors as a list of lines; empty where there is none."""
+    """All errors as a list of lines."""
     problems = Problems()
     check_names(inventory, problems)
     directors = inventory["groups"].get(DIRECTORS)
     if directors is None:
-        problems.add("inventory", "there is no group 'directors'; name the hosts that run IPVS in it")
+        problems.add(paths.of_group(DIRECTORS), messages.DIRECTORS_MISSING())
     elif not directors:
-        problems.add("inventory", "group 'directors' is empty; name the hosts that run IPVS in it")
+        problems.add(paths.of_group(DIRECTORS), messages.DIRECTORS_EMPTY())
     directors = directors or []
     services = read_services_of(virtual_services, inventory, problems).services
     settings = check_directors(inventory, problems)
     _check_instances_of(services, directors, inventory, problems)
     for host in inventory["hosts"]:
         check_streaming_server(inventory, host, problems)
-        values = Reader(problems, "hosts[%s]" % host, inventory["hosts"][host])
+        values = Reader(problems, paths.of_host(host), inventory["hosts"][host])
         for name in ("preflight_allow_cloud", "preflight_allow_drained"):
             values.boolean(name, False)
     for service in services:
@@ -65,20 +67,19 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     _check_addresses(services, directors, inventory, problems)
     vips = director_vips(services)
     for service in services:
-        path = "virtual service %s" % service.name
-        _check_neighbours(service, path, directors, inventory, problems)
-        _check_vips_on_servers(service, path, vips, inventory, problems)
+        _check_neighbours(service, directors, inventory, problems)
+        _check_vips_on_servers(service, vips, inventory, problems)
     for director in directors:
         _check_interface(director, settings[director]["interface"], services, inventory, problems)
     _check_cloud(services, inventory, problems)
     for director in directors:
         for sentence in facts_of(inventory, director).get("arp_rules", ()):
-            problems.add("host %s" % director, "%s; a director must answer ARP for its VIPs, so let it through" % sentence)
+            problems.add(paths.of_host(director), messages.DIRECTOR_DROPS_ARP(what=sentence))
     for host in sorted(set(directors) | set(real_servers(services))):
         for line in facts_of(inventory, host).get("problems", []):
-            problems.add("host %s" % host, line)
+            problems.add(paths.of_host(host), line)
         if inventory["hosts"].get(host, {}).get("unread"):
-            problems.add("host %s" % host, "it can't be read: %s" % inventory["hosts"][host]["unread"])
+            problems.add(paths.of_host(host), messages.HOST_UNREAD(why=inventory["hosts"][host]["unread"]))
     return problems.found
 
 
@@ -86,24 +87,17 @@ def _check_roles(service: VirtualService, directors: Collection[str], problems: 
     """A director that holds the VIP on lo, silent on ARP, as real servers do, can't have it on the link."""
     for server in service.servers:
         if server.host in directors:
-            problems.add(
-                "virtual service %s" % service.name,
-                "%s is a director and %s; a real server is silent on ARP for the VIPs that a director answers for, so take another host"
-                % (server.host, "the sorry server" if server.fallback else "a real server of this service"),
-            )
+            option = "sorry_server" if server.fallback else "real_servers"
+            problems.add("%s.%s" % (service.path, option), messages.DIRECTOR_IS_SERVER(host=server.host))
 
 
 def _check_somebody_serves(service: VirtualService, directors: Iterable[str], inventory: Inventory, problems: Problems) -> None:
-    """Where all weights are 0 newcomers are refused; a sorry server, or who says that it is meant, may have it so."""
+    """Where all weights are 0 newcomers are refused, which is right only with a sorry server or where a variable allows it."""
     allowed = any(Reader(Problems(), "", inventory["hosts"].get(host, {})).boolean("preflight_allow_drained") for host in directors)
     if not service.hosts or service.sorry or allowed:
         return
     if not somebody_serves(service):
-        problems.add(
-            "virtual service %s" % service.name,
-            "all its real servers are drained or have weight 0, so new viewers are refused; leave one in, declare a sorry_server, or set "
-            "preflight_allow_drained: true where that is meant",
-        )
+        problems.add(service.path, messages.SERVERS_ALL_DRAINED())
 
 
 def _check_addresses(services: Sequence[VirtualService], directors: Sequence[str], inventory: Inventory, problems: Problems) -> None:
@@ -115,22 +109,11 @@ def _check_addresses(services: Sequence[VirtualService], directors: Sequence[str
             if address:
                 own.setdefault(address, host)
     for service in services:
-        path = "virtual service %s" % service.name
         for vip in service.vips:
             if vip in own:
-                problems.add(path, "VIP %s is the own address of %s; a VIP belongs to no host" % (vip, own[vip]))
+                problems.add("%s.addresses" % service.path, messages.VIP_IS_HOST_ADDRESS(vip=vip, host=own[vip]))
             for director in directors if not service.absent else ():
-                networks = networks_of(inventory, director)
-                if networks is not None and not inside(vip, networks):
-                    problems.add(
-                        path,
-                        "VIP %s is in no subnet of director %s (%s); give the director an interface there, or choose a VIP from its subnets"
-                        % (vip, director, list_networks(networks, service.family)),
-                    )
-                for network in networks or ():
-                    reason = _not_for_hosts(ipaddress.ip_address(vip), network)
-                    if reason:
-                        problems.add(path, "VIP %s is %s of %s; choose another one of that subnet" % (vip, reason, network))
+                _check_subnets(service, vip, director, inventory, problems)
         for server in service.servers:
             _check_own(server.host, server.address, inventory, problems)
     families = {service.family for service in services if (service.health_check or {}).get("target") == "vip"}
@@ -140,11 +123,22 @@ def _check_addresses(services: Sequence[VirtualService], directors: Sequence[str
             if address:
                 _check_own(director, address, inventory, problems)
             elif facts_of(inventory, director):
+                variable = keepalived.address_variable(family)
                 problems.add(
-                    "hosts[%s]" % director,
-                    "%s has no IPv%d address, or several and none alone in the subnet of a VIP; set real_server_address%s"
-                    % (director, family, "6" if family == 6 else ""),
+                    paths.of_host(director), messages.DIRECTOR_ADDRESS_MISSING(director=director, family=family, variable=variable)
                 )
+
+
+def _check_subnets(service: VirtualService, vip: str, director: str, inventory: Inventory, problems: Problems) -> None:
+    """A VIP is an address that a host may have, in a subnet of each director."""
+    networks, path = networks_of(inventory, director), "%s.addresses" % service.path
+    if networks is not None and not inside(vip, networks):
+        subnets = list_networks(networks, service.family)
+        problems.add(path, messages.VIP_OUTSIDE_SUBNETS(vip=vip, director=director, subnets=subnets))
+    for network in networks or ():
+        reason = _not_for_hosts(ipaddress.ip_address(vip), network)
+        if reason:
+            problems.add(path, messages.VIP_RESERVED(vip=vip, what=reason, subnet=network))
 
 
 def _not_for_hosts(address: ipaddress.IPv4Address | ipaddress.IPv6Address, network: Network) -> str | None:
@@ -157,30 +151,24 @@ def _not_for_hosts(address: ipaddress.IPv4Address | ipaddress.IPv6Address, netwo
 
 
 def _check_own(host: str, address: str, inventory: Inventory, problems: Problems) -> None:
-    """An address that a host has not gets packets that nobody takes, or those that are its own."""
+    """Packets to an address that a host does not have are lost, or reach another host."""
     family = 6 if ":" in address else 4
+    variable = keepalived.address_variable(family)
     if ipaddress.ip_address(address).is_loopback:
-        problems.add(
-            "hosts[%s]" % host,
-            "%s is every host's own loopback address, and others need the one of %s; set real_server_address%s"
-            % (address, host, "6" if family == 6 else ""),
-        )
+        problems.add(paths.of_host(host), messages.ADDRESS_IS_LOOPBACK(address=address, host=host, variable=variable))
         return
     interfaces = facts_of(inventory, host).get("interfaces")
     if interfaces is None or address in STAND_INS.values():
         return
     there = [ipaddress.ip_interface(text).ip for link in interfaces for text in link["addresses"]]
     if ipaddress.ip_address(address) not in there:
-        known = listed(str(one) for one in there if one.version == family and not one.is_loopback) or "none of IPv%d" % family
-        problems.add(
-            "hosts[%s]" % host,
-            "%s has no address %s (it has %s); set real_server_address%s to its own" % (host, address, known, "6" if family == 6 else ""),
-        )
+        known = listed(str(one) for one in there if one.version == family and not one.is_loopback) or "no IPv%d address" % family
+        problems.add(paths.of_host(host), messages.ADDRESS_NOT_ON_HOST(host=host, address=address, known=known, variable=variable))
 
 
 def _check_interface(director: str, name: str | None, services: Sequence[VirtualService], inventory: Inventory, problems: Problems) -> None:
     """One interface carries all VIPs of a director: VRRP, gratuitous ARP and the rules for checks are on it."""
-    facts, vips = facts_of(inventory, director), director_vips(services)
+    facts, vips, path = facts_of(inventory, director), director_vips(services), paths.of_host(director)
     if "interfaces" not in facts or not vips:
         return
     links = {link["name"]: link for link in facts["interfaces"]}
@@ -188,37 +176,25 @@ def _check_interface(director: str, name: str | None, services: Sequence[Virtual
         try:
             name = interface_of(services, facts)
         except LvsError:
-            return  # no VIP is in any of its subnets, which has been said
+            return  # no VIP is in any of its subnets, which has been reported
     if name not in links:
-        problems.add(
-            "hosts[%s].director_interface" % director,
-            "%s has no interface %s; it has %s" % (director, name, listed(sorted(set(links) - {"lo"}))),
-        )
+        names = listed(sorted(set(links) - {"lo"}))
+        problems.add("%s.director_interface" % path, messages.INTERFACE_NOT_FOUND(host=director, name=name, names=names))
         return
     if not re.fullmatch(INTERFACE, name):
-        problems.add(
-            "hosts[%s]" % director,
-            "the VIPs are in a subnet of interface %s, and keepalived.conf can't carry that name; rename it" % shown(name),
-        )
+        problems.add(path, messages.INTERFACE_NAME_UNUSABLE(name=shown(name)))
     if not links[name]["up"]:
-        problems.add("hosts[%s]" % director, "%s, which carries the VIPs, is down; run `ip link set %s up` there" % (name, name))
+        problems.add(path, messages.INTERFACE_DOWN(name=name))
     there = [ipaddress.ip_interface(text).network for text in links[name]["addresses"]]
     family = keepalived.vrrp_family(inventory)
-    speaks = host_address(inventory["hosts"].get(director, {}), family)
-    known = speaks is not None and speaks not in STAND_INS.values() and not ipaddress.ip_address(speaks).is_loopback
-    if len(inventory["groups"].get(DIRECTORS) or ()) > 1 and speaks and known and not inside(speaks, there):
-        problems.add(
-            "hosts[%s]" % director,
-            "%s would speak VRRP from %s, which is in no subnet of %s, the link of the VIPs; what comes from elsewhere is not believed: "
-            "set real_server_address%s to its address there" % (director, speaks, name, "6" if family == 6 else ""),
-        )
+    source = host_address(inventory["hosts"].get(director, {}), family)
+    known = source is not None and source not in STAND_INS.values() and not ipaddress.ip_address(source).is_loopback
+    if len(inventory["groups"].get(DIRECTORS) or ()) > 1 and source and known and not inside(source, there):
+        variable = keepalived.address_variable(family)
+        problems.add(path, messages.VRRP_ADDRESS_OFF_LINK(director=director, address=source, interface=name, variable=variable))
     for vip in vips:
         if not inside(vip, there) and inside(vip, networks_of(inventory, director) or []):
-            problems.add(
-                "hosts[%s]" % director,
-                "VIP %s is not in a subnet of %s, which carries the VIPs of %s; all VIPs of a pair are on one link: choose another "
-                "director_interface, or give the VIPs of another link a pair of their own" % (vip, name, director),
-            )
+            problems.add(path, messages.VIP_OFF_LINK(vip=vip, interface=name, director=director))
 
 
 def _check_instances_of(services: Sequence[VirtualService], directors: Sequence[str], inventory: Inventory, problems: Problems) -> None:
@@ -229,13 +205,13 @@ def _check_instances_of(services: Sequence[VirtualService], directors: Sequence[
         found = {one["name"]: one for one in instances(services, director, variables, directors, problems)}
         first = first or (director, found)
         for name in sorted(found.keys() & first[1].keys()):
-            for field, hint in (("virtual_router_id", "all directors of an instance have one"), ("active", "one of them can be")):
+            # The instance that services have by default has variables of its own.
+            option = "director_%s" if name == INSTANCE else "director_instances." + name + ".%s"
+            for field in ("virtual_router_id", "active"):
                 here, there = found[name][field], first[1][name][field]
                 if here != there:
-                    problems.add(
-                        "hosts[%s]" % director,
-                        "the %s of instance %s is %s here and %s on %s; %s" % (field, name, shown(here), shown(there), first[0], hint),
-                    )
+                    line = messages.VRRP_INSTANCE_DIFFERS(here=shown(here), there=shown(there), other=first[0])
+                    problems.add("%s.%s" % (paths.of_host(director), option % field), line)
 
 
 def _declared_addresses(inventory: Inventory, hosts: Iterable[str], problems: Problems) -> dict[str, str]:
@@ -249,12 +225,12 @@ def _declared_addresses(inventory: Inventory, hosts: Iterable[str], problems: Pr
             if address is None or ipaddress.ip_address(address).is_loopback or ipaddress.ip_address(address).is_link_local:
                 continue
             if out.get(address, host) != host:
-                problems.add("hosts[%s]" % host, "address %s belongs to %s as well; two hosts can't share one" % (address, out[address]))
+                problems.add(paths.of_host(host), messages.ADDRESS_SHARED(address=address, other=out[address]))
             out.setdefault(address, host)
     return out
 
 
-def _check_neighbours(service: VirtualService, path: str, directors: Iterable[str], inventory: Inventory, problems: Problems) -> None:
+def _check_neighbours(service: VirtualService, directors: Iterable[str], inventory: Inventory, problems: Problems) -> None:
     """Direct routing rewrites a MAC: the director must reach the real server on a link of its own."""
     if service.mode != "dr":
         return
@@ -262,38 +238,28 @@ def _check_neighbours(service: VirtualService, path: str, directors: Iterable[st
         for director in directors:
             networks = networks_of(inventory, director)
             if networks is not None and not inside(server.address, networks):
-                problems.add(
-                    path,
-                    "director %s has no interface in the subnet of real server %s (%s); direct routing needs both on one link. "
-                    "Its subnets are %s" % (director, server.host, server.address, list_networks(networks, service.family)),
-                )
+                subnets = list_networks(networks, service.family)
+                line = messages.SERVER_OFF_LINK(director=director, server=server.host, address=server.address, subnets=subnets)
+                problems.add(service.path, line)
             elif networks is not None:
-                _check_way_of_checks(service, server, path, director, networks, inventory, problems)
-            _check_link("director %s" % director, facts_of(inventory, director), server.address, path, problems)
-        _check_link("real server %s" % server.host, facts_of(inventory, server.host), server.address, path, problems)
+                _check_path_of_checks(service, server, director, networks, inventory, problems)
+            _check_link("director %s" % director, facts_of(inventory, director), server.address, service.path, problems)
+        _check_link("real server %s" % server.host, facts_of(inventory, server.host), server.address, service.path, problems)
 
 
-def _check_way_of_checks(
-    service: VirtualService,
-    server: RealServer,
-    path: str,
-    director: str,
-    networks: list[Network],
-    inventory: Inventory,
-    problems: Problems,
+def _check_path_of_checks(
+    service: VirtualService, server: RealServer, director: str, networks: list[Network], inventory: Inventory, problems: Problems
 ) -> None:
-    """What answers a check comes in where accept_local and its rules are: on the interface of the VIP."""
+    """Replies to checks have to come in where accept_local and its rules are: on the interface of the VIP."""
     if not server.checked or (service.health_check or {}).get("target") != "vip":
         return
     own = host_address(inventory["hosts"].get(director, {}), service.family)
     addresses = [server.address, service.vips[0], *([own] if own else [])]
     if not any(all(inside(address, [network]) for address in addresses) for network in networks):
-        problems.add(
-            path,
-            "the checks of real server %s (%s) from director %s (%s) to VIP %s do not stay in one subnet, and their answers "
-            "would be dropped; set health_check.target: server, or the director's real_server_address to the one on that link"
-            % (server.host, server.address, director, own, service.vips[0]),
-        )
+        line = messages.CHECK_PATH_OFF_LINK(
+            server=server.host, address=server.address, director=director, source=own, vip=service.vips[0]
+        )  # fmt: skip
+        problems.add("%s.health_check" % service.path, line)
 
 
 def _check_cloud(services: Iterable[VirtualService], inventory: Inventory, problems: Problems) -> None:
@@ -308,15 +274,11 @@ def _check_cloud(services: Iterable[VirtualService], inventory: Inventory, probl
                 if cloud and not allowed:
                     clouds.setdefault(cloud, []).append(host)
     for cloud, hosts in sorted(clouds.items()):
-        problems.add(
-            "virtual_services",
-            "%s run in %s, whose network drops packets with another address than the port's own, and moves no VIP by ARP; "
-            "where you have arranged both with the network, set preflight_allow_cloud: true" % (listed(dict.fromkeys(hosts)), cloud),
-        )
+        problems.add("virtual_services", messages.CLOUD_NETWORK(hosts=listed(dict.fromkeys(hosts)), cloud=cloud))
 
 
 def _check_link(name: str, facts: dict[str, Any], address: str, path: str, problems: Problems) -> None:
-    """A frame is sent to a MAC that ARP found: a tunnel, a point-to-point link or a card without ARP has none to offer."""
+    """A frame is sent to a MAC address that ARP found: a tunnel, a point-to-point link or a card without ARP does not offer one."""
     links = [
         interface
         for interface in facts.get("interfaces", [])
@@ -324,22 +286,18 @@ def _check_link(name: str, facts: dict[str, Any], address: str, path: str, probl
     ]
     for link in links:
         for sentence in link.get("arp_filters", ()):
-            problems.add(path, "%s has a bridge, %s, on the link: %s; direct routing needs ARP there" % (name, link["name"], sentence))
+            problems.add(path, messages.BRIDGE_DROPS_ARP(host=name, bridge=link["name"], what=sentence))
     if links and not any(link["type"] == "ether" and link["arp"] for link in links):
-        problems.add(
-            path,
-            "%s is on the link of real server %s with %s, which %s; direct routing rewrites a MAC and can't work there: "
-            "use mode tunnel or nat, or give both an Ethernet link"
-            % (name, address, links[0]["name"], "is no Ethernet" if links[0]["type"] != "ether" else "speaks no ARP"),
-        )
+        why = "is not an Ethernet interface" if links[0]["type"] != "ether" else "has ARP turned off"
+        problems.add(path, messages.LINK_WITHOUT_ARP(host=name, address=address, interface=links[0]["name"], why=why))
 
 
-def _check_vips_on_servers(service: VirtualService, path: str, vips: Collection[str], inventory: Inventory, problems: Problems) -> None:
+def _check_vips_on_servers(service: VirtualService, vips: Collection[str], inventory: Inventory, problems: Problems) -> None:
     """A VIP that a real server has in the wrong place. vips: those of all services."""
     for host in service.members:
         interfaces = facts_of(inventory, host).get("interfaces", [])
         addresses = placement.places(interfaces)
-        # The role real_server moves what can be moved; where the server holds no VIP of its own, that role does not come.
+        # The role real_server moves what can be moved; it does not run where the server holds no VIP of its own.
         moves = service.mode != "nat" and inventory["hosts"].get(host, {}).get("real_server_misplaced", "move") == "move"
         for vip in service.vips:
             for place in placement.misplaced(vip, addresses):
@@ -347,4 +305,4 @@ def _check_vips_on_servers(service: VirtualService, path: str, vips: Collection[
                 if place.interface != "lo" and not place.route and place.length != full_length(vip):
                     continue
                 if not place.harmless() and not (moves and placement.can_move(place, vips, addresses)):
-                    problems.add(path, "on real server %s VIP %s" % (host, placement.wrong_place(place, vip)))
+                    problems.add(paths.of_host(host), placement.wrong_place(place, vip))

@@ -51,7 +51,7 @@ def streams(services: Iterable[VirtualService]) -> list[dict[str, Any]]:
 
 
 def listeners(services: Iterable[VirtualService]) -> dict[str, list[dict[str, Any]]]:
-    """{real server: the ``services`` of listener_check}: what its programs have to answer for while it takes viewers."""
+    """{real server: the ``services`` of listener_check}: what its programs have to answer on while it takes viewers."""
     out: dict[str, list[dict[str, Any]]] = {}
     for service in services:
         check = service.health_check or {}
@@ -69,13 +69,13 @@ def listeners(services: Iterable[VirtualService]) -> dict[str, list[dict[str, An
 
 
 def _question_of(check: dict[str, Any]) -> dict[str, Any]:
-    """What to ask a UDP program, in the words of listener_check and udp_probe, without what is not said."""
+    """What to ask a UDP program, in the words of listener_check and udp_probe, without what is not set."""
     words = {"kind": packets.kind_of(check["type"]), "payload": check.get("payload"), "query": check.get("query")}
     return {name: value for name, value in words.items() if value is not None}
 
 
 def udp_probes(services: Iterable[VirtualService], inventory: Inventory) -> list[dict[str, Any]]:
-    """``[{"name", "vip", "port", "kind", "payload", "query", "names", "count"}]`` of the UDP services that a check says how to ask."""
+    """``[{"name", "vip", "port", "kind", "payload", "query", "names", "count"}]`` of the UDP services whose check knows what to ask."""
     out = []
     for service in services:
         check = service.health_check or {}
@@ -100,7 +100,7 @@ def vips_near(services: Iterable[VirtualService], inventory: Inventory, host: st
 
 
 def askers(services: Sequence[VirtualService], inventory: Inventory, count: int = 2) -> list[str]:
-    """Hosts that ask for the VIPs, so many for each VIP where its link has as many, real servers first: a host does not hear itself."""
+    """Hosts that ask for the VIPs: count for each VIP if its link has so many, real servers first. No host receives its own answer."""
     out = []
     wanted = dict.fromkeys(director_vips(services), count)
     for host in [*real_servers(services), *inventory["groups"].get(DIRECTORS, [])]:
@@ -113,9 +113,9 @@ def askers(services: Sequence[VirtualService], inventory: Inventory, count: int 
 
 
 def stranger(resolved: Resolved, inventory: Inventory) -> dict[str, Any]:
-    """{"host", "directors", "interface", "virtual_router_id"} for a proof that directors take no VRRP and no connections from others.
+    """{"host", "directors", "interface", "virtual_router_id"} for a proof that directors accept no VRRP and no connections from others.
 
-    host: a real server on the link of the directors, or None where there is none. directors: {director: its address there}.
+    host: a real server on the link of the directors, if there is one. directors: {director: its address there}.
     virtual_router_id: one that no instance has, so that nothing happens even where a packet gets in.
     """
     names = inventory["groups"].get(DIRECTORS, [])

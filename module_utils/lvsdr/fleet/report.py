@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From what each host heard and found on itself to one table of the fleet. Pure."""
+"""From what each host received and found on itself to one table of the fleet. Pure."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.arp import audit as arp_audit
 from ansible.module_utils.lvsdr.directors import vrrp
 from ansible.module_utils.lvsdr.errors import Problems
+from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.inventory import hosts
 from ansible.module_utils.lvsdr.inventory import instances as vrrp_instances
 from ansible.module_utils.lvsdr.ipvs import describe
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 def audit(vips: Iterable[str], owners: dict[str, str], names: dict[str, str], hosts: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """``{"clean": bool, "lines": [text]}`` of an audit from many hosts.
 
-    hosts: ``{name: {"audit": results of arp_audit or None, "gathered": of real_server_vip or None}}``. A host does not hear itself, so the
-    answers of all are put together. owners, names: {mac: host} of the directors and of all.
+    hosts: ``{name: {"audit": results of arp_audit or None, "gathered": of real_server_vip or None}}``. A host does not receive its own
+    answers, so those of all are put together. owners, names: {mac: host} of the directors and of all.
     """
     clean = True
     rows: list[Row] = [("VIP", "ASKED FROM", "VERDICT", "WHO")]
@@ -37,11 +38,11 @@ def audit(vips: Iterable[str], owners: dict[str, str], names: dict[str, str], ho
         macs = list(dict.fromkeys(mac for _host, result in heard for mac in result["macs"]))
         claims = list(dict.fromkeys(mac for _host, result in heard for mac in result["claims"]))
         if not heard:
-            verdict, text = "not asked", "no host that was reached has an interface in its subnet"
+            verdict, text = "not asked", str(messages.VIP_NOT_ASKED(vip=vip))
         else:
             verdict, text = arp_audit.verdict(vip, macs, owners, claims, names)
         clean = clean and verdict == "one owner"
-        rows.append((vip, "%d host%s" % (len(heard), "s"[: len(heard) != 1]), verdict, text))
+        rows.append((vip, "%d host%s" % (len(heard), "s"[: len(heard) != 1]), verdict, str(text)))
     lines = aligned(rows)
     rows = [("HOST", "VIP", "RECIPE", "WHY")]
     for host, found in hosts.items():
@@ -72,7 +73,7 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
             "SERVICE",
             "VIP",
             "REAL SERVER",
-            *("%s (%s)" % (name, "active" if found["active"] else "waiting") for name, found in directors.items()),
+            *("%s (%s)" % (name, "active" if found["active"] else "standby") for name, found in directors.items()),
             "CHECK",
         )
     ]
@@ -83,7 +84,7 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
         for server in service.real_servers:
             cells = [_held(service, server, found) for found in tables]
             named = (service.name, service.vips[0], server.host)
-            # Usually both say the same.
+            # Usually all directors report the same.
             said = list(dict.fromkeys(_said(found[named]) for found in checks if named in found))
             if server.drained or places.drain_file(server.host) in drained:
                 said.insert(0, "drained")
@@ -92,7 +93,7 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
 
 
 def vrrp_wrong(found: dict[str, dict[str, Any]], services: Sequence[VirtualService], inventory: Inventory) -> list[str]:
-    """Sentences for what is wrong with the directors' VRRP. found: {director: what vrrp_audit returned}."""
+    """A line for each thing that is wrong with the directors' VRRP. found: {director: what vrrp_audit returned}."""
     directors = inventory["groups"].get(DIRECTORS, [])
     own = {address for director in directors for address in hosts.addresses_of(inventory, director)}
     out = []
@@ -111,13 +112,13 @@ def _held(service: VirtualService, server: RealServer, table: dict[Any, Any] | N
 
 
 def _said(check: dict[str, Any]) -> str:
-    """What a stream check says, with what an operator had better know besides."""
+    """What a stream check reports, with its warning."""
     state = check["state"] + (", kept in as all failed at once" if check.get("kept") else "")
     return "%s: %s%s" % (state, check["why"], "; " + check["warning"] if check.get("warning") else "")
 
 
 def _checks_of(info: dict[str, Any] | None) -> dict[tuple[str, str, str], dict[str, Any]]:
-    """{(service, first VIP, server): what its stream check says} of what ipvs_info returned."""
+    """{(service, first VIP, server): what its stream check reports} of what ipvs_info returned."""
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
     for check in (info or {}).get("stream_checks") or ():
         found.setdefault((check["service"], check["vip"], check["server"]), check)

@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a rollout has to know of the fleet that runs: what must be refused first, in which order directors change, what is left. Pure."""
+"""What a rollout has to know of the running fleet: what must be refused first, in which order directors change, what is left. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.directors import holders, keepalived, keepalived_conf, nftables
-from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.errors import LvsError, Problems
+from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.fleet import preflight as inventory_preflight
-from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, resolve
+from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, paths, resolve
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of
 from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
@@ -18,29 +19,32 @@ from ansible.module_utils.lvsdr.places import DIRECTORS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.inventory.types import Inventory, Resolved, TableKey, VirtualService
 
 
 def preflight(virtual_services: Any, inventory: Inventory, hosts: Collection[str] | None = None) -> list[str]:
     """Every error that can be seen before anything is touched, as a list of lines: of the inventory, and of what runs beside it.
 
-    hosts: those that take part in this run (--limit); all of them where nothing is said.
+    hosts: those that take part in this run (--limit); all of them by default.
     """
-    problems = inventory_preflight.preflight(virtual_services, inventory)
-    if problems:
-        return problems
+    lines = inventory_preflight.preflight(virtual_services, inventory)
+    if lines:
+        return lines
     if not inventory.get("read", True):
         return []
-    resolved = resolve.resolve(virtual_services, inventory)
+    resolved, problems = resolve.resolve(virtual_services, inventory), Problems()
     for director in inventory["groups"][DIRECTORS]:
         try:
             keepalived.render(resolved, director, inventory)
         except LvsError as error:
-            # One that was not read may lack an address that only its facts tell.
+            # One that was not read may lack an address that only its facts have.
             if facts_of(inventory, director):
-                problems.append(str(error))
-    services = resolved.services
-    return problems + vanished(services, inventory) + moved_vips(services, inventory) + _voices(resolved, inventory, hosts)
+                problems.add(paths.of_host(director), error.line)
+    _check_vanished(resolved.services, inventory, problems)
+    _check_moved_vips(resolved.services, inventory, problems)
+    _check_voices(resolved, inventory, hosts, problems)
+    return problems.found
 
 
 def _conf(inventory: Inventory, director: str) -> str:
@@ -49,10 +53,10 @@ def _conf(inventory: Inventory, director: str) -> str:
     return facts.get("running") or facts.get("file") or ""
 
 
-def vanished(services: Sequence[VirtualService], inventory: Inventory) -> list[str]:
-    """A sentence for each service and VIP that a director's keepalived serves and the inventory does not name at all.
+def _check_vanished(services: Sequence[VirtualService], inventory: Inventory, problems: Problems) -> None:
+    """Every service and VIP that a director's keepalived serves is declared.
 
-    keepalived removes what is not in its new file, with all connections, so it has to be said: state absent drains it first.
+    keepalived removes what is not in its new file, with all connections, so its end has to be declared: state absent drains it first.
     """
     declared = {service.table_key for service in services}
     vips = {vip for service in services for vip in service.vips}
@@ -67,55 +71,40 @@ def vanished(services: Sequence[VirtualService], inventory: Inventory) -> list[s
             for vip in addresses:
                 if vip not in vips and not any(vip in name for name in found):
                     found.setdefault("VIP %s" % vip, []).append(director)
-    return [
-        "virtual_services: %s is served by %s and not named here; to retire it declare it with state: absent, which drains it first, and "
-        "delete the entry after that rollout" % (name, " and ".join(directors))
-        for name, directors in found.items()
-    ]
+    for name, directors in found.items():
+        problems.add("virtual_services", messages.SERVICE_UNDECLARED(what=name, directors=" and ".join(directors)))
 
 
-def moved_vips(services: Iterable[VirtualService], inventory: Inventory) -> list[str]:
-    """A sentence for each VIP that would move from one running VRRP instance to another: for a moment two directors would hold it."""
+def _check_moved_vips(services: Iterable[VirtualService], inventory: Inventory, problems: Problems) -> None:
+    """No VIP moves from one running VRRP instance to another: for a moment two directors would hold it."""
     declared = {vip: service for service in services for vip in service.vips}
-    out = []
     for director in inventory["groups"].get(DIRECTORS, []):
         for name, (_voice, addresses) in keepalived_conf.instances(keepalived.running_conf(inventory, director) or "").items():
             for vip in addresses:
                 service = declared.get(vip)
                 if service and service.instance != name:
-                    out.append(
-                        "virtual service %s: VIP %s is in instance %s on %s and in %s here; retire it first (state: absent, a rollout), "
-                        "then declare it in the other instance" % (service.name, vip, name, director, service.instance)
-                    )
-    return out
+                    line = messages.VIP_CHANGES_INSTANCE(vip=vip, old=name, director=director, new=service.instance)
+                    problems.add("%s.instance" % service.path, line)
 
 
-def _voices(resolved: Resolved, inventory: Inventory, hosts: Collection[str] | None) -> list[str]:
-    """A change of what directors say to each other is one of all of them, and needs one silent meanwhile: none that holds a VIP can be."""
+def _check_voices(resolved: Resolved, inventory: Inventory, hosts: Collection[str] | None, problems: Problems) -> None:
+    """A change of what directors send to each other is made on all of them, and one is silent meanwhile: it must not hold a VIP."""
     try:
         changed = keepalived.changed_voice(resolved, inventory)
     except LvsError:
-        return []  # of a director that was not read
+        return  # of a director that was not read
     active = _active(resolved.services, inventory)
-    sentences = list(dict.fromkeys(sentence for found in changed.values() for sentence in found))
+    changes = "; ".join(dict.fromkeys(change for found in changed.values() for change in found))
     missing = [
         director
         for director in inventory["groups"].get(DIRECTORS, [])
         if not facts_of(inventory, director) or (hosts is not None and director not in hosts)
     ]
+    path = paths.of_group(DIRECTORS)
     if changed and missing:
-        return [
-            "directors: %s: directors that differ in that do not hear each other, and each would hold the VIPs. Not in this run: %s; run "
-            "it without --limit when all directors answer, or take one that is gone out of group directors"
-            % ("; ".join(sentences), " and ".join(missing))
-        ]
-    if not changed or len(active) < 2:
-        return []
-    return [
-        "directors: %s: while that changes the directors do not hear each other, and %s hold VIPs now. Stop keepalived on one of them "
-        "(`systemctl stop keepalived`: its VIPs move to the other), then run site.yml, which starts it again"
-        % ("; ".join(sentences), " and ".join(active))
-    ]
+        problems.add(path, messages.VRRP_CHANGE_NEEDS_ALL(changes=changes, missing=" and ".join(missing)))
+    elif changed and len(active) > 1:
+        problems.add(path, messages.VRRP_CHANGE_NEEDS_STANDBY(changes=changes, active=" and ".join(active)))
 
 
 def _active(services: Sequence[VirtualService], inventory: Inventory) -> list[str]:
@@ -125,8 +114,8 @@ def _active(services: Sequence[VirtualService], inventory: Inventory) -> list[st
 def turn(resolved: Resolved, inventory: Inventory, director: str) -> str:
     """When a director has its turn: "first", "active", or "last" (it is silent until the active one has changed).
 
-    Directors that hold no VIP come first, so that what goes wrong there hurts nobody. But where what they say to each other changes
-    (interval, version, router id, unicast), both would become active until the other one changed, too; then the others stop their
+    Directors that hold no VIP come first, so that an error there reaches no viewer. But where what they send to each other changes
+    (interval, version, router id, unicast), both would become active until the other one changed as well; so the others stop their
     keepalived, the active one changes, and they start with the new file.
     """
     active = _active(resolved.services, inventory)
@@ -162,54 +151,51 @@ def ready(resolved: Resolved, inventory: Inventory, rolled_out: Iterable[str]) -
 
 
 def taken(director: str, after: str, before: str, stranger: str | None) -> list[str]:
-    """Sentences on what a director takes that comes from no director.
+    """Lines on what a director accepts although no director sent it.
 
-    after, before: what `nft list counters` says of its rules, both of which stranger, a host or None, has raised in between.
+    after, before: what `nft list counters` prints of its rules, both of which stranger, a host or None, has raised in between.
     """
     now, then = nftables.counts(after), nftables.counts(before)
     if not now:
-        return [
-            "%s would take VRRP and connections from anybody: its rules are not in force, as after `nft flush ruleset`; site.yml loads them"
-            % director
-        ]
+        return [str(messages.RULES_NOT_IN_FORCE(director=director))]
     words = dict(zip(nftables.COUNTERS, ("VRRP advertisement", "message of the connection sync")))
     return [
-        "%s did not drop a %s that came from %s, which is no director" % (director, word, stranger)
+        str(messages.STRANGER_ACCEPTED(director=director, what=word, source=stranger))
         for name, word in words.items()
         if stranger and now.get(name, 0) <= then.get(name, 0)
     ]
 
 
 def silent(inventory: Inventory, hosts: Iterable[str]) -> list[str]:
-    """A sentence for each of the hosts that could not be read."""
-    return ["%s did not answer" % host for host in hosts if not facts_of(inventory, host)]
+    """A line for each of the hosts that could not be read."""
+    return [str(messages.HOST_DID_NOT_ANSWER(host=host)) for host in hosts if not facts_of(inventory, host)]
 
 
 def undone(services: Sequence[VirtualService], inventory: Inventory, directors: Collection[str], rolled_out: Iterable[str]) -> list[str]:
-    """What a rollout left out that the rest of it needs, in sentences, from what directors held when they were last read.
+    """What a rollout left out that the rest of it needs, a line each, from what directors held when they were last read.
 
     directors, rolled_out: the directors and the real servers that were rolled out.
     """
-    out = []
+    out: list[Line] = []
     for director in inventory["groups"].get(DIRECTORS, []):
         facts = facts_of(inventory, director)
         if director in directors:
             continue
         if "ipvs" not in facts:
-            out.append("%s took no part and could not be read" % director)
+            out.append(messages.DIRECTOR_UNREAD(director=director))
             continue
         table = {(describe.table_key(service), one["address"]) for service in facts["ipvs"] for one in service["destinations"]}
         for host, names in _missing(services, table).items():
-            out.append("%s took no part and sends nobody to %s (%s)" % (director, host, ", ".join(names)))
+            out.append(messages.DIRECTOR_LACKS_SERVER(director=director, host=host, services=", ".join(names)))
     done = set(rolled_out)
     for host, names in _missing(services, _known(inventory)).items():
         if host not in done:
-            out.append("%s was not rolled out, so no director sends anybody there (%s)" % (host, ", ".join(names)))
-    return out
+            out.append(messages.SERVER_NOT_ROLLED_OUT(host=host, services=", ".join(names)))
+    return [str(line) for line in out]
 
 
 def _missing(services: Iterable[VirtualService], table: Collection[tuple[TableKey, str]]) -> dict[str, list[str]]:
-    """{real server: the services in which nobody is sent to it}, each once. table: {(table_key, address)} of destinations."""
+    """{real server: the services in which no viewer is sent to it}, each once. table: {(table_key, address)} of destinations."""
     found: dict[str, dict[str, None]] = {}
     for service in services:
         key = service.table_key
@@ -246,31 +232,32 @@ MOST_STEPS = 6
 
 
 def still_served(stale: Iterable[str], services: Iterable[VirtualService], inventory: Inventory) -> list[str]:
-    """Those of a real server's undeclared VIPs that a director still has a service for, or that can't be told: they stay."""
+    """Those of a real server's undeclared VIPs that a director still has a service for, or may have: they stay."""
     directors = inventory["groups"].get(DIRECTORS, [])
     tables = [facts_of(inventory, director).get("ipvs") for director in directors]
     if None in tables:
         return list(stale)
     keys = {describe.table_key(service) for table in tables for service in table or ()}
-    # A firewall mark does not tell its VIPs, but who declares it does.
+    # A firewall mark does not show its VIPs, but its declaration does.
     served = {key[2] for key in keys} | {vip for service in services if service.table_key in keys for vip in service.vips}
     return [vip for vip in stale if vip in served]
 
 
 def sent_to(inventory: Inventory, facts: dict[str, Any]) -> list[str]:
-    """Services in which a director has a host as a destination, in words; also directors of which that can't be told.
+    """A line for each service in which a director has a host as a destination, and for each director that could not be read.
 
     facts: what lvs_preflight returned of the host.
     """
     addresses = {address for family in (4, 6) for address in hosts.own_addresses(facts, family)}
-    out = []
+    out: list[Line] = []
     for director in inventory["groups"].get(DIRECTORS, []):
         table = facts_of(inventory, director).get("ipvs")
         if table is None:
-            out.append("%s could not be read" % director)
+            out.append(messages.RETIRE_DIRECTOR_UNREAD(director=director))
         for service in table or ():
             if not check_paths.is_check_mark(service.get("firewall_mark")):
                 counts = [one["active"] + one["inactive"] for one in service["destinations"] if one["address"] in addresses]
                 if counts:
-                    out.append("%s on %s (%d connections)" % (describe.key_name(describe.table_key(service)), director, sum(counts)))
-    return out
+                    name = describe.key_name(describe.table_key(service))
+                    out.append(messages.RETIRE_DESTINATION(service=name, director=director, connections=sum(counts)))
+    return [str(line) for line in out]

@@ -91,7 +91,7 @@ def test_verify_fails_of_it(broken):
     breakages, wire, _audit = broken
     done = playbook("playbooks/verify.yml", *INVENTORY, "-e", "verify_attempts=1")
     assert any(ANSWERS in shown for shown in wire.values())
-    assert done.returncode != 0 and "One director alone answers ARP for each VIP" in done.stdout, done.stdout[-3000:]
+    assert done.returncode != 0 and "Require that one director alone answers ARP for each VIP" in done.stdout, done.stdout[-3000:]
 
 
 def test_site_yml_repairs_it_for_good(broken, lab, ansible, active):

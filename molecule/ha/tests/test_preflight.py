@@ -43,5 +43,5 @@ def test_preflight_says_so():
     with broken(*WRITABLE):
         done = run("playbooks/preflight.yml")
     said = " ".join(done.stdout.split())
-    assert done.returncode != 0 and "The inventory has 1 error(s). No host was changed" in said
-    assert "host director2: check script %s: %s is writable by others than root" % (SCRIPT, SCRIPT) in said
+    assert done.returncode != 0 and "1 error, and nothing was changed" in said
+    assert "hosts[director2]: check script %s: %s is writable by others than root" % (SCRIPT, SCRIPT) in said

@@ -13,6 +13,7 @@ from ansible.module_utils.lvsdr.inventory import hosts as inventory_hosts
 from ansible.module_utils.lvsdr.ipvs import declare
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from said import id_of, path_and_id
 
 from inventories import GONE, VIP, VIP6, inventory, service
 
@@ -123,8 +124,11 @@ def test_a_stream_check_adds_to_the_weight():
 def test_a_director_without_an_address_to_check_from_is_named():
     made = inventory(hosts={"director1": {"real_server_address6": GONE}})
     services = resolve.resolve([service(addresses=BOTH, health_check={})], made)
-    with pytest.raises(LvsError, match="Director director1 has no IPv6 address to check the real servers of live from: set real_server"):
+    with pytest.raises(LvsError) as caught:
         keepalived.render(services, "director1", with_settings(made, SETTINGS, "director1"))
+    said = str(caught.value)
+    assert id_of(said) == "check-source-missing"
+    assert all(word in said for word in ("director1", "IPv6", "service live", "real_server_address6,"))
 
 
 def test_checks_of_udp():
@@ -296,26 +300,29 @@ def test_instances():
 
 
 @pytest.mark.parametrize(
-    ("instances", "line"),
+    ("instances", "path", "said"),
     [
-        ([], "hosts[director1].director_instances: a dictionary such as"),
-        ({"radio": 5}, "hosts[director1].director_instances.radio: a dictionary such as"),
-        ({"lvsdr": {}}, "hosts[director1].director_instances.lvsdr: this is the instance of services that name none"),
-        ({"radio": {}}, "hosts[director1].director_instances.radio.virtual_router_id: a router id from 1 to 255 is missing"),
+        ([], "hosts[director1].director_instances", "not-a-dictionary-like"),
+        ({"radio": 5}, "hosts[director1].director_instances.radio", "not-a-dictionary-like"),
+        ({"lvsdr": {}}, "hosts[director1].director_instances.lvsdr", "default-instance"),
+        ({"radio": {}}, "hosts[director1].director_instances.radio.virtual_router_id", "virtual-router-id-missing"),
         (
             {"radio": {"virtual_router_id": 51}},
-            "virtual_router_id: 51 is the router id of instance lvsdr, too; on one link each has its own",
+            "hosts[director1].director_instances.radio.virtual_router_id", "virtual-router-id-taken",
         ),
-        ({"radio": {"virtual_router_id": 256}}, "virtual_router_id: 256 is out of range (1 to 255)"),
-        ({"radio": {"virtual_router_id": 5, "active": "server1"}}, "active: unknown value 'server1'; one of director1, director2"),
-        ({"radio": {"virtual_router_id": 5, "id": 1}}, "director_instances.radio.id: no such option"),
-        ({"other": {"virtual_router_id": 5}}, "virtual service live: there is no instance radio; declare it in director_instances"),
+        ({"radio": {"virtual_router_id": 256}}, "hosts[director1].director_instances.radio.virtual_router_id", "out-of-range"),
+        (
+            {"radio": {"virtual_router_id": 5, "active": "server1"}},
+            "hosts[director1].director_instances.radio.active", "unknown-value",
+        ),
+        ({"radio": {"virtual_router_id": 5, "id": 1}}, "hosts[director1].director_instances.radio.id", "unknown-option"),
+        ({"other": {"virtual_router_id": 5}}, "virtual_services[live].instance", "instance-unknown"),
     ],
-)
-def test_instances_that_are_none(instances, line):
+)  # fmt: skip
+def test_instances_that_are_none(instances, path, said):
     with pytest.raises(LvsError) as caught:
         render(service(instance="radio"), settings={**SETTINGS, "instances": instances})
-    assert line in "\n".join(caught.value.details["problems"])
+    assert (path, said) in [path_and_id(line) for line in caught.value.details["problems"]]
 
 
 @pytest.mark.parametrize("name", ["priority", "virtual_router_id"])
@@ -324,30 +331,37 @@ def test_settings_of_vrrp(name, value):
     with pytest.raises(LvsError) as caught:
         render(service(), settings={**SETTINGS, name: value})
     (line,) = caught.value.details["problems"]
-    assert re.match(r"hosts\[director1\]\.director_%s: .* is (not a whole number|out of range \(1 to \d+\))" % name, line)
+    path, said = path_and_id(line)
+    assert path == "hosts[director1].director_" + name and said in ("not-a-whole-number", "out-of-range")
 
 
 def test_the_interface_is_found_by_its_subnet():
     made = inventory(with_facts=True)
     assert "    interface eth0\n" in keepalived.render(resolve.resolve([service()], made), "director1", made)
-    with pytest.raises(LvsError, match="No interface of this director has a subnet that holds a VIP: set director_interface"):
+    with pytest.raises(LvsError) as caught:
         render(service(), settings={})
+    assert id_of(str(caught.value)) == "vip-interface-missing"
 
 
 @pytest.mark.parametrize("value", ["", "a b", "eth0\n}", "eth0 {", "x" * 16, 5, []])
 def test_the_interface_is_a_name(value):
-    with pytest.raises(LvsError, match=r"hosts\[director1\]\.director_interface: .* is no name of an interface"):
+    with pytest.raises(LvsError) as caught:
         render(service(), settings={**SETTINGS, "interface": value})
+    (line,) = caught.value.details["problems"]
+    assert path_and_id(line) == ("hosts[director1].director_interface", "not-a-vip-interface")
     assert "interface bond0.5@x\n" in render(service(), settings={**SETTINGS, "interface": "bond0.5@x"})
 
 
 @pytest.mark.parametrize("name", ["a b", "a\n}", "a{", 'a"', "a#b"])
 def test_names_of_hosts(name):
-    with pytest.raises(LvsError, match="the host's name can't be keepalived's router_id"):
+    with pytest.raises(LvsError) as caught:
         render(service(), director=name)
+    (line,) = caught.value.details["problems"]
+    assert path_and_id(line)[1] == "not-a-router-id"
     if name != "a b":
-        with pytest.raises(LvsError, match="can't be written into keepalived.conf"):
+        with pytest.raises(LvsError) as caught:
             render(service(), hosts={name: {"ansible_host": "192.0.2.9"}}, groups={"web": [name]})
+        assert path_and_id(caught.value.details["problems"][0])[1] == "not-a-label"
 
 
 @pytest.mark.parametrize(("value", "seconds"), [(True, 300), ({}, 300), ({"timeout": None}, 300), ("60\n", 60), (60, 60)])
@@ -372,25 +386,27 @@ def test_the_largest_settings():
     assert "virtual_router_id 255\n    priority 254\n" in render(
         service(), settings={**SETTINGS, "priority": 254, "virtual_router_id": 255}
     )
-    with pytest.raises(LvsError, match=r"255 is out of range \(1 to 254\)"):
+    with pytest.raises(LvsError) as caught:
         render(service(), settings={**SETTINGS, "priority": 255})
+    (line,) = caught.value.details["problems"]
+    assert path_and_id(line) == ("hosts[director1].director_priority", "out-of-range") and " 254" in line and "255" in line
     with pytest.raises(LvsError, match="2 errors"):
         render(service(), settings={**SETTINGS, "priority": 255, "virtual_router_id": 0})
 
 
 @pytest.mark.parametrize(
-    ("addresses", "hosts", "words"),
+    ("addresses", "hosts"),
     [
-        ([VIP], {"director2": {"ansible_host": "b.example.com", "real_server_address6": GONE}},
-         "director1 and director2 have no IPv4 address to speak VRRP over"),
-        ([VIP6], {"director1": {"ansible_host": "a.example.com"}, "director2": {"real_server_address6": GONE}},
-         "set ansible_host or real_server_address on both"),
+        ([VIP], {"director2": {"ansible_host": "b.example.com", "real_server_address6": GONE}}),
+        ([VIP6], {"director1": {"ansible_host": "a.example.com"}, "director2": {"real_server_address6": GONE}}),
     ],
-)  # fmt: skip
-def test_directors_that_can_not_speak(addresses, hosts, words):
+)
+def test_directors_that_can_not_speak(addresses, hosts):
     with pytest.raises(LvsError) as caught:
         render(service(addresses=addresses), hosts=hosts)
-    assert words in str(caught.value)
+    said = str(caught.value)
+    assert id_of(said) == "vrrp-address-missing"
+    assert all(words in said for words in ("director1 and director2 ", "IPv4", "ansible_host or real_server_address on both"))
 
 
 # --- injection ----------------------------------------------------------------------------------------------------------------------

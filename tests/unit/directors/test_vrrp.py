@@ -9,6 +9,7 @@ from ansible.module_utils.lvsdr.fleet import report
 from ansible.module_utils.lvsdr.inventory import resolve
 from hypothesis import given
 from hypothesis import strategies as st
+from said import id_of
 
 from inventories import inventory, service
 
@@ -66,25 +67,27 @@ def test_states():
 
 
 @pytest.mark.parametrize(
-    ("states", "source", "words"),
+    ("states", "source", "said"),
     [
         ({"lvsdr": "BACKUP"}, "192.0.2.12", []),
         ({"lvsdr": "MASTER"}, "fe80::12", []),
-        ({"lvsdr": "FAULT"}, "192.0.2.12", ["director1 could not take over: its VRRP instance lvsdr is in state FAULT; see"]),
-        ({}, "192.0.2.12", ["director1 could not take over: its VRRP instance lvsdr is unknown to keepalived; see"]),
-        ({"lvsdr": "BACKUP"}, "192.0.2.77", ["director1 hears router id 51 (instance lvsdr) from 192.0.2.77 too, which is no director of"]),
+        ({"lvsdr": "FAULT"}, "192.0.2.12", [("vrrp-state", "instance lvsdr", "FAULT")]),
+        ({}, "192.0.2.12", [("vrrp-instance-missing", "instance lvsdr")]),
+        ({"lvsdr": "BACKUP"}, "192.0.2.77", [("vrrp-router-id-shared", "router id 51 ", "instance lvsdr", "from 192.0.2.77")]),
     ],
 )
-def test_what_is_wrong(states, source, words):
+def test_what_is_wrong(states, source, said):
     made = inventory(with_facts=True)
     made["hosts"]["director2"]["facts"]["interfaces"][1]["addresses"].append("fe80::12/64")
     heard = [{"source": source, "virtual_router_id": 51, "priority": 100}, {"source": "192.0.2.88", "virtual_router_id": 99, "priority": 1}]
     found = report.vrrp_wrong({"director1": {"states": states, "heard": heard}}, resolve.resolve([service()], made).services, made)
-    assert len(found) == len(words) and all(line.startswith(word) for line, word in zip(found, words))
+    assert [id_of(line) for line in found] == [name for name, *_words in said]
+    for line, (_name, *words) in zip(found, said):
+        assert line.startswith("director1 ") and [word for word in words if word not in line] == []
 
 
 def test_a_director_without_keepalived_is_told_once():
     made = inventory(with_facts=True)
     found = {"director1": {"running": False, "states": {}, "heard": []}}
     (line,) = report.vrrp_wrong(found, resolve.resolve([service()], made).services, made)
-    assert line.startswith("director1 could not take over: keepalived is not running there")
+    assert id_of(line) == "keepalived-not-running" and line.startswith("director1 ")

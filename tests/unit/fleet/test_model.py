@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
 from ansible.module_utils.lvsdr.directors import drains
+from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import model, report, rollout
 from ansible.module_utils.lvsdr.inventory import resolve
 from ansible.module_utils.lvsdr.inventory.types import from_data
+from said import path_and_id
 
 from inventories import VIP, inventory, service
 
@@ -20,6 +23,16 @@ def test_the_services_are_plain_data():
         assert from_data(json.loads(json.dumps(found[name]))) == services
     assert found["hosts"]["server1"]["vips"] == [VIP] and len(found["hosts"]["server1"]["listeners"]) == 1
     assert found["hosts"]["director1"]["vips"] is None and found["hosts"]["director1"]["listeners"] == []
+
+
+def test_errors_of_preflight_come_all_at_once():
+    made = inventory(with_facts=True, groups={"directors": []})
+    with pytest.raises(LvsError) as caught:
+        model.model([service(mode="snat")], made, preflight=True)
+    said = str(caught.value)
+    assert said.startswith("The inventory can't be used: 2 errors, and nothing was changed\n  - groups[directors]: ")
+    assert [path_and_id(line)[1] for line in said.splitlines()[1:]][:1] == ["directors-empty"]
+    assert [line.partition(": ")[0] for line in caught.value.details["problems"]][1].endswith("].mode")
 
 
 class Name(str):

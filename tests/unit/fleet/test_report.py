@@ -3,6 +3,7 @@
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.fleet import report
 from ansible.module_utils.lvsdr.inventory import resolve
+from said import id_of
 
 from inventories import inventory, service
 
@@ -53,6 +54,7 @@ def test_a_claim_that_one_host_heard():
 def test_a_vip_that_nobody_can_ask_for():
     found = audit((VIP, VIP6), streaming1=(heard(DIRECTOR), GOOD))
     assert not found["clean"] and "not asked" in found["lines"][2]
+    assert id_of(found["lines"][2]) == "vip-not-asked" and VIP6 in found["lines"][2]
 
 
 def test_a_host_that_was_not_reached():
@@ -92,7 +94,7 @@ def test_the_status_of_real_servers():
         "director2": {"info": None, "active": False, "drained": []},
     }
     assert report.status(services.services, directors) == [
-        "SERVICE  VIP          REAL SERVER  director1 (active)   director2 (waiting)  CHECK",
+        "SERVICE  VIP          REAL SERVER  director1 (active)   director2 (standby)  CHECK",
         "live     192.0.2.100  server1      weight 10, 3 active  not reached          up: segment 4",
         "live     192.0.2.100  server2      missing              not reached          drained",
     ]

@@ -5,6 +5,7 @@ from ansible.module_utils.lvsdr.directors import keepalived, keepalived_conf
 from ansible.module_utils.lvsdr.fleet import rollout
 from ansible.module_utils.lvsdr.inventory import resolve
 from ansible.module_utils.lvsdr.ipvs import describe
+from said import id_of, path_and_id
 
 from inventories import GONE, VIP, VIP6, facts, interface, inventory, service
 
@@ -68,18 +69,16 @@ def test_an_older_release_advertised_the_vips():
 def test_two_active_directors_can_not_change_what_they_say():
     services, made = fleet(service(), running=([service()], {"director_advertisement_interval": 2}), holds=("director1", "director2"))
     (line,) = rollout.preflight([service()], made)
-    assert line.startswith("directors: interval of instance lvsdr becomes 1.0 (was 2.0): while that changes")
-    assert "director1 and director2 hold VIPs now. Stop keepalived on one of them" in line
+    assert path_and_id(line) == ("groups[directors]", "vrrp-change-needs-standby")
+    assert "interval of instance lvsdr becomes 1.0 (was 2.0)" in line and "director1 and director2 hold VIPs now" in line
 
 
 def test_a_service_that_is_not_named_any_more():
     other = service(name="other", addresses=["192.0.2.101"], health_check={})
     _services, made = fleet(service(), running=([service(), other], {}))
     (line,) = rollout.preflight([service()], made)
-    assert line == (
-        "virtual_services: tcp 192.0.2.101:80 is served by director1 and director2 and not named here; to retire it declare it with "
-        "state: absent, which drains it first, and delete the entry after that rollout"
-    )
+    assert path_and_id(line) == ("virtual_services", "service-undeclared")
+    assert all(words in line for words in ("tcp 192.0.2.101:80 is served by director1 and director2 ", "state: absent"))
     assert rollout.preflight([service(), {**other, "state": "absent"}], made) == []
 
 
@@ -93,6 +92,7 @@ def test_a_vip_and_a_mark_that_are_not_named_any_more():
     _services, made = fleet(service(), running=([service(), mark], {}))
     lines = rollout.preflight([service()], made)
     assert [line.split(" is served")[0] for line in lines] == ["virtual_services: fwmark 5", "virtual_services: VIP 192.0.2.101"]
+    assert [path_and_id(line)[1] for line in lines] == ["service-undeclared"] * 2
 
 
 def test_somebody_elses_keepalived_is_not_overwritten_unasked():
@@ -112,7 +112,7 @@ virtual_server 192.0.2.77 443 { delay_loop 6
     for running in (home_made, None):
         made["hosts"]["director1"]["facts"]["keepalived"] = {"running": running, "file": home_made}
         (line,) = rollout.preflight([service()], made)
-        assert "tcp 192.0.2.77:443 is served by director1 and not named here" in line
+        assert path_and_id(line) == ("virtual_services", "service-undeclared") and "tcp 192.0.2.77:443 is served by director1 " in line
 
 
 def test_a_vip_does_not_move_between_instances_while_it_serves():
@@ -121,13 +121,14 @@ def test_a_vip_does_not_move_between_instances_while_it_serves():
     }
     _services, made = fleet(service(instance="radio"), running=([service()], {}), hosts=others)
     lines = rollout.preflight([service(instance="radio")], made)
-    assert lines and all("VIP 192.0.2.100 is in instance lvsdr on director" in line and "retire it first" in line for line in lines)
+    assert len(lines) == 2 and all(path_and_id(line) == ("virtual_services[live].instance", "vip-changes-instance") for line in lines)
+    assert all("VIP 192.0.2.100 " in line and "instance lvsdr on director%d" % number in line for number, line in enumerate(lines, 1))
 
 
 def test_errors_of_the_inventory_come_first():
     _services, made = fleet(service())
     (line,) = rollout.preflight([service(mode="snat")], made)
-    assert line.startswith("virtual_services[0].mode: ")
+    assert path_and_id(line) == ("virtual_services[live].mode", "mode-not-ipvs")
 
 
 HELD = [{"address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc", "destinations": [
@@ -138,9 +139,24 @@ def test_a_director_that_took_no_part():
     services, made = fleet(service(), tables={"director1": HELD, "director2": HELD})
     servers = ["server1", "server2"]
     assert rollout.undone(services.services, made, ["director1", "director2"], servers) == []
-    assert rollout.undone(services.services, made, ["director1"], servers) == ["director2 took no part and sends nobody to server2 (live)"]
+    (line,) = rollout.undone(services.services, made, ["director1"], servers)
+    assert id_of(line) == "director-lacks-server" and all(word in line for word in ("director2 ", "server2 (live)"))
     del made["hosts"]["director2"]["facts"]
-    assert rollout.undone(services.services, made, ["director1"], servers) == ["director2 took no part and could not be read"]
+    (line,) = rollout.undone(services.services, made, ["director1"], servers)
+    assert id_of(line) == "director-unread" and line.startswith("director2 ")
+
+
+def test_hosts_that_did_not_answer():
+    made = inventory(with_facts=True, hosts={"server2": {"facts": GONE}})
+    (line,) = rollout.silent(made, ["server1", "server2"])
+    assert id_of(line) == "host-did-not-answer" and line.startswith("server2 ")
+
+
+def test_a_change_of_vrrp_needs_all_directors():
+    _services, made = fleet(service(), running=([service()], {"director_advertisement_interval": 2}))
+    (line,) = rollout.preflight([service()], made, ["director1"])
+    assert path_and_id(line) == ("groups[directors]", "vrrp-change-needs-all")
+    assert "interval of instance lvsdr becomes 1.0 (was 2.0)" in line and "director2. " in line
 
 
 def test_a_retired_vip_stays_on_servers_while_a_director_serves_it():
@@ -155,8 +171,12 @@ def test_a_retired_vip_stays_on_servers_while_a_director_serves_it():
 
 def test_who_still_sends_to_a_host():
     _services, made = fleet(service(), tables={"director1": HELD, "director2": []})
-    assert rollout.sent_to(made, facts(21)) == ["tcp 192.0.2.100:80 on director1 (4 connections)"]
+    (line,) = rollout.sent_to(made, facts(21))
+    assert id_of(line) == "retire-destination" and "tcp 192.0.2.100:80 on director1 (4 connections)" in line
     assert rollout.sent_to(made, facts(22)) == []
+    del made["hosts"]["director2"]["facts"]
+    (line,) = rollout.sent_to(made, facts(22))
+    assert id_of(line) == "retire-director-unread" and line.startswith("director2 ")
 
 
 # --- reading keepalived.conf -----------------------------------------------------------------------------------------------------------

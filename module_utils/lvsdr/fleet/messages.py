@@ -1,0 +1,136 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What is said about an inventory beside its hosts, and about a fleet that runs. docs/messages/fleet.md explains each id."""
+
+from __future__ import annotations
+
+from ansible.module_utils.lvsdr.errors import Message
+
+# Groups and roles of hosts.
+DIRECTORS_MISSING = Message("directors-missing", "there is no such group; create it with the hosts that run IPVS")
+DIRECTORS_EMPTY = Message("directors-empty", "the group is empty; add the hosts that run IPVS")
+DIRECTOR_IS_SERVER = Message(
+    "director-is-server",
+    "%(host)s is a director; a real server must be silent on ARP for the VIPs that a director answers for, so choose another host",
+)
+SERVERS_ALL_DRAINED = Message(
+    "servers-all-drained",
+    "all its real servers are drained or have weight 0, so new viewers are refused; leave one in service, declare a sorry_server, or set "
+    "preflight_allow_drained: true if this is intended",
+)
+HOST_UNREAD = Message("host-unread", "the host could not be read: %(why)s")
+
+# Addresses. variable: the host variable that sets an address of this family.
+VIP_IS_HOST_ADDRESS = Message("vip-is-host-address", "VIP %(vip)s is also %(host)s's own address; a VIP must not be a host's own address")
+VIP_OUTSIDE_SUBNETS = Message(
+    "vip-outside-subnets",
+    "VIP %(vip)s is not in a subnet of director %(director)s (%(subnets)s); give the director an interface there, or choose a VIP from its "
+    "subnets",
+)
+VIP_RESERVED = Message("vip-reserved", "VIP %(vip)s is %(what)s of %(subnet)s; choose another address of that subnet")
+DIRECTOR_ADDRESS_MISSING = Message(
+    "director-address-missing",
+    "%(director)s has no IPv%(family)s address, or several and not exactly one in the subnet of a VIP; set %(variable)s",
+)
+ADDRESS_IS_LOOPBACK = Message(
+    "address-is-loopback",
+    "%(address)s is every host's own loopback address, and others need one that reaches %(host)s; set %(variable)s",
+)
+ADDRESS_NOT_ON_HOST = Message(
+    "address-not-on-host", "%(host)s does not have the address %(address)s (it has %(known)s); set %(variable)s to its own"
+)
+ADDRESS_SHARED = Message("address-shared", "address %(address)s also belongs to %(other)s; two hosts can't share an address")
+
+# The director's interface and its VRRP instances.
+INTERFACE_NOT_FOUND = Message("interface-not-found", "%(host)s has no interface %(name)s; it has %(names)s")
+INTERFACE_NAME_UNUSABLE = Message(
+    "interface-name-unusable",
+    "the VIPs are in a subnet of interface %(name)s, and keepalived.conf can't hold that name; rename the interface",
+)
+INTERFACE_DOWN = Message("interface-down", "%(name)s, which carries the VIPs, is down; run `ip link set %(name)s up` there")
+VRRP_ADDRESS_OFF_LINK = Message(
+    "vrrp-address-off-link",
+    "%(director)s would send VRRP advertisements from %(address)s, which is not in a subnet of %(interface)s, the link of the VIPs, and "
+    "the other directors would drop them; set %(variable)s to its address there",
+)
+VIP_OFF_LINK = Message(
+    "vip-off-link",
+    "VIP %(vip)s is not in a subnet of %(interface)s, which carries the VIPs of %(director)s; all VIPs of a pair are on one link: choose "
+    "another director_interface, or give the VIPs of another link a pair of their own",
+)
+VRRP_INSTANCE_DIFFERS = Message(
+    "vrrp-instance-differs", "it is %(here)s, but %(there)s on %(other)s; all directors need the same value for an instance"
+)
+
+# The data path.
+SERVER_OFF_LINK = Message(
+    "server-off-link",
+    "director %(director)s has no interface in the subnet of real server %(server)s (%(address)s); direct routing needs both on one link, "
+    "and the director's subnets are: %(subnets)s",
+)
+CHECK_PATH_OFF_LINK = Message(
+    "check-path-off-link",
+    "the health checks of real server %(server)s (%(address)s) from director %(director)s (%(source)s) to VIP %(vip)s do not stay in one "
+    "subnet, and their replies would be dropped; set target: server, or the director's real_server_address to the one on that link",
+)
+LINK_WITHOUT_ARP = Message(
+    "link-without-arp",
+    "%(host)s is on the link of real server %(address)s with %(interface)s, which %(why)s; direct routing rewrites a MAC address and can't "
+    "work there: use mode tunnel or nat, or give both an Ethernet link",
+)
+DIRECTOR_DROPS_ARP = Message("director-drops-arp", "%(what)s; a director must answer ARP for its VIPs, so let it through")
+BRIDGE_DROPS_ARP = Message(
+    "bridge-drops-arp", "%(host)s has a bridge, %(bridge)s, on the link: %(what)s; direct routing needs ARP there, so let it through"
+)
+CLOUD_NETWORK = Message(
+    "cloud-network",
+    "%(hosts)s run in %(cloud)s, whose network drops packets from any address but the port's own, and does not move VIPs by ARP; if you "
+    "have arranged both with that network, set preflight_allow_cloud: true",
+)
+
+# What runs, and is not declared so.
+SERVICE_UNDECLARED = Message(
+    "service-undeclared",
+    "%(what)s is served by %(directors)s but not declared; to retire it, declare it with state: absent, which drains it first, and delete "
+    "the entry after that rollout",
+)
+VIP_CHANGES_INSTANCE = Message(
+    "vip-changes-instance",
+    "VIP %(vip)s is in VRRP instance %(old)s on %(director)s, and declared in %(new)s; retire it first (state: absent, a rollout), then "
+    "declare it in the other instance",
+)
+VRRP_CHANGE_NEEDS_ALL = Message(
+    "vrrp-change-needs-all",
+    "%(changes)s: directors that differ in this drop each other's advertisements, and each would hold the VIPs; not in this run: "
+    "%(missing)s. Run it without --limit when all directors answer, or take a director that is gone out of the group",
+)
+VRRP_CHANGE_NEEDS_STANDBY = Message(
+    "vrrp-change-needs-standby",
+    "%(changes)s: until all have changed, the directors drop each other's advertisements, and %(active)s hold VIPs now; stop keepalived on "
+    "one of them (`systemctl stop keepalived`: its VIPs move to the other), then run site.yml, which starts it again",
+)
+
+# What a rollout or an audit left out, and what verify finds.
+HOST_DID_NOT_ANSWER = Message("host-did-not-answer", "%(host)s did not answer")
+DIRECTOR_UNREAD = Message("director-unread", "%(director)s took no part and could not be read")
+DIRECTOR_LACKS_SERVER = Message("director-lacks-server", "%(director)s took no part and does not send viewers to %(host)s (%(services)s)")
+SERVER_NOT_ROLLED_OUT = Message("server-not-rolled-out", "%(host)s was not rolled out, so no director sends viewers to it (%(services)s)")
+RETIRE_DESTINATION = Message(
+    "retire-destination",
+    "the host is still a destination of %(service)s on %(director)s (%(connections)d connections); run site.yml first, or "
+    "playbooks/drain.yml if it waits for its last connections",
+)
+RETIRE_DIRECTOR_UNREAD = Message(
+    "retire-director-unread",
+    "%(director)s could not be read, and may still send viewers to the host; run this again when %(director)s answers",
+)
+RULES_NOT_IN_FORCE = Message(
+    "rules-not-in-force",
+    "%(director)s would accept VRRP and connections from any host: its nftables rules are not in force, as after `nft flush ruleset`; run "
+    "site.yml, which loads them",
+)
+STRANGER_ACCEPTED = Message(
+    "stranger-accepted",
+    "%(director)s did not drop a %(what)s from %(source)s, which is not a director; see `nft list table inet lvsdr` there",
+)
+VIP_NOT_ASKED = Message("vip-not-asked", "no host that was reached has an interface in the subnet of %(vip)s")
