@@ -12,6 +12,7 @@ from ansible.module_utils.lvsdr.errors import Message
 
 # Names of values: value is shown(value) of what was declared; choices and names are texts with commas between.
 UNKNOWN_OPTION = Message("unknown-option", "there is no such option%(near)s; choose from: %(names)s")
+RENAMED_OPTION = Message("renamed-option", "was renamed to %(name)s")
 ADDRESS_MISSING = Message("address-missing", "an address is required")
 NOT_AN_ADDRESS = Message("not-an-address", "must be an IPv4 or IPv6 address of one host, not %(value)s%(why)s")
 NOT_A_NUMBER = Message("not-a-number", "must be a number, not %(value)s")
@@ -28,5 +29,4 @@ LISTED_TWICE = Message("listed-twice", "%(what)s is listed twice; remove one")
 NOT_JSON = Message("not-json", "%(option)s is not JSON (%(why)s); give a list, or a list written by to_json")
 NOT_A_SETTING = Message("not-a-setting", "must be a number or text, not %(value)s")
 TOO_SMALL = Message("too-small", "must be at least %(low)s, not %(value)s")
-RENAMED_OPTION = Message("renamed-option", "option %(old)s was renamed to %(name)s")
 NOT_UTF_8 = Message("not-utf-8", "an option can't be written in UTF-8 (character %(number)d, %(character)s); correct the text")

@@ -51,7 +51,7 @@ def refuse_renamed(given: Mapping[str, Any], renamed: Mapping[str, str]) -> None
         within = {"%s[%d]." % (outer, index): item for index, item in enumerate(items if isinstance(items, list) else ())}
         for path, options in within.items() if outer else [("", given)]:
             if isinstance(options, dict) and old in options:
-                problems.add(path + old, messages.RENAMED_OPTION(old=old, name=name))
+                problems.add(path + old, messages.RENAMED_OPTION(name=name))
     problems.raise_if_any("The options can't be used")
 
 

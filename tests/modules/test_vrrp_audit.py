@@ -105,7 +105,7 @@ def test_the_interface_is_found_by_the_vips(process, monkeypatch, capsys, option
         ({"vips": ["203.0.113.1"]}, "203.0.113.1", "no-interface-in-subnet"),
         ({"vips": ["x"]}, "vips[0]: ", "not-an-address"),
         ({"interface": "eth0", "duration": -1}, "duration: must be between 0 and 3600 seconds", "out-of-range"),
-        ({"interface": "eth0", "seconds": 1}, "seconds: option seconds was renamed to duration", "renamed-option"),
+        ({"interface": "eth0", "seconds": 1}, "seconds: was renamed to duration", "renamed-option"),
     ],
 )
 def test_wrong_options(monkeypatch, capsys, options, words, id):
