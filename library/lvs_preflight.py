@@ -22,7 +22,7 @@ options:
     type: bool
     default: false
   scripts:
-    description: Programs that checks run here. Each has to be there, executable, and writable by nobody but root.
+    description: Programs that checks run here. Each has to be there, executable, and writable by root alone.
     type: list
     elements: str
     default: []
@@ -53,7 +53,7 @@ options:
     elements: str
     default: []
   vips:
-    description: The VIPs that this real server has to hold, as real_server_vip takes them. Without it, it is no real server.
+    description: The VIPs that this real server has to hold, as real_server_vip takes them. Without it the host is not a real server.
     type: list
     elements: str
   misplaced:

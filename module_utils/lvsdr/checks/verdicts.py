@@ -209,7 +209,7 @@ def shares(
     """{name: share} of a service's servers, so that at least the share ``floor`` of them is not taken out.
 
     Those that went down last stay in: what takes all servers down one after the other is more likely the check's own trouble, or one that
-    sending viewers nowhere does not mend. loads: {name: share} that servers want by themselves; one that wants none is no server to count.
+    sending viewers nowhere does not mend. loads: {name: share} that servers want by themselves; one that wants none does not count.
     kept: whether those that are down stay in (Together).
     """
     loads = loads or {}
