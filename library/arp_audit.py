@@ -1,7 +1,7 @@
 #!/usr/bin/python
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Asks the link who answers for a VIP and returns everyone."""
+"""Asks the link which hosts answer for a VIP and returns all of them."""
 
 DOCUMENTATION = r"""
 ---
@@ -9,10 +9,10 @@ module: arp_audit
 short_description: Find every host that answers ARP for a VIP
 description:
   - Sends ARP requests (neighbour solicitations for IPv6) for VIPs and returns B(every) MAC that answered, not just the first.
-  - A healthy VIP has one owner, the active director. A second answer is a leak, and that host takes the service away from the director.
+  - A healthy VIP has one owner, the active director. A second answer is a leak, and that host hijacks the service.
   - It also listens for ARP requests that name a VIP as their sender without coming from its owner. They poison the neighbours' caches.
-  - A host does not hear itself. Where this one has the VIP on the network card that it asks on, it counts as an answer; what it would say
-    for a VIP on lo, or on an interface of its own, only another host hears.
+  - A host does not receive its own answers. Where this one has the VIP on the network card that it asks on, that counts as an answer; what
+    it would answer for a VIP on lo, or on another interface, only another host receives.
 options:
   vips:
     description: The addresses to ask for.
@@ -20,22 +20,23 @@ options:
     elements: str
     required: true
   interface:
-    description: Interface to ask on. The one whose subnet holds the VIP unless said.
+    description: Interface to ask on. By default the one whose subnet holds the VIP.
     type: str
   timeout:
-    description: Seconds in which answers are collected. Requests go out three times within it.
+    description: Seconds in which a host has to answer. Requests go out three times within it.
     type: float
     default: 2.0
-  watch:
-    description: Seconds to listen on after that for requests that name a VIP as their sender. A quiet host sends one only now and then.
+  duration:
+    description:
+      - Seconds in all, by default O(timeout). After O(timeout) it only listens for requests that name a VIP as their sender, which a
+        quiet host sends only now and then.
     type: float
-    default: 0.0
-  names:
+  host_by_mac:
     description: MAC addresses of further hosts, each with its name, for the messages.
     type: dict
     default: {}
   owners:
-    description: MAC addresses that may answer, each with the name of its host. Anybody else is a leak. If empty, any single owner will do.
+    description: MAC addresses that may answer, each with the name of its host. Any other is a leak. If empty, any single owner is accepted.
     type: dict
     default: {}
   strict:
@@ -58,7 +59,7 @@ author: the lvsdr authors
 """
 
 EXAMPLES = r"""
-- name: Who answers for the VIP?
+- name: Which host answers for the VIP?
   arp_audit:
     vips: [198.51.100.100]
     strict: true
@@ -72,7 +73,7 @@ results:
   elements: dict
   contains:
     vip: {description: The VIP., type: str}
-    interface: {description: Where it was asked for., type: str}
+    interface: {description: The interface on which it was asked for., type: str}
     macs: {description: Every MAC that answered., type: list, elements: str}
     claims: {description: Every MAC that named the VIP as the sender of a request of its own., type: list, elements: str}
     verdict: {description: "C(one owner), C(leak) or C(nobody).", type: str}
@@ -81,6 +82,11 @@ clean:
   description: Whether every VIP has one owner.
   returned: always
   type: bool
+problems:
+  description: The sentence of each VIP that does not have one owner.
+  returned: always
+  type: list
+  elements: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -94,38 +100,40 @@ from ansible.module_utils.lvsdr.system.links import interfaces
 def main():
     module = options.begin(
         AnsibleModule,
+        renamed={"watch": "duration", "names": "host_by_mac"},
         argument_spec={
             "vips": {"type": "list", "elements": "str", "required": True},
             "interface": {"type": "str"},
             "timeout": {"type": "float", "default": 2.0},
-            "watch": {"type": "float", "default": 0.0},
-            "names": {"type": "dict", "default": {}},
+            "duration": {"type": "float"},
+            "host_by_mac": {"type": "dict", "default": {}},
             "owners": {"type": "dict", "default": {}},
             "strict": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
+    p = module.params
     try:
-        commands.check_names(interface=[module.params["interface"]] if module.params["interface"] is not None else [])
-        if not 0.1 <= module.params["timeout"] <= 300:
-            raise LvsError("timeout: %s is out of range" % module.params["timeout"], "0.1 to 300 seconds are possible")
-        if not 0 <= module.params["watch"] <= 86400:
-            raise LvsError("watch: %s is out of range" % module.params["watch"], "0 to 86400 seconds are possible")
-        vips = audit.check_audit(module.params["vips"])
+        commands.check_names(interface=[p["interface"]] if p["interface"] is not None else [])
+        options.in_range(p, timeout=(0.1, 300, " seconds"))
+        options.in_range(p, duration=(p["timeout"], 86400, " seconds"))
+        vips = audit.check_audit(p["vips"])
         links = interfaces()
-        answers = wire.ask(vips, links, module.params["interface"], module.params["timeout"], module.params["watch"])
+        answers = wire.ask(vips, links, p["interface"], p["timeout"], p["duration"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     results = []
     for _family, vip in vips:
         interface, macs, claims = answers[vip]
         own = audit.holder(vip, links, interface)
-        verdict, text = audit.verdict(vip, macs, module.params["owners"], claims, module.params["names"], own)
+        verdict, text = audit.verdict(vip, macs, p["owners"], claims, p["host_by_mac"], own)
         results.append({"vip": vip, "interface": interface, "macs": macs, "claims": claims, "verdict": verdict, "text": text})
-    wrong = [result["text"] for result in results if result["verdict"] != "one owner"]
-    if wrong and module.params["strict"]:
-        module.fail_json(msg="The audit found %d of %d VIPs wrong: %s" % (len(wrong), len(results), "; ".join(wrong)), results=results)
-    module.exit_json(changed=False, results=results, clean=not wrong)
+    problems = [result["text"] for result in results if result["verdict"] != "one owner"]
+    found = {"results": results, "problems": problems}
+    if problems and p["strict"]:
+        head = "%d of %d VIPs do not have one owner" % (len(problems), len(results))
+        module.fail_json(msg="\n".join([head, *("  - " + line for line in problems)]), **found)
+    module.exit_json(changed=False, clean=not problems, **found)
 
 
 if __name__ == "__main__":

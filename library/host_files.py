@@ -1,18 +1,18 @@
 #!/usr/bin/python
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Writes all files of a host in one call, each judged before any is written."""
+"""Writes all files of a host in one call, each checked before any is written."""
 
 DOCUMENTATION = r"""
 ---
 module: host_files
 short_description: Files, folders, packet filter rules and kernel settings of a host, in one call
 description:
-  - Writes what differs, each file beside its place and then moved there. Where a file names a program that judges it, all are judged before
-    the first one is written.
-  - Rules of nftables and settings of the kernel are compared with what the kernel holds, not with the file, so a table that somebody
-    flushed, or a setting that somebody changed, is put in force again.
-  - What a running program has read of its files is the affair of M(host_units).
+  - Writes what differs, each file beside its place and then moved there. Where a file names a program that checks it, all are checked
+    before the first one is written.
+  - Rules of nftables and settings of the kernel are compared with what the kernel holds, not with the file, so a table that was
+    flushed, or a setting that was changed, is put in force again.
+  - What a running program has read of its files is up to M(host_units).
 options:
   folders:
     description: Folders to make.
@@ -29,7 +29,7 @@ options:
         type: str
         default: "0755"
       files:
-        description: All files that are to be in it, name to content. Others are removed. Left alone unless given.
+        description: All files that are to be in it, name to content. Others are removed. By default its files are left alone.
         type: dict
   files:
     description: Files to write.
@@ -59,7 +59,7 @@ options:
             elements: str
             required: true
           ignore:
-            description: Lines of its output that are no error, as regular expressions. Where only these are said any exit status is good.
+            description: Lines of its output that are not errors, as regular expressions. If only these are printed, any status is good.
             type: list
             elements: str
             default: []
@@ -87,7 +87,7 @@ options:
     default: {}
 attributes:
   check_mode:
-    description: What would be written is judged and shown, and nothing is written.
+    description: What would be written is checked and shown, and nothing is written.
     support: full
   diff_mode:
     description: Before and after of each file and setting.
@@ -114,7 +114,7 @@ steps:
   elements: str
   sample: [write /etc/keepalived/keepalived.conf, rules /etc/keepalived/lvsdr.nft, sysctl net/ipv4/conf/eth0/accept_local]
 problems:
-  description: What programs said of files that they refuse. Nothing was written then.
+  description: What programs reported of files that they refuse. Nothing was written then.
   returned: on failure
   type: list
   elements: str

@@ -10,7 +10,7 @@ short_description: Systemd units that run with the files that are on disk
 description:
   - A file on disk is not a configuration in force. Each unit gets a drop-in that copies the files it reads, whenever it reads them, to
     C(/run/lvsdr/in_force/UNIT); a unit whose files differ from these copies is reloaded or restarted.
-  - So it does not matter whether this run wrote the file, or one that ended before it could reload, or somebody by hand, or whether the
+  - So it does not matter whether this run wrote the file, or one that ended before it could reload, or a person by hand, or whether the
     unit was restarted in between. Nothing is reloaded whose files are in force.
 options:
   units:
@@ -29,7 +29,7 @@ options:
         choices: [started, stopped]
         default: started
       enabled:
-        description: Whether it starts at boot. As O(units[].state) says unless given; one that is stopped and enabled is left as it was.
+        description: Whether it starts at boot. By default as O(units[].state); one that is stopped and enabled is left as it was.
         type: bool
       restart_on:
         description: Files that it reads only when it starts, such as its own unit file.
@@ -44,12 +44,12 @@ options:
   digests:
     description:
       - SHA-256 of files as they are declared, path to digest.
-      - In check mode these count in the place of the files, which nobody has written.
+      - In check mode these count in the place of the files, which were not written.
     type: dict
     default: {}
 attributes:
   check_mode:
-    description: Says what would be done with the files as O(digests) has them.
+    description: Returns what would be done with the files as O(digests) has them.
     support: full
   diff_mode:
     description: There is no text to show.

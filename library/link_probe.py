@@ -9,7 +9,7 @@ module: link_probe
 short_description: Send directors VRRP and connection sync that come from no director
 description:
   - Sends each director one VRRP advertisement with TTL 255, and to the link one message of the connection sync, which names no connection.
-  - Directors have to drop both. Their counters tell (C(nft list counters table inet lvsdr)); from here nothing is seen of it.
+  - Directors have to drop both. Their counters show it (C(nft list counters table inet lvsdr)); from here nothing is seen of it.
   - The advertisement has a router id that no instance has, so nothing happens even where it gets in.
 options:
   directors:
@@ -62,10 +62,12 @@ sent:
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.lvsdr import addresses
+from ansible.module_utils.lvsdr import addresses, messages
+from ansible.module_utils.lvsdr.arp import messages as arp
 from ansible.module_utils.lvsdr.directors import vrrp
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
 from ansible.module_utils.lvsdr.ipvs import types
+from ansible.module_utils.lvsdr.system import messages as system
 
 
 def send(directors, interface, virtual_router_id, priority):
@@ -88,9 +90,9 @@ def send(directors, interface, virtual_router_id, priority):
             sock.sendto(vrrp.EMPTY_SYNC, (types.DAEMON_DEFAULTS["group"], types.DAEMON_DEFAULTS["port"]))
             sent += 1
     except PermissionError:
-        raise LvsError("Sending VRRP needs root", "set `become: true`")
+        raise LvsError(system.ROOT_REQUIRED(what="sending VRRP"))
     except OSError as error:
-        raise LvsError("Sending on %s failed (%s)" % (interface, error.strerror or error), "name the interface of the directors' link")
+        raise LvsError(arp.VRRP_SEND_FAILED(interface=interface, why=error.strerror or error))
     return sent
 
 
@@ -112,7 +114,7 @@ def main():
             problems.add("directors[%d]" % index, addresses.not_an_address(address, why))
     for name in ("virtual_router_id", "priority"):
         if not 1 <= options[name] <= 255:
-            problems.add(name, "%d is out of range (1 to 255)" % options[name])
+            problems.add(name, messages.OUT_OF_RANGE(low=1, high=255, unit="", value=options[name]))
     try:
         problems.raise_if_any("Nothing was sent")
         sent = send(directors, options["interface"], options["virtual_router_id"], options["priority"])

@@ -6,16 +6,16 @@
 DOCUMENTATION = r"""
 ---
 module: listener_check
-short_description: See that something answers for each service, on the VIP and on the server's own address
+short_description: Check that each service is reachable, on the VIP and on the server's own address
 description:
   - In direct routing packets arrive for the VIP, and health checks may come for the server's own address. A program that is bound to one
-    of the two leaves the other without an answer, and nobody says why.
-  - For TCP it connects to both from the server itself. For UDP it looks at what the program is bound to, and where O(services[].kind) says
-    which protocol it speaks, asks it on the VIP. Where the answer comes from only a viewer can see, with M(udp_probe).
+    of the two leaves the other without an answer, and nothing reports why.
+  - For TCP it connects to both from the server itself. For UDP it looks at what the program is bound to, and where O(services[].type) names
+    its protocol, asks it on the VIP. Which address the answer comes from only a viewer can see, with M(udp_probe).
   - An answer is proof, also where no program is bound to the port, as with a container's published port, which the packet filter passes on.
-    What is bound explains why there is no answer. A UDP program whose protocol is not told can't be asked. Where nothing is bound to its
-    port on the VIP, it counts as answered for unless the kernel refuses a packet.
-  - Fails with a sentence for each service that is not answered for.
+    What is bound explains why there is no answer. A UDP program whose protocol is not named can't be asked. Where nothing is bound to its
+    port on the VIP, it counts as reachable unless the kernel refuses a packet.
+  - Fails with a sentence for each service that is not reachable.
 options:
   services:
     description: The services of this real server.
@@ -44,12 +44,12 @@ options:
         description: An address of this host of the same family.
         type: str
         required: true
-      kind:
-        description: What to ask a UDP program, as in M(udp_probe). It is not asked unless this is said.
+      type:
+        description: What to ask a UDP program, as in M(udp_probe). By default it is not asked.
         type: str
         choices: [srt, dns, payload]
       payload:
-        description: Hex digits of the packet to send, with O(services[].kind=payload).
+        description: Hex digits of the packet to send, with O(services[].type=payload).
         type: str
       query:
         description: The name that a DNS question is about.
@@ -73,11 +73,11 @@ author: the lvsdr authors
 """
 
 EXAMPLES = r"""
-- name: Something answers
+- name: Each service is reachable
   listener_check:
     services:
       - {name: http, port: 80, vip: 198.51.100.100, own: 198.51.100.21}
-      - {name: srt, protocol: udp, port: 9000, vip: 198.51.100.100, own: 198.51.100.21, kind: srt}
+      - {name: srt, protocol: udp, port: 9000, vip: 198.51.100.100, own: 198.51.100.21, type: srt}
 """
 
 RETURN = r"""
@@ -88,11 +88,11 @@ listeners:
   elements: dict
   sample: [{name: http, protocol: tcp, port: 80, vip: 198.51.100.100, bound: [0.0.0.0]}]
 problems:
-  description: A sentence for each service that is not answered for.
+  description: A sentence for each service that is not reachable.
   returned: always
   type: list
   elements: str
-  sample: ["http: tcp 198.51.100.100:80: listens on 198.51.100.21:80 only; bind to 0.0.0.0 or the VIP"]
+  sample: ["http: tcp 198.51.100.100:80: listens on 198.51.100.21:80 only; bind to 0.0.0.0 or the VIP [listener-not-on-vip]"]
 """
 
 
@@ -105,6 +105,7 @@ from ansible.module_utils.lvsdr.errors import LvsError
 def main():
     module = options.begin(
         AnsibleModule,
+        renamed={"services.kind": "type"},
         argument_spec={
             "services": {"type": "list", "elements": "dict", "options": listeners.OPTIONS, "required": True},
             "timeout": {"type": "float", "default": 2},
@@ -112,15 +113,14 @@ def main():
         supports_check_mode=True,
     )
     timeout = module.params["timeout"]
-    if not 0 < timeout <= 60:
-        module.fail_json(msg="timeout: %g is out of range; give more than 0 and up to 60 seconds" % timeout)
     try:
+        options.in_range(module.params, timeout=(0.001, 60, " seconds"))
         services = listeners.read_services(module.params["services"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     result = {"changed": False, **listening.listen(services, timeout)}
     if result["problems"]:
-        module.fail_json(msg="Services are not answered for:\n" + "\n".join("  - " + line for line in result["problems"]), **result)
+        module.fail_json(msg="These services are not reachable:\n" + "\n".join("  - " + line for line in result["problems"]), **result)
     module.exit_json(**result)
 
 

@@ -22,7 +22,7 @@ options:
     type: bool
     default: false
   scripts:
-    description: Programs that checks run here. Each has to be there, executable, and writable by nobody but root.
+    description: Programs that checks run here. Each has to be there, executable, and writable by root alone.
     type: list
     elements: str
     default: []
@@ -53,7 +53,7 @@ options:
     elements: str
     default: []
   vips:
-    description: The VIPs that this real server has to hold, as real_server_vip takes them. Without it, it is no real server.
+    description: The VIPs that this real server has to hold, as real_server_vip takes them. Without it the host is not a real server.
     type: list
     elements: str
   misplaced:
@@ -72,7 +72,7 @@ options:
       port: {description: Port., type: int, required: true}
       vip: {description: The VIP., type: str, required: true}
       own: {description: The host's own address., type: str, required: true}
-      kind: {description: What a UDP program is asked., type: str, choices: [udp, dns, srt]}
+      type: {description: What a UDP program is asked., type: str, choices: [srt, dns, payload]}
       payload: {description: Bytes of the question in hex., type: str}
       query: {description: A name to ask DNS for., type: str}
 attributes:
@@ -119,8 +119,8 @@ interfaces:
       type: list
       elements: str
     unasked:
-      description: True where no frame of anybody else arrives, as on a dummy, a bridge without ports or a pair of veth between the host and
-        itself. Nobody can ask for an address there.
+      description: True where no frame of another host arrives, as on a dummy, a bridge without ports or a pair of veth between the host and
+        itself. No other host can ask for an address there.
       type: bool
     arp_filters: {description: "On a bridge, what may keep ARP from passing it.", type: list, elements: str}
 arp_rules:
@@ -129,7 +129,7 @@ arp_rules:
   type: list
   elements: str
 cloud:
-  description: The cloud that this host is a guest of, as its DMI data say, or null.
+  description: The cloud that this host is a guest of, by its DMI data, or null.
   returned: always
   type: str
   sample: Amazon EC2
@@ -167,7 +167,7 @@ real_server:
   returned: with O(vips)
   type: dict
 problems:
-  description: What stands in the way on this host, in sentences.
+  description: What prevents a rollout on this host, in sentences.
   returned: always
   type: list
   elements: str
@@ -176,13 +176,13 @@ problems:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.arp import real_server
+from ansible.module_utils.lvsdr import options, places
+from ansible.module_utils.lvsdr.arp import real_server, settings
 from ansible.module_utils.lvsdr.arp.seen import add_arp_filters
 from ansible.module_utils.lvsdr.checks import listeners, listening
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
-from ansible.module_utils.lvsdr.system import commands, files, in_force, links, sysctl
+from ansible.module_utils.lvsdr.system import commands, files, in_force, links, messages, sysctl
 
 # How long a program of this host itself may take to accept a connection.
 LISTEN_SECONDS = 2
@@ -210,7 +210,9 @@ SPEC = {
 
 
 def main():
-    module = AnsibleModule(
+    module = options.begin(
+        AnsibleModule,
+        renamed={"listeners.kind": "type"},
         argument_spec=SPEC,
         supports_check_mode=True,
     )
@@ -229,19 +231,17 @@ def main():
         module.fail_json(msg=str(error), **error.details)
     problems = []
     if os.geteuid() != 0:
-        problems.append("tasks run as an ordinary user; set `become: true` or connect as root")
+        problems.append(str(messages.ROOT_REQUIRED(what="a rollout")))
     if not os.path.isdir("/run/systemd/system"):
-        problems.append("systemd does not run here; lvsdr starts its services with it")
+        problems.append(str(messages.SYSTEMD_MISSING()))
     if missing:
-        problems.append(
-            "the kernel (%s) has no module %s; install a kernel image that ships IPVS" % (os.uname().release, ", ".join(missing))
-        )
+        problems.append(str(messages.KERNEL_MODULE_MISSING(release=os.uname().release, names=", ".join(missing))))
     problems += files.script_problems(module.params["scripts"]) + files.account_problems(module.params["accounts"])
     problems += files.file_problems(module.params["files"])
     found = more.get("real_server") or {}
     for sentence in found.get("conflicts", ()) if not found.get("differs") else ():
-        # Where something differs, real_server_vip is called and says so.
-        if "remove the line" in sentence:
+        # Where something differs, real_server_vip is called and warns of it.
+        if settings.must_be_removed(sentence):
             module.warn(sentence)
     module.exit_json(
         changed=False,
@@ -256,13 +256,13 @@ def main():
 
 
 def _read_real_server(params, interfaces):
-    """What real_server_vip would do, and what listener_check would say."""
+    """What real_server_vip would do, and what listener_check would find."""
     try:
         move = params["misplaced"] == "move"
         plan = real_server.converge(params["vips"], purge=False, move=move, check=True, found=interfaces)
         unanswered = listening.listen(listeners.read_services(params["listeners"]), LISTEN_SECONDS)["problems"]
     except (LvsError, OSError):
-        # The modules say so themselves, when they are called.
+        # The modules report it themselves, when they are called.
         return {"differs": True, "stale": [], "unanswered": [], "conflicts": []}
     return {"differs": plan["changed"], "stale": plan["stale"], "unanswered": unanswered, "conflicts": plan["conflicts"]}
 
@@ -275,7 +275,7 @@ def _read_director(seen):
     text = files.read_text(places.KEEPALIVED_CONF)
     running = None
     if seen["units"]["keepalived"]["active"]:
-        # What an older lvsdr or somebody else has started has left no copy: then the file is the best that is known.
+        # What an older lvsdr or another program has started has left no copy: then the file is the best that is known.
         running = files.read_text(in_force.copy_of("keepalived", places.KEEPALIVED_CONF)) or text
     folder = sysctl.path_of("net/ipv4/vs")
     return {

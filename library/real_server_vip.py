@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: real_server_vip
 short_description: Hold VIPs on a real server, silent on ARP
 description:
-  - In direct routing a real server owns the VIP too, and must never tell the link so. This module makes the ARP settings first, reads them
+  - In direct routing a real server owns the VIP as well, but must never announce that. This module makes the ARP settings first, reads them
     back from the kernel for every interface, and only then adds the VIP to C(lo). On removal it is the other way round.
   - The kernel takes the larger of C(conf/all) and the interface's own value; what counts here is that effective value.
   - A systemd unit makes the same at boot, before any interface is up, and a file in C(/etc/sysctl.d) that is applied after all others keeps
@@ -20,14 +20,14 @@ options:
   vips:
     description:
       - The VIPs, IPv4 and IPv6, with or without C(/32) and C(/128). An empty list removes all that an earlier run added.
-      - Needed with O(state=present). With O(state=gathered), whatever looks like a VIP on this host unless named.
+      - Needed with O(state=present). With O(state=gathered), by default whatever looks like a VIP on this host.
     type: list
     elements: str
   state:
     description:
       - V(present) holds the VIPs, and no others that earlier runs added.
-      - V(gathered) touches nothing and says in RV(gathered) which fix of the ARP problem the host has, whoever made it, why it does or does
-        not work, and what this module would change.
+      - V(gathered) touches nothing and returns in RV(gathered) which fix of the ARP problem the host has, whoever made it, why it works or
+        not, and what this module would change.
     type: str
     choices: [present, gathered]
     default: present
@@ -39,8 +39,8 @@ options:
     description:
       - What becomes of a VIP that is on a network card, where the host answers ARP for it; on C(lo) with a shorter prefix than C(/32)
         and C(/128), which cuts the host off from its subnet, or with a peer; or local by a route alone (C(ip route add local)).
-      - A VIP on an interface on which nobody can ask, such as a dummy, a bridge without ports or a pair of veth within the host, does
-        no harm there. It is held on C(lo) as well; V(refuse) leaves it in its place, and V(move) takes it away.
+      - A VIP on an interface on which no other host can ask, such as a dummy, a bridge without ports or a pair of veth within the host,
+        does no harm there. It is held on C(lo) as well; V(refuse) leaves it in its place, and V(move) takes it away.
       - V(refuse) fails, changes nothing and names the command that takes it away.
       - V(move) holds it on C(lo) as it should be, and then takes it from the wrong place. On a card only a C(/32) or C(/128) beside an
         address of the host's own is moved; an address with its subnet's prefix, or the only one, is the host's own and refused.
@@ -84,7 +84,7 @@ EXAMPLES = r"""
     state: gathered
   register: found
 
-- name: Say what it is
+- name: Show what it is
   ansible.builtin.debug:
     msg: "{{ found.gathered.vips | map(attribute='text') }}"
 
@@ -145,7 +145,7 @@ conflicts:
   elements: str
   sample:
     - "/etc/sysctl.d/50-hardening.conf:3 sets net/ipv4/conf/all/rp_filter = 1, which would let this host answer for its VIPs or drop
-      their packets; real_server_vip's /etc/sysctl.d/zz-lvsdr.conf is applied later and overrides it"
+      their packets; real_server_vip's /etc/sysctl.d/zz-lvsdr.conf is applied later and overrides it [sysctl-line-overridden]"
 before:
   description: Settings, VIPs, unit and file before, in lines.
   returned: always
@@ -159,7 +159,7 @@ after:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.lvsdr.arp import real_server
+from ansible.module_utils.lvsdr.arp import messages, real_server, settings
 from ansible.module_utils.lvsdr.errors import LvsError
 
 
@@ -181,7 +181,7 @@ def main():
         if module.params["state"] == "gathered":
             module.exit_json(changed=False, gathered=real_server.gather(module.params["vips"], move))
         if module.params["vips"] is None:
-            raise LvsError("vips: a list is needed", "an empty one takes all VIPs away")
+            raise LvsError(messages.VIPS_REQUIRED())
         result = real_server.converge(
             module.params["vips"],
             purge=module.params["purge"],
@@ -193,9 +193,9 @@ def main():
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
     except OSError as error:
-        module.fail_json(msg="Holding the VIPs failed: %s; the module needs root" % error)
+        module.fail_json(msg=str(messages.VIPS_NOT_HELD(why=error)))
     for sentence in result["conflicts"]:
-        if "remove the line" in sentence:
+        if settings.must_be_removed(sentence):
             module.warn(sentence)
     module.exit_json(**result)
 

@@ -55,7 +55,7 @@ options:
     description: File of the authorities (PEM) that the certificate may come from, in place of those that this host trusts.
     type: path
   servers_header:
-    description: Response header in which a server says who it is.
+    description: Response header in which a server names itself.
     type: str
     default: X-Served-By
   max_stalls:
@@ -80,7 +80,7 @@ attributes:
     support: none
 notes:
   - Run it on a viewer. A director cannot test a virtual service whose address it holds, and a real server reaches itself.
-  - The results are returned when it fails, too.
+  - The results are returned when it fails as well.
 seealso:
   - name: HTTP Live Streaming
     description: RFC 8216.
@@ -151,7 +151,7 @@ stalled_seconds:
 jumps:
   description:
     - How often playing went on in another place.
-    - Because a segment could not be had, or was gone from the playlist before it could be loaded, or the packager had begun anew.
+    - Because a segment could not be loaded, or was gone from the playlist before it could be, or the packager was restarted.
   returned: always
   type: int
   sample: 0
@@ -177,8 +177,8 @@ servers:
   returned: always
   type: dict
   sample: {streaming1: 3, streaming2: 2}
-errors:
-  description: All that went wrong on the way, a sentence each. What a player gets over by itself is no failure.
+problems:
+  description: All that went wrong while it played, a sentence each. Problems that a player recovers from are not failures.
   returned: always
   type: list
   elements: str
@@ -188,40 +188,27 @@ errors:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr import options
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.streams import http, probe
-
-
-def check(params):
-    """Raises LvsError for a limit below 0, before anything is played."""
-    for name in ("max_stalls", "min_segments"):
-        if params[name] < 0:
-            raise LvsError("%s is %s" % (name, params[name]), "give 0 or more")
+from ansible.module_utils.lvsdr.streams import http, messages, probe
 
 
 def verdict(params, result):
     """Raises LvsError for a stream that played, but not well enough. The most telling shortfall comes first."""
-    url, errors = params["url"], result["errors"]
-    because = (" (the last error was: %s)" % errors[-1]) if errors else ""
+    url, servers = params["url"], result["servers"]
+    # Quoted without its id.
+    last = " (the last error was: %s)" % result["problems"][-1].rpartition(" [")[0] if result["problems"] else ""
     if result["segments"] < params["min_segments"]:
-        raise LvsError(
-            "%s played %s segments, and %s are wanted%s" % (url, result["segments"], params["min_segments"], because),
-            "look at the stream on its origin, or play it for longer",
-        )
+        raise LvsError(messages.STREAM_TOO_SHORT(url=url, segments=result["segments"], wanted=params["min_segments"], last=last))
     if result["stalls"] + result["jumps"] > params["max_stalls"]:
         raise LvsError(
-            (
-                "%s stalled %s times, %s s in all, and jumped %s times, where %s interruptions are allowed%s"
-                % (url, result["stalls"], result["stalled_seconds"], result["jumps"], params["max_stalls"], because)
-            ),
-            "compare the servers that sent it (%s) one by one" % (", ".join(sorted(result["servers"])) or "none said its name",),
-        )
-    missing = [name for name in params["expect_servers"] if name not in result["servers"]]
+            messages.STREAM_INTERRUPTED(
+                url=url, stalls=result["stalls"], seconds=result["stalled_seconds"], jumps=result["jumps"], most=params["max_stalls"],
+                last=last, servers=", ".join(sorted(servers)) or "none gave its name",
+            )
+        )  # fmt: skip
+    missing = [name for name in params["expect_servers"] if name not in servers]
     if missing:
-        seen = ", ".join("%s %s" % (name, count) for name, count in sorted(result["servers"].items())) or "none that said its name"
-        raise LvsError(
-            "%s got no segment from %s (segments by server: %s)" % (url, ", ".join(missing), seen),
-            "look at their weights on the director, or play it for longer",
-        )
+        seen = ", ".join("%s %s" % (name, count) for name, count in sorted(servers.items())) or "none that gave its name"
+        raise LvsError(messages.SERVERS_SENT_NOTHING(url=url, names=", ".join(missing), seen=seen))
 
 
 def main():
@@ -249,7 +236,7 @@ def main():
     # They come back with the result.
     module.params.update({name: http.shown(asked[name]) for name in ("url", "connect_to") if asked[name]})
     try:
-        check(module.params)
+        options.in_range(module.params, max_stalls=(0, None, ""), min_segments=(0, None, ""))
         result = probe.play(**{name: value for name, value in asked.items() if name not in judged})
         verdict(module.params, result)
     except LvsError as error:

@@ -1,27 +1,28 @@
 #!/usr/bin/python
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether a UDP service's answers come from the VIP, as a viewer sees them."""
+"""Whether a UDP service replies from its VIP, as a viewer sees it."""
 
 DOCUMENTATION = r"""
 ---
 module: udp_probe
-short_description: See from a viewer that a UDP service answers, and from its VIP
+short_description: Check from a viewer that a UDP service replies from its VIP
 description:
   - A UDP program that is bound to C(0.0.0.0) answers from the server's own address, which in direct routing is not the VIP. The viewer
-    takes that for a stranger's packet and drops it, while server and director show nothing unusual.
-  - This module sends the first packet of a protocol to the VIP, from a new port each time so that a director schedules each, and fails
-    where an answer comes from anywhere else, or none at all.
+    takes that for another host's packet and drops it, while server and director show nothing unusual.
+  - This module sends the first packet of a protocol to each VIP, from a new port each time so that a director schedules each, and fails
+    if a reply comes from another address, or if there is none.
 options:
-  vip:
-    description: The VIP.
-    type: str
+  vips:
+    description: The VIPs.
+    type: list
+    elements: str
     required: true
   port:
     description: The service's port, from 1 to 65535.
     type: int
     required: true
-  kind:
+  type:
     description:
       - What to ask. V(srt) is the caller's first handshake (draft-sharabayko-srt-01), V(dns) a question for name servers (RFC 1035), and
         V(payload) sends O(payload), to which any answer will do.
@@ -29,22 +30,22 @@ options:
     choices: [srt, dns, payload]
     default: srt
   payload:
-    description: Hex digits of the packet to send, with O(kind=payload).
+    description: Hex digits of the packet to send, with O(type=payload).
     type: str
-  name:
+  query:
     description: The name that a DNS question is about.
     type: str
     default: "."
   count:
-    description: How often to ask. With round robin each real server is met when it is as large as the number of servers.
+    description: How often to ask each VIP. With round robin each real server is met when it is as large as the number of servers.
     type: int
     default: 6
   timeout:
-    description: Seconds to wait for an answer to each. All are asked at once.
+    description: Seconds to wait for a reply to each question. All questions to a VIP are sent at once.
     type: float
     default: 2
-  names:
-    description: Names of hosts by address, for the messages.
+  host_by_address:
+    description: Addresses of hosts, each with the host's name, for the messages.
     type: dict
     default: {}
 attributes:
@@ -62,25 +63,29 @@ author: the lvsdr authors
 """
 
 EXAMPLES = r"""
-- name: SRT answers from the VIP
+- name: SRT replies from the VIP
   udp_probe:
-    vip: 198.51.100.100
+    vips: [198.51.100.100]
     port: 9000
   delegate_to: viewer
 """
 
 RETURN = r"""
-answers:
-  description: How many answers came from each address.
+results:
+  description: One for each VIP, in their order.
   returned: always
-  type: dict
-  sample: {198.51.100.100: 6}
-unanswered:
-  description: How many questions had no answer.
-  returned: always
-  type: int
-strangers:
-  description: Addresses other than the VIP that answered, with their names where O(names) has them.
+  type: list
+  elements: dict
+  contains:
+    vip: {description: The VIP., type: str}
+    answers: {description: How many replies came from each address., type: dict, sample: {198.51.100.100: 6}}
+    unanswered: {description: How many questions had no reply., type: int}
+    strangers:
+      description: Addresses other than the VIP that replied, with the host's name where O(host_by_address) has it.
+      type: list
+      elements: str
+problems:
+  description: A sentence for each VIP that did not reply, or that another address replied for.
   returned: always
   type: list
   elements: str
@@ -92,89 +97,92 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr import options
-from ansible.module_utils.lvsdr.addresses import AF, endpoint, parse_address
-from ansible.module_utils.lvsdr.errors import LvsError, named, shown
-from ansible.module_utils.lvsdr.streams import packets
-
-REMEDIES = (
-    "viewers drop what does not come from the address they asked. Bind the program to the VIP, or let it answer from the address that was "
-    "asked (IP_PKTINFO; libsrt has it when it was built with ENABLE_PKTINFO)"
-)
+from ansible.module_utils.lvsdr.addresses import AF, endpoint, not_an_address, parse_address
+from ansible.module_utils.lvsdr.errors import LvsError, Problems, named
+from ansible.module_utils.lvsdr.streams import messages, packets
 
 
-def ask(family, vip, port, data, kind, count, timeout):
-    """([address of each answer that fits], number of questions without one)."""
+def ask(family, vip, port, data, type, count, timeout):
+    """([address of each reply that fits], number of questions without one)."""
     socks, found = [], []
     try:
         for _number in range(count):
             sock = socket.socket(AF[family], socket.SOCK_DGRAM)
             socks.append(sock)
-            # Not connected: the kernel would drop the very answers that are looked for.
+            # Not connected: the kernel would drop the very replies that are looked for.
             sock.sendto(data, (vip, port))
         deadline, waiting = time.monotonic() + timeout, set(socks)
         while waiting and deadline > time.monotonic():
             for sock in select.select(list(waiting), [], [], deadline - time.monotonic())[0]:
                 answer, sender = sock.recvfrom(2048)
-                if packets.fits(kind, answer):
+                if packets.fits(type, answer):
                     found.append(parse_address(sender[0])[1])
                     waiting.discard(sock)
         return found, len(waiting)
     except OSError as error:
-        raise LvsError("%s can't be asked (%s)" % (endpoint(vip, port), error.strerror or error), "see this host's routes")
+        raise LvsError(messages.UDP_NOT_SENT(service="udp %s" % endpoint(vip, port), why=error.strerror or error))
     finally:
         for sock in socks:
             sock.close()
 
 
+def read_vips(vips):
+    """[(family, text)]; LvsError with all that is wrong."""
+    problems, out = Problems(), []
+    for index, vip in enumerate(vips):
+        try:
+            out.append(parse_address(vip))
+        except ValueError as why:
+            problems.add("vips[%d]" % index, not_an_address(vip, why))
+    problems.raise_if_any("The options can't be used")
+    return out
+
+
+def judge(vip, found, unanswered, p):
+    """(one of the results, a sentence or None)."""
+    names = {address: named(name) for address, name in p["host_by_address"].items()}
+    strangers = ["%s (%s)" % (address, names[address]) if address in names else address for address in sorted(set(found) - {vip})]
+    answers = {address: found.count(address) for address in sorted(set(found))}
+    service, problem = "udp %s" % endpoint(vip, p["port"]), None
+    if strangers:
+        problem = str(messages.UDP_ANSWERED_ELSEWHERE(service=service, addresses=" and ".join(strangers)))
+    elif not found:
+        problem = str(messages.UDP_UNANSWERED(service=service, seconds="%g" % p["timeout"]))
+    return {"vip": vip, "answers": answers, "unanswered": unanswered, "strangers": strangers}, problem
+
+
 def main():
     module = options.begin(
         AnsibleModule,
+        renamed={"vip": "vips", "kind": "type", "name": "query", "names": "host_by_address"},
         argument_spec={
-            "vip": {"type": "str", "required": True},
+            "vips": {"type": "list", "elements": "str", "required": True},
             "port": {"type": "int", "required": True},
-            "kind": {"type": "str", "choices": list(packets.KINDS), "default": "srt"},
+            "type": {"type": "str", "choices": list(packets.TYPES), "default": "srt"},
             "payload": {"type": "str"},
-            "name": {"type": "str", "default": "."},
+            "query": {"type": "str", "default": "."},
             "count": {"type": "int", "default": 6},
             "timeout": {"type": "float", "default": 2},
-            "names": {"type": "dict", "default": {}},
+            "host_by_address": {"type": "dict", "default": {}},
         },
-        required_if=[("kind", "payload", ("payload",))],
+        required_if=[("type", "payload", ("payload",))],
         supports_check_mode=True,
     )
     p = module.params
-    for name, low, high in (("port", 1, 65535), ("count", 1, 500), ("timeout", 0.1, 60)):
-        if not low <= p[name] <= high:
-            module.fail_json(msg="%s: %g is out of range; give %g to %g" % (name, p[name], low, high))
+    results, problems = [], []
     try:
-        family, vip = parse_address(p["vip"])
-    except ValueError:
-        module.fail_json(msg="vip: %s is not an IPv4 or IPv6 host address" % shown(p["vip"]))
-    try:
-        found, unanswered = ask(
-            family, vip, p["port"], packets.question(p["kind"], p["payload"], p["name"]), p["kind"], p["count"], p["timeout"]
-        )
+        options.in_range(p, port=(1, 65535, ""), count=(1, 500, ""), timeout=(0.1, 60, " seconds"))
+        vips = read_vips(p["vips"])
+        data = packets.question(p["type"], p["payload"], p["query"])
+        for family, vip in vips:
+            result, problem = judge(vip, *ask(family, vip, p["port"], data, p["type"], p["count"], p["timeout"]), p)
+            results.append(result)
+            problems += [problem] if problem else []
     except LvsError as error:
-        module.fail_json(msg=str(error))
-    names = {address: named(name) for address, name in p["names"].items()}
-    strangers = ["%s (%s)" % (address, names[address]) if address in names else address for address in sorted(set(found) - {vip})]
-    result = {
-        "changed": False,
-        "answers": {address: found.count(address) for address in sorted(set(found))},
-        "unanswered": unanswered,
-        "strangers": strangers,
-    }
-    where = "udp " + endpoint(vip, p["port"])
-    if strangers:
-        module.fail_json(msg="%s is answered from %s: %s" % (where, " and ".join(strangers), REMEDIES), **result)
-    if not found:
-        module.fail_json(
-            msg="Nobody answers on %s within %g s; see that the program runs and speaks this protocol. A packet filter on the way may also "
-            "have dropped answers that came from a server's own address: listener_check on the servers tells what they are bound to"
-            % (where, p["timeout"]),
-            **result
-        )  # fmt: skip
-    module.exit_json(**result)
+        module.fail_json(msg=str(error), **{"results": results, "problems": problems, **error.details})
+    if problems:
+        module.fail_json(msg="\n".join(problems), results=results, problems=problems)
+    module.exit_json(changed=False, results=results, problems=problems)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ options:
     type: str
     required: true
   download:
-    description: URL of something long behind the VIP, the same on all real servers and of known length. None is loaded unless said.
+    description: URL of something long behind the VIP, the same on all real servers and of known length. By default none is loaded.
     type: str
   connect_to:
     description: Address to connect to in place of the host in O(url) and O(download), which is still the one named to the server.
@@ -30,8 +30,8 @@ options:
   ca_path:
     description: File of the authorities (PEM) that the certificate may come from, in place of those that this host trusts.
     type: path
-  seconds:
-    description: How long to watch.
+  duration:
+    description: Seconds to watch in all.
     type: float
     default: 20
   newcomers:
@@ -39,7 +39,7 @@ options:
     type: float
     default: 10
   downloads:
-    description: How many load O(download) at the same time. Each begins anew at its end.
+    description: How many load O(download) at the same time. Each starts over at its end.
     type: int
     default: 4
   players:
@@ -55,7 +55,7 @@ options:
     type: float
     default: 1
   patience:
-    description: Seconds for which a download waits for a byte, and then for a new connection to go on with, before it is lost.
+    description: Seconds for which a download waits for a byte, and then for a new connection to continue on, before it is lost.
     type: float
     default: 10
 attributes:
@@ -78,7 +78,7 @@ EXAMPLES = r"""
   viewer_watch:
     url: http://198.51.100.100/live/index.m3u8
     download: http://198.51.100.100/vod/long.bin
-    seconds: 30
+    duration: 30
   delegate_to: viewer
   async: 90
   poll: 0
@@ -98,12 +98,12 @@ downloads:
   elements: dict
   contains:
     bytes: {description: What arrived., type: int}
-    cuts: {description: "For each connection that broke, where and why. The download went on with another one.", type: list, elements: str}
+    cuts: {description: "For each connection that broke, where and why. The download continued on another one.", type: list, elements: str}
     wrong_blocks: {description: Blocks of 256 KiB that were not the same as in the other downloads., type: int}
     longest_pause: {description: The longest wait for a byte in seconds., type: float}
-    lost: {description: Why it could not go on. Null where it could., type: str}
+    lost: {description: Why it could not continue. Null where it could., type: str}
 players:
-  description: Each player, as M(stream_probe) returns it; C(lost) says why one could not go on.
+  description: Each player, as M(stream_probe) returns it; C(lost) is why one could not continue.
   returned: success
   type: list
   elements: dict
@@ -118,13 +118,14 @@ from ansible.module_utils.lvsdr.streams import http, viewers
 def main():
     module = options.begin(
         AnsibleModule,
+        renamed={"seconds": "duration"},
         argument_spec={
             "url": {"type": "str", "required": True},
             "download": {"type": "str"},
             "connect_to": {"type": "str"},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},
-            "seconds": {"type": "float", "default": 20},
+            "duration": {"type": "float", "default": 20},
             "newcomers": {"type": "float", "default": 10},
             "downloads": {"type": "int", "default": 4},
             "players": {"type": "int", "default": 2},

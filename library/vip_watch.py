@@ -1,15 +1,15 @@
 #!/usr/bin/python
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Asks the link again and again who answers for VIPs, and returns every sample."""
+"""Asks the link again and again which hosts answer for VIPs, and returns every sample."""
 
 DOCUMENTATION = r"""
 ---
 module: vip_watch
-short_description: Watch who owns a VIP
+short_description: Watch which host owns a VIP
 description:
-  - For a number of seconds it asks the link who has VIPs, by ARP and neighbour solicitations, and returns for each sample B(every) MAC that
-    answered.
+  - For a number of seconds it asks the link for the owners of VIPs, by ARP and neighbour solicitations, and returns for each sample
+    B(every) MAC that answered.
   - A VIP has one owner at every moment; for the time of a failover it has none; two at once are a split brain or a leak.
 options:
   vips:
@@ -18,10 +18,10 @@ options:
     elements: str
     required: true
   interface:
-    description: Interface to ask on. The one whose subnet holds the VIP unless said.
+    description: Interface to ask on. By default the one whose subnet holds the VIP.
     type: str
-  seconds:
-    description: How long to watch.
+  duration:
+    description: Seconds to watch in all.
     type: float
     default: 20
   every:
@@ -47,7 +47,7 @@ EXAMPLES = r"""
 - name: Watch for half a minute, in the background
   vip_watch:
     vips: [198.51.100.100]
-    seconds: 30
+    duration: 30
   delegate_to: router
   async: 90
   poll: 0
@@ -74,26 +74,25 @@ from ansible.module_utils.lvsdr.system.links import interfaces
 def main():
     module = options.begin(
         AnsibleModule,
+        renamed={"seconds": "duration"},
         argument_spec={
             "vips": {"type": "list", "elements": "str", "required": True},
             "interface": {"type": "str"},
-            "seconds": {"type": "float", "default": 20},
+            "duration": {"type": "float", "default": 20},
             "every": {"type": "float", "default": 0.3},
         },
         supports_check_mode=True,
     )
-    seconds, every = module.params["seconds"], module.params["every"]
+    duration, every = module.params["duration"], module.params["every"]
     try:
         commands.check_names(interface=[module.params["interface"]] if module.params["interface"] is not None else [])
-        if not 0.1 <= every <= 60:
-            raise LvsError("every: %s is out of range" % every, "0.1 to 60 seconds are possible")
-        if not every <= seconds <= 86400:
-            raise LvsError("seconds: %s is out of range" % seconds, "one sample (%s) to 86400 seconds are possible" % every)
+        options.in_range(module.params, every=(0.1, 60, " seconds"))
+        options.in_range(module.params, duration=(every, 86400, " seconds"))
         vips = audit.check_audit(module.params["vips"])
         links = interfaces()
         samples = {vip: [] for _family, vip in vips}
         begin = time.monotonic()
-        while time.monotonic() - begin < seconds:
+        while time.monotonic() - begin < duration:
             at = round(time.monotonic() - begin, 2)
             for vip, (_interface, macs, _claims) in wire.ask(vips, links, module.params["interface"], every, rounds=1).items():
                 samples[vip].append([at, macs])

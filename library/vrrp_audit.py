@@ -1,23 +1,27 @@
 #!/usr/bin/python
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Listens to VRRP on a director's link and asks keepalived for the state of its instances."""
+"""Listens for VRRP on a director's link and asks keepalived for the state of its instances."""
 
 DOCUMENTATION = r"""
 ---
 module: vrrp_audit
-short_description: Hear who speaks VRRP, and in which state keepalived is
+short_description: Listen for VRRP advertisements and report keepalived's state
 description:
-  - Listens for VRRP advertisements to this host or to the group, of both versions and families, and returns who sent them.
+  - Listens for VRRP advertisements to this host or to the group, of both versions and families, and returns their senders.
   - Asks keepalived on this host for the state of each of its instances (by signal SIGUSR1, on which it writes its data to C(/tmp)).
-  - A stranger with the router id of a pair takes its VIPs or loses them to it; an instance in state FAULT can't take over.
+  - Another host with the router id of a pair takes its VIPs or loses them to it; an instance in state FAULT can't take over.
 options:
   interface:
-    description: Interface on which the VIPs are.
+    description: Interface on which the VIPs are. By default the one whose subnet holds O(vips).
     type: str
-    required: true
-  seconds:
-    description: How long to listen. Three advertisement intervals hear everybody.
+  vips:
+    description: The VIPs by whose subnets the interfaces are found. Required without O(interface).
+    type: list
+    elements: str
+    default: []
+  duration:
+    description: Seconds to listen in all. Three advertisement intervals are enough for every sender.
     type: float
     default: 3.5
 attributes:
@@ -28,7 +32,7 @@ attributes:
     description: There is nothing to show.
     support: none
 notes:
-  - Needs root. A host does not hear what it sends itself.
+  - Needs root. A host does not receive what it sends itself.
   - Sources are RFC 3768, RFC 5798 and keepalived(8).
 seealso:
   - module: arp_audit
@@ -36,14 +40,14 @@ author: the lvsdr authors
 """
 
 EXAMPLES = r"""
-- name: Hear who else is there
+- name: Find other senders of VRRP
   vrrp_audit:
-    interface: eth0
+    vips: [198.51.100.100]
 """
 
 RETURN = r"""
 heard:
-  description: Who sent advertisements, once for each router id.
+  description: The senders of advertisements, once for each router id.
   returned: success
   type: list
   elements: dict
@@ -73,29 +77,43 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr import options
-from ansible.module_utils.lvsdr.arp import packets
+from ansible.module_utils.lvsdr.arp import audit, messages, packets, wire
 from ansible.module_utils.lvsdr.directors import vrrp
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.system import commands, files
+from ansible.module_utils.lvsdr.system import messages as system
+from ansible.module_utils.lvsdr.system.links import interfaces
 
 # linux/if_packet.h
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_MULTICAST = 263, 1, 0
 PID_FILE, DUMP = "/run/keepalived.pid", "/tmp/keepalived.data"
 
 
-def listen(interface, seconds):
-    """[dict] of all that advertise within so many seconds."""
-    heard, sockets = {}, []
+def where(interface, vips):
+    """The interfaces to listen on."""
+    if interface is not None:
+        return [interface]
+    if not vips:
+        raise LvsError(messages.INTERFACE_OR_VIPS_REQUIRED())
+    addresses, links = audit.check_audit(vips), interfaces()
+    texts = [vip for _family, vip in addresses]
+    return list(dict.fromkeys(wire.choose_interface(vip, links, texts)[0]["name"] for vip in texts))
+
+
+def listen(names, duration):
+    """[dict] of all that advertise on these interfaces within so many seconds."""
+    heard, sockets, name = {}, [], None
     try:
-        index = socket.if_nametoindex(interface)
-        # Before the packet filter, which drops what strangers send.
-        for ethertype, groups in ((packets.ETH_P_IP, b"\x01\0\x5e\0\0\x12"), (packets.ETH_P_IPV6, b"\x33\x33\0\0\0\x12")):
-            sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ethertype))
-            sockets.append(sock)
-            sock.bind((interface, ethertype))
-            member = struct.pack("@iHH8s", index, PACKET_MR_MULTICAST, 6, groups)
-            sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, member)
-        until = time.monotonic() + seconds
+        for name in names:
+            index = socket.if_nametoindex(name)
+            # Before the packet filter, which drops what other hosts send.
+            for ethertype, groups in ((packets.ETH_P_IP, b"\x01\0\x5e\0\0\x12"), (packets.ETH_P_IPV6, b"\x33\x33\0\0\0\x12")):
+                sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ethertype))
+                sockets.append(sock)
+                sock.bind((name, ethertype))
+                member = struct.pack("@iHH8s", index, PACKET_MR_MULTICAST, 6, groups)
+                sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, member)
+        until = time.monotonic() + duration
         while time.monotonic() < until:
             for sock in select.select(sockets, [], [], max(0, until - time.monotonic()))[0]:
                 packet, place = sock.recvfrom(2048)
@@ -107,9 +125,9 @@ def listen(interface, seconds):
                         "priority": found.priority, "interval": found.interval,
                     }  # fmt: skip
     except PermissionError:
-        raise LvsError("Listening for VRRP needs root", "set `become: true`")
+        raise LvsError(system.ROOT_REQUIRED(what="listening for VRRP"))
     except OSError as error:
-        raise LvsError("Listening on %s failed (%s)" % (interface, error.strerror or error), "name the interface of the VIPs")
+        raise LvsError(messages.VRRP_LISTEN_FAILED(interface=name, why=error.strerror or error))
     finally:
         for sock in sockets:
             sock.close()
@@ -117,7 +135,7 @@ def listen(interface, seconds):
 
 
 def running():
-    """The process id of keepalived, or None. A PID file may be left over, and its number be somebody else's, whom SIGUSR1 would end."""
+    """The process id of keepalived, or None. A PID file may be left over, and its number be another program's, which SIGUSR1 would end."""
     pid = (files.read_text(PID_FILE) or "").strip()
     if not pid.isdecimal():
         return None
@@ -129,7 +147,7 @@ def running():
 
 
 def states(pid):
-    """{instance: state} as keepalived says; {} where it does not answer."""
+    """{instance: state} as keepalived reports it; {} where it does not answer."""
     begin = time.time()
     try:
         os.kill(pid, signal.SIGUSR1)
@@ -140,7 +158,7 @@ def states(pid):
         time.sleep(0.2)
         try:
             status = os.lstat(DUMP)
-            # /tmp is everybody's; only root's own file counts, and only once it grows no more.
+            # Every user may write to /tmp; only root's own file counts, and only once it has stopped growing.
             if status.st_uid == 0 and status.st_mtime >= begin - 1 and status.st_size == before:
                 with open(DUMP) as f:
                     return vrrp.states(f.read())
@@ -153,15 +171,19 @@ def states(pid):
 def main():
     module = options.begin(
         AnsibleModule,
-        argument_spec={"interface": {"type": "str", "required": True}, "seconds": {"type": "float", "default": 3.5}},
+        renamed={"seconds": "duration"},
+        argument_spec={
+            "interface": {"type": "str"},
+            "vips": {"type": "list", "elements": "str", "default": []},
+            "duration": {"type": "float", "default": 3.5},
+        },
         supports_check_mode=True,
     )
-    seconds = module.params["seconds"]
+    p = module.params
     try:
-        commands.check_names(interface=[module.params["interface"]])
-        if not 0 <= seconds <= 3600:
-            raise LvsError("seconds: %s is out of range" % seconds, "give 0 to 3600 seconds")
-        heard = listen(module.params["interface"], seconds)
+        commands.check_names(interface=[p["interface"]] if p["interface"] is not None else [])
+        options.in_range(p, duration=(0, 3600, " seconds"))
+        heard = listen(where(p["interface"], p["vips"]), p["duration"])
         pid = running()
         module.exit_json(changed=False, heard=heard, running=pid is not None, states=states(pid) if pid else {})
     except LvsError as error:

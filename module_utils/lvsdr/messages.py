@@ -29,3 +29,5 @@ DECLARED_TWICE = Message("declared-twice", "%(what)s is already declared by %(by
 LISTED_TWICE = Message("listed-twice", "%(what)s is listed twice; remove one")
 NOT_JSON = Message("not-json", "%(option)s is not JSON (%(why)s); give a list, or a list written by to_json")
 NOT_A_SETTING = Message("not-a-setting", "must be a number or text, not %(value)s")
+TOO_SMALL = Message("too-small", "must be at least %(low)s, not %(value)s")
+NOT_UTF_8 = Message("not-utf-8", "an option can't be written in UTF-8 (character %(number)d, %(character)s); correct the text")

@@ -30,9 +30,9 @@ STREAMCHECK_MODULE = "ansible.module_utils.lvsdr.agent.runner"
 STREAMCHECK_PARTS = (
     "ansible/__init__", "ansible/module_utils/__init__",
     *("ansible/module_utils/lvsdr/" + part for part in (
-        "__init__", "agent/__init__", "agent/looks", "agent/metrics", "agent/runner", "agent/server", "checks/__init__",
+        "__init__", "agent/__init__", "agent/looks", "agent/messages", "agent/metrics", "agent/runner", "agent/server", "checks/__init__",
         "checks/certificates", "checks/live", "checks/matching", "checks/outcomes", "checks/protocols", "checks/sockets", "checks/verdicts",
-        "errors", "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/packets",
+        "errors", "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/messages", "streams/packets",
     )),
 )  # fmt: skip
 

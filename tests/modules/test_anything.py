@@ -33,7 +33,7 @@ values = st.recursive(
     scalars, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=4)), max_leaves=12
 )
 MODULES = {
-    arp_audit: ("vips", "interface", "timeout", "watch", "names", "owners", "strict"),
+    arp_audit: ("vips", "interface", "timeout", "duration", "host_by_mac", "owners", "strict"),
     host_units: ("units", "digests"),
     ipvs_info: ("services", "counters"),
     ipvs_table: (
@@ -50,7 +50,7 @@ MODULES = {
     link_probe: ("directors", "interface", "virtual_router_id", "priority"),
     lvs_preflight: ("commands", "director", "scripts", "kernel_modules"),
     real_server_vip: ("vips", "purge", "misplaced", "state"),
-    vrrp_audit: ("interface",),
+    vrrp_audit: ("interface", "vips", "duration"),
 }
 
 

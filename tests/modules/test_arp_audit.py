@@ -10,6 +10,7 @@ import pytest
 from ansible.module_utils.lvsdr.arp import audit, packets, wire
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import arp_audit
+from said import id_of
 
 VIP, VIP6 = "192.0.2.100", "2001:db8::100"
 OWN, A, B, STRANGER = ("02:00:00:00:00:%02d" % number for number in (31, 11, 12, 21))
@@ -98,10 +99,10 @@ def run(capsys):
         (VIP, [A], OWNERS, "one owner", f"{A} (director1) answers for {VIP}"),
         (VIP6, [A], OWNERS, "one owner", f"{A} (director1) answers for {VIP6}"),
         (VIP, [STRANGER], {}, "one owner", f"{STRANGER} answers for {VIP}"),
-        (VIP, [A, STRANGER], OWNERS, "leak", f"{STRANGER} answers for {VIP} and is no director"),
-        (VIP6, [STRANGER, A], OWNERS, "leak", f"{STRANGER} answers for {VIP6} and is no director"),
+        (VIP, [A, STRANGER], OWNERS, "leak", f"{STRANGER} answers for {VIP} but is not a director"),
+        (VIP6, [STRANGER, A], OWNERS, "leak", f"{STRANGER} answers for {VIP6} but is not a director"),
         (VIP, [A, B], OWNERS, "leak", "2 hosts answer"),
-        (VIP, [], OWNERS, "nobody", f"nobody answers for {VIP}"),
+        (VIP, [], OWNERS, "nobody", f"no host answers for {VIP}"),
     ],
 )
 @pytest.mark.parametrize("strict", [False, True])
@@ -112,9 +113,12 @@ def test_verdicts(links, run, vip, macs, owners, verdict, text, strict):
     assert (one["vip"], one["interface"], one["macs"], one["verdict"]) == (vip, "eth1", macs, verdict)
     assert one["text"].startswith(text)
     if verdict == "one owner":
-        assert result["clean"] and result["changed"] is False and not result.get("failed")
-    elif strict:
-        assert result["failed"] and result["msg"] == "The audit found 1 of 1 VIPs wrong: " + one["text"]
+        assert result["clean"] and result["changed"] is False and not result.get("failed") and result["problems"] == []
+        return
+    assert result["problems"] == [one["text"]]
+    assert id_of(one["text"]) in {"leak": ("vip-hijacked", "vip-of-several-hosts"), "nobody": ("vip-unanswered",)}[verdict]
+    if strict:
+        assert result["failed"] and result["msg"].startswith("1 of 1 VIPs ") and result["msg"].endswith("\n  - " + one["text"])
     else:
         assert result["clean"] is False and not result.get("failed")
 
@@ -147,7 +151,8 @@ def test_several_vips_in_their_order(links, run):
     links.says["eth1"] = lambda frame: [reply(A, VIP)]
     result = run(vips=["192.0.2.101", VIP], owners=OWNERS, strict=True)
     assert [one["vip"] for one in result["results"]] == ["192.0.2.101", VIP]
-    assert result["failed"] and "1 of 2 VIPs wrong: nobody answers for 192.0.2.101" in result["msg"]
+    assert result["failed"] and result["msg"].startswith("1 of 2 VIPs ") and "no host answers for 192.0.2.101" in result["msg"]
+    assert [id_of(line) for line in result["problems"]] == ["vip-unanswered"]
 
 
 def test_a_named_interface(links, run):
@@ -170,48 +175,52 @@ def test_a_vip_is_never_the_sender(links, run):
     run(vips=[VIP], interface="eth1")
     assert links["eth1"].sent[0] == packets.arp_request(raw(OWN), "192.0.2.31", VIP)
     result = run(vips=["192.0.2.31"])
-    assert "no interface in the subnet of 192.0.2.31" in result["msg"]
+    assert "192.0.2.31" in result["msg"] and id_of(result["msg"]) == "no-interface-in-subnet"
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "words", "id"),
     [
-        ({"vips": [VIP], "interface": "tun0"}, "tun0 is no Ethernet interface: nobody answers ARP there"),
-        ({}, "missing required arguments: vips"),
-        ({"vips": []}, "There is no VIP to audit: name at least one in `vips`"),
-        ({"vips": ["x", VIP, "192.0.2.0/24"]}, "The audit can't be made: 2 errors"),
-        ({"vips": ["233.252.0.1"]}, "vips[0]: '233.252.0.1' is not an IPv4 or IPv6 host address"),
-        ({"vips": [VIP], "interface": "eth7"}, "There is no interface eth7: this host has lo, tun0, vip0, dummy0, eth0, eth1"),
-        ({"vips": ["203.0.113.1"]}, "This host has no interface in the subnet of 203.0.113.1: run the audit on a host of that link"),
-        ({"vips": [VIP], "timeout": 0}, "timeout: 0.0 is out of range: 0.1 to 300 seconds are possible"),
-        ({"vips": [VIP], "timeout": -1}, "0.1 to 300 seconds are possible"),
-        ({"vips": [VIP], "timeout": 301}, "0.1 to 300 seconds are possible"),
-        ({"vips": [VIP], "timeout": "nan"}, "0.1 to 300 seconds are possible"),
-        ({"vips": [VIP], "timeout": "soon"}, "argument 'timeout' is of type str"),
-        ({"vips": [VIP], "owners": [A]}, "argument 'owners' is of type list"),
-        ({"vips": [VIP], "nonsense": 1}, "Unsupported parameters"),
+        ({"vips": [VIP], "interface": "tun0"}, "tun0 is not an Ethernet interface", "[interface-not-ethernet]"),
+        ({}, "missing required arguments: vips", ""),
+        ({"vips": []}, "vips", "[no-vips]"),
+        ({"vips": ["x", VIP, "192.0.2.0/24"]}, "2 errors", "[not-an-address]"),
+        ({"vips": ["233.252.0.1"]}, "vips[0]: ", "'233.252.0.1' (224.0.0.0/4 is multicast) [not-an-address]"),
+        ({"vips": [VIP], "interface": "eth7"}, "eth7; it has lo, tun0, vip0, dummy0, eth0, eth1", "[interface-missing]"),
+        ({"vips": ["203.0.113.1"]}, "203.0.113.1", "[no-interface-in-subnet]"),
+        ({"vips": [VIP], "timeout": 0}, "timeout: must be between 0.1 and 300 seconds, not 0.0", "[out-of-range]"),
+        ({"vips": [VIP], "timeout": -1}, "timeout: ", "[out-of-range]"),
+        ({"vips": [VIP], "timeout": 301}, "timeout: ", "[out-of-range]"),
+        ({"vips": [VIP], "timeout": "nan"}, "timeout: ", "[out-of-range]"),
+        ({"vips": [VIP], "timeout": 3, "duration": 2}, "duration: must be between 3", "[out-of-range]"),
+        ({"vips": [VIP], "duration": 86401}, "duration: ", "[out-of-range]"),
+        ({"vips": [VIP], "watch": 5}, "watch: was renamed to duration", "[renamed-option]"),
+        ({"names": {}}, "names: was renamed to host_by_mac", "[renamed-option]"),
+        ({"vips": [VIP], "timeout": "soon"}, "argument 'timeout' is of type str", ""),
+        ({"vips": [VIP], "owners": [A]}, "argument 'owners' is of type list", ""),
+        ({"vips": [VIP], "nonsense": 1}, "Unsupported parameters", ""),
     ],
 )
-def test_wrong_values(links, run, options, words):
+def test_wrong_values(links, run, options, words, id):
     result = run(**options)
-    assert result["failed"] and words in result["msg"]
+    assert result["failed"] and words in result["msg"] and id in result["msg"]
     assert not links, "nothing was asked"
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "words", "id"),
     [
-        (PermissionError(errno.EPERM, "Operation not permitted"), "Asking on the link needs root: set `become: true`"),
-        (OSError(errno.ENODEV, "No such device"), "Asking on the link failed ([Errno 19] No such device)"),
+        (PermissionError(errno.EPERM, "Operation not permitted"), "`become: true`", "root-required"),
+        (OSError(errno.ENODEV, "No such device"), "([Errno 19] No such device)", "arp-query-failed"),
     ],
 )
-def test_a_link_that_can_not_be_asked(links, run, monkeypatch, error, words):
+def test_a_link_that_can_not_be_asked(links, run, monkeypatch, error, words, id):
     def refuse(name):
         raise error
 
     monkeypatch.setattr(wire, "_open", refuse)
     result = run(vips=[VIP])
-    assert result["failed"] and result["msg"] == words
+    assert result["failed"] and words in result["msg"] and id_of(result["msg"]) == id
 
 
 def test_a_link_that_goes_down_while_we_ask(links, run):
@@ -226,7 +235,7 @@ def test_a_link_that_goes_down_while_we_ask(links, run):
 def test_no_ip(run, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     result = run(vips=[VIP])
-    assert result["failed"] and "ip can't be run" in result["msg"]
+    assert result["failed"] and result["msg"].startswith("ip ") and id_of(result["msg"]) == "command-not-run"
 
 
 @pytest.mark.parametrize(("others", "verdict"), [([], "one owner"), ([B], "leak"), ([STRANGER], "leak")])

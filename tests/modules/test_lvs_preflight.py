@@ -12,6 +12,7 @@ from ansible.module_utils.lvsdr.system import commands, files, links
 from ansible.module_utils.lvsdr.system.links import _asked
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import lvs_preflight
+from said import id_of, path_and_id
 
 LINKS = [
     {
@@ -188,7 +189,7 @@ def test_what_keepalived_runs_with(ready, run, program, tmp_path, monkeypatch, s
 
 def test_accounts_of_checks(ready, run):
     (line,) = run(accounts=["root", "nosuchuser", "nosuchuser"])["problems"]
-    assert line.startswith("there is no account nosuchuser, which a check runs its program as; make it on every director")
+    assert "there is no account nosuchuser" in line and id_of(line) == "account-missing"
 
 
 def test_files_that_the_inventory_names(ready, run, tmp_path):
@@ -201,12 +202,15 @@ def test_files_that_the_inventory_names(ready, run, tmp_path):
     assert run(files=files)["problems"] == []
     secret.chmod(0o644)
     public.chmod(0o600)
-    assert run(files=[*files, {"path": "/nonexistent"}, {"path": str(tmp_path)}])["problems"] == [
-        "%s holds a secret and everybody may read it; run `chmod o= %s`" % (secret, secret),
-        "%s can't be read by lvsdr-streamcheck, which is not root; run `chmod a+r %s`" % (public, public),
-        "/nonexistent, which the inventory names, can't be read (No such file or directory); put it there",
-        "%s, which the inventory names, is no file" % tmp_path,
+    problems = run(files=[*files, {"path": "/nonexistent"}, {"path": str(tmp_path)}])["problems"]
+    assert [(line.split(" ")[0].rstrip(","), id_of(line)) for line in problems] == [
+        (str(secret), "file-world-readable"),
+        (str(public), "file-not-for-streamcheck"),
+        ("/nonexistent", "file-unreadable"),
+        (str(tmp_path), "not-a-file"),
     ]
+    assert "`chmod o= %s`" % secret in problems[0] and "`chmod a+r %s`" % public in problems[1]
+    assert "(No such file or directory)" in problems[2]
 
 
 def test_scripts_of_checks(ready, run, tmp_path):
@@ -216,27 +220,27 @@ def test_scripts_of_checks(ready, run, tmp_path):
     script.write_text("#!/bin/sh\n")
     script.chmod(0o666)
     problems = run(scripts=[str(script)])["problems"]
-    assert "check script %s is not executable; run `chmod 755 %s`" % (script, script) in problems
-    assert [
-        line
-        for line in problems
-        if "%s is writable by others than root; give it to root, and run `chmod go-w %s`" % (script, script) in line
-    ]
-    # A good file in a folder where somebody else may put another one in its place.
+    (executable,) = [line for line in problems if id_of(line) == "script-not-executable"]
+    assert "`chmod 755 %s`" % script in executable
+    assert [line for line in problems if id_of(line) == "script-unsafe" and "`chmod go-w %s`" % script in line]
+    # A good file in a folder where another user may replace it.
     folder = tmp_path / "open"
     folder.mkdir(mode=0o755)
     inside = folder / "check"
     inside.write_text("#!/bin/sh\n")
     inside.chmod(0o755)
-    words = "check script %s: %s is writable by others than root; give it to root, and run `chmod go-w %s`" % (inside, folder, folder)
-    assert words not in run(scripts=[str(inside)])["problems"]
+
+    def unsafe():
+        words = "check script %s: %s is writable by others than root;" % (inside, folder)
+        return [id_of(line) for line in run(scripts=[str(inside)])["problems"] if line.startswith(words)]
+
+    assert unsafe() == []
     folder.chmod(0o777)
-    assert words in run(scripts=[str(inside)])["problems"]
-    assert run(scripts=[str(tmp_path / "none")])["problems"] == [
-        "check script %s can't be run (No such file or directory); install it on every director" % (tmp_path / "none")
-    ]
+    assert unsafe() == ["script-unsafe"]
+    (line,) = run(scripts=[str(tmp_path / "none")])["problems"]
+    assert str(tmp_path / "none") in line and "(No such file or directory)" in line and id_of(line) == "script-missing"
     (line, *_others) = run(scripts=[str(tmp_path)])["problems"]
-    assert "is not executable" in line, "a folder is no script"
+    assert id_of(line) == "script-not-executable", "a folder is not a script"
 
 
 def test_programs_outside_of_a_users_path(ready, run, monkeypatch):
@@ -266,24 +270,19 @@ def test_units(ready, run, program):
 
 
 @pytest.mark.parametrize(
-    ("trouble", "words"),
-    [
-        ({"user": 1000}, "tasks run as an ordinary user; set `become: true` or connect as root"),
-        ({"systemd": False}, "systemd does not run here; lvsdr starts its services with it"),
-    ],
+    ("trouble", "id"),
+    [({"user": 1000}, "root-required"), ({"systemd": False}, "systemd-missing")],
 )
-def test_what_stands_in_the_way(ready, run, trouble, words):
+def test_what_prevents_a_rollout(ready, run, trouble, id):
     ready(**trouble)
-    assert run()["problems"] == [words]
+    assert [id_of(line) for line in run()["problems"]] == [id]
 
 
 def test_all_problems_at_once(ready, run):
     ready(user=1000, systemd=False)
     result = run(kernel_modules=["ip_vs", "ip_vs_none", "../x"])
-    assert len(result["problems"]) == 3
-    assert (
-        "the kernel (%s) has no module ip_vs_none, ../x; install a kernel image that ships IPVS" % os.uname().release in result["problems"]
-    )
+    assert [id_of(line) for line in result["problems"]] == ["root-required", "systemd-missing", "kernel-module-missing"]
+    assert "(%s)" % os.uname().release in result["problems"][2] and " ip_vs_none, ../x;" in result["problems"][2]
     assert not result.get("failed"), "the controller names the errors of all hosts at once"
 
 
@@ -296,7 +295,7 @@ def test_a_program_that_does_not_end(ready, run, program, monkeypatch, name):
     monkeypatch.setattr(commands, "SECONDS", 0.5)
     monkeypatch.setattr(commands, "SLOW", {"systemctl": 0.5})
     result = run(kernel_modules=["ip_vs_none"])
-    assert result["failed"] and "did not end within 0.5 s, and was killed" in result["msg"]
+    assert result["failed"] and " within 0.5 s " in result["msg"] and id_of(result["msg"]) == "command-timed-out"
     assert result["msg"].startswith("`%s " % (path if name in ("nft", "modprobe") else name)) or "`%s " % name in result["msg"]
     with open(path + ".pid") as f:
         group = int(f.read())
@@ -316,13 +315,15 @@ def fields_of(pid):
 def test_no_ip(run, monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     result = run()
-    assert result["failed"] and "ip can't be run (No such file or directory): install it on this host" in result["msg"]
+    assert result["failed"] and result["msg"].startswith("ip ") and "(No such file or directory)" in result["msg"]
+    assert id_of(result["msg"]) == "command-not-run"
 
 
 def test_an_ip_that_fails(run, program):
     program("ip", 'Object "-j" is unknown\n', status=255)
     result = run()
     assert result["failed"] and '`ip -j address show` failed: Object "-j" is unknown' in result["msg"]
+    assert id_of(result["msg"]) == "command-failed"
 
 
 @pytest.mark.parametrize(
@@ -350,7 +351,16 @@ def test_strange_values(ready, run):
 def test_names_that_are_none(ready, run, option, name):
     """Neither an option of a program that is called with them, nor a traceback."""
     result = run(**{option: ["fine", name]})
-    assert result["failed"] and result["msg"].endswith("  - %s[1]: %r is no name" % (option, name))
+    assert [path_and_id(line) for line in result["problems"]] == [("%s[1]" % option, "not-a-name")]
+    assert repr(name) in result["problems"][0]
+
+
+def test_the_former_name_of_an_option(ready, run):
+    """AnsibleModule itself would only say that it does not know it."""
+    listener = {"name": "srt", "protocol": "udp", "port": 9000, "vip": "192.0.2.100", "own": "192.0.2.21"}
+    result = run(vips=[], listeners=[{**listener, "type": "srt"}, {**listener, "kind": "srt"}])
+    assert [path_and_id(line) for line in result["problems"]] == [("listeners[1].kind", "renamed-option")]
+    assert result["failed"] and "renamed to type" in result["problems"][0]
 
 
 def test_this_machine(run):

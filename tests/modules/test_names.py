@@ -12,11 +12,11 @@ CASES = [
     (host_units, lambda text: {"units": [{"name": "-" + text}]}),
     (listener_check, lambda text: {"services": [{**LISTENER, "name": text}]}),
     (stream_probe, lambda text: {"url": "http://127.0.0.1:1/x", "connect_to": text}),
-    (udp_probe, lambda text: {"vip": "127.0.0.1", "port": 1, "kind": "dns", "name": text, "timeout": 0.1}),
-    (udp_probe, lambda text: {"vip": text, "port": 1}),
+    (udp_probe, lambda text: {"vips": ["127.0.0.1"], "port": 1, "type": "dns", "query": text, "timeout": 0.1}),
+    (udp_probe, lambda text: {"vips": [text], "port": 1}),
     (viewer_watch, lambda text: {"url": "http://%s/x" % text}),
     (vip_watch, lambda text: {"vips": [text]}),
-    (vrrp_audit, lambda text: {"interface": text, "seconds": 0}),
+    (vrrp_audit, lambda text: {"interface": text, "duration": 0}),
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import stream_probe
 from fakes.tls import NAME, authority, self_signed
+from said import id_of
 
 SEGMENT = b"x" * 1000
 VOD = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + "".join(f"#EXTINF:2,\n/segment/{n}.ts\n" for n in range(20)) + "#EXT-X-ENDLIST\n"
@@ -170,7 +171,7 @@ def test_a_recording_plays(server, run):
     result = run(server.url + "/vod/x.m3u8")
     assert not result.get("failed") and result["changed"] is False
     assert (result["segments"], result["bytes"], result["played_seconds"], result["target_duration"]) == (5, 5000, 10, 2)
-    assert (result["stalls"], result["jumps"], result["reloads"], result["errors"]) == (0, 0, 0, [])
+    assert (result["stalls"], result["jumps"], result["reloads"], result["problems"]) == (0, 0, 0, [])
     assert result["startup_seconds"] < 2
     assert sum(result["servers"].values()) == 5
     assert server.connections == 6, "each request has a connection of its own"
@@ -204,7 +205,7 @@ def test_keepalive_is_one_connection(server, run):
 
 def test_an_idle_connection_may_end(server, run):
     result = run(server.url + "/idle/x.m3u8", keepalive=True, segments=3)
-    assert (result["segments"], result["errors"]) == (3, [])
+    assert (result["segments"], result["problems"]) == (3, [])
 
 
 def test_another_place_to_connect_to(server, run):
@@ -214,60 +215,60 @@ def test_another_place_to_connect_to(server, run):
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "id", "words"),
     [
-        ("/none.m3u8", "answers 404 Not Found: check the path"),
-        ("/page", "begins with '<html>hello</html>' and not with #EXTM3U"),
-        ("/latin1", "neither #EXT-X-TARGETDURATION nor variants"),
-        ("/huge", "is no playlist"),
-        ("/loop", "redirects more than 5 times"),
-        ("/away", "'ftp://127.0.0.1/x' is not an http or https URL"),
-        ("/mirror/x.m3u8", "is a master playlist where a media playlist belongs"),
-        ("/silence", "ended the connection without an answer"),
-        ("/noise", "the answer is not HTTP"),
-        ("/cut", "it broke off with 4000 bytes missing"),
+        ("/none.m3u8", "playlist-not-served", "answers 404 Not Found"),
+        ("/page", "playlist-invalid", "begins with '<html>hello</html>' and not with #EXTM3U"),
+        ("/latin1", "playlist-invalid", "neither #EXT-X-TARGETDURATION nor variants"),
+        ("/huge", "playlist-too-long", ""),
+        ("/loop", "too-many-redirects", "5 times"),
+        ("/away", "url-not-http", "'ftp://127.0.0.1/x'"),
+        ("/mirror/x.m3u8", "master-playlist-nested", ""),
+        ("/silence", "url-not-loaded", "ended the connection without an answer"),
+        ("/noise", "url-not-loaded", "the answer is not HTTP"),
+        ("/cut", "url-not-loaded", "it broke off with 4000 bytes missing"),
     ],
 )
-def test_what_cannot_be_played_is_said_in_one_sentence(server, run, path, words):
+def test_what_cannot_be_played_is_said_in_one_sentence(server, run, path, id, words):
     result = run(server.url + path)
-    assert result["failed"] and words in result["msg"]
+    assert result["failed"] and words in result["msg"] and id_of(result["msg"]) == id
     assert "\n" not in result["msg"]
-    assert (result["segments"], result["startup_seconds"], result["errors"]) == (0, None, [])
+    assert (result["segments"], result["startup_seconds"], result["problems"]) == (0, None, [])
 
 
 @pytest.mark.parametrize(
-    ("url", "options", "words"),
+    ("url", "options", "id", "words"),
     [
-        ("rtmp://host/live", {}, "is not an http or https URL"),
-        ("nonsense", {}, "is not an http or https URL"),
-        ("http://[::1/x", {}, "is not a URL"),
-        ("http://host:99999/x", {}, "is not a URL"),
-        ("http://" + "ä" * 99 + "/x", {}, "is not a URL"),
-        ("http://ho st/x", {"connect_to": "127.0.0.1"}, "'ho st' is not a part of a host's name"),
-        ("http://%s.example/x" % ("a" * 64), {}, "has a label of 64 characters"),
-        ("http://%s/x" % ".".join(["a" * 49] * 6), {}, "is 299 characters long"),
-        ("http://a..b/x", {}, "has an empty label"),
-        ("http://.b/x", {}, "has an empty label"),
-        ("http://[2001:db8::g]/x", {}, "is not a URL"),
-        ("http://a\ud800b/x", {}, "can't be written in UTF-8 (character 9"),
-        ("http://127.0.0.1:1/x\ny", {}, "it has a control character"),
-        ("http://h/\ud800", {}, "can't be written in UTF-8 (character 10"),
-        ("http://127.0.0.1:1/x", {"connect_to": "a" * 64}, "connect_to: '%s' is not a host" % ("a" * 64)),
-        ("http://127.0.0.1:1/x", {"source": "a..b"}, "source: 'a..b' is not an address"),
-        ("http://127.0.0.1:1/x", {"max_stalls": -1}, "max_stalls is -1"),
-        ("http://127.0.0.1:1/x", {"min_segments": -1}, "min_segments is -1"),
-        ("http://127.0.0.1:1/x", {}, "cannot be loaded: Connection refused"),
-        ("http://127.0.0.1:1/x", {"source": "192.0.2.1"}, "cannot be loaded"),
-        ("http://127.0.0.1:1/x", {"duration": 0}, "duration is 0"),
-        ("http://127.0.0.1:1/x", {"duration": "nan"}, "duration is nan"),
-        ("http://127.0.0.1:1/x", {"timeout": -1}, "timeout is -1"),
-        ("http://127.0.0.1:1/x", {"segments": 0}, "segments is 0"),
+        ("rtmp://host/live", {}, "url-not-http", ""),
+        ("nonsense", {}, "url-not-http", ""),
+        ("http://[::1/x", {}, "url-invalid", ""),
+        ("http://host:99999/x", {}, "url-invalid", ""),
+        ("http://" + "ä" * 99 + "/x", {}, "url-invalid", ""),
+        ("http://ho st/x", {"connect_to": "127.0.0.1"}, "url-invalid", "'ho st' is not a valid label"),
+        ("http://%s.example/x" % ("a" * 64), {}, "url-invalid", "has a label of 64 characters"),
+        ("http://%s/x" % ".".join(["a" * 49] * 6), {}, "url-invalid", "has 299 characters"),
+        ("http://a..b/x", {}, "url-invalid", "has an empty label"),
+        ("http://.b/x", {}, "url-invalid", "has an empty label"),
+        ("http://[2001:db8::g]/x", {}, "url-invalid", ""),
+        ("http://a\ud800b/x", {}, "not-utf-8", "character 9"),
+        ("http://127.0.0.1:1/x\ny", {}, "url-invalid", "it has a control character"),
+        ("http://h/\ud800", {}, "not-utf-8", "character 10"),
+        ("http://127.0.0.1:1/x", {"connect_to": "a" * 64}, "host-invalid", "connect_to: '%s' " % ("a" * 64)),
+        ("http://127.0.0.1:1/x", {"source": "a..b"}, "source-invalid", "source: 'a..b' "),
+        ("http://127.0.0.1:1/x", {"max_stalls": -1}, "too-small", "max_stalls: must be at least 0, not -1"),
+        ("http://127.0.0.1:1/x", {"min_segments": -1}, "too-small", "min_segments: "),
+        ("http://127.0.0.1:1/x", {}, "url-not-loaded", ": Connection refused"),
+        ("http://127.0.0.1:1/x", {"source": "192.0.2.1"}, "url-not-loaded", ""),
+        ("http://127.0.0.1:1/x", {"duration": 0}, "out-of-range", "duration: "),
+        ("http://127.0.0.1:1/x", {"duration": "nan"}, "out-of-range", "duration: "),
+        ("http://127.0.0.1:1/x", {"timeout": -1}, "out-of-range", "timeout: "),
+        ("http://127.0.0.1:1/x", {"segments": 0}, "too-small", "segments: must be at least 1, not 0"),
     ],
 )
-def test_wrong_values(run, url, options, words):
+def test_wrong_values(run, url, options, id, words):
     result = run(url, **options)
-    assert result["failed"] and words in result["msg"]
-    assert "Error" not in result["msg"] and "codec" not in result["msg"], "Python's words help nobody"
+    assert result["failed"] and words in result["msg"] and id_of(result["msg"]) == id
+    assert "Error" not in result["msg"] and "codec" not in result["msg"], "Python's words help no operator"
 
 
 @pytest.mark.parametrize(
@@ -281,20 +282,20 @@ def test_credentials_are_refused_and_not_repeated(run, url):
     result = run(url)
     said = json.dumps(result)
     assert result["failed"] and "unter2" not in said and "Hun" not in said and "ter2" not in said and "viewer" not in said
-    assert "not a" in result["msg"] or "leave them out: none are sent here" in result["msg"]
+    assert id_of(result["msg"]) in ("url-invalid", "url-not-http", "url-with-login")
 
 
 def test_credentials_in_what_a_server_names(server, run):
     for path in ("/login/x.m3u8", "/secret/x.m3u8"):
         result = run(server.url + path, duration=1, timeout=0.5)
         assert result["failed"] and "Hunter2" not in json.dumps(result), result
-        assert "with a user or password" in json.dumps(result)
+        assert "with a user or password" in json.dumps(result) and "[url-with-login]" in json.dumps(result)
 
 
 def test_dash_plays(server, run):
     """The same player: of a live manifest the newest segments while it moves, of a recording from its beginning."""
     result = run(server.url + "/dash/live.mpd", duration=3)
-    assert not result.get("failed") and (result["segments"], result["stalls"], result["jumps"], result["errors"]) == (6, 0, 0, []), result
+    assert not result.get("failed") and (result["segments"], result["stalls"], result["jumps"], result["problems"]) == (6, 0, 0, []), result
     assert result["reloads"] > 0 and server.asked.count("/segment/init.mp4") == 1
     asked = [int(path.split("/")[2].split(".")[0]) for path in server.asked if path.endswith(".m4s")]
     assert asked == list(range(asked[0], asked[0] + 6)), "one after the other"
@@ -315,72 +316,76 @@ def test_a_name_through_an_address(server, run, tmp_path):
     result = run(url.replace(NAME, "other.example.com"), connect_to="127.0.0.1", ca_path=str(ca))
     assert result["failed"] and "Hostname mismatch" in result["msg"]
     result = run(url, connect_to="127.0.0.1", ca_path=str(tmp_path / "none"))
-    assert result["failed"] and "none can't be read (No such file or directory): give the path of a file on this host" in result["msg"]
+    assert "none can't be read (No such file or directory)" in result["msg"] and id_of(result["msg"]) == "ca-unreadable"
 
 
 def test_tls_that_is_none(server, run):
     result = run(server.url.replace("http:", "https:") + "/vod/x.m3u8")
-    assert result["failed"] and "cannot be loaded" in result["msg"]
+    assert result["failed"] and id_of(result["msg"]) == "url-not-loaded"
 
 
 def test_a_dripping_server_does_not_hold_us(server, run):
     began = time.monotonic()
     result = run(server.url + "/drip", timeout=0.3)
-    assert "did not answer in full within 0.3 s" in result["msg"]
+    assert " within 0.3 s" in result["msg"] and id_of(result["msg"]) == "url-timed-out"
     assert time.monotonic() - began < 2
 
 
 def test_a_server_that_says_nothing_does_not_hold_us(run):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         result = run(f"http://127.0.0.1:{listener.getsockname()[1]}/x", timeout=0.3)
-    assert "did not answer in full within 0.3 s" in result["msg"]
+    assert " within 0.3 s" in result["msg"] and id_of(result["msg"]) == "url-timed-out"
 
 
 def test_a_stale_stream(server, run):
     result = run(server.url + "/stale/x.m3u8")
-    assert result["failed"] and "the stream is stale" in result["msg"]
-    assert result["segments"] == 3, "the results are there in the failure, too"
+    assert result["failed"] and server.url + "/stale/x.m3u8 is stale" in result["msg"] and id_of(result["msg"]) == "stream-stale"
+    assert result["segments"] == 3, "the results are there in the failure as well"
 
 
 def test_a_packager_that_began_anew(server, run):
     result = run(server.url + "/restart/x.m3u8", duration=2)
-    assert result["failed"] and "jumped 1 times" in result["msg"]
+    assert result["failed"] and "jumped 1 times" in result["msg"] and id_of(result["msg"]) == "stream-interrupted"
+    assert [id_of(line) for line in result["problems"]] == ["segments-renumbered"]
+    assert "the last error was: the segment numbers" in result["msg"] and "segments-renumbered" not in result["msg"]
     assert not run(server.url + "/restart/y.m3u8", duration=2, max_stalls=1).get("failed")
 
 
 def test_a_player_gets_over_a_failed_reload(server, run):
     result = run(server.url + "/hiccup/x.m3u8", duration=2.5)
     assert not result.get("failed")
-    assert len(result["errors"]) == 1 and "502" in result["errors"][0]
+    assert len(result["problems"]) == 1 and "502" in result["problems"][0]
 
 
 def test_a_listed_segment_that_is_not_there(server, run):
     result = run(server.url + "/holes/x.m3u8", duration=6)
     assert result["failed"] and result["jumps"] == 1
-    assert any("/none.ts answers 404" in line for line in result["errors"])
+    assert any("/none.ts answers 404" in line and id_of(line) == "segment-not-served" for line in result["problems"])
+    assert id_of(result["problems"][-1]) == "segment-unavailable"
 
 
 def test_a_torn_segment_is_loaded_again(server, run):
     result = run(server.url + "/once/x.m3u8", duration=6)
     assert not result.get("failed")
     assert (result["segments"], result["bytes"]) == (3, 3000)
-    assert "broke off with 4000 bytes missing" in result["errors"][0]
+    assert "broke off with 4000 bytes missing" in result["problems"][0] and id_of(result["problems"][0]) == "url-not-loaded"
 
 
 def test_torn_segments_never_hang(server, run):
     result = run(server.url + "/torn/x.m3u8", duration=0.5, timeout=0.5)
-    assert result["failed"] and "played 0.0 of 0.5 s within 2 s" in result["msg"]
+    assert result["failed"] and "played 0.0 of 0.5 s within 2 s" in result["msg"] and id_of(result["msg"]) == "stream-incomplete"
 
 
 def test_expected_servers(server, run):
     assert not run(server.url + "/vod/x.m3u8", expect_servers=["server0", "server1"], duration=8).get("failed")
     result = run(server.url + "/vod/x.m3u8", expect_servers=["server0", "server7"])
     assert result["failed"] and "no segment from server7" in result["msg"] and "server0" in result["msg"]
+    assert id_of(result["msg"]) == "servers-sent-nothing"
 
 
 def test_too_few_segments(server, run):
     result = run(server.url + "/vod/x.m3u8", duration=4, min_segments=3)
-    assert result["failed"] and "played 2 segments, and 3 are wanted" in result["msg"]
+    assert result["failed"] and "2 segments" in result["msg"] and " 3 " in result["msg"] and id_of(result["msg"]) == "stream-too-short"
 
 
 def test_certificates_are_looked_at(server, run, tmp_path):

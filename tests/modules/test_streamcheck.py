@@ -114,7 +114,7 @@ def test_hls_of_a_master_playlist():
 def test_hls_that_stands_still():
     said, _server = hls({"/live.m3u8": moving(playlist(1), playlist(2))}, (0, 1, 3, 3.1))
     assert said[:3] == ["segment 3", "segment 4", "segment 4"]
-    assert said[3] == "the playlist has stood still for 2 s, and new segments are due each 1 s"
+    assert said[3] == "the playlist has not changed for 2 s (new segments are due every 1 s)"
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_older_copies():
     ends = (5, 4, 6, 5, 7)
     assert hls({"/live.m3u8": moving(*[playlist(end) for end in ends])}, range(5))[0] == ["segment %d" % (end + 2) for end in ends]
     said, _server = hls({"/live.m3u8": moving(*[playlist(end) for end in (5, 4, 5, 4)])}, range(4))
-    assert "has stood still for 3 s" in said[-1], "two copies that are both dead"
+    assert "has not changed for 3 s" in said[-1], "two copies that are both dead"
     said, _server = hls({"/live.m3u8": moving(*[playlist(1, count) for count in (9, 2, 3, 4, 5)])}, range(0, 10, 2))
     assert said[2:] == ["segment 3", "segment 4", "segment 5"], "a packager of whole events was restarted"
 
@@ -177,7 +177,7 @@ OK = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n"
         ("rtsp", [b"HTTP/1.1 400 Bad Request\r\n\r\n"], "DESCRIBE /live: RTSP/1.0 400 Bad Request"),
         ("rtsp", [b"x"], "DESCRIBE /live: the answer is not RTSP"),
         ("rtsp", [b"RTSP/1.0 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n\r\n"], "it asks for a login; declare login_file"),
-        ("rtsp", [b"RTSP/1.0 302 Moved\r\nLocation: rtsp://other/live\r\n\r\n"], "it leads to another place"),
+        ("rtsp", [b"RTSP/1.0 302 Moved\r\nLocation: rtsp://other/live\r\n\r\n"], "it is redirected"),
     ],
 )
 def test_handshakes(kind, answers, words):
@@ -190,7 +190,7 @@ def test_handshakes(kind, answers, words):
     [
         ({"/live": "x" * 2000}, "bytes flow"),
         ({"/live": b"ICY 200 OK\r\nicy-name: one\r\n\r\n" + bytes(2000)}, "bytes flow"),
-        ({"/live": ""}, "mount /live: no byte flows"),
+        ({"/live": ""}, "mount /live: no data"),
         ({}, "/live: 404 Not Found"),
     ],
 )
@@ -286,7 +286,7 @@ def test_https(tmp_path):
     (said,) = check("https", Server({"/a": "ok"}, tls=context), urls=[URL])
     assert said == "200 OK"
     (said,) = check("https", answering(b"HTTP/1.1 400 Bad Request\r\n\r\n", secure=True), urls=[URL])
-    assert isinstance(said, Trouble) and "no TLS with 127.0.0.1 port" in str(said)
+    assert isinstance(said, Trouble) and "TLS failed with 127.0.0.1 port" in str(said)
 
 
 def test_tcp():
@@ -299,11 +299,11 @@ def test_tcp():
     [
         ("udp", {"payload": "0d0a"}, b"x", "answered"),
         ("udp", {"payload": "0d0a", "reply": "78"}, b"x", "answered"),
-        ("udp", {"payload": "0d0a", "reply": "79"}, b"x", "answers with something else"),
+        ("udp", {"payload": "0d0a", "reply": "79"}, b"x", "unexpected reply on port"),
         ("dns", {"query": "example.com"}, b"\x1d\x5a\x81\x80" + bytes(8), "answered"),
-        ("dns", {"query": "example.com"}, b"nonsense", "answers with something else"),
+        ("dns", {"query": "example.com"}, b"nonsense", "unexpected reply on port"),
         ("srt", {}, b"\x80\0\0\0" + bytes(32) + b"\0\0\0\1" + bytes(24), "answered"),
-        ("srt", {}, b"x", "answers with something else"),
+        ("srt", {}, b"x", "unexpected reply on port"),
     ],
 )
 def test_udp(kind, options, answer, words):
@@ -355,13 +355,13 @@ def test_dash_that_moves():
 @pytest.mark.parametrize(
     ("pages", "times", "words"),
     [
-        ([manifest(3), manifest(3)], (0, 2.5), "the manifest has stood still for 2 s, and new segments are due each 1 s"),
-        ([manifest(3), manifest(2), manifest(3)], (0, 1, 2.5), "the manifest has stood still for 2 s"),
+        ([manifest(3), manifest(3)], (0, 2.5), "the manifest has not changed for 2 s (new segments are due every 1 s)"),
+        ([manifest(3), manifest(2), manifest(3)], (0, 1, 2.5), "the manifest has not changed for 2 s"),
         ([manifest(3, "static")], (0,), "the live manifest has ended (type static)"),
         ([manifest(None)], (0,), "the manifest names no segment that can be looked at"),
         (["<MPD type='dynamic'/>"], (0,), "the manifest has no segment"),
         ([manifest(30)], (0,), "/seg/30.ts: 404 Not Found"),
-        (["<html>"], (0,), "is no DASH manifest"),
+        (["<html>"], (0,), "is not a DASH manifest"),
     ],
 )
 def test_dash_with_a_trouble(pages, times, words):
@@ -407,7 +407,7 @@ FAR = answer(b"", "Location: https://other.example.com/live.m3u8", status="302 F
         ({"/live.m3u8": ELSEWHERE}, "segment 3"),
         ({"/live.m3u8": HERE}, "segment 3"),
         ({"/live.m3u8": GAP}, "segment 3"),
-        ({"/live.m3u8": playlist(1).replace("#EXTINF", "#EXT-X-GAP\n#EXTINF")}, "the playlist has no segment but gaps"),
+        ({"/live.m3u8": playlist(1).replace("#EXTINF", "#EXT-X-GAP\n#EXTINF")}, "the playlist has no segment except gaps"),
         ({"/live.m3u8": PARTS}, "segment -1"),
         ({"/live.m3u8": RANGES}, "segment 0"),
         ({"/live.m3u8": playlist(30, 3).replace("/seg/30", "/seg/1").replace("/seg/31", "/seg/2")}, "segment 32"),
@@ -415,7 +415,7 @@ FAR = answer(b"", "Location: https://other.example.com/live.m3u8", status="302 F
         ({"/live.m3u8": MASTER, "/gone.m3u8": playlist(90), "/b.m3u8": playlist(1)}, "segment 3"),
         ({"/live.m3u8": MASTER, "/gone.m3u8": playlist(1, end=True), "/b.m3u8": playlist(1)}, "has ended"),
         ({"/live.m3u8": "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttps://cdn.example.net/a.m3u8\n"}, "led to another server"),
-        ({"/live.m3u8": "#EXTM3U\n" + "x" * (600 << 10)}, "longer than 524288 bytes, and that much is not read"),
+        ({"/live.m3u8": "#EXTM3U\n" + "x" * (600 << 10)}, "longer than 524288 bytes, which is more than is read"),
     ],
 )  # fmt: skip
 def test_hls_as_players_ask(pages, words):
@@ -475,9 +475,9 @@ def test_the_end_of_a_certificate(vouched):
     der = ssl.PEM_cert_to_DER_cert(vouched[2].read_text())
     watch, now = certificates.Watch(14), time.time()
     assert watch.look([b"1", der], now) == "" and 364 < (watch.ends - now) / 86400 < 366
-    assert watch.look([b"1", der], watch.ends - 10 * 86400).startswith("its certificate ends in 10 days, on 20")
+    assert watch.look([b"1", der], watch.ends - 10 * 86400).startswith("its certificate expires in 10 days, on 20")
     assert watch.warning and watch.look([b"1", der], watch.ends - 9 * 86400) == "", "said once"
-    assert watch.look([b"1", der], watch.ends + 1) == "" and watch.warning.startswith("its certificate has ended on 20")
+    assert watch.look([b"1", der], watch.ends + 1) == "" and watch.warning.startswith("its certificate expired on 20")
     assert certificates.Watch().look([b"2", b"nonsense"], now) == ""
 
 
@@ -1016,7 +1016,7 @@ def test_a_reload_follows_the_port_of_the_metrics(daemon):
         reload(two)
     code, out = daemon.end()
     assert code == 0 and out.count("is down") == 1, "what was known of the server stayed known"
-    assert [line for line in out.splitlines() if "metrics" in line] == ["<4>Going on without metrics: [Errno 98] Address already in use"]
+    assert [line for line in out.splitlines() if "metrics" in line] == ["<4>Continuing without metrics: [Errno 98] Address already in use"]
 
 
 def test_a_director_without_prometheus_client_goes_on(daemon):
@@ -1026,4 +1026,4 @@ def test_a_director_without_prometheus_client_goes_on(daemon):
     daemon.start()
     daemon.wait_for(OUT)
     code, out = daemon.end()
-    assert code == 0 and "<4>Going on without metrics: none here" in out.splitlines()
+    assert code == 0 and "<4>Continuing without metrics: none here" in out.splitlines()

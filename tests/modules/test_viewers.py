@@ -11,6 +11,7 @@ from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.streams import viewers
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import viewer_watch
+from said import path_and_id
 
 LONG = random.Random(7).randbytes(1 << 20)
 
@@ -70,7 +71,7 @@ class Server:
 
 
 def watch(server, **options):
-    options = {"download": server.url("/long"), "downloads": 2, "players": 0, "seconds": 1.0, "rate": 4 << 20, "patience": 0.5, **options}
+    options = {"download": server.url("/long"), "downloads": 2, "players": 0, "duration": 1.0, "rate": 4 << 20, "patience": 0.5, **options}
     return viewers.watch(server.url("/live.m3u8"), **options)
 
 
@@ -102,7 +103,7 @@ def test_a_download_that_cannot_go_on(what, words):
             return "cut" if len(begun) == 1 else what
 
     with Server(trouble) as server:
-        seen = watch(server, downloads=1, seconds=3)
+        seen = watch(server, downloads=1, duration=3)
     assert words in seen["downloads"][0]["lost"]
 
 
@@ -110,7 +111,7 @@ def test_a_download_that_cannot_go_on(what, words):
 def test_a_connection_that_never_began_is_not_cut(what):
     """It was no running stream: a file that is not there, or a server that is out, cuts nobody."""
     with Server(lambda number, path, begin: what if path == "/long" else None) as server:
-        seen = watch(server, downloads=1, seconds=2)
+        seen = watch(server, downloads=1, duration=2)
     (download,) = seen["downloads"]
     assert download["lost"] and download["cuts"] == [] and download["trouble"] == download["lost"]
 
@@ -150,8 +151,9 @@ UNUSABLE = ["http://%s.example/x" % ("a" * 64), "http://%s/x" % ("a." * 150), "h
 def test_a_host_that_nobody_can_look_up(monkeypatch, option, url):
     """Said before anything begins: a watch that asked nothing would read as one in which nothing happened."""
     monkeypatch.setattr(viewers, "_all", None)
-    with pytest.raises(LvsError, match="is not a URL"):
+    with pytest.raises(LvsError) as caught:
         viewers.watch(**{"url": "http://127.0.0.1:1/", option: url})
+    assert caught.value.line.id == "url-invalid"
 
 
 @pytest.mark.parametrize("option", ["url", "download"])
@@ -159,7 +161,7 @@ def test_credentials_are_refused_and_not_repeated(capsys, option):
     with patch_module_args({"url": "http://127.0.0.1:1/", option: "http://viewer:Hunter2@127.0.0.1:1/"}), pytest.raises(SystemExit):
         viewer_watch.main()
     said = capsys.readouterr().out
-    assert json.loads(said)["failed"] and "Hunter2" not in said and "leave them out" in said
+    assert json.loads(said)["failed"] and "Hunter2" not in said and "[url-with-login]" in said
 
 
 def test_a_watch_in_which_nobody_asked(monkeypatch):
@@ -167,8 +169,9 @@ def test_a_watch_in_which_nobody_asked(monkeypatch):
         pass
 
     monkeypatch.setattr(viewers.Newcomers, "run", nobody)
-    with pytest.raises(LvsError, match="Nobody asked for http://127.0.0.1:1/"):
-        viewers.watch("http://127.0.0.1:1/", seconds=0.1, players=0)
+    with pytest.raises(LvsError, match="http://127.0.0.1:1/") as caught:
+        viewers.watch("http://127.0.0.1:1/", duration=0.1, players=0)
+    assert caught.value.line.id == "no-newcomers"
 
 
 def test_what_nobody_thought_of_is_no_quiet_watch(monkeypatch):
@@ -181,8 +184,22 @@ def test_what_nobody_thought_of_is_no_quiet_watch(monkeypatch):
         asyncio.run(begun.run(time.monotonic() + 0.3))
 
 
-@pytest.mark.parametrize("options", [{"seconds": 0}, {"newcomers": -1}, {"downloads": -1}, {"players": 1000}, {"download": "ftp://x/"}])
+@pytest.mark.parametrize("options", [{"duration": 0}, {"newcomers": -1}, {"downloads": -1}, {"players": 1000}, {"rate": 0}])
 def test_wrong_options(options):
     with pytest.raises(LvsError) as caught:
         viewers.watch("http://192.0.2.1/live.m3u8", **options)
-    assert caught.value.hint
+    assert [path_and_id(line) for line in caught.value.details["problems"]] == [(*options, "out-of-range")]
+
+
+def test_a_download_that_has_no_url():
+    with pytest.raises(LvsError) as caught:
+        viewers.watch("http://192.0.2.1/live.m3u8", download="ftp://x/")
+    assert caught.value.line.id == "url-not-http"
+
+
+def test_the_former_name_of_an_option(capsys):
+    with patch_module_args({"url": "http://127.0.0.1:1/", "seconds": 5}), pytest.raises(SystemExit):
+        viewer_watch.main()
+    result = json.loads(capsys.readouterr().out)
+    assert result["failed"] and [path_and_id(line) for line in result["problems"]] == [("seconds", "renamed-option")]
+    assert "duration" in result["problems"][0]

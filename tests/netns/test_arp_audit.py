@@ -1,10 +1,11 @@
-"""arp_audit on a real link: it hears everyone, and nobody learns anything wrong from it."""
+"""arp_audit on a real link: it receives every answer, and no neighbour learns anything wrong from it."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from links import VIP, VIP6
+from said import id_of, path_and_id
 
 
 @pytest.fixture
@@ -30,7 +31,8 @@ def test_one_owner(router, director, server):
 
 def test_nobody(router, server):
     result = audit(router, strict=True)
-    assert result["failed"] and "nobody answers for " + VIP in result["msg"]
+    assert result["failed"] and "no host answers for " + VIP in result["msg"]
+    assert [id_of(line) for line in result["problems"]] == ["vip-unanswered", "vip-unanswered"]
     assert [one["verdict"] for one in result["results"]] == ["nobody", "nobody"]
 
 
@@ -45,7 +47,8 @@ def test_every_leak_is_named(link, router, director, server):
     assert set(six["macs"]) == {director.mac, other.mac} and six["verdict"] == "leak"
     assert server.mac in four["text"] and other.mac in four["text"]
     result = audit(router, strict=True)
-    assert result["failed"] and "2 of 2 VIPs wrong" in result["msg"]
+    assert result["failed"] and result["msg"].startswith("2 of 2 VIPs ")
+    assert [id_of(line) for line in result["problems"]] == ["vip-of-several-hosts", "vip-of-several-hosts"]
 
 
 def test_asking_from_a_host_that_holds_the_vip_poisons_nobody(router, director, server):
@@ -64,7 +67,8 @@ def test_the_link_is_found_by_its_subnet(link, director):
     host.ip("link", "set", "aside", "up")
     host.ip("address", "add", "198.51.100.31/24", "dev", "aside")
     assert audit(host, VIP)["results"][0]["interface"] == "eth0"
-    assert "no interface in the subnet of 203.0.113.1" in audit(host, "203.0.113.1")["msg"]
+    msg = audit(host, "203.0.113.1")["msg"]
+    assert "203.0.113.1" in msg and id_of(msg) == "no-interface-in-subnet"
 
 
 @pytest.mark.parametrize(("announce", "verdict"), [(0, "leak"), (1, "leak"), (2, "one owner")])
@@ -73,7 +77,7 @@ def test_a_server_that_names_the_vip_as_its_sender_is_heard(router, director, se
     server.conf(all_arp_ignore=1, all_arp_announce=announce)
     server.hold(VIP)
     with ThreadPoolExecutor() as pool:
-        heard = pool.submit(audit, router, VIP, watch=4, owners={director.mac: "director1"}, names={server.mac: "streaming1"})
+        heard = pool.submit(audit, router, VIP, duration=4.5, owners={director.mac: "director1"}, host_by_mac={server.mac: "streaming1"})
         for _ in range(12):
             server.ip("neigh", "flush", "dev", "eth0")
             server.python(
@@ -102,7 +106,7 @@ def test_the_owner_of_a_vip_is_watched_while_it_changes(link, router, director):
     """vip_watch sees each owner, the moment with none, and two at once."""
     other = link("other", 12)
     with ThreadPoolExecutor() as pool:
-        watching = pool.submit(router.module, "vip_watch", vips=[VIP], seconds=6, every=0.2)
+        watching = pool.submit(router.module, "vip_watch", vips=[VIP], duration=6, every=0.2)
         time.sleep(2)
         director.ip("address", "del", VIP + "/32", "dev", "eth0")
         time.sleep(1)
@@ -118,13 +122,18 @@ def test_the_owner_of_a_vip_is_watched_while_it_changes(link, router, director):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "found"),
     [
-        ({"every": 0}, "every: 0.0 is out of range: 0.1 to 60 seconds are possible"),
-        ({"seconds": 0.1}, "seconds: 0.1 is out of range: one sample (0.3) to 86400 seconds"),
-        ({"interface": "eth9"}, "There is no interface eth9"),
+        ({"every": 0}, ("every", "out-of-range")),
+        ({"duration": 0.1}, ("duration", "out-of-range")),
+        ({"seconds": 6}, ("seconds", "renamed-option")),
     ],
 )
-def test_a_watch_with_wrong_values(router, options, words):
+def test_a_watch_with_wrong_values(router, options, found):
     result = router.module("vip_watch", vips=[VIP], **options)
-    assert result["failed"] and words in result["msg"]
+    assert result["failed"] and [path_and_id(line) for line in result["problems"]] == [found]
+
+
+def test_a_watch_on_an_interface_that_is_missing(router):
+    result = router.module("vip_watch", vips=[VIP], interface="eth9")
+    assert result["failed"] and " eth9;" in result["msg"] and id_of(result["msg"]) == "interface-missing"

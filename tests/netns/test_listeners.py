@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from links import VIP, VIP6
+from said import id_of
 
 # A TCP listener, and UDP programs that answer each packet with another: the usual one, and one that answers from the address it was asked.
 TCP = """
@@ -69,26 +70,25 @@ def check(server, protocol="tcp", port=80):
     ("bound", "problems"),
     [
         ("::", []),
-        ("0.0.0.0", ["live: tcp [2001:db8::100]:80: nothing listens on tcp port 80; start the program that serves it, or see its log"]),
-        ("192.0.2.21", ["live: tcp 192.0.2.100:80: listens on 192.0.2.21:80 only; bind to 0.0.0.0 or the VIP", "nothing listens"]),
-        (
-            VIP,
-            ["listens on 192.0.2.100:80 only, and checks of the server's own address fail; bind to 0.0.0.0 or to both", "nothing"],
-        ),
-        (VIP6, ["nothing listens", "listens on [2001:db8::100]:80 only, and checks of the server's own address fail"]),
+        ("0.0.0.0", [("missing", "live: tcp [2001:db8::100]:80: ")]),
+        ("192.0.2.21", [("not-on-vip", "live: tcp 192.0.2.100:80: listens on 192.0.2.21:80 only;"), ("missing", "")]),
+        (VIP, [("not-on-own-address", "listens on 192.0.2.100:80 only, "), ("missing", "")]),
+        (VIP6, [("missing", ""), ("not-on-own-address", "listens on [2001:db8::100]:80 only, ")]),
     ],
 )
 def test_tcp(served, bound, problems):
     with program(served, TCP, bound):
         found = check(served)
-    assert len(found["problems"]) == len(problems) and bool(found.get("failed")) == bool(problems)
-    assert all(words in line for words, line in zip(problems, found["problems"]))
+    assert [id_of(line) for line in found["problems"]] == ["listener-" + id for id, _words in problems]
+    assert bool(found.get("failed")) == bool(problems)
+    assert all(words in line for (_id, words), line in zip(problems, found["problems"]))
 
 
 def test_a_packet_filter_in_the_way(served):
     served.run("nft", "add table ip t; add chain ip t in { type filter hook input priority 0; }; add rule ip t in ip daddr %s drop" % VIP)
     with program(served, TCP, "0.0.0.0"):
-        assert "but a connection fails to 192.0.2.100:80 (no answer within 0.5 s)" in check(served)["problems"][0]
+        problem = check(served)["problems"][0]
+        assert "192.0.2.100:80 (no answer within 0.5 s)" in problem and id_of(problem) == "listener-refuses"
 
 
 @pytest.fixture
@@ -124,20 +124,21 @@ def test_a_published_port_of_a_container(router, served, published):
         assert [line.split(": ")[1] for line in found["problems"]] == ["tcp [2001:db8::100]:80"], "it is published for IPv4"
         code = "import socket; socket.create_connection(('%s', 80), 2)" % VIP
         router.python(code)
-    assert [line.split("; ")[0].split(": ")[2] for line in check(served)["problems"]] == ["nothing listens on tcp port 80"] * 2, "it ended"
+    assert [id_of(line) for line in check(served)["problems"]] == ["listener-missing"] * 2, "it ended"
 
 
 def test_a_port_that_is_published_on_the_vip_alone(served, published):
     with program(published("tcp", 80, VIP), TCP, "0.0.0.0"):
         problem = check(served)["problems"][0]
-    assert "a connection fails to 192.0.2.21:80 (Connection refused), and no program here listens on port 80" in problem
+    assert "192.0.2.21:80 (Connection refused)" in problem and id_of(problem) == "listener-half-published"
 
 
-@pytest.mark.parametrize("kind", [{}, {"kind": "payload", "payload": "0d0a"}])
-def test_a_published_udp_port(served, published, kind):
-    asked = {"name": "live", "protocol": "udp", "port": 9000, "vip": VIP, "own": served.address, **kind}
+@pytest.mark.parametrize("question", [{}, {"type": "payload", "payload": "0d0a"}])
+def test_a_published_udp_port(served, published, question):
+    asked = {"name": "live", "protocol": "udp", "port": 9000, "vip": VIP, "own": served.address, **question}
     result = served.module("listener_check", services=[asked])
-    assert "nothing listens on udp port 9000" in result["msg"]
+    (problem,) = result["problems"]
+    assert "udp port 9000" in problem and id_of(problem) == "listener-missing" and problem in result["msg"]
     with program(published("udp", 9000, VIP), UDP, "0.0.0.0"):
         assert served.module("listener_check", services=[asked])["problems"] == []
 
@@ -158,12 +159,13 @@ def test_where_udp_answers_come_from(router, served, code, bound, vip, good):
     with program(served, code, bound):
         services = [{"name": "live", "protocol": "udp", "port": 9000, "vip": vip, "own": own}]
         assert not served.module("listener_check", services=services).get("failed")
-        seen = router.module("udp_probe", vip=vip, port=9000, kind="payload", payload="0d0a", count=3, timeout=1, names={own: "server"})
-    assert seen["answers"] == ({vip: 3} if good else {own: 3})
+        question = {"type": "payload", "payload": "0d0a", "count": 3, "timeout": 1}
+        seen = router.module("udp_probe", vips=[vip], port=9000, host_by_address={own: "server"}, **question)
+    assert seen["results"][0]["answers"] == ({vip: 3} if good else {own: 3})
     assert bool(seen.get("failed")) is not good
     if not good:
-        assert "is answered from %s (server): viewers drop" % own in seen["msg"]
-        assert "Bind the program to the VIP" in seen["msg"] and "IP_PKTINFO" in seen["msg"]
+        assert " %s (server), " % own in seen["msg"] and "IP_PKTINFO" in seen["msg"]
+        assert [id_of(line) for line in seen["problems"]] == ["udp-answered-elsewhere"]
 
 
 @pytest.mark.parametrize(("bound", "good"), [("0.0.0.0", False), (VIP, True)])
@@ -173,14 +175,16 @@ def test_a_real_srt_listener(router, served, bound, good):
         deadline = time.monotonic() + 10
         while check(served, "udp", 9000)["listeners"][0]["bound"] != [bound]:
             assert time.monotonic() < deadline
-        asked = {"name": "live", "protocol": "udp", "port": 9000, "vip": VIP, "own": served.address, "kind": "srt"}
+        asked = {"name": "live", "protocol": "udp", "port": 9000, "vip": VIP, "own": served.address, "type": "srt"}
         assert served.module("listener_check", services=[asked])["problems"] == []
-        assert "does not answer (nothing within 0.5 s)" in served.module(
-            "listener_check", services=[{**asked, "kind": "dns"}], timeout=0.5)["problems"][0], "it speaks SRT alone"  # fmt: skip
-        seen = router.module("udp_probe", vip=VIP, port=9000, kind="srt", count=2, timeout=2)
-    assert seen["answers"] == ({VIP: 2} if good else {served.address: 2}) and bool(seen.get("failed")) is not good
+        (problem,) = served.module("listener_check", services=[{**asked, "type": "dns"}], timeout=0.5)["problems"]
+        assert "(no reply within 0.5 s)" in problem and id_of(problem) == "listener-silent", "it speaks SRT alone"
+        seen = router.module("udp_probe", vips=[VIP], port=9000, type="srt", count=2, timeout=2)
+    assert seen["results"][0]["answers"] == ({VIP: 2} if good else {served.address: 2}) and bool(seen.get("failed")) is not good
 
 
 def test_nobody_answers(router, served):
-    seen = router.module("udp_probe", vip=VIP, port=9000, count=1, timeout=0.5)
-    assert seen["failed"] and (seen["answers"], seen["unanswered"]) == ({}, 1) and "Nobody answers on udp 192.0.2.100:9000" in seen["msg"]
+    seen = router.module("udp_probe", vips=[VIP, VIP6], port=9000, count=1, timeout=0.5)
+    assert seen["failed"] and [(one["vip"], one["answers"], one["unanswered"]) for one in seen["results"]] == [(VIP, {}, 1), (VIP6, {}, 1)]
+    assert "udp 192.0.2.100:9000 within 0.5 s" in seen["msg"] and "udp [2001:db8::100]:9000 " in seen["msg"]
+    assert [id_of(line) for line in seen["problems"]] == ["udp-unanswered", "udp-unanswered"]

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from links import VIP, VIP6
+from said import path_and_id
 
 NAMES = ("arp_ignore", "arp_announce", "rp_filter")
 
@@ -162,26 +163,24 @@ def test_vips_survive_a_loopback_that_goes_down(server, hold):
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "words", "id"),
     [
-        (lambda server: server.hold(VIP, "eth0"), "192.0.2.100 is on eth0, where this host answers ARP for it"),
-        (
-            lambda server: server.hold(VIP, length=24),
-            "is on lo as /24, which makes its whole subnet local to this host; remove it with `ip address del",
-        ),
+        (lambda server: server.hold(VIP, "eth0"), "192.0.2.100 is on eth0", "vip-on-interface"),
+        (lambda server: server.hold(VIP, length=24), "is on lo as /24", "vip-as-subnet"),
     ],
 )
-def test_a_vip_in_the_wrong_place_is_named_and_nothing_done(server, hold, make, words):
+def test_a_vip_in_the_wrong_place_is_named_and_nothing_done(server, hold, make, words, id):
     make(server)
     before = (conf(server), server.ip("address", "show"))
     result = hold(VIP)
-    assert result["failed"] and words in result["msg"]
+    assert result["failed"] and words in result["msg"] and "`ip address del " in result["msg"]
+    assert [path_and_id(line) for line in result["problems"]] == [("vips[0]", id)]
     assert (conf(server), server.ip("address", "show")) == before
 
 
 @pytest.fixture
 def own_interface(server):
-    """An interface on which nobody can ask: a bridge without ports."""
+    """An interface on which no other host can ask: a bridge without ports."""
     server.ip("link", "add", "vip0", "type", "bridge")
     server.ip("link", "set", "vip0", "up")
     return server
@@ -213,7 +212,8 @@ def test_a_port_makes_that_interface_a_card(router, own_interface, hold):
     own_interface.ip("link", "set", "port", "master", "vip0", "up")
     (said,) = own_interface.module("real_server_vip", state="gathered")["gathered"]["vips"]
     assert (said["recipe"], said["works"]) == ("VIP on the network card", False)
-    assert "192.0.2.100 is on vip0, where this host answers ARP for it; remove it with `ip address del" in hold(VIP)["msg"]
+    (line,) = hold(VIP)["problems"]
+    assert path_and_id(line) == ("vips[0]", "vip-on-interface") and "192.0.2.100 is on vip0" in line and "`ip address del " in line
 
 
 def test_a_local_route_to_a_network(router, server, hold):
@@ -230,10 +230,9 @@ def test_a_local_route_to_a_network(router, server, hold):
     server.ip("route", "add", "local", "192.0.2.0/25", "dev", "lo")
     assert not router.reaches(server.address), "its answers stay on the host"
     for move in ("refuse", "move"):
-        assert (
-            "192.0.2.100 is in 192.0.2.0/25, which a route makes local to this host with all neighbours there; remove it with "
-            "`ip route del local 192.0.2.0/25 dev lo table local proto boot`"
-        ) in hold(VIP, misplaced=move)["msg"]
+        (line,) = hold(VIP, misplaced=move)["problems"]
+        assert path_and_id(line) == ("vips[0]", "vip-in-routed-network") and "192.0.2.100 is in 192.0.2.0/25" in line
+        assert "`ip route del local 192.0.2.0/25 dev lo table local proto boot`" in line
 
 
 @pytest.mark.parametrize("option", ["route", "address"])
@@ -251,7 +250,8 @@ def test_the_command_that_is_named_takes_it_away(server, hold, option):
 def test_a_second_address_of_the_subnet_may_be_the_hosts_own(server, hold):
     server.hold(VIP, "eth0", length=24)
     assert "secondary" in server.ip("address", "show", "to", VIP)
-    assert "is on eth0 with its subnet's prefix" in hold(VIP, misplaced="move")["msg"]
+    (line,) = hold(VIP, misplaced="move")["problems"]
+    assert path_and_id(line) == ("vips[0]", "vip-with-subnet-prefix") and "on eth0 " in line
 
 
 def test_the_audit_counts_its_own_host_only_where_it_asks(own_interface):

@@ -8,6 +8,7 @@ import json
 
 import pytest
 from links import PREFIX, VIP, VIP6, run
+from said import path_and_id
 
 
 def own_interface(server, vip=VIP, *options):
@@ -153,7 +154,8 @@ def test_a_pair_that_leads_to_the_link_is_a_card(router, server):
     assert result["macs"] == [json.loads(server.ip("-j", "link", "show", "vip0"))[0]["address"]]
     (said,) = server.module("real_server_vip", state="gathered")["gathered"]["vips"]
     assert said["works"] is False and "vip0 owns it, and answers for its own addresses" in said["why"]
-    assert "is on vip0, where this host answers ARP for it" in server.module("real_server_vip", vips=[VIP], persist=False)["msg"]
+    (line,) = server.module("real_server_vip", vips=[VIP], persist=False)["problems"]
+    assert path_and_id(line) == ("vips[0]", "vip-on-interface") and "is on vip0" in line
 
 
 @pytest.mark.parametrize(("announce", "poisoned"), [(0, True), (1, True), (2, False)])

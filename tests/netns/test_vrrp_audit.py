@@ -1,10 +1,12 @@
-"""vrrp_audit on a real link hears whoever advertises, of both families, and never itself."""
+"""vrrp_audit on a real link receives every advertisement, of both families, and never its own."""
 
 import subprocess
 import sys
 import time
 
 import pytest
+from links import VIP
+from said import id_of
 
 SEND = """
 import socket, struct, sys, time
@@ -27,7 +29,7 @@ def test_both_families_and_versions(router, server):
         subprocess.Popen(["ip", "netns", "exec", server.namespace, sys.executable, "-c", SEND, family, group, data])
         for family, group, data in (("AF_INET", "224.0.0.18", TWO), ("AF_INET6", "ff02::12", THREE), ("AF_INET", router.address, TWO))
     ]
-    heard = router.module("vrrp_audit", interface="eth0", seconds=1.5)["heard"]
+    heard = router.module("vrrp_audit", interface="eth0", duration=1.5)["heard"]
     for sender in senders:
         assert sender.wait(20) == 0
     four = [one for one in heard if one["source"] == server.address]
@@ -39,17 +41,18 @@ def test_both_families_and_versions(router, server):
 
 def test_nobody(router):
     begin = time.monotonic()
-    result = router.module("vrrp_audit", interface="eth0", seconds=0.3)
+    result = router.module("vrrp_audit", vips=[VIP], duration=0.3)
     assert result["heard"] == [] and time.monotonic() - begin < 20
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "words", "id"),
     [
-        ({"interface": "eth9"}, "Listening on eth9 failed (no interface with this name): name the interface"),
-        ({"interface": "eth0", "seconds": -1}, "seconds: -1.0 is out of range"),
+        ({"interface": "eth9"}, "eth9 failed (no interface with this name)", "vrrp-listen-failed"),
+        ({"interface": "eth0", "duration": -1}, "duration: ", "out-of-range"),
+        ({}, "vips", "interface-or-vips-required"),
     ],
 )
-def test_wrong_values(router, options, words):
+def test_wrong_values(router, options, words, id):
     result = router.module("vrrp_audit", **options)
-    assert result["failed"] and words in result["msg"]
+    assert result["failed"] and words in result["msg"] and id_of(result["msg"]) == id

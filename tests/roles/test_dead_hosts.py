@@ -99,7 +99,7 @@ def test_status_audit_and_drain_go_on(running, dead):
     assert "%s did not answer [host-did-not-answer]" % dead in done.said and "weight 0, 0 active" in done.said
     audit = running.play("playbooks/audit.yml")
     assert audit.returncode != 0 and "not reached" in audit.said and "server1" in audit.said
-    done = running.play("playbooks/drain.yml", "-e", "servers=server1", "-e", "drain_seconds=5")
+    done = running.play("playbooks/drain.yml", "-e", "drain_servers=server1", "-e", "drain_seconds=5")
     assert done.returncode != 0 and "This is not finished: - %s did not answer [host-did-not-answer]" % dead in done.said
     assert running.machines["director1"].inside("ls", "/run/lvsdr/drained").startswith("drained-server1")
 
@@ -204,13 +204,13 @@ def test_the_last_vip_is_retired(running):
 def test_nobody_would_be_left(running):
     """One by one, too, because the first is drained already."""
     for servers in ("server1,server2", "server1"):
-        done = running.play("playbooks/drain.yml", "-e", "servers=" + servers, "-e", "drain_seconds=5")
+        done = running.play("playbooks/drain.yml", "-e", "drain_servers=" + servers, "-e", "drain_seconds=5")
         refused = "would be left to serve live (%s)" % VIP in done.said and "[no-server-left]" in done.said
         assert refused is ("," in servers) and (done.returncode != 0) is refused, done.stdout[-2000:]
-    done = running.play("playbooks/drain.yml", "-e", "servers=server2", "-e", "drain_seconds=5")
+    done = running.play("playbooks/drain.yml", "-e", "drain_servers=server2", "-e", "drain_seconds=5")
     assert done.returncode != 0 and "[no-server-left]" in done.said and "Nothing was changed" in done.said
-    good(running.play("playbooks/drain.yml", "-e", "servers=server2", "-e", "drain_seconds=5", "-e", "preflight_allow_drained=true"))
-    good(running.play("playbooks/undrain.yml", "-e", "servers=server1,server2"))
+    good(running.play("playbooks/drain.yml", "-e", "drain_servers=server2", "-e", "drain_seconds=5", "-e", "preflight_allow_drained=true"))
+    good(running.play("playbooks/undrain.yml", "-e", "drain_servers=server1,server2"))
 
 
 def test_an_origin_takes_no_part_in_a_drain(running):

@@ -125,3 +125,27 @@ def test_a_drained_server_that_is_not_ready_has_its_file(path):
     text = (ROOT / path).read_text()
     given = 'director_services: "{{ lvs.ready }}"'
     assert text.count(given) == 1 and 'director_drained: "{{ lvs_services | lvs_drained }}"' in text.partition(given)[2][:300]
+
+
+def templated(text, **variables):
+    return Templar(loader=DataLoader(), variables=variables).template(trust_as_template(text))
+
+
+def test_the_servers_to_drain_are_a_list():
+    text = yaml.safe_load((ROOT / "playbooks/vars/model.yml").read_text())["__drain_servers"]
+    assert templated(text) == []
+    for given in ("a, b,", ["a", "b"]):
+        assert templated(text, drain_servers=given) == ["a", "b"]
+
+
+def test_former_names_of_extra_variables_are_refused():
+    """Without its servers drain.yml would finish what leaves, and an audit would be over before it has heard anything."""
+    (play,) = yaml.safe_load((ROOT / "playbooks/parts/drain.yml").read_text())
+    guard = play["tasks"][0]["vars"]
+    renamed = templated(guard["__renamed"], servers="a")
+    assert len(renamed) == 1 and "servers" in renamed[0] and "drain_servers" in renamed[0]
+    assert templated(guard["__renamed"]) == []
+    assert templated(guard["__wrong"], __renamed=renamed, __finish=True) == renamed
+    (check,) = [task for task in tasks("playbooks/audit.yml") if "tasks" in task and "audit_watch_seconds" in str(task)]
+    guard = check["tasks"][0]["ansible.builtin.assert"]
+    assert guard["that"] == "audit_watch_seconds is not defined" and "audit_duration" in guard["fail_msg"]

@@ -29,12 +29,12 @@ GOOD, BAD, UNKNOWN, UNABLE = "good", "bad", "unknown", "unable"
 
 
 def log(level: int, words: str, *values: object) -> None:
-    """A line for the journal, with a level of sd-daemon(3). What servers say has been made printable by then."""
+    """A line for the journal, with a level of sd-daemon(3). What servers sent has been made printable by then."""
     print("<%d>%s" % (level, words % values), flush=True)
 
 
 def odd(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What asyncio has to say is one line as well. A look that was given up may have come to something in the same moment."""
+    """A report of asyncio's is one line as well. A look that was given up may have ended in the same moment."""
     error = context.get("exception")
     if not isinstance(error, (Trouble, Unknown)):
         log(4, "%s", printable("%s: %r" % (context["message"], error), 300))
@@ -47,7 +47,7 @@ def _busy(run: Check) -> str | None:
 async def look(run: Check, place: Place, now: float, timeout: float) -> tuple[str, str, str | None]:
     """(GOOD, BAD, UNKNOWN or UNABLE, why, a word for the reason of a bad one) of one look of a check.
 
-    While ``busy`` of a check says what this host does with an answer, the time is not the server's.
+    While ``busy`` of a check names what this host does with an answer, the time is not the server's.
     """
     run.busy = None
     try:
@@ -65,12 +65,12 @@ async def look(run: Check, place: Place, now: float, timeout: float) -> tuple[st
         return BAD, "no answer within %g s" % timeout, "time"
     except OSError as error:
         return BAD, reason(error), "connection"
-    except Exception as error:  # one server's odd answer must not end the checks of all others, and is no reason that players have
+    except Exception as error:  # one server's odd answer must not end the checks of all others, and would not stop a player
         return UNKNOWN, "not understood, so it does not count: %s" % Unknown(repr(error)), None
 
 
 def place_of(options: dict[str, Any], check: dict[str, Any]) -> Place:
-    """The Place of one server, from the configuration's words."""
+    """The Place of one server, from its options in the configuration."""
     return Place(
         options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"),
         secure=check["type"] in SECURE or bool(check.get("tls")), verify=check.get("verify", False), names=options.get("names", ()),

@@ -1,11 +1,11 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""lvsdr-streamcheck: asks each real server for its streams, and tells keepalived through track files. A daemon, one on each director.
+"""lvsdr-streamcheck: asks each real server for its streams, and informs keepalived by track files. A daemon, one on each director.
 
-A server can answer 200 for ever while its live playlist stands still. Other checks are made here, too, where they shall have what
-keepalived's own have not: hysteresis, a floor, a slow start, weights that follow a server's load. Each check takes the way of viewers
-(inventory/check_paths.py). The configuration is JSON, made by directors/streamchecks.py; checks/verdicts.py decides what a row of results
-means. When this program ends or stalls, systemd removes the files, and keepalived goes by its own checks alone.
+A server can answer 200 while its live playlist no longer changes. Checks that need what keepalived lacks (hysteresis, a floor, a slow
+start, weights that follow a server's load) run here too. Each check follows the data path of viewers (inventory/check_paths.py). The
+configuration is JSON, made by directors/streamchecks.py; checks/verdicts.py decides what a row of results means. When this program ends or
+stalls, systemd removes the files, and keepalived uses its own checks alone.
 
 Sources: RFC 8216 (HLS), ISO/IEC 23009-1 (DASH), RFC 2326 (RTSP), Adobe's RTMP 1.0 specification (5.2), HAProxy's documentation of
 agent-check, keepalived.conf(5) FILE_CHECK, sd_notify(3).
@@ -26,6 +26,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
+from ansible.module_utils.lvsdr.agent import messages
 from ansible.module_utils.lvsdr.agent.looks import BAD, UNABLE, log, odd
 from ansible.module_utils.lvsdr.agent.metrics import Metrics
 from ansible.module_utils.lvsdr.agent.server import Server
@@ -34,7 +35,7 @@ from ansible.module_utils.lvsdr.checks.live import Live
 from ansible.module_utils.lvsdr.checks.protocols import Http
 from ansible.module_utils.lvsdr.errors import LvsError
 
-# Seconds between two looks at the clock, and for how long the loop may stand still before looks of that time do not count.
+# Seconds between two looks at the clock, and for how long the loop may be blocked before looks of that time do not count.
 TICK, STILL = 0.1, 0.3
 # Seconds after which the loop gets the interpreter's lock back from a thread that reads a long playlist; Python's own 5 ms would be lost
 # each time that the loop has waited for a socket.
@@ -42,7 +43,7 @@ SWITCH = 0.0005
 
 
 class Service:
-    """The servers of one service, who share its weight."""
+    """The servers of one service, which share its weight."""
 
     def __init__(self, options: dict[str, Any], folder: str) -> None:
         check = options["check"]
@@ -53,7 +54,7 @@ class Service:
         self.together = verdicts.Together(window, check.get("when_all_fail", "keep") == "keep")
 
     def apply(self) -> None:
-        """Says of each server how much of its weight it should have."""
+        """Sets for each server how much of its weight it should have."""
         now = time.monotonic()
         wanted = {name: server.wants() for name, server in self.servers.items()}
         counted = [server.verdict for name, server in self.servers.items() if wanted[name]]
@@ -69,9 +70,9 @@ class Service:
         if not self.together.failed:
             log(5, "%s: judged one by one again", who)
         elif self.together.keep:
-            log(4, "%s: %s; kept in, the origin is to blame", who, counted[0].why)
+            log(4, "%s: %s; kept in, because the cause is the origin", who, counted[0].why)
         else:
-            log(4, "%s: %s; taken out, as when_all_fail says", who, counted[0].why)
+            log(4, "%s: %s; taken out, as when_all_fail is set", who, counted[0].why)
 
 
 class Checker:
@@ -80,10 +81,10 @@ class Checker:
         self.services = [Service(one, self.folder) for one in config["services"]]
         self.metrics_port: int | None = config.get("metrics_port")
         self.metrics: Metrics | None = None
-        self.still_until = 0.0  # until when the loop has stood still, on the monotonic clock
+        self.still_until = 0.0  # until when the loop was blocked, on the monotonic clock
 
     def take_over(self, former: Checker) -> None:
-        """Goes on where a checker with another configuration was: what is known of a server stays known."""
+        """Continues from a checker with another configuration: what is known of a server stays known."""
         together = {(service.name, service.vip): service.together for service in former.services}
         known = {(s.service, s.vip, s.name): s for service in former.services for s in service.servers.values()}
         for service in self.services:
@@ -119,10 +120,10 @@ class Checker:
             if self.metrics:
                 self.metrics.listen(self.metrics_port)
         except (ImportError, OSError, OverflowError) as error:
-            log(4, "Going on without metrics: %s", error)
+            log(4, "Continuing without metrics: %s", error)
 
     async def _tick(self) -> NoReturn:
-        """Notices when the loop stands still: what timed out meanwhile is nobody's fault but this host's."""
+        """Notices when the loop is blocked: what timed out meanwhile is this host's fault alone."""
         while True:
             begin = time.monotonic()
             await asyncio.sleep(TICK)
@@ -137,7 +138,7 @@ class Checker:
             looked: list[Any] = await asyncio.gather(server.check(), *([server.listen()] if server.agent else []))
             result, why, kind = looked[0]
             if result == BAD:
-                await asyncio.sleep(0)  # until the loop has seen for itself whether it stood still
+                await asyncio.sleep(0)  # until the loop has found out whether it was blocked
                 if self.still_until > begin:
                     result, why = UNABLE, "this director was too busy to look (%s)" % why
             server.judge(result, why, kind)
@@ -148,7 +149,7 @@ class Checker:
             await asyncio.sleep(max(0.1, server.interval * random.uniform(0.95, 1.05) - (time.monotonic() - begin)))
 
     async def _settle(self) -> NoReturn:
-        """Once a second: ramps go on, drains are seen, the status is written, and systemd hears that this program is alive."""
+        """Once a second: ramps go on, drains are seen, the status is written, and systemd learns that this program is alive."""
         while True:
             for service in self.services:
                 for server in service.servers.values():
@@ -189,11 +190,12 @@ def read(path: str) -> Checker:
         with open(path) as f:
             return Checker(json.load(f))
     except (OSError, ValueError, KeyError, TypeError, re.error, LvsError) as error:
-        raise LvsError("%s can't be used: %r" % (path, error), "the role director writes it; run site.yml")
+        why = error.message if isinstance(error, LvsError) else repr(error)
+        raise LvsError(messages.CONFIGURATION_UNUSABLE(path=path, why=why))
 
 
 async def serve(path: str) -> None:
-    """Runs until it is told to end; SIGHUP reads the configuration again."""
+    """Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     sys.setswitchinterval(SWITCH)
     loop, again = asyncio.get_running_loop(), asyncio.Event()
     loop.set_exception_handler(odd)
@@ -217,14 +219,14 @@ async def serve(path: str) -> None:
         try:
             following = read(path)
         except LvsError as error:
-            log(3, "%s; going on with what was read before", error)
+            log(3, "keeping the previous configuration: %s", error)
         else:
             following.take_over(checker)
             checker = following
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Asks real servers for their streams and tells keepalived")
+    parser = argparse.ArgumentParser(description="Asks real servers for their streams and informs keepalived")
     parser.add_argument("config", help="configuration, JSON")
     try:
         asyncio.run(serve(parser.parse_args().config))

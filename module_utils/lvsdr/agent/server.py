@@ -36,7 +36,7 @@ class Server:
         self.checked_at: float | None = None
         self.share = 1.0
         self.certificate = certificates.Watch(check.get("certificate_days", certificates.DAYS))
-        # What was not understood of its answers, its agent and its certificates; a server can say something else each time.
+        # What was not understood of its answers, its agent and its certificates; a server can send something else each time.
         self.odd, self.odd_agent, self.odd_certificate = verdicts.Seldom(), verdicts.Seldom(), verdicts.Seldom()
 
     @property
@@ -52,7 +52,7 @@ class Server:
             self.seconds = time.monotonic() - begin
 
     def judge(self, result: str, why: str, kind: str | None) -> None:
-        """Takes in a look, and says what is new."""
+        """Takes in a look, and logs what is new."""
         self.checked_at = time.time()
         if result == UNABLE:
             self.verdict.why = why
@@ -65,15 +65,15 @@ class Server:
             log(4, "%s: %s", self.words, warning)
 
     async def listen(self) -> None:
-        """What the server says of its load."""
-        assert self.agent is not None  # only one that has an agent is heard
+        """What the server reports of its load."""
+        assert self.agent is not None  # only one that has an agent is asked
         before = self.load.share
         try:
             said = await asyncio.wait_for(agent(self.agent), self.timeout)
         except (OSError, asyncio.TimeoutError):
             said = ""
         if self.load.hear(said) and self.odd_agent.new(said, time.monotonic()):
-            log(5, "%s: its agent says what is not understood, so what it said before stays: %s", self.words, Unknown(said))
+            log(5, "%s: its agent sent what is not understood, so its previous report still counts: %s", self.words, Unknown(said))
         if 0 in (before, self.load.share) and before != self.load.share:
             log(5, "%s wants %d %% of its weight: %s", self.words, 100 * self.load.share, self.load.said or "its agent is silent")
 
@@ -85,7 +85,7 @@ class Server:
         return 0.0 if self.drained else self.load.share
 
     def write(self, share: float) -> None:
-        """The track file, where it says something else."""
+        """The track file, where its number has changed."""
         self.share = share
         number = verdicts.offset(self.weight, share)
         if number != self.written:

@@ -1,12 +1,13 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Who answers for a VIP, and whether that is right. Pure."""
+"""Which hosts answer for a VIP, and whether that is right. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.addresses import parse_address
+from ansible.module_utils.lvsdr.addresses import not_an_address, parse_address
+from ansible.module_utils.lvsdr.arp import messages
 from ansible.module_utils.lvsdr.errors import LvsError, Problems, named
 
 if TYPE_CHECKING:
@@ -21,17 +22,17 @@ def verdict(
     macs: Iterable[str],
     owners: dict[str, str],
     claims: Iterable[str] = (),
-    names: dict[str, str] | None = None,
+    host_by_mac: dict[str, str] | None = None,
     own: str | None = None,
 ) -> tuple[str, str]:
-    """(verdict, sentence): ``one owner``, ``leak`` or ``nobody``.
+    """(verdict, sentence): ``one owner``, ``leak`` or ``nobody``. A sentence about something wrong ends with its id.
 
-    macs: all that answered. owners: {mac: name} of the hosts that may; empty where anybody may, as long as it is one. claims: all that
-    named the VIP as the sender of a request of their own. names: {mac: name} of further hosts that are known. own: MAC of this host where
-    it answers for the VIP itself, which it does not hear.
+    macs: all that answered. owners: {mac: name} of the hosts that may; empty where any single host may. claims: all that named the VIP as
+    the sender of a request of their own. host_by_mac: names of further hosts. own: MAC of this host where it answers for the VIP itself,
+    which it does not receive.
     """
     macs = [*([own] if own else []), *macs]
-    known = {mac: named(name) for mac, name in {**(names or {}), **owners}.items()}
+    known = {mac: named(name) for mac, name in {**(host_by_mac or {}), **owners}.items()}
 
     def listed(found: list[str], joint: str = " and ") -> str:
         more = len(found) - NAMED_MACS
@@ -40,27 +41,21 @@ def verdict(
 
     strangers = [mac for mac in macs if owners and mac not in owners]
     if strangers:
-        return "leak", "%s answers for %s and is no director: that host takes the service; deploy it with real_server_vip" % (
-            listed(strangers),
-            vip,
-        )
+        return "leak", str(messages.VIP_HIJACKED(macs=listed(strangers), vip=vip))
     if len(macs) > 1:
-        return "leak", "%d hosts answer for %s: %s; only the active director may" % (len(macs), vip, listed(macs, ", "))
+        return "leak", str(messages.VIP_OF_SEVERAL_HOSTS(number=len(macs), vip=vip, macs=listed(macs, ", ")))
     poisoners = [mac for mac in claims if mac not in (owners or macs)]
     if poisoners:
-        return "leak", (
-            "%s names %s as the sender of its ARP requests (arp_announce below 2), which poisons its neighbours' caches; "
-            "deploy it with real_server_vip" % (listed(poisoners), vip)
-        )
+        return "leak", str(messages.ARP_POISONING(macs=listed(poisoners), vip=vip))
     if not macs:
-        return "nobody", "nobody answers for %s; look whether keepalived runs on a director and holds it" % vip
+        return "nobody", str(messages.VIP_UNANSWERED(vip=vip))
     return "one owner", "%s answers for %s" % (listed(macs), vip)
 
 
 def holder(vip: str, links: list[dict[str, Any]], interface: str) -> str | None:
     """MAC of this host's Ethernet link that was asked on, where it has the VIP itself; None where it has not.
 
-    What another card of the host answers comes over the link, and is heard.
+    What another card of the host answers comes over the link, and is received.
     """
     for link in links:
         own = any(text.partition("/")[0] == vip for text in link["addresses"])
@@ -76,9 +71,9 @@ def check_audit(vips: Iterable[object]) -> list[tuple[int, str]]:
     for index, vip in enumerate(vips):
         try:
             out.append(parse_address(vip))
-        except ValueError:
-            problems.add("vips[%d]" % index, "%r is not an IPv4 or IPv6 host address" % (vip,))
+        except ValueError as why:
+            problems.add("vips[%d]" % index, not_an_address(vip, why))
     problems.raise_if_any("The audit can't be made")
     if not out:
-        raise LvsError("There is no VIP to audit", "name at least one in `vips`")
+        raise LvsError(messages.NO_VIPS())
     return out

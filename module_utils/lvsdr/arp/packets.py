@@ -46,7 +46,7 @@ def checksum(data: bytes) -> int:
 
 
 def answer(frame: bytes) -> tuple[str, str] | None:
-    """(address, mac) where a frame says who has an address: an ARP reply, or a neighbour advertisement; otherwise None."""
+    """(address, mac) where a frame names the owner of an address: an ARP reply, or a neighbour advertisement; otherwise None."""
     if len(frame) < 14:
         return None
     kind = struct.unpack_from("!H", frame, 12)[0]
@@ -64,7 +64,7 @@ def answer(frame: bytes) -> tuple[str, str] | None:
 def claim(frame: bytes) -> tuple[str, str] | None:
     """(address, mac) where a frame is an ARP request that names an address as its sender, as in RFC 826's merging; otherwise None.
 
-    Whoever hears it may note the MAC for the address: this is how a host with arp_announce below 2 poisons its neighbours' caches.
+    Every host that receives it may note the MAC for the address: so a host with arp_announce below 2 poisons its neighbours' caches.
     """
     if len(frame) >= 42 and struct.unpack_from("!H", frame, 12)[0] == ETH_P_ARP and frame[20:22] == b"\x00\x01":
         sender = socket.inet_ntoa(frame[28:32])

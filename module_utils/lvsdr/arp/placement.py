@@ -7,11 +7,14 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible.module_utils.lvsdr.addresses import address_and_length, full_length, parse_address
+from ansible.module_utils.lvsdr.addresses import address_and_length, full_length, not_an_address, parse_address
+from ansible.module_utils.lvsdr.arp import messages
 from ansible.module_utils.lvsdr.errors import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+
+    from ansible.module_utils.lvsdr.errors import Line
 
 
 class Place(NamedTuple):
@@ -25,7 +28,7 @@ class Place(NamedTuple):
     peer: str | None = None
     # What `ip route` calls the route that makes the address local; then it is on no interface, and may be a whole network.
     route: str | None = None
-    # Whether anybody can ask on that interface: not on a dummy, nor on a bridge without ports (system/links.py, _asked).
+    # Whether a frame of another host can arrive on that interface: not on a dummy, nor on a bridge without ports (system/links.py, _asked).
     heard: bool = True
     up: bool = True
 
@@ -44,7 +47,7 @@ class Place(NamedTuple):
 
 
 def can_hear(link: dict[str, Any]) -> bool:
-    """Whether anybody can ask on a link, as links.interfaces gives it."""
+    """Whether another host can ask on a link, as links.interfaces gives it."""
     speaks: bool = link.get("arp", True)
     return speaks and not link.get("unasked")
 
@@ -112,8 +115,8 @@ def can_move(place: tuple[Any, ...], vips: Collection[str], addresses: Sequence[
 def check_vips(vips: Collection[str], addresses: Sequence[tuple[Any, ...]], move: bool = False) -> list[tuple[int, str]]:
     """The wanted VIPs as a list of (family, text); LvsError with all that is wrong.
 
-    addresses: the host's Places as they are. With move, what is in a wrong place and can be moved is none of the errors, nor ever what does
-    no harm there.
+    addresses: the host's Places as they are. With move, a VIP in a wrong place that can be moved is not an error; one that does no
+    harm there never is.
     """
     problems = Problems()
     out: list[tuple[int, str]] = []
@@ -122,19 +125,15 @@ def check_vips(vips: Collection[str], addresses: Sequence[tuple[Any, ...]], move
         text, _, prefix = str(vip).partition("/")
         try:
             family, text = parse_address(text)
-        except ValueError:
-            problems.add(path, "%r is not an IPv4 or IPv6 host address" % (vip,))
+        except ValueError as why:
+            problems.add(path, not_an_address(vip, why))
             continue
         full = full_length(text)
         if ipaddress.ip_address(text).is_loopback:
-            problems.add(path, "%s is loopback's own address; a VIP is one of the link" % text)
+            problems.add(path, messages.VIP_IS_LOOPBACK(vip=text))
             continue
         if prefix and prefix != str(full):
-            problems.add(
-                path,
-                "%s: a VIP on lo is a /%d. With a shorter prefix its whole subnet becomes local to lo and the server is cut off"
-                % (vip, full),
-            )
+            problems.add(path, messages.VIP_PREFIX_LENGTH(length=full, vip=vip))
             continue
         for place in misplaced(text, addresses):
             if not place.harmless() and not (move and can_move(place, vips, addresses)):
@@ -145,27 +144,26 @@ def check_vips(vips: Collection[str], addresses: Sequence[tuple[Any, ...]], move
     return out
 
 
-def wrong_place(place: tuple[Any, ...], vip: str | None = None) -> str:
+def wrong_place(place: tuple[Any, ...], vip: str | None = None) -> Line:
     """The sentence for a VIP that is where it must not be, with the way out. vip: needed where the place is a route to a network."""
     place = Place(*place)
     interface, address, length = place[:3]
+    command = removal(place_text(place))
     if place.route and length != full_length(address):
-        what = "is in %s/%d, which a route makes local to this host with all neighbours there" % (address, length)
-        address = vip or address
-    elif place.route:
-        what = "is local to this host by a route, which stays when the VIP goes and makes the host answer for it then"
-    elif interface == "lo" and place.peer:
-        what = "is on lo with the peer %s, so that this host takes what it sends there for its own" % place.peer
-    elif interface == "lo" and full_length(address) == 128:
-        # Measured: it cuts nobody off, but the subnet's route is there twice.
-        what = "is on lo as /%d, and a VIP is a /128" % length
-    elif interface == "lo":
-        what = "is on lo as /%d, which makes its whole subnet local to this host" % length
-    elif length == full_length(address):
-        what = "is on %s, where this host answers ARP for it%s" % (interface, "" if place.up else " as soon as that is up")
-    else:
-        what = "is on %s with its subnet's prefix: either it is the host's own address, and then no VIP, or take it away" % interface
-    return "%s %s; remove it with `%s`" % (address, what, removal(place_text(place)))
+        return messages.VIP_IN_ROUTED_NETWORK(vip=vip or address, network="%s/%d" % (address, length), command=command)
+    if place.route:
+        return messages.VIP_IN_LOCAL_ROUTE(vip=address, command=command)
+    if interface == "lo" and place.peer:
+        return messages.VIP_HAS_PEER(vip=address, peer=place.peer, command=command)
+    if interface == "lo" and full_length(address) == 128:
+        # Measured: it cuts no host off, but the subnet's route is there twice.
+        return messages.VIP_AS_SUBNET6(vip=address, length=length, command=command)
+    if interface == "lo":
+        return messages.VIP_AS_SUBNET(vip=address, length=length, command=command)
+    if length == full_length(address):
+        when = "" if place.up else " as soon as that interface is up"
+        return messages.VIP_ON_INTERFACE(vip=address, interface=interface, when=when, command=command)
+    return messages.VIP_WITH_SUBNET_PREFIX(vip=address, interface=interface, command=command)
 
 
 def place_text(place: tuple[Any, ...]) -> str:

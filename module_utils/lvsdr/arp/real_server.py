@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr import addresses, places
-from ansible.module_utils.lvsdr.arp import audit, placement, recipes, seen, settings, steps
+from ansible.module_utils.lvsdr.arp import audit, messages, placement, recipes, seen, settings, steps
 from ansible.module_utils.lvsdr.errors import LvsError, printable
 from ansible.module_utils.lvsdr.system import commands, files, in_force, links, sysctl, systemd
 
@@ -30,7 +30,7 @@ def read_record(path: str) -> dict[str, Any]:
     except FileNotFoundError:
         return {"vips": [], "former": {}}
     except (ValueError, KeyError, TypeError) as error:
-        raise LvsError("%s can't be read (%s)" % (path, error), "remove the file; former sysctl values are then no longer known")
+        raise LvsError(messages.RECORD_UNREADABLE(path=path, why=error))
 
 
 def _state_text(conf: dict[str, dict[str, int]], keep: int | None, places: list[str]) -> str:
@@ -203,7 +203,7 @@ def _carry_out(plan: _Plan, operations: list[dict[str, Any]], record: dict[str, 
 
 
 def gather(vips: Collection[str] | None, move: bool = False, sysctl_path: str = places.SYSCTL_FILE) -> dict[str, Any]:
-    """What is on the host, whoever made it: for each VIP (all that look like one unless named) the recipe, whether it works, and why.
+    """What is on the host, whoever made it: for each VIP (by default all that look like one) the recipe, whether it works, and why.
 
     ``operations`` is what holding these VIPs would need, in lines; ``conflicts`` as in converge.
     """
@@ -285,8 +285,7 @@ def _comes_back(operations: list[dict[str, Any]]) -> list[str]:
     for path, text in files.network_files() if moved else ():
         for number, line in enumerate(text.splitlines(), 1):
             out += [
-                "%s:%d names %s, which was in the wrong place (%s) and may come back there with the next boot; remove the line"
-                % (printable(path), number, operation["vip"], operation["place"])
+                str(messages.VIP_COMES_BACK(place="%s:%d" % (printable(path), number), vip=operation["vip"], former=operation["place"]))
                 for operation in moved
                 if re.search(r"(?<![0-9a-fA-F.:])%s(?![0-9a-fA-F.:])" % re.escape(operation["vip"]), line)
             ]
@@ -343,12 +342,9 @@ def _apply(operations: list[dict[str, Any]], done: list[dict[str, Any]]) -> None
 
 
 def _prove_silent(operations: list[dict[str, Any]]) -> None:
-    """No VIP goes on lo before the kernel itself says, for every interface, that it will be silent there."""
+    """No VIP goes on lo before the kernel's own values show, for every interface, that it will be silent there."""
     if all(operation["action"] != "add" or ":" in operation["vip"] for operation in operations):
         return
     left = settings.needed_sysctls(seen.arp_conf(links.interfaces()))
     if left:
-        raise LvsError(
-            "The host would not be silent on ARP: %s" % ", ".join("%s must be %s" % item for item in sorted(left.items())),
-            "something on this host sets them back; the VIP was not added",
-        )
+        raise LvsError(messages.ARP_SETTINGS_RESET(settings=", ".join("%s must be %s" % item for item in sorted(left.items()))))

@@ -33,7 +33,7 @@ def find_vips(addresses: list[placement.Place]) -> list[str]:
 def recognise(vip: str, conf: dict[str, dict[str, int]], addresses: list[placement.Place], unasked: Collection[str] = ()) -> dict[str, Any]:
     """{"vip", "recipe", "works", "why", "text"} of one VIP on a host as it is.
 
-    conf: as in settings.py, with ``lo`` besides. addresses: placement.Places. unasked: interfaces on which nobody can ask, though they
+    conf: as in settings.py, with ``lo`` besides. addresses: placement.Places. unasked: interfaces on which no host can ask, though they
     speak ARP.
     works is None where the VIP is not there.
     """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """The ARP problem of direct routing: which settings keep a real server silent for its VIPs. Pure.
 
-A real server owns the VIP on lo and must never say so on the link. For IPv4 that takes two settings on every interface with a link
+A real server owns the VIP on lo and must never announce that on the link. For IPv4 that takes two settings on every interface with a link
 layer, where the kernel takes the larger of conf/all and conf/INTERFACE (net/ipv4/devinet.c, IN_DEV_MAXCONF; ip-sysctl.rst):
 
 - arp_ignore 1, so that it does not answer for an address that is not on the interface that was asked,
@@ -18,6 +18,7 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING
 
+from ansible.module_utils.lvsdr.arp import messages
 from ansible.module_utils.lvsdr.errors import printable
 from ansible.module_utils.lvsdr.places import SYSCTL_FILE
 from ansible.module_utils.lvsdr.text import kernel_number
@@ -90,7 +91,7 @@ def needed_sysctls(conf: dict[str, dict[str, int]]) -> dict[str, int]:
 def lasting_sysctls(conf: dict[str, dict[str, int]], former: Iterable[str], entries: Iterable[Entry]) -> dict[str, int]:
     """{name: value} of what every boot, and every `sysctl --system`, has to set again while an IPv4 VIP is held.
 
-    Silence that the host has now may be nobody's but this hour's, so conf/all always is among them. former: as in a record; entries: what
+    Silence that the host has now may not last, so conf/all is always among them. former: as in a record; entries: what
     other files set (sysctl_entries).
     """
     out = {sysctl_name("all", setting): conf["all"][setting] for setting in ("arp_ignore", "arp_announce")}
@@ -118,16 +119,20 @@ def conflicts(
     for (path, number), name, value in entries:
         if not needed_sysctls(_with(fixed, {name: value})):
             continue
-        what = printable(
-            "%s:%d sets %s = %d, which would let this host answer for its VIPs or drop their packets" % (path, number, name, value)
-        )
+        place, name = printable("%s:%d" % (path, number)), printable(name)
         if path == beyond:
-            out.append(what + "; `sysctl --system` applies that file last, so remove the line")
+            line = messages.SYSCTL_LINE_UNDOES_FIX(place=place, name=name, value=value)
         elif path == ufw:
-            out.append(what + "; ufw applies that file each time it starts, so remove the line")
+            line = messages.UFW_LINE_UNDOES_FIX(place=place, name=name, value=value)
         else:
-            out.append(what + "; real_server_vip's %s is applied later and overrides it" % SYSCTL_FILE)
+            line = messages.SYSCTL_LINE_OVERRIDDEN(place=place, name=name, value=value, file=SYSCTL_FILE)
+        out.append(str(line))
     return out
+
+
+def must_be_removed(conflict: str) -> bool:
+    """Whether a sentence of ``conflicts`` names a line that the module can't override."""
+    return not conflict.endswith("[%s]" % messages.SYSCTL_LINE_OVERRIDDEN.id)
 
 
 def _with(conf: dict[str, dict[str, int]], sysctls: dict[str, int]) -> dict[str, dict[str, int]]:

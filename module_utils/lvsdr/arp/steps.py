@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Manager = tuple[str, str, str, tuple[str, ...]]  # as in MANAGER_FILES
 
-# What tells network managers to leave lo alone: (path, folder that is there where the manager is, text, command that has it read anew).
+# What makes network managers leave lo alone: (path, folder that is there where the manager is, text, command that makes it read this).
 MANAGER_FILES: tuple[Manager, ...] = (
     # It takes lo for one of its devices since 1.42, and `nmcli networking off` takes the addresses off all of them.
     (
@@ -96,7 +96,7 @@ def unit(vips: Iterable[str], sysctls: dict[str, int], ip: str = "/usr/sbin/ip",
         "[Unit]",
         "Description=VIPs of direct routing on lo, silent on ARP",
         "DefaultDependencies=no",
-        # After the files of others have been applied, and before anything can be heard on a link: not every manager waits for
+        # After the files of others have been applied, and before anything can be received on a link: not every manager waits for
         # network-pre.target (ifupdown2's unit does not).
         "After=systemd-sysctl.service",
         "Before=network-pre.target networking.service systemd-networkd.service NetworkManager.service shutdown.target",

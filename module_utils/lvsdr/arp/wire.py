@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Asks the link who has an address and collects everyone who answers. IO, with nothing but Python."""
+"""Asks the link which hosts have an address, and collects every answer. IO, with nothing but Python."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.arp import packets, placement
+from ansible.module_utils.lvsdr.arp import messages, packets, placement
 from ansible.module_utils.lvsdr.arp.audit import MOST_MACS
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.system import messages as system
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -44,10 +45,7 @@ def choose_interface(vip: str, links: list[dict[str, Any]], vips: Collection[str
         for own in _own_addresses(link, vip, vips) if link["type"] == "ether" and placement.can_hear(link) else ():
             if ipaddress.ip_address(vip) in own.network:
                 return link, str(own.ip)
-    raise LvsError(
-        "This host has no interface in the subnet of %s" % vip,
-        "run the audit on a host of that link, or name the interface",
-    )
+    raise LvsError(messages.NO_INTERFACE_IN_SUBNET(vip=vip))
 
 
 def named_interface(name: str, vip: str, links: list[dict[str, Any]], vips: Collection[str] = ()) -> tuple[dict[str, Any], str]:
@@ -55,17 +53,17 @@ def named_interface(name: str, vip: str, links: list[dict[str, Any]], vips: Coll
     for link in links:
         if link["name"] == name:
             if link["type"] != "ether":
-                raise LvsError("%s is no Ethernet interface" % name, "nobody answers ARP there; name the one that leads to the VIP's link")
+                raise LvsError(messages.INTERFACE_NOT_ETHERNET(interface=name))
             for own in _own_addresses(link, vip, vips):
                 return link, str(own.ip)
             return link, "0.0.0.0" if "." in vip else "::"
-    raise LvsError("There is no interface %s" % name, "this host has %s" % ", ".join(link["name"] for link in links))
+    raise LvsError(messages.INTERFACE_MISSING(interface=name, names=", ".join(link["name"] for link in links)))
 
 
 def _own_addresses(link: dict[str, Any], vip: str, vips: Collection[str]) -> Iterator[ipaddress.IPv4Interface | ipaddress.IPv6Interface]:
     """A link's addresses of the VIP's family that may be the sender of a question.
 
-    Never a VIP: a request that names it as its sender would tell the whole link that this host has it.
+    Never a VIP: a request that names it as its sender would announce to the whole link that this host has it.
     """
     for text in link["addresses"]:
         own = ipaddress.ip_interface(text)
@@ -78,13 +76,14 @@ def ask(
     links: list[dict[str, Any]],
     interface: str | None = None,
     timeout: float = 2.0,
-    watch: float = 0.0,
+    duration: float | None = None,
     rounds: int = ROUNDS,
 ) -> dict[str, tuple[str, list[str], list[str]]]:
-    """``{vip: (interface, [mac, …], [mac, …])}``: every MAC that answered within timeout seconds, in the order of the answers, and every
-    one that named the VIP as the sender of a request of its own, in watch seconds more as well; of each the first MOST_MACS.
+    """``{vip: (interface, [mac, …], [mac, …])}``: every MAC that answered, in the order of the answers, and every one that named the VIP
+    as the sender of a request of its own; of each the first MOST_MACS.
 
-    vips: (family, text) pairs. Requests go out in so many rounds, answers are collected until the time is over.
+    vips: (family, text) pairs. Requests go out in so many rounds within timeout seconds; duration: how long it listens in all (by default
+    only for the timeout).
     """
     where: dict[str, tuple[dict[str, Any], str]] = {}
     asked = [vip for _family, vip in vips]
@@ -105,11 +104,11 @@ def ask(
                 frame = packets.neighbour_solicitation(mac, own, vip) if ":" in vip else packets.arp_request(mac, own, vip)
                 sockets[link["name"]].send(frame)
             _collect(sockets, where, found, claims, begin + timeout * (number + 1) / rounds)
-        _collect(sockets, where, found, claims, begin + timeout + watch)
+        _collect(sockets, where, found, claims, begin + max(timeout, duration or 0))
     except PermissionError:
-        raise LvsError("Asking on the link needs root", "set `become: true`")
+        raise LvsError(system.ROOT_REQUIRED(what="asking on the link"))
     except OSError as error:
-        raise LvsError("Asking on the link failed (%s)" % error)
+        raise LvsError(messages.ARP_QUERY_FAILED(why=error))
     finally:
         for sock in sockets.values():
             sock.close()
@@ -141,13 +140,13 @@ def _collect(
                 frame = sock.recv(2048)
             except BlockingIOError:
                 continue
-            for said, heard in ((packets.answer(frame), found), (packets.claim(frame), claims)):
-                if said is None:
+            for seen, heard in ((packets.answer(frame), found), (packets.claim(frame), claims)):
+                if seen is None:
                     continue
-                address, mac = said
+                address, mac = seen
                 if address not in heard or mac in heard[address] or len(heard[address]) >= MOST_MACS:
                     continue
                 link = where[address][0]
-                # What this host says itself comes back on its own socket.
+                # What this host sends itself comes back on its own socket.
                 if link["name"] == names[sock] and mac != link["mac"]:
                     heard[address][mac] = None

@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""When the certificate that a server shows ends: a warning in time, and never a verdict. The package cryptography reads it."""
+"""When a server's certificate expires: a warning in time, and never a verdict. The package cryptography reads it."""
 
 from __future__ import annotations
 
@@ -48,5 +48,5 @@ class Watch:
         left = (ends - now) / 86400
         day = time.strftime("%Y-%m-%d", time.gmtime(ends))
         if left < 0:
-            return "its certificate has ended on %s" % day
-        return "its certificate ends in %d days, on %s" % (left, day) if left < self.days else ""
+            return "its certificate expired on %s" % day
+        return "its certificate expires in %d days, on %s" % (left, day) if left < self.days else ""

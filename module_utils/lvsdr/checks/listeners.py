@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether something answers for a service on a real server, on the VIP and on its own address, and what to do where not. Pure.
+"""Whether a service is reachable on a real server, on the VIP and on the server's own address, and what to do where it is not. Pure.
 
 What a program is bound to is read from /proc/net/tcp, tcp6, udp and udp6 (proc(5)): addresses there are in hex, in the order of the host's
 bytes for each 32 bits.
@@ -13,6 +13,7 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import endpoint
+from ansible.module_utils.lvsdr.checks import messages
 from ansible.module_utils.lvsdr.errors import LvsError, Problems, named, shown
 from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.streams import packets
@@ -20,11 +21,13 @@ from ansible.module_utils.lvsdr.streams import packets
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from ansible.module_utils.lvsdr.errors import Line
+
     Sockets = Collection[tuple[str, int]]
 
 TCP_LISTEN = "0A"
 WILDCARDS = ("0.0.0.0", "::")
-SERVICE_OPTIONS = ("name", "protocol", "port", "vip", "own", "kind", "payload", "query")
+SERVICE_OPTIONS = ("name", "protocol", "port", "vip", "own", "type", "payload", "query")
 PROTOCOLS = ("tcp", "udp")
 
 
@@ -35,20 +38,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "port": {"type": "int", "required": True},
     "vip": {"type": "str", "required": True},
     "own": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": list(packets.KINDS)},
+    "type": {"type": "str", "choices": list(packets.TYPES)},
     "payload": {"type": "str"},
     "query": {"type": "str"},
 }
 
 
 def parse(protocol: str, text: str) -> set[tuple[str, int]]:
-    """{(address, port)} of the sockets that take packets from anybody, in the text of one of the files."""
+    """{(address, port)} of the sockets that take packets from every sender, in the text of one of the files."""
     found = set()
     for line in text.splitlines()[1:]:
         fields = line.split()
         if len(fields) < 4 or protocol == "tcp" and fields[3] != TCP_LISTEN:
             continue
-        # A UDP socket with a peer of its own hears nobody else.
+        # A UDP socket with a peer of its own receives from that peer only.
         if protocol == "udp" and not fields[2].endswith(":0000"):
             continue
         digits, _, port = fields[1].rpartition(":")
@@ -59,9 +62,9 @@ def parse(protocol: str, text: str) -> set[tuple[str, int]]:
 
 
 def read_services(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The declared services, checked: ``[{"name", "protocol", "port", "vip", "own", "kind", "question"}]``.
+    """The declared services, checked: ``[{"name", "protocol", "port", "vip", "own", "type", "question"}]``.
 
-    LvsError with all that is wrong. question: what to send to a UDP program, None where no protocol is known.
+    LvsError with all that is wrong. question: what to send to a UDP program, None where its protocol is not known.
     """
     problems = Problems()
     out: list[dict[str, Any]] = []
@@ -70,25 +73,25 @@ def read_services(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
         reader.known(SERVICE_OPTIONS)
         (family, vip), (own_family, own) = reader.address("vip"), reader.address("own")
         if family and own_family and family != own_family:
-            reader.wrong("own", "%s is of the other family than VIP %s" % (own, vip))
+            reader.wrong("own", messages.LISTENER_OTHER_FAMILY(own=own, vip=vip))
         if reader.get("port") is None:
-            reader.wrong("port", "a port is missing")
+            reader.wrong("port", messages.LISTENER_PORT_MISSING())
         protocol, port = reader.choice("protocol", "tcp", PROTOCOLS), reader.integer("port", 1, 1, 65535)
-        kind: str | None = None
+        asked: str | None = None
         question: bytes | None = None
-        if reader.get("kind") is not None:
-            kind = reader.choice("kind", "srt", packets.KINDS)
+        if reader.get("type") is not None:
+            asked = reader.choice("type", "srt", packets.TYPES)
             try:
-                question = packets.question(kind, reader.get("payload"), str(reader.get("query", ".")))
+                question = packets.question(asked, reader.get("payload"), str(reader.get("query", ".")))
             except LvsError as error:
-                reader.wrong("payload" if kind == "payload" else "query", str(error))
+                reader.wrong("payload" if asked == "payload" else "query", error.line)
             if protocol != "udp":
-                reader.wrong("kind", "only UDP programs are asked; for TCP a connection tells enough")
+                reader.wrong("type", messages.LISTENER_TYPE_OF_TCP())
         name = str(reader.get("name", ""))
         if not name.strip() or not name.isprintable():
-            reader.wrong("name", "%s is not one line of printable text, by which messages name the service" % shown(name))
+            reader.wrong("name", messages.LISTENER_NAME_INVALID(value=shown(name)))
         item = {"name": name, "protocol": protocol, "port": port, "vip": vip, "own": own}
-        out.append({**item, "kind": kind, "question": question})
+        out.append({**item, "type": asked, "question": question})
     problems.raise_if_any("The listeners can't be checked")
     return out
 
@@ -96,43 +99,40 @@ def read_services(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def bound_to(service: dict[str, Any], sockets: Sockets) -> list[str]:
     """What programs on this service's port are bound to, as far as it concerns the service's family, sorted."""
     of_family = [address for address, port in sockets if port == service["port"] and (":" in address) == (":" in service["vip"])]
-    # Unless it says otherwise, a wildcard of IPv6 takes IPv4 as well; a connection shows whether it does.
+    # By default a wildcard of IPv6 takes IPv4 as well; a connection shows whether it does.
     return sorted(of_family + ["::"] * (":" not in service["vip"] and ("::", service["port"]) in sockets))
 
 
-def judge(service: dict[str, Any], answers: dict[str, str | None], sockets: Sockets) -> str | None:
+def judge(service: dict[str, Any], answers: dict[str, str | None], sockets: Sockets) -> Line | None:
     """What is wrong with a service's listener, in a sentence; None where nothing is.
 
-    answers: ``{"vip": None or why a connection or question failed, "own": …}``; for UDP of the VIP alone, and empty where nobody could be
+    answers: ``{"vip": None or why a connection or question failed, "own": …}``; for UDP of the VIP alone, and empty where nothing could be
     asked. sockets: of the service's protocol (parse).
 
-    An answer is proof. The table of sockets explains why there was none, and decides only where nobody could be asked: what a packet filter
-    passes on, as to a container whose port is published, has no socket on this host.
+    An answer is proof. The table of sockets explains why there was none, and decides only where nothing could be asked: what a packet
+    filter passes on, as to a container whose port is published, has no socket on this host.
     """
-    vip, port = service["vip"], service["port"]
+    vip, port, protocol = service["vip"], service["port"], service["protocol"]
     failed = [side for side in ("vip", "own") if answers.get(side)]
     bound = bound_to(service, sockets)
     if answers and not failed or not answers and takes(service, "vip", sockets):
         return None
-    what = "%s: %s %s" % (named(service["name"]), service["protocol"], endpoint(vip, port))
-    fails = "a connection fails to %s" % " and ".join("%s (%s)" % (endpoint(service[side], port), answers[side]) for side in failed)
+    what = "%s: %s %s" % (named(service["name"]), protocol, endpoint(vip, port))
+    fails = " and ".join("%s (%s)" % (endpoint(service[side], port), answers[side]) for side in failed)
     if not bound and len(failed) < len(answers):
-        return "%s: %s, and no program here listens on port %d: what answers on the other address is behind a rule of the packet filter, " \
-            "such as a published port; publish it for both" % (what, fails, port)  # fmt: skip
+        return messages.LISTENER_HALF_PUBLISHED(service=what, failed=fails, port=port)
     if not bound:
-        return "%s: nothing listens on %s port %d; start the program that serves it, or see its log" % (what, service["protocol"], port)
-    listens = "listens on %s only" % " and ".join(endpoint(address, port) for address in bound)
-    everybody = "bind to %s or the VIP" % ("[::]" if ":" in vip else "0.0.0.0")
+        return messages.LISTENER_MISSING(service=what, protocol=protocol, port=port)
+    listens = " and ".join(endpoint(address, port) for address in bound)
+    wildcard = "[::]" if ":" in vip else "0.0.0.0"
     if not takes(service, "vip", sockets) and (not answers or "vip" in failed):
-        return "%s: %s; %s" % (what, listens, everybody)
+        return messages.LISTENER_NOT_ON_VIP(service=what, bound=listens, wildcard=wildcard)
     if "own" in failed and not takes(service, "own", sockets):
-        return "%s: %s, and checks of the server's own address fail; bind to %s or to both" % (what, listens, everybody.split()[2])
-    heard = "a program listens on %s" % " and ".join(endpoint(address, port) for address in bound)
+        return messages.LISTENER_NOT_ON_OWN_ADDRESS(service=what, bound=listens, wildcard=wildcard)
     # UDP programs that answer are well bound to the VIP alone: nothing else makes their answers come from it.
-    if service["protocol"] == "udp":
-        return "%s: %s, but does not answer (%s); see that it speaks %s, and this host's packet filter" % (
-            what, heard, answers["vip"], service["kind"])  # fmt: skip
-    return "%s: %s, but %s; see this host's packet filter and the program's log" % (what, heard, fails)
+    if protocol == "udp":
+        return messages.LISTENER_SILENT(service=what, bound=listens, why=answers["vip"], type=service["type"])
+    return messages.LISTENER_REFUSES(service=what, bound=listens, failed=fails)
 
 
 def takes(service: dict[str, Any], side: str, sockets: Sockets) -> bool:

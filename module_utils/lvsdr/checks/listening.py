@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Whether something answers on this host for its services: reads what listens, and connects. IO; listeners.py judges."""
+"""Whether this host's services are reachable on it: reads what listens, and connects. IO; listeners.py judges."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def ask(address: str, port: int, item: dict[str, Any], timeout: float) -> str | 
             sock.sendto(item["question"], (address, port))
             answer = sock.recv(2048)
         except OSError as error:
-            return os.strerror(error.errno) if error.errno else "nothing within %g s" % timeout
-    return None if packets.fits(item["kind"], answer) else "with something else"
+            return os.strerror(error.errno) if error.errno else "no reply within %g s" % timeout
+    return None if packets.fits(item["type"], answer) else "unexpected reply"
 
 
 def refused(address: str, port: int) -> str | None:
@@ -69,7 +69,7 @@ def refused(address: str, port: int) -> str | None:
 
 
 def answers_of(item: dict[str, Any], timeout: float, there: set[tuple[str, int]]) -> dict[str, str | None]:
-    """What listeners.judge takes for answers."""
+    """The answers that listeners.judge takes."""
     if item["protocol"] == "tcp":
         return {side: connect(item[side], item["port"], timeout) for side in ("vip", "own")}
     if item["question"]:
@@ -86,5 +86,5 @@ def listen(services: list[dict[str, Any]], timeout: float) -> dict[str, Any]:
         problem = listeners.judge(item, answers_of(item, timeout, there[item["protocol"]]), there[item["protocol"]])
         bound = listeners.bound_to(item, there[item["protocol"]])
         out.append({"name": item["name"], "protocol": item["protocol"], "port": item["port"], "vip": item["vip"], "bound": bound})
-        problems += [problem] if problem else []
+        problems += [str(problem)] if problem else []
     return {"listeners": out, "problems": problems}

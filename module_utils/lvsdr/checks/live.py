@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Whether a server's live stream can be played: HLS and DASH, judged as players judge.
 
-A verdict against a server needs a reason that a player has, too. What this program does not understand, and what is another server's, says
-nothing against it.
+A verdict against a server needs a reason that would stop a player as well. What this program does not understand, and what belongs to
+another server, does not count against it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Parsed = TypeVar("Parsed")
 
-# Longer ones are read in a thread, so that nobody else's check waits for them. One after the other: more at the same time would take
+# Longer ones are read in a thread, so that no other check waits for them. One after the other: more at the same time would take
 # memory, and the interpreter's lock from the loop, and read no faster.
 INLINE = 16 << 10
 READER = concurrent.futures.ThreadPoolExecutor(1, "reader")
@@ -71,7 +71,7 @@ class Live:
             self.seen, self.fetched, self.restarted = former.seen, former.fetched, former.restarted
 
     async def read(self, function: Callable[..., Parsed], data: bytes, *args: Any, **more: Any) -> Parsed:
-        """What a parser makes of data; Trouble where it is none of that, Unknown where it can't be told."""
+        """What a parser makes of data; Trouble where it is not of that kind, Unknown where that can't be decided."""
         self.busy = "reading the answer"
         try:
             if len(data) <= INLINE:
@@ -86,7 +86,7 @@ class Live:
         return result
 
     def moved(self, first: tuple[float, ...], end: tuple[float, ...], now: float, patience: float, word: str, stream: str = "") -> None:
-        """Trouble where the end has been where it is for too long, or goes back again and again.
+        """Trouble where the end has not moved for too long, or goes back again and again.
 
         first, end: where the playlist begins and ends, tuples, the greater the later. One that ends within the one before is an older copy,
         as several caches of one origin hold them; players wait for the next one.
@@ -102,14 +102,15 @@ class Live:
             words = "the %s went back from %g to %g" % (word, seen.end[0], end[0])
             if again:
                 raise Trouble(words + " once more", "back")
-            # A packager that was restarted counts from the beginning: players take that up.
+            # A packager that was restarted counts from the beginning: players follow that.
             raise Unknown(words)
         else:
             self.seen[stream] = seen._replace(last=end)
         since = self.seen[stream].since
         if now - since > patience:
-            raise Trouble("the %s has stood still for %.0f s, and new segments are due each %g s" % (
-                word, now - since, round(patience / 2, 1)), "still")  # fmt: skip
+            raise Trouble(
+                "the %s has not changed for %.0f s (new segments are due every %g s)" % (word, now - since, round(patience / 2, 1)), "still"
+            )
 
     async def fetch(self, place: Peer, resource: m3u8.Resource) -> None:
         """Each file once: whether a byte of it came. Foreign for that of another server."""
@@ -125,7 +126,7 @@ class Live:
     async def fetch_newest(self, place: Peer, candidates: Sequence[tuple[m3u8.Resource, m3u8.Resource | None]]) -> str:
         """The newest segment, or the ones before it, with which players begin.
 
-        candidates: (resource, its init or None), newest first. Trouble where none of the newest CANDIDATES is there: players get over one
+        candidates: (resource, its init or None), newest first. Trouble where none of the newest CANDIDATES is there: players tolerate one
         that is missing, or that is listed before it is there.
         """
         trouble: Trouble | None = None
@@ -163,7 +164,7 @@ class Hls(Live):
         init = playlist.segments[-1].init if playlist.segments else None
         candidates = [(part, init) for part in reversed(playlist.parts[-1:])] + candidates
         if not candidates:
-            raise Trouble("the playlist has no segment" + (" but gaps" if playlist.segments else ""), "empty")
+            raise Trouble("the playlist has no segment" + (" except gaps" if playlist.segments else ""), "empty")
         end = (playlist.end, len(playlist.parts))
         self.moved((playlist.sequence, 0), end, now, 2 * max(1, playlist.target_duration), "playlist", stream)
         following = playlist.end
@@ -177,7 +178,7 @@ class Hls(Live):
         return await self.read(m3u8.parse, answer.body, answer.url, newest=hls.START + 2, variables=variables)
 
     async def _variants(self, place: Peer, master: m3u8.Master, now: float, depth: int = NESTED, stream: str = "") -> str:
-        """The first variant that plays: players take another one where the first can't be had, and stay with one that stands still."""
+        """The first variant that plays: players take another one where the first can't be loaded, and stay with a frozen one."""
         own = [url for url in dict.fromkeys(master.variants) if place.is_own(url)]
         if not own:
             raise Foreign(master.variants[0])
@@ -207,7 +208,7 @@ class Dash(Live):
             answer = await place.get(self.path)
         except Foreign as error:
             return "led to another server, %s" % http.shown(str(error))
-        # By the server's own clock, which players are told to use, too.
+        # By the server's own clock, which players have to use as well.
         manifest = await self.read(dash.parse, answer.body, answer.url, _clock(answer), is_own=place.is_own)
         if not manifest.live:
             raise Trouble("the live manifest has ended (type static)", "ended")

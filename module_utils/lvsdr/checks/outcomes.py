@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a look at a server comes to, and all that a check sees of the server: bytes in, a verdict out. Pure."""
+"""The outcomes of a look at a server, and all that a check sees of the server: bytes in, a verdict out. Pure."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
         async def __call__(self, place: Peer, now: float) -> str: ...
 
 
-# Of a playlist or a manifest. Hours of a stream fit; what is longer is not read, and says nothing against the server.
+# Of a playlist or a manifest. Hours of a stream fit; what is longer is not read, and does not count against the server.
 PLAYLIST_BYTES = 512 << 10
-# What a server says is shown up to this length, without what is not printable.
+# What a server sends is shown up to this length, without what is not printable.
 LONGEST_WORDS = 160
 
 
@@ -65,7 +65,7 @@ class Trouble(Exception):
 
 
 class Unknown(Exception):
-    """What was not understood: it says nothing against the server."""
+    """What was not understood: it does not count against the server."""
 
     def __init__(self, words: str) -> None:
         super().__init__(printable(words, LONGEST_WORDS))

@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Checks that ask once: does somebody accept, answer, describe, or send. Each is made of its options, and sees a Peer and no socket.
+"""Checks that ask once: whether the server accepts, answers, describes, or sends. Each is made of its options and sees a Peer, no socket.
 
 Sources: Adobe's RTMP 1.0 specification (5.2), RFC 2326 (RTSP), RFC 7616 and 7617 (Digest and Basic), HAProxy's agent-check.
 """
@@ -32,7 +32,7 @@ FLOW_BYTES = 1024
 
 
 class Tcp:
-    """Somebody accepts a connection."""
+    """The server accepts a connection."""
 
     busy: str | None = None
 
@@ -88,14 +88,14 @@ class Udp:
     busy: str | None = None
 
     def __init__(self, options: dict[str, Any]) -> None:
-        self.kind = packets.kind_of(options["type"])
-        self.question = packets.question(self.kind, options.get("payload"), options.get("query", "."))
+        self.type = packets.type_of(options["type"])
+        self.question = packets.question(self.type, options.get("payload"), options.get("query", "."))
         self.reply = bytes.fromhex(options["reply"]) if options.get("reply") else None
 
     async def __call__(self, place: Peer, now: float) -> str:
         answer = await place.ask(self.question)
-        if not packets.fits(self.kind, answer) or (self.reply and answer != self.reply):
-            raise Trouble("port %d answers with something else" % place.port)
+        if not packets.fits(self.type, answer) or (self.reply and answer != self.reply):
+            raise Trouble("unexpected reply on port %d" % place.port)
         return "answered"
 
 
@@ -139,7 +139,7 @@ class Rtsp:
             answer = authorization(challenges, self._login(), url).encode("utf-8", "surrogateescape")
             head, body = await self._describe(place, url, [("Authorization", answer)])
         if head.status_code in http.REDIRECTED:
-            raise Unknown("DESCRIBE %s: it leads to another place" % self.path)
+            raise Unknown("DESCRIBE %s: it is redirected" % self.path)
         if head.status_code != 200:
             words = "%d %s" % (head.status_code, head.reason.decode("latin-1"))
             raise Trouble("DESCRIBE %s: RTSP/1.0 %s" % (self.path, words), "status %d" % head.status_code)
@@ -156,7 +156,7 @@ class Rtsp:
 
     def _login(self) -> tuple[str, str]:
         """(user, password) of the file."""
-        assert self.login_file is not None  # nobody asks for the login of a check without one
+        assert self.login_file is not None  # a check without one never asks for it
         try:
             with open(self.credential if os.path.isfile(self.credential) else self.login_file, encoding="utf-8") as f:
                 user, colon, password = f.readline().rstrip("\r\n").partition(":")
@@ -199,11 +199,11 @@ def authorization(challenges: Sequence[str], login: tuple[str, str], url: str, m
         return "Digest " + ", ".join('%s="%s"' % (name, value.replace('"', "")) for name, value in out.items()) + more
     if any(challenge.strip().lower().startswith("basic") for challenge in challenges):
         return "Basic " + base64.b64encode(("%s:%s" % login).encode()).decode()
-    raise Unknown("it asks for a login in a way that is not known (%s)" % printable(", ".join(challenges)[:60], 60))
+    raise Unknown("it asks for an unsupported kind of login (%s)" % printable(", ".join(challenges)[:60], 60))
 
 
 class Icecast:
-    """Bytes of the mount flow. What Icecast's status page says of it, and of other mounts, is no reason that a player has."""
+    """Bytes of the mount flow. What Icecast's status page reports of this and other mounts does not matter to a player."""
 
     busy: str | None = None
 
@@ -216,12 +216,12 @@ class Icecast:
         except Foreign as error:
             return "led to another server, %s" % http.shown(str(error))
         if not answer.size:
-            raise Trouble("mount %s: no byte flows" % self.path, "empty")
+            raise Trouble("mount %s: no data" % self.path, "empty")
         return "bytes flow"
 
 
 async def agent(place: Peer) -> str:
-    """What a server says of itself, one line of text; nothing where it says none."""
+    """What a server reports of itself, one line of text; nothing where it sends none."""
     try:
         return (await place.line(LINE_BYTES)).decode("ascii", "replace")
     except (Trouble, Unable):

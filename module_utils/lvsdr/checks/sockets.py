@@ -47,14 +47,14 @@ def reason(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return "its certificate can't be trusted: %s" % error.verify_message
     if isinstance(error, ssl.SSLError):
-        return error.reason or "no TLS"
+        return error.reason or "TLS failed"
     return os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
 
 
 class Place:
-    """Where a check goes: the VIP by way of one real server, or the server's own address.
+    """Where a check connects: the VIP through one real server, or the server's own address.
 
-    address, port: whom to connect to; own, mark: source address and mark of the socket; host: the name that viewers use, with or without a
+    address, port: what to connect to; own, mark: source address and mark of the socket; host: the name that viewers use, with or without a
     port; names: further addresses of the same server; secure, verify: whether and how to speak TLS (``tls``).
     """
 
@@ -85,7 +85,7 @@ class Place:
         return "%s://%s%s" % (scheme, self.host, "" if has_port or http.PORTS.get(scheme) == self.port else ":%d" % self.port)
 
     def is_own(self, url: str) -> bool:
-        """Whether a URL is one of this server; what is on others says nothing of it."""
+        """Whether a URL is one of this server; others don't count for it."""
         try:
             parts = urlsplit(url)
             port = parts.port or http.PORTS.get(parts.scheme)
@@ -135,7 +135,7 @@ class Place:
             reader, writer = await asyncio.open_connection(sock=sock, **extra)
         except ssl.SSLError as error:
             sock.close()
-            raise Trouble("no TLS with %s port %d (%s)" % (self.address, self.port, reason(error)), "tls")
+            raise Trouble("TLS failed with %s port %d (%s)" % (self.address, self.port, reason(error)), "tls")
         except OSError as error:
             sock.close()
             raise Trouble("no connection to %s port %d (%s)" % (self.address, self.port, reason(error)), "connection")
@@ -166,7 +166,7 @@ class Place:
             writer.transport.abort()
 
     async def line(self, longest: int) -> bytes:
-        """The first line that the server says of its own accord, or what there is of it."""
+        """The first line that the server sends unasked, or what there is of it."""
         reader, writer = await self.connect()
         data = b""
         try:
@@ -182,14 +182,14 @@ class Place:
         return data[:longest].partition(b"\n")[0]
 
     async def rtsp(self, method: str, url: str, fields: http.Fields, limit: int) -> tuple[h11.Response, bytes]:
-        """(head, body) of the answer to a request of RTSP; of the body about so many bytes. http.Broken where it is none."""
+        """(head, body) of the answer to a request of RTSP; of the body about so many bytes. http.Broken where it is not one."""
         connection = http.Connection(*await self.connect(), protocol=b"RTSP/1.0", agent="lvsdr-streamcheck")
         try:
             head = await connection.ask(url, self.host, fields, method=method)
             body = b""
             while connection.expected and len(body) < limit:
                 part = await connection.part()
-                if not part:  # its chunks are less than the length that it says
+                if not part:  # its chunks are less than the length in its head
                     break
                 body += part
             return head, body
@@ -239,7 +239,7 @@ class Place:
         except http.Broken as error:
             raise Trouble("%s: %s" % (said, error))
         except http.TooLong as error:
-            raise Unknown("%s: %s, and that much is not read" % (said, error))
+            raise Unknown("%s: %s, which is more than is read" % (said, error))
         except NotUnderstood as error:
             raise Unknown("%s: %s" % (said, error.message))
         except LvsError as error:

@@ -1,10 +1,10 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""From results of checks and what servers say of their load to what keepalived adds to a server's weight: hysteresis, slow start, the
+"""From results of checks and what servers report of their load to what keepalived adds to a server's weight: hysteresis, slow start, the
 floor, smoothing. Pure: times are given.
 
 keepalived adds the number in a track file to the weight that it was configured with (FILE_CHECK, keepalived.conf(5)); a result of 0 or less
-takes the server out, and a file that is not there counts as 0, which leaves the word to keepalived's own checks.
+takes the server out, and a missing file counts as 0, which leaves the decision to keepalived's own checks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 UNKNOWN, UP, DOWN = "unknown", "up", "down"
 # In a track file: less than any weight.
 OUT = -2147483647
-# Letters of what an agent says that are shown.
+# Letters of an agent's report that are shown.
 LONGEST_SAID = 80
 # The share of its weight with which a server that comes back begins.
 RAMP_FROM = 0.1
@@ -43,7 +43,7 @@ class Verdict:
     def add(self, good: bool | None, why: str, now: float, kind: str | None = None) -> bool:
         """Takes in one result; returns whether the state changed.
 
-        good: None for one that could not be understood. It says nothing against a server, and keeps none out that was out before. kind: a
+        good: None for one that could not be understood. It does not count against a server, and keeps none out that was out before. kind: a
         word for the reason of a bad one.
         """
         if good is None:
@@ -130,7 +130,7 @@ class Together:
 
 # Words of an agent's line, in either case, as HAProxy's agent-check (check.c) and Loadbalancer.org's feedback agent know them.
 AGENT_OUT, AGENT_IN = ("drain", "maint", "down", "fail", "failed", "stopped"), ("up", "ready")
-# An agent that says nothing so often in a row is not believed any longer.
+# An agent that sends nothing so often in a row no longer counts.
 AGENT_SILENT = 3
 
 
@@ -143,7 +143,7 @@ class Seldom:
         self._at: float | None = None
 
     def new(self, words: str, now: float) -> bool:
-        """Takes in words; empty ones say that all is well. Returns whether they are to be logged."""
+        """Takes in words; empty ones mean that all is well. Returns whether they are to be logged."""
         # The digits of what is not understood change at each look.
         words = re.sub("[0-9]+", "", words)
         if not words or words == self._words or (self._at is not None and now - self._at < self.pause):
@@ -154,10 +154,10 @@ class Seldom:
 
 
 class Load:
-    """What a server says of its own load: which part of its weight it wants.
+    """What a server reports of its own load: which part of its weight it wants.
 
     smoothing: how much a new percentage counts beside the ones before, from more than 0 to 1 (it alone); step: a change of the share that
-    is smaller is left out. None and all are said at once.
+    is smaller is left out. None and all take effect at once.
     """
 
     def __init__(self, smoothing: float = 0.5, step: float = 0.1) -> None:
@@ -174,9 +174,9 @@ class Load:
             self._out, self._smooth, self._silent = former._out, former._smooth, former._silent
 
     def hear(self, line: str) -> bool:
-        """Takes in one line, such as ``75%``, ``drain`` or ``up 50%``; returns whether it says what was not understood before.
+        """Takes in one line, such as ``75%``, ``drain`` or ``up 50%``; returns whether it holds something new that is not understood.
 
-        An empty line is silence. Of a line without a known word what was said before stays.
+        An empty line is silence. After a line without a known word the previous report still counts.
         """
         words = [printable(word) for word in line.partition("#")[0].replace(",", " ").lower().split()]
         percentages = [int(word[:-1]) for word in words if re.fullmatch("[0-9]{1,4}%", word)]
@@ -209,7 +209,7 @@ def shares(
     """{name: share} of a service's servers, so that at least the share ``floor`` of them is not taken out.
 
     Those that went down last stay in: what takes all servers down one after the other is more likely the check's own trouble, or one that
-    sending viewers nowhere does not mend. loads: {name: share} that servers want by themselves; one that wants none is no server to count.
+    sending viewers nowhere does not mend. loads: {name: share} that servers want by themselves; one that wants none does not count.
     kept: whether those that are down stay in (Together).
     """
     loads = loads or {}

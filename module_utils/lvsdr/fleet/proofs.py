@@ -69,27 +69,29 @@ def listeners(services: Iterable[VirtualService]) -> dict[str, list[dict[str, An
 
 
 def _question_of(check: dict[str, Any]) -> dict[str, Any]:
-    """What to ask a UDP program, in the words of listener_check and udp_probe, without what is not set."""
-    words = {"kind": packets.kind_of(check["type"]), "payload": check.get("payload"), "query": check.get("query")}
+    """What to ask a UDP program, in the words of listener_check and udp_probe, without what is not given."""
+    words = {"type": packets.type_of(check["type"]), "payload": check.get("payload"), "query": check.get("query")}
     return {name: value for name, value in words.items() if value is not None}
 
 
 def udp_probes(services: Iterable[VirtualService], inventory: Inventory) -> list[dict[str, Any]]:
-    """``[{"name", "vip", "port", "kind", "payload", "query", "names", "count"}]`` of the UDP services whose check knows what to ask."""
+    """The options of udp_probe, and a name, for each UDP service whose health check defines a question:
+
+    ``[{"name", "vips", "port", "type", "payload", "query", "host_by_address", "count"}]``.
+    """
     out = []
     for service in services:
         check = service.health_check or {}
         if service.absent or check.get("type") not in UDP_CHECKS or service.options.get("protocol") != "udp":
             continue
         addresses = {host_address(inventory["hosts"][host], service.family): host for host in service.hosts}
-        names = {address: host for address, host in addresses.items() if address}
-        for vip in service.vips:
-            out.append(
-                {
-                    "name": service.name, "vip": vip, "port": service.options["port"], "names": names,
-                    "payload": None, "query": None, **_question_of(check), "count": max(6, 2 * len(service.hosts)),
-                }
-            )  # fmt: skip
+        out.append(
+            {
+                "name": service.name, "vips": list(service.vips), "port": service.options["port"],
+                "host_by_address": {address: host for address, host in addresses.items() if address},
+                "payload": None, "query": None, **_question_of(check), "count": max(6, 2 * len(service.hosts)),
+            }
+        )  # fmt: skip
     return out
 
 

@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a manifest of MPEG-DASH says of its segments: of one representation, which is enough to see whether the packager works. Pure.
+"""The segments that a manifest of MPEG-DASH lists: of one representation, which is enough to see whether the packager works. Pure.
 
 Source: ISO/IEC 23009-1, 5.3.1 (MPD), 5.3.2 (Period), 5.3.9.3 (segment lists), 5.3.9.4 (templates) and 5.3.9.6 (timelines).
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.parsers import expat
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood
-from ansible.module_utils.lvsdr.streams import http
+from ansible.module_utils.lvsdr.streams import http, messages
 from ansible.module_utils.lvsdr.streams.m3u8 import Media, Resource, Segment
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class Part(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What it says of one representation.
+    """What it lists of one representation.
 
     live: whether there is more to come; end: seconds on the manifest's timeline until which there are segments, or None where the clock
-    alone tells (a template without a timeline); duration: of the newest segment; segments: the newest ones, as Part; update: seconds after
+    decides (a template without a timeline); duration: of the newest segment; segments: the newest ones, as Part; update: seconds after
     which players load the manifest again, at the least."""
 
     live: bool
@@ -68,16 +68,20 @@ class Manifest(NamedTuple):
 
 
 def seconds(text: str | None) -> float:
-    """Seconds of an xs:duration such as ``PT2.5S``; a year has 365 days, a month 30. ValueError where it is none."""
+    """Seconds of an xs:duration such as ``PT2.5S``; a year has 365 days, a month 30. ValueError where it is not one."""
     found = DURATION.match(text or "")
     if not found or not any(found.groups()[1:]):
-        raise ValueError("%.40r is no duration" % (text,))
+        raise ValueError("%.40r is not a duration" % (text,))
     return (-1 if found[1] else 1) * sum(float(part or 0) * unit for part, unit in zip(found.groups()[1:], UNITS))
 
 
+class _HasDoctype(Exception):
+    pass
+
+
 def _refuse_types(data: bytes) -> None:
-    """LvsError for a document type, in whatever encoding: its entities can be any amount of text."""
-    # In all encodings that expat takes, these letters are those of ASCII, or of UTF-16. Whether they mean it is for expat to say.
+    """_HasDoctype for a document type, in whatever encoding: its entities can be any amount of text."""
+    # In all encodings that expat takes, these letters are those of ASCII, or of UTF-16. Whether they mean it is for expat to decide.
     if b"<!DOCTYPE" not in data.replace(b"\0", b""):
         return
 
@@ -88,7 +92,7 @@ def _refuse_types(data: bytes) -> None:
         raise Over
 
     def refuse(*_args: object) -> NoReturn:
-        raise LvsError("it has a document type, which no manifest needs")
+        raise _HasDoctype
 
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, stop
@@ -118,26 +122,26 @@ def _root(data: bytes) -> Element:
 def parse(data: bytes, base: str, now: float, newest: int | None = 8, is_own: Callable[[str], bool] | None = None) -> Manifest:
     """The Manifest in the bytes of an MPD.
 
-    base: its URL; now: the time as seconds since 1970, for templates that go by the clock; newest: how many segments to name,
-    None for all; is_own: says of a URL whether it is the server's, where a manifest has several.
-    Raises LvsError for what is no manifest, NotUnderstood for values that can't be used.
+    base: its URL; now: the time as seconds since 1970, for templates that use the clock; newest: how many segments to name,
+    None for all; is_own: whether a URL is the server's, where a manifest has several.
+    Raises LvsError for what is not a manifest, NotUnderstood for values that can't be used.
     """
-    said = http.shown(base)
+    url = http.shown(base)
     if data.count(b"<") > MOST_TAGS:
-        raise NotUnderstood("%s has more than %d tags, and that much is not read" % (said, MOST_TAGS))
+        raise NotUnderstood(messages.MANIFEST_TOO_MANY_TAGS(url=url, most=MOST_TAGS))
     try:
         _refuse_types(data)
         root = _root(data)
-    except LvsError as error:
-        raise LvsError("%s is no DASH manifest that can be trusted: %s" % (said, error), "have the packager leave it out") from None
+    except _HasDoctype:
+        raise LvsError(messages.MANIFEST_WITH_DOCTYPE(url=url)) from None
     except (ElementTree.ParseError, expat.ExpatError, ValueError, LookupError) as error:  # the latter two of an unknown encoding
-        raise LvsError("%s is no DASH manifest (%s)" % (said, error), "use the address of an .mpd file") from None
+        raise LvsError(messages.MANIFEST_INVALID(url=url, why=" (%s)" % error)) from None
     if _name(root) != "MPD":
-        raise LvsError("%s is no DASH manifest" % said, "use the address of an .mpd file")
+        raise LvsError(messages.MANIFEST_INVALID(url=url, why=""))
     try:
         return _read(root, base, now, newest, is_own or (lambda url: True))
     except (ValueError, TypeError, IndexError, ZeroDivisionError, OverflowError) as error:
-        raise NotUnderstood("%s has a value that can't be used (%s)" % (said, error), "see how the packager writes it") from None
+        raise NotUnderstood(messages.MANIFEST_UNUSABLE(url=url, why=error)) from None
 
 
 def _name(element: Element) -> str:

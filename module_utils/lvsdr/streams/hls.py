@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a player of HLS (RFC 8216) does, without a socket or a clock. Pure.
 
-``Player`` is told what arrived and when, and answers what to do next and when. All times are seconds of any clock that only goes forward.
+``Player`` is given what arrived and when, and returns what to do next and when. All times are seconds of any clock that only goes forward.
 """
 
 from __future__ import annotations
@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.streams import messages
 
 if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.streams.m3u8 import Media, Segment
 
 # A live stream is entered this many segments before its end: nearer to it, each late segment would be a stall (RFC 8216 6.3.3).
@@ -20,7 +22,7 @@ START = 3
 STALE = 3
 # Seconds of stream that a player holds; it loads no further ahead, so a recording is not fetched faster than it is watched.
 AHEAD = 30.0
-# A target duration of 0 is allowed, but nobody may reload without a pause.
+# A target duration of 0 is allowed, but no player may reload without a pause.
 SHORTEST = 0.25
 # How often a segment is asked for, and the seconds between.
 ATTEMPTS = 4
@@ -41,18 +43,19 @@ class Player:
     It needs no longer than it takes to have them: whatever comes later cannot stall what is in the buffer already.
 
     ``stalls`` and ``stalled_seconds``: the buffer ran empty before the next segment was there. ``jumps``: playing went on elsewhere,
-    because segments could not be had, or left the playlist first, or the numbers began anew. ``older``: playlists older than the one
-    before, as a viewer gets who is sent to another server each time. ``errors``: what the jumps were.
+    because segments could not be loaded, or left the playlist first, or the numbers began again. ``older``: playlists older than the one
+    before, as a viewer gets them that is sent to another server each time. ``problems``: what the jumps were. stream: how messages name it.
     """
 
-    def __init__(self, now: float, duration: float = 10.0, max_segments: int | None = None) -> None:
+    def __init__(self, now: float, duration: float = 10.0, max_segments: int | None = None, stream: str = "the stream") -> None:
+        self.stream = stream
         self.duration = duration
         self.max_segments = max_segments
         self.media: Media | None = None
         self.segments = self.bytes = self.reloads = self.stalls = self.jumps = self.older = 0
         self.buffered = self.stalled_seconds = 0.0
         self.startup_seconds: float | None = None
-        self.errors: list[str] = []
+        self.problems: list[Line] = []
         self._began = now
         self._next = 0  # number of the segment to fetch, once there is a playlist
         self._attempts = 0
@@ -69,9 +72,9 @@ class Player:
             return reload
         index = self._next - self.media.sequence
         while index < len(self.media.segments) and self.media.segments[index].gap:
-            # Nobody asks for it (RFC 8216bis, 6.3.3). Before the first segment it is no interruption, a player begins behind it.
+            # No player asks for it (RFC 8216bis, 6.3.3). Before the first segment it is not an interruption, a player begins behind it.
             if self._empty_at is not None:
-                self._jump("segment %s is a gap" % self._next)
+                self._jump(messages.SEGMENT_GAP(number=self._next))
             self._next, index = self._next + 1, index + 1
         if index >= len(self.media.segments):
             return Step("stop", now) if self.media.ended else reload
@@ -93,11 +96,11 @@ class Player:
                 media, changed = old, False
         restarted = old is not None and media.end < old.end and media.end <= old.sequence
         if old is not None and restarted:
-            self._jump("the segments' numbers went back from %s to %s: the packager began anew" % (old.sequence, media.sequence))
+            self._jump(messages.SEGMENTS_RENUMBERED(former=old.sequence, number=media.sequence))
         if old is None or restarted:
             self._next = media.sequence if media.ended else max(media.sequence, media.end - START)
         elif media.sequence > self._next:
-            self._jump("segments %s to %s left the playlist before they could be loaded" % (self._next, media.sequence - 1))
+            self._jump(messages.SEGMENTS_LEFT_PLAYLIST(first=self._next, last=media.sequence - 1))
             self._next = media.sequence
         self.media = media
         # RFC 8216 6.3.4, counted from when the last request was sent; but slow playlists must leave time for segments.
@@ -105,13 +108,8 @@ class Player:
         if changed:
             self._changed_at = began
         elif not media.ended and now - self._changed_at > STALE * wait:
-            raise LvsError(
-                (
-                    "the stream is stale: its playlist has not changed for %.1f s, with a target duration of %s s"
-                    % (now - self._changed_at, media.target_duration)
-                ),
-                "look at the packager on the origin and at what feeds it",
-            )
+            unchanged = now - self._changed_at
+            raise LvsError(messages.STREAM_STALE(stream=self.stream, seconds=unchanged, target=media.target_duration))
 
     def not_loaded(self, now: float) -> None:
         """A playlist did not come."""
@@ -131,11 +129,11 @@ class Player:
         self._go_on(segment)
 
     def failed(self, segment: Segment, now: float, gone: bool = False) -> None:
-        """A segment did not come. It is tried again a few times, unless the server says that it is ``gone``."""
+        """A segment did not come. It is tried again a few times, unless the server answers that it is ``gone``."""
         self._attempts += 1
         self._retry_at = now + PAUSE
         if gone or self._attempts >= ATTEMPTS:
-            self._jump("segment %s is listed but cannot be had" % segment.sequence)
+            self._jump(messages.SEGMENT_UNAVAILABLE(number=segment.sequence))
             self._go_on(segment)
 
     def close(self, now: float) -> None:
@@ -153,6 +151,6 @@ class Player:
         self.stalled_seconds += now - self._empty_at
         self._empty_at = now
 
-    def _jump(self, text: str) -> None:
+    def _jump(self, problem: Line) -> None:
         self.jumps += 1
-        self.errors.append(text)
+        self.problems.append(problem)

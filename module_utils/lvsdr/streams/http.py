@@ -1,9 +1,9 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The one HTTP client, of checks and of viewers: HTTP/1.1 (RFC 9112), one request on a connection unless it is told to keep it.
+"""The one HTTP client, of checks and of viewers: HTTP/1.1 (RFC 9112), by default one request on a connection.
 
-h11 reads and writes the words, asyncio moves the bytes, and whoever asks brings the connection: a ``dial`` that takes an ``Address``. So
-the same code asks through a socket with a mark, by a name of DNS, with TLS or without.
+h11 reads and writes the words, asyncio moves the bytes, and the caller brings the connection: a ``dial`` that takes an ``Address``. So the
+same code asks through a socket with a mark, by a name of DNS, with TLS or without.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
+from ansible.module_utils.lvsdr.streams import messages
 
 try:
     import h11
-except ImportError:  # preflight and the modules say so, in words
+except ImportError:  # preflight and the modules report it
     if not TYPE_CHECKING:
         h11 = None
 
@@ -43,11 +44,11 @@ MOST_PIECES, MOST_INFORMATION = 4000, 16
 MOST_HELD = 24 << 20
 SAFE = "/%:@!$&'()*+,;=~"
 PORTS = {"http": 80, "https": 443}
-MISSING = LvsError("This host has no h11 for its Python", "install the package python3-h11 (h11 with pip)")
+MISSING = LvsError(messages.H11_MISSING())
 
 
 class Broken(Exception):
-    """An answer that ended early, or is none of the protocol. ``begun``: whether a part of it was there."""
+    """An answer that ended early, or is not of the protocol. ``begun``: whether a part of it was there."""
 
     def __init__(self, words: str, begun: bool = True) -> None:
         super().__init__(words)
@@ -59,7 +60,7 @@ class TooLong(Exception):
 
 
 class Address(NamedTuple):
-    """Where a URL leads: ``name`` is the value of the Host header, ``target`` what stands in the request line."""
+    """Where a URL leads: ``name`` is the value of the Host header, ``target`` what is in the request line."""
 
     scheme: str
     host: str
@@ -100,12 +101,12 @@ def shown(url: str) -> str:
 def resolve(base: str, uri: str) -> str:
     """``uri`` as seen from the document at ``base``, which is the address after all redirects."""
     if len(uri) > LONGEST_URL or len(base) > LONGEST_URL:
-        raise NotUnderstood("%s names an address of more than %d characters" % (printable(shown(base), 200), LONGEST_URL))
+        raise NotUnderstood(messages.URL_TOO_LONG(base=printable(shown(base), 200), most=LONGEST_URL))
     try:
         return urljoin(base, uri)
     except ValueError as error:
         why = "" if "@" in uri else " (%s)" % error
-        raise LvsError("%s names the address '%s', which is not one%s" % (base, shown(uri), why), "correct what writes it") from None
+        raise LvsError(messages.URL_IN_PLAYLIST_INVALID(base=base, url=shown(uri), why=why)) from None
 
 
 def read_host(text: str) -> str:
@@ -118,16 +119,16 @@ def read_host(text: str) -> str:
     try:
         name = text if text.isascii() or len(text) > 253 else text.encode("idna").decode()
     except UnicodeError:
-        raise ValueError("the name of its host can't be written in ASCII (IDNA)") from None
+        raise ValueError("its host name can't be written in ASCII (IDNA)") from None
     if len(name) > 253:
-        raise ValueError("the name of its host is %d characters long, and 253 are allowed" % len(name))
+        raise ValueError("its host name has %d characters, and at most 253 are allowed" % len(name))
     for label in (name[:-1] if name.endswith(".") else name).split("."):
         if not label:
-            raise ValueError("the name of its host has an empty label")
+            raise ValueError("its host name has an empty label")
         if len(label) > 63:
-            raise ValueError("the name of its host has a label of %d characters, and 63 are allowed" % len(label))
+            raise ValueError("its host name has a label of %d characters, and at most 63 are allowed" % len(label))
         if not re.fullmatch("[A-Za-z0-9_-]+", label):
-            raise ValueError("%r is not a part of a host's name" % label)
+            raise ValueError("%r is not a valid label of a host name" % label)
     return name
 
 
@@ -140,28 +141,25 @@ def quoted(path: str, query: str) -> str:
 
 def split(url: str) -> Address:
     """The Address of a URL. Raises LvsError for one that cannot be fetched."""
-    hint, said = "write it as http://HOST/PATH.m3u8", shown(url)
+    named = repr(shown(url))
     try:
-        # urlsplit leaves line ends and tabs out without a word.
+        # urlsplit leaves line ends and tabs out in silence.
         if re.search("[\0-\x1f\x7f]", url):
             raise ValueError("it has a control character")
         parts = urlsplit(url)
         if "@" in parts.netloc:
-            raise LvsError(
-                "%r was given with a user or password in front of its host" % said,
-                "leave them out: none are sent here. Have the server admit this host by its address, or name a path that needs no login",
-            )
+            raise LvsError(messages.URL_WITH_LOGIN(url=named))
         host, port = parts.hostname or "", parts.port
         host = read_host(host) if host else ""
         target = quoted(parts.path, parts.query)
     except UnicodeError:
-        raise LvsError("%r is not a URL (it can't be written in UTF-8)" % said, hint) from None
+        raise LvsError(messages.URL_INVALID(url=named, why=" (it can't be written in UTF-8)")) from None
     except ValueError as error:
-        if "@" in url:  # Python's words would quote what may be a password
-            raise LvsError("%r is not a URL" % said, "leave user and password out, and " + hint) from None
-        raise LvsError("%r is not a URL (%s)" % (said, error), hint) from None
+        # Python's words would quote what may be a password.
+        why = "a user and a password must be left out" if "@" in url else error
+        raise LvsError(messages.URL_INVALID(url=named, why=" (%s)" % why)) from None
     if parts.scheme not in PORTS or not host:
-        raise LvsError("%r is not an http or https URL" % said, hint)
+        raise LvsError(messages.URL_NOT_HTTP(url=named))
     name = "[%s]" % host if ":" in host else host
     if port is not None:
         name += ":%s" % port
@@ -178,14 +176,14 @@ class Connection:
             raise MISSING
         self.reader, self.writer, self.protocol, self.agent = reader, writer, protocol, agent
         self.words = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_HEAD)
-        self.expected: int | None = None  # bytes of the body that are still to come, where that was said
+        self.expected: int | None = None  # bytes of the body that are still to come, where that is known
         self._first = True
 
     async def ask(self, target: str, name: str, fields: Fields = (), method: str = "GET", keep: bool = False) -> h11.Response:
         """Head of the answer (status_code, reason, headers)."""
         common = [("Host", name), ("User-Agent", self.agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
         common.append(("Connection", "keep-alive" if keep else "close"))
-        headers: Any = [*common, *fields]  # h11 takes text and bytes beside each other, which its own annotations don't say
+        headers: Any = [*common, *fields]  # h11 takes text and bytes beside each other, which its own annotations leave out
         request = self.words.send(h11.Request(method=method, target=target, headers=headers))
         end = self.words.send(h11.EndOfMessage())
         assert request is not None and end is not None  # only the end of a connection has no bytes
@@ -200,7 +198,7 @@ class Connection:
             raise Broken("the server ended the connection without an answer", begun=False)
         length = dict(event.headers).get(b"content-length")
         if length is not None and len(length) > 18:
-            raise Broken("it is said to have a length of %d digits" % len(length))
+            raise Broken("its Content-Length has %d digits" % len(length))
         self.expected = int(length) if length is not None else None
         return event
 
@@ -226,7 +224,7 @@ class Connection:
                 raise Broken("the answer is not %s" % self.protocol.partition(b"/")[0].decode()) from None
 
     async def _begin(self) -> bytes:
-        """A SHOUTcast server says ICY, an RTSP server RTSP/1.0: the rest is HTTP's."""
+        """A SHOUTcast server begins with ICY, an RTSP server with RTSP/1.0: the rest is HTTP's."""
         other = b"ICY " if self.protocol == b"HTTP/1.1" else self.protocol + b" "
         data = await self.reader.read(BLOCK)
         while data and len(data) < len(other) and other.startswith(data):
@@ -278,13 +276,13 @@ class Body:
         self.pieces += 1
         if self.pieces > MOST_PIECES:
             raise TooLong("in more than %d pieces" % MOST_PIECES)
-        if self.size > self.limit:  # of what is packed, too: a lot of it may unpack to nothing
+        if self.size > self.limit:  # of what is packed as well: a lot of it may unpack to nothing
             raise TooLong("longer than %d bytes" % self.limit)
         if self.unpack:
             try:
                 part = self.unpack.decompress(part, self.limit + 1 - len(self.data))
             except zlib.error:
-                raise Broken("it is said to be packed, and can't be unpacked") from None
+                raise Broken("its content encoding can't be decoded") from None
         part = part[: self.limit + 1 - len(self.data)]
         self.data += part
         Body.held += len(part)
@@ -307,7 +305,7 @@ async def fetch(
     dial: a coroutine that opens (reader, writer) for an Address, and raises what it likes for one that it does not go to. limit: bytes of
     the body to keep, 0 for none; more than that is TooLong. enough: stop after so many bytes. byte_range: first and last byte. pool: a dict
     of connections that are kept for the next request, by (scheme, host, port).
-    Raises Broken, TooLong, OSError, LvsError for an address that is none, and what dial raises.
+    Raises Broken, TooLong, OSError, LvsError for an invalid address, and what dial raises.
     """
     asked = url
     if byte_range:
@@ -318,7 +316,7 @@ async def fetch(
         if answer.status not in REDIRECTED or not location or not redirects:
             return answer
         url = resolve(url, location)
-    raise LvsError("%s redirects more than %d times" % (shown(asked), redirects), "look for a redirect that leads to itself")
+    raise LvsError(messages.TOO_MANY_REDIRECTS(url=shown(asked), most=redirects))
 
 
 async def _exchange(dial: Dial, url: str, limit: int, enough: int | None, fields: Fields, pool: Pool | None, agent: str) -> Answer:
@@ -335,7 +333,7 @@ async def _exchange(dial: Dial, url: str, limit: int, enough: int | None, fields
         except (Broken, ConnectionError) as error:
             if not reused or getattr(error, "begun", False):
                 raise
-            # A server may end an idle connection at any time: that alone is no failure, and the connection is not in the pool any more.
+            # A server may end an idle connection at any time: that alone is not a failure, and the connection is not in the pool any more.
             return await _exchange(dial, url, limit, enough, fields, pool, agent)
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
         body = Body(headers, limit)

@@ -1,9 +1,9 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a playlist of HLS says (RFC 8216, and its second edition). Pure.
+"""What is in a playlist of HLS (RFC 8216, and its second edition). Pure.
 
-``parse`` turns the bytes of a playlist into a ``Master`` or a ``Media``. It reads as players do, who are more tolerant than RFC 8216: lines
-and numbers that they get over are no error here.
+``parse`` turns the bytes of a playlist into a ``Master`` or a ``Media``. It reads as players do, which are more tolerant than RFC 8216:
+lines and numbers that they ignore are not errors here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
-from ansible.module_utils.lvsdr.streams import http
+from ansible.module_utils.lvsdr.streams import http, messages
 
 if TYPE_CHECKING:
     # The first and the last byte of a part; and a part of a file by its address, as the playlist writes it.
@@ -47,7 +47,7 @@ class Resource(NamedTuple):
 
 class Segment(NamedTuple):
     """``duration`` in seconds. ``init`` is what must be loaded before it (EXT-X-MAP), ``sequence`` its number in the stream; ``gap``: it is
-    not there, and nobody is to ask for it (EXT-X-GAP)."""
+    not there, and must not be asked for (EXT-X-GAP)."""
 
     sequence: int
     duration: float
@@ -88,16 +88,16 @@ class Master:
 def _lines(text: str, newest: int | None) -> tuple[list[str], int, int]:
     """(lines to read, their number before which so many segments were only counted, how many).
 
-    Who wants the newest segments alone gets the beginning and the end of a long playlist: an hour of parts is a million lines.
+    A caller that wants the newest segments alone gets the beginning and the end of a long playlist: an hour of parts is a million lines.
     """
     if not newest or len(text) <= 2 * WINDOW:
         return text.split("\n"), 0, 0
     first, last = text.find("\n#EXTINF:", WINDOW) + 1, text.find("\n#EXTINF:", len(text) - WINDOW) + 1
     if not first or first > 2 * WINDOW or last < first:
-        raise NotUnderstood("a playlist of %d characters without #EXTINF where it has to be" % len(text))
+        raise NotUnderstood(messages.PLAYLIST_WITHOUT_EXTINF(length=len(text)))
     middle = text[first:last]
     head, found = text[:first].split("\n")[:-1], middle.rfind("#EXT-X-MAP:")
-    # What has to be loaded before the newest segments may be said far in front of them.
+    # What has to be loaded before the newest segments may be listed far in front of them.
     kept = [middle[found:].partition("\n")[0]] if found >= 0 else []
     return head + kept + text[last:].split("\n"), len(head), middle.count("#EXTINF:")
 
@@ -106,7 +106,7 @@ def parse(data: bytes, base: str, newest: int | None = None, variables: dict[str
     """Master or Media from the bytes of a playlist that came from ``base``.
 
     newest: how many of the last segments are wanted; None for all. variables: those that the master playlist has (EXT-X-DEFINE).
-    Raises LvsError for what is no playlist.
+    Raises LvsError for what is not a playlist.
     """
     text = data.decode(*(("utf-16", "replace") if data[:2] in UTF_16 else ("utf-8", "surrogateescape")))
     text = text.lstrip("\ufeff\r\n").replace("\r\n", "\n").replace("\r", "\n")
@@ -127,8 +127,7 @@ def parse(data: bytes, base: str, newest: int | None = None, variables: dict[str
 
 
 def _no_playlist(base: str, text: str) -> LvsError:
-    hint = "use the address of an .m3u8 playlist, and check what the server sends there"
-    return LvsError("%s is not an HLS playlist: %s" % (http.shown(base), text), hint)
+    return LvsError(messages.PLAYLIST_INVALID(url=http.shown(base), why=text))
 
 
 def _attributes(text: str) -> dict[str, str]:
@@ -136,7 +135,7 @@ def _attributes(text: str) -> dict[str, str]:
 
 
 def _part(text: str, previous: int | None) -> Range | None:
-    """First and last byte; None where that can't be told, so that the file is asked for."""
+    """First and last byte; None where that is not known, so that the whole file is asked for."""
     found = _RANGE.match(text)
     if not found or not int(found[1]) or (found[2] is None and previous is None):
         return None
@@ -158,7 +157,7 @@ class _Reading:
         self.variants: list[str] = []
         self.parts: list[tuple[str, Range | None, bool]] = []
         self.count, self.longest = 0, 0.0
-        # What has been said of the segment, or the variant, whose address comes next.
+        # What has been read of the segment, or the variant, whose address comes next.
         self.duration: float | None = None
         self.byte_range: str | None = None
         self.init: Written | None = None
@@ -206,7 +205,7 @@ class _Reading:
         value = self.known.get(found[1], found[0])
         self.room -= len(value)
         if self.room < 0:
-            raise NotUnderstood("%s writes more than %d MiB by its variables" % (http.shown(self.base), MOST_WRITTEN >> 20))
+            raise NotUnderstood(messages.PLAYLIST_VARIABLES_TOO_LONG(url=http.shown(self.base), most=MOST_WRITTEN >> 20))
         return value
 
     def _address(self, uri: str) -> None:

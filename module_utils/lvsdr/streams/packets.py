@@ -10,36 +10,37 @@ from __future__ import annotations
 import struct
 
 from ansible.module_utils.lvsdr.errors import LvsError, shown
+from ansible.module_utils.lvsdr.streams import messages
 
-KINDS = ("srt", "dns", "payload")
+TYPES = ("srt", "dns", "payload")
 
 
-def kind_of(check: str) -> str:
-    """The kind that asks as a health check of this type does."""
+def type_of(check: str) -> str:
+    """The type of the question that a health check of this type asks."""
     return {"udp": "payload"}.get(check, check)
 
 
-def question(kind: str, payload: str | None = None, name: str = ".") -> bytes:
-    """The bytes to send. payload: hex, for the kind payload; name: what a DNS question is about."""
-    if kind == "srt":
+def question(type: str, payload: str | None = None, query: str = ".") -> bytes:
+    """The bytes to send. payload: hex, for the type payload; query: the name that a DNS question is about."""
+    if type == "srt":
         return srt_induction()
-    if kind == "dns":
-        return dns_question(name)
+    if type == "dns":
+        return dns_question(query)
     return read_hex(payload or "")
 
 
-def fits(kind: str, answer: bytes) -> bool:
+def fits(type: str, answer: bytes) -> bool:
     """Whether bytes are an answer to the question."""
-    if kind == "srt":
+    if type == "srt":
         # A handshake with a cookie: the listener's half of the induction.
         return len(answer) >= 64 and answer[:4] == b"\x80\0\0\0" and struct.unpack_from("!I", answer, 36)[0] == 1
-    if kind == "dns":
+    if type == "dns":
         return len(answer) >= 12 and answer[:2] == DNS_ID and bool(answer[2] & 0x80)
     return True
 
 
 def read_hex(text: str) -> bytes:
-    """bytes of hex digits, with or without blanks and 0x; LvsError where they are none."""
+    """bytes of hex digits, with or without blanks and 0x; LvsError where they are not."""
     digits = text.replace(" ", "")
     digits = digits[2:] if digits.lower().startswith("0x") else digits
     try:
@@ -47,7 +48,7 @@ def read_hex(text: str) -> bytes:
     except ValueError:
         data = b""
     if not 0 < len(data) <= 1400:
-        raise LvsError("%s is no payload" % shown(text), "give 1 to 1400 bytes as hex digits, such as 0d0a")
+        raise LvsError(messages.PAYLOAD_INVALID(value=shown(text)))
     return data
 
 
@@ -62,12 +63,12 @@ DNS_ID = b"\x1d\x5a"
 
 
 def dns_question(name: str) -> bytes:
-    """A question for the name servers of a name, which any server answers, if only with a refusal."""
+    """A question for the name servers of a name, to which every server replies, if only with a refusal."""
     labels = (name[:-1] if name.endswith(".") else name).split(".") if name != "." else []
     try:
         packed: bytes | None = b"".join(bytes([len(label)]) + label.encode("ascii") for label in labels)
     except (UnicodeEncodeError, ValueError):
         packed = None
     if packed is None or len(packed) > 254 or not all(0 < len(label) < 64 for label in labels):
-        raise LvsError("%s is no name of DNS" % shown(name), "give one such as example.com")
+        raise LvsError(messages.DNS_NAME_INVALID(value=shown(name)))
     return DNS_ID + struct.pack("!HHHHH", 0x0100, 1, 0, 0, 0) + packed + b"\0" + struct.pack("!HH", 2, 1)

@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Plays a stream, HLS or DASH, as a viewer would, and tells how it went. What a player does is decided in hls; here is only the network."""
+"""Plays a stream, HLS or DASH, as a viewer would, and returns how it went. hls decides what a player does; here is only the network."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import ssl
 import time
 from typing import Any, cast
 
-from ansible.module_utils.lvsdr.errors import LvsError, printable
-from ansible.module_utils.lvsdr.streams import dash, hls, http, m3u8
+from ansible.module_utils.lvsdr import options
+from ansible.module_utils.lvsdr.errors import Line, LvsError, printable
+from ansible.module_utils.lvsdr.streams import dash, hls, http, m3u8, messages
 
-# Longer than any playlist; what is longer is a file that somebody took for one.
+# Longer than any playlist; what is longer is a file that was mistaken for one.
 PLAYLIST_BYTES = 4 << 20
 
 
@@ -37,18 +38,18 @@ class Client:
         except ValueError as error:
             assert connect_to is not None
             why = "it has an @" if "@" in connect_to else error
-            raise LvsError("connect_to: %r is not a host (%s)" % (http.shown(connect_to), why), "give an address or a name") from None
+            raise LvsError(messages.HOST_INVALID(value=repr(http.shown(connect_to)), why=why)) from None
         try:
             self.source = str(ipaddress.ip_address(source)) if source else None
         except ValueError:
-            raise LvsError("source: %r is not an address" % source, "give one that this host has") from None
+            raise LvsError(messages.SOURCE_INVALID(value=repr(source))) from None
         self.tls = tls(validate_certs, ca_path)
         self.servers_header = servers_header.lower()
         self.home = http.split(url)[:3]  # connect_to stands in for this one, not for where a redirect leads
         self.pool: http.Pool | None = {} if keepalive else None
 
     def server(self, answer: http.Answer) -> str | None:
-        """Who sent an answer, as it says itself."""
+        """The server that sent an answer, by its own header."""
         name = answer.headers.get(self.servers_header)
         return None if name is None else printable(name, 100)
 
@@ -59,21 +60,15 @@ class Client:
         """
         seconds = max(0.1, min(self.timeout, self.until - time.monotonic()))
         way = " through %s" % self.connect_to if self.connect_to and http.split(url)[:3] == self.home else ""
-        said = http.shown(url)
+        named = http.shown(url)
         try:
             return await asyncio.wait_for(http.fetch(self.dial, url, keep, byte_range=byte_range, pool=self.pool), seconds)
         except asyncio.TimeoutError:
-            raise LvsError(
-                "%s did not answer in full%s within %.1f s" % (said, way, seconds),
-                "check the way there and back, or allow a longer timeout",
-            ) from None
+            raise LvsError(messages.URL_TIMED_OUT(url=named, way=way, seconds=seconds)) from None
         except http.TooLong as error:
-            raise LvsError("%s is %s, so it is no playlist" % (said, error), "use the address of an .m3u8 playlist") from None
+            raise LvsError(messages.PLAYLIST_TOO_LONG(url=named, why=error)) from None
         except (OSError, http.Broken) as error:
-            raise LvsError(
-                "%s cannot be loaded%s: %s" % (said, way, describe(error)),
-                "check that its host is up, reachable from here, and has a working server on that port",
-            ) from None
+            raise LvsError(messages.URL_NOT_LOADED(url=named, way=way, why=describe(error))) from None
 
     def close(self) -> None:
         for connection in (self.pool or {}).values():
@@ -93,8 +88,8 @@ def tls(validate_certs: bool = True, ca_path: str | None = None) -> ssl.SSLConte
     try:
         context = ssl.create_default_context(cafile=ca_path)
     except (OSError, ssl.SSLError) as error:
-        why = getattr(error, "strerror", None) or "it is no file of certificates in PEM"
-        raise LvsError("ca_path: %s can't be read (%s)" % (ca_path, why), "give the path of a file on this host") from None
+        why = getattr(error, "strerror", None) or "it holds no certificates in PEM"
+        raise LvsError(messages.CA_UNREADABLE(path=ca_path, why=why)) from None
     if not validate_certs:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -106,7 +101,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return "its certificate is not valid here: %s" % error.verify_message
     if isinstance(error, ssl.SSLError):
-        return "no TLS (%s)" % (error.reason or error)
+        return "TLS failed (%s)" % (error.reason or error)
     if isinstance(error, socket.gaierror):
         return str(error.strerror)
     if isinstance(error, OSError) and error.errno:
@@ -119,19 +114,16 @@ class Probe:
     """One viewer of one stream."""
 
     def __init__(self, url: str, duration: float, segments: int | None, timeout: float, **connection: Any) -> None:
-        for name, value in (("duration", duration), ("timeout", timeout)):
-            if not 0 < value < 1e6:
-                raise LvsError("%s is %s" % (name, value), "give seconds, more than 0")
-        if segments is not None and segments < 1:
-            raise LvsError("segments is %s" % segments, "give 1 or more, or leave it out")
+        given = {"duration": duration, "timeout": timeout, "segments": segments}
+        options.in_range(given, duration=(0.001, 1000000, " seconds"), timeout=(0.001, 1000000, " seconds"), segments=(1, None, ""))
         now = time.monotonic()
         # Twice the time, because a stream that stalls as long as it plays has shown what it can do.
         self.limit = 2 * duration + 2 * timeout
         self.until = now + self.limit
         self.url = url
         self.client = Client(url, timeout, self.until, **connection)
-        self.player = hls.Player(now, duration, segments)
-        self.errors: list[str] = []
+        self.player = hls.Player(now, duration, segments, stream=http.shown(url))
+        self.problems: list[Line] = []
         self.servers: dict[str, int] = {}
         self.init: m3u8.Resource | None = None
         self.manifests = dash.Playlists()
@@ -159,13 +151,15 @@ class Probe:
             if step.action == "stop":
                 return
             if max(step.at, now) >= self.until:
-                last = "; the last error was: " + self.errors[-1] if self.errors else ""
+                last = " (the last error was: %s)" % self.problems[-1].text if self.problems else ""
                 raise LvsError(
-                    (
-                        "%s played %.1f of %g s within %g s%s"
-                        % (http.shown(self.url), self.player.buffered, self.player.duration, self.limit, last)
-                    ),
-                    "look at the server that should have sent it",
+                    messages.STREAM_INCOMPLETE(
+                        url=http.shown(self.url),
+                        played=self.player.buffered,
+                        wanted="%g" % self.player.duration,
+                        seconds="%g" % self.limit,
+                        last=last,
+                    )
                 )
             await asyncio.sleep(max(0, step.at - now))
             began = time.monotonic()
@@ -176,13 +170,13 @@ class Probe:
             try:
                 media = cast(m3u8.Media, (await self._playlist(address))[1])
             except LvsError as error:
-                self.errors.append(error.message)
+                self._note(error)
                 self.player.not_loaded(time.monotonic())
             else:
-                try:
-                    self.player.loaded(media, began, time.monotonic())
-                except LvsError as error:
-                    raise LvsError("%s: %s" % (http.shown(self.url), error.message), error.hint) from None
+                self.player.loaded(media, began, time.monotonic())
+
+    def _note(self, error: LvsError) -> None:
+        self.problems.append(error.line if isinstance(error.line, Line) else Line("", error.line))
 
     async def _open(self) -> tuple[str, m3u8.Media]:
         """(URL, Media) of the stream: its playlist, or the first one that its master playlist names."""
@@ -197,22 +191,19 @@ class Probe:
         """(url, playlist). Later loads ask for the same address again: a redirect may lead elsewhere next time."""
         reply = await self.client.get(url, keep=PLAYLIST_BYTES)
         if reply.status != 200:
-            raise LvsError("%s answers %s" % (http.shown(reply.url), reply.line), "check the path, and that the stream is being published")
+            raise LvsError(messages.PLAYLIST_NOT_SERVED(url=http.shown(reply.url), status=reply.line))
         playlist = self._parse(reply, variables)
         if isinstance(playlist, m3u8.Master) and not master:
-            raise LvsError(
-                "%s is a master playlist where a media playlist belongs" % http.shown(reply.url),
-                "correct the variants of %s" % http.shown(self.url),
-            )
+            raise LvsError(messages.MASTER_PLAYLIST_NESTED(url=http.shown(reply.url), master=http.shown(self.url)))
         return url, playlist
 
     def _parse(self, reply: http.Answer, variables: dict[str, str] | None) -> m3u8.Master | m3u8.Media:
-        """What a playlist or a manifest says, whatever its address ends with."""
+        """What is in a playlist or a manifest, whatever its address ends with."""
         if b"MPD" not in reply.body[:4096].replace(b"\0", b""):  # also in UTF-16
             return m3u8.parse(reply.body, reply.url, variables=variables)
         manifest = dash.parse(reply.body, reply.url, time.time(), newest=None)
         if not manifest.segments:
-            raise LvsError("%s names no segment that can be played" % http.shown(reply.url), "see how the packager writes it")
+            raise LvsError(messages.NO_SEGMENTS(url=http.shown(reply.url)))
         return self.manifests.media(manifest)
 
     async def _fetch(self, segment: m3u8.Segment) -> None:
@@ -222,11 +213,11 @@ class Probe:
                 reply = await self.client.get(*resource)
                 size += reply.size
                 if reply.status not in (200, 206) or not reply.size:
-                    self.errors.append("%s answers %s, %s bytes" % (http.shown(reply.url), reply.line, reply.size))
+                    self.problems.append(messages.SEGMENT_NOT_SERVED(url=http.shown(reply.url), status=reply.line, size=reply.size))
                     self.player.failed(segment, time.monotonic(), gone=400 <= reply.status < 500)
                     return
         except LvsError as error:
-            self.errors.append(error.message)
+            self._note(error)
             self.player.failed(segment, time.monotonic())
             return
         self.init = segment.init
@@ -249,12 +240,12 @@ class Probe:
             "older_playlists": player.older,
             "target_duration": player.media.target_duration if player.media else None,
             "servers": self.servers,
-            "errors": self.errors + player.errors,
+            "problems": [str(line) for line in self.problems + player.problems],
         }
 
 
 async def player(url: str, duration: float = 10.0, segments: int | None = None, timeout: float = 10.0, **connection: Any) -> dict[str, Any]:
-    """``play`` for whoever has a loop."""
+    """``play`` for callers that have a loop."""
     return await Probe(url, duration, segments, timeout, **connection).play()
 
 

@@ -1,11 +1,12 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""What a rehearsed fault meant for viewers, from what they (viewers.py) and a sampler of the VIP's owner noticed. Pure."""
+"""The effect of a rehearsed fault on viewers, from what they (viewers.py) and a sampler of the VIP's owner noticed. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.streams import messages
 from ansible.module_utils.lvsdr.text import aligned
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ COLUMNS = ("fault", "host", "blackout ms", "failing ms", "connections cut", "str
 def outages(asked: list[list[Any]]) -> tuple[int, int]:
     """(blackout, failing) in ms of newcomers that asked one after the other: [[begin in seconds, whether it was answered], …].
 
-    blackout: the longest time in which nobody who came was served; failing: from the first who was not served to the next who was after
-    the last one. Both are 0 where everybody was.
+    blackout: the longest period in which no newcomer was served; failing: from the first newcomer who was not served to the first one
+    served after the last such. Both are 0 where every newcomer was served.
     """
     blackout = 0.0
     began: float | None = None
@@ -37,7 +38,7 @@ def outages(asked: list[list[Any]]) -> tuple[int, int]:
 
 
 def spans(samples: Sequence[Sequence[Any]], names: dict[str, str]) -> list[dict[str, Any]]:
-    """Who owned a VIP, one after the other: [{"owners": [name, …], "seconds", "samples"}, …].
+    """The owners of a VIP, one after the other: [{"owners": [name, …], "seconds", "samples"}, …].
 
     samples: [[seconds, [mac, …]], …] of one VIP; names: {mac: host}.
     """
@@ -57,7 +58,7 @@ def spans(samples: Sequence[Sequence[Any]], names: dict[str, str]) -> list[dict[
 def row(
     watched: dict[str, Any], fault: str, host: str, sampled: dict[str, Any], names: dict[str, str], differences: Any, daemons: Any
 ) -> dict[str, Any]:
-    """One fault's line of the table, as a dict.
+    """One fault's row of the table, as a dict.
 
     watched: what viewers.watch returned; sampled: {vip: samples}; names: {mac: host}; differences: between the directors' tables once all
     was well again; daemons: {director: the sync daemons then, as ipvs_info returns them}.
@@ -97,12 +98,12 @@ def owner_words(found: Iterable[dict[str, Any]]) -> str:
 
 
 LEGEND = (
-    "blackout ms: the longest time in which nobody who came was served",
+    "blackout ms: the longest period in which no newcomer was served",
     "failing ms: from the first newcomer who was not served to the last",
-    "connections cut: running downloads whose connection broke; each went on with another one, as players do",
-    "streams lost: downloads and players that could not go on",
-    "segments late: segments that came when a player had nothing left to show",
-    "owner of the VIP: who answered for it, one after the other",
+    "connections cut: running downloads whose connection broke; each continued on another one, as players do",
+    "streams lost: downloads and players that could not continue",
+    "segments late: segments that arrived when a player had nothing left to show",
+    "owner of the VIP: the hosts that answered for it, one after the other",
 )
 
 
@@ -111,16 +112,16 @@ def unplayable(watched: dict[str, Any]) -> list[str]:
     out = []
     missed = sum(not good for _begin, good in watched["asked"])
     if missed:
-        out.append("%d of %d newcomers were not served" % (missed, len(watched["asked"])))
-    for what, found in (("download", watched["downloads"]), ("player", watched["players"])):
+        out.append(messages.NEWCOMERS_NOT_SERVED(missed=missed, number=len(watched["asked"])))
+    for kind, found in (("download", watched["downloads"]), ("player", watched["players"])):
         reasons = dict.fromkeys(str(one["lost"]) for one in found if one.get("lost"))
         reasons.update(dict.fromkeys(text for one in found for text in one.get("cuts", ())))
         if reasons:
-            out.append("a %s does not play: %s" % (what, "; ".join(list(reasons)[:2])))
+            out.append(messages.VIEWER_FAILED(kind=kind, why="; ".join(list(reasons)[:2])))
         elif any(not one.get("bytes") for one in found):
             trouble = next((one["trouble"] for one in found if one.get("trouble")), None)
-            out.append("a %s got nothing%s" % (what, ": %s" % trouble if trouble else ""))
-    return out
+            out.append(messages.VIEWER_GOT_NOTHING(kind=kind, why=": %s" % trouble if trouble else ""))
+    return [str(line) for line in out]
 
 
 def table(rows: Iterable[dict[str, Any]]) -> list[str]:

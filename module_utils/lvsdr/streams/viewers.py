@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Viewers of a service for a while: such as come anew, such as load something long, and such as play a live stream. IO.
+"""Viewers of a service for a while: newcomers, long downloads, and players of a live stream. IO.
 
 What they noticed is put together by rehearsal.py.
 """
@@ -13,15 +13,16 @@ import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr import options
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.streams import http, probe
+from ansible.module_utils.lvsdr.streams import http, messages, probe
 
 if TYPE_CHECKING:
     import h11
 
 # Downloads are compared in blocks of this size, which all of them begin at the same places.
 BLOCK = 1 << 18
-# Small, so that a server sends at the pace of the viewer, and a pause on the way is one for the viewer.
+# Small, so that a server sends at the pace of the viewer, and a pause in the network is one for the viewer.
 RECEIVE_BUFFER = 1 << 18
 LOST = (OSError, http.Broken, asyncio.TimeoutError)
 
@@ -55,7 +56,7 @@ class Way:
 
 
 class Newcomers:
-    """Viewers that come anew, so many a second: each asks for one page on a connection of its own."""
+    """New viewers, so many a second: each asks for one page on a connection of its own."""
 
     def __init__(self, way: Way, rate: float, timeout: float) -> None:
         self.way, self.rate, self.timeout = way, rate, timeout
@@ -65,7 +66,7 @@ class Newcomers:
         asking: set[asyncio.Task[None]] = set()
 
         def answered(done: asyncio.Task[None]) -> None:
-            # What nobody expected stays in the set, and ends the watch with an error instead of looking like a quiet one.
+            # An unexpected error stays in the set, and ends the watch with an error instead of looking like a quiet one.
             if not done.cancelled() and not done.exception():
                 asking.discard(done)
 
@@ -90,9 +91,9 @@ class Newcomers:
 
 
 class Download:
-    """A viewer of something long, who reads at the pace of a player, goes on where a connection broke (Range), and begins anew at the end.
+    """A viewer of something long that reads at a player's pace, continues where a connection broke (Range), and starts over at the end.
 
-    blocks: checksums of what was read by anyone, by place; shared between all downloads of one URL.
+    blocks: checksums of what any download has read, by offset; shared between all downloads of one URL.
     """
 
     def __init__(self, way: Way, rate: float, patience: float, blocks: dict[int, int]) -> None:
@@ -116,7 +117,7 @@ class Download:
                 why = "after %d bytes: %s" % (self.offset, str(error) or type(error).__name__)
                 self.trouble = why
                 if self.begun:
-                    # One that never began was refused, and is nobody's running stream.
+                    # One that never began was refused, and is not a running stream.
                     self.cuts.append(why)
                 if self.begun or broke is None:
                     broke = now
@@ -130,7 +131,7 @@ class Download:
         try:
             status, left = head.status_code, connection.expected
             if status not in (200, 206) or (status == 200 and self.offset) or left is None:
-                raise http.Broken("the server answers %d, and nothing that can be gone on with" % status)
+                raise http.Broken("the server answers %d, which a download can't continue from" % status)
             if not left:
                 raise http.Broken("there is nothing to load")
             self.begun = True
@@ -163,22 +164,22 @@ class Download:
         self.sum = 0
 
 
-async def _play(url: str, seconds: float, connection: dict[str, Any]) -> dict[str, Any]:
+async def _play(url: str, duration: float, connection: dict[str, Any]) -> dict[str, Any]:
     try:
-        return await probe.player(url, duration=seconds, timeout=3, **connection)
+        return await probe.player(url, duration=duration, timeout=3, **connection)
     except LvsError as error:
         return {"lost": error.message, **error.details}
 
 
 async def _all(
-    url: str, download: str | None, seconds: float, newcomers: float, downloads: int, players: int, rate: float, timeout: float,
+    url: str, download: str | None, duration: float, newcomers: float, downloads: int, players: int, rate: float, timeout: float,
     patience: float, connection: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    until = time.monotonic() + seconds
+    until = time.monotonic() + duration
     coming = Newcomers(Way(url, **connection), newcomers, timeout)
     blocks: dict[int, int] = {}
     loading = [Download(Way(download, **connection), rate, patience, blocks) for _number in range(downloads) if download]
-    playing = [asyncio.ensure_future(_play(url, seconds, connection)) for _number in range(players)]
+    playing = [asyncio.ensure_future(_play(url, duration, connection)) for _number in range(players)]
     await asyncio.gather(coming.run(until), *(one.run(until) for one in loading))
     return {
         "asked": sorted(coming.asked),
@@ -194,25 +195,27 @@ async def _all(
 
 
 def watch(
-    url: str, download: str | None = None, seconds: float = 20.0, newcomers: float = 10.0, downloads: int = 4, players: int = 2,
+    url: str, download: str | None = None, duration: float = 20.0, newcomers: float = 10.0, downloads: int = 4, players: int = 2,
     rate: float = 1000000, timeout: float = 1.0, patience: float = 10.0, **connection: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    """What viewers notice in so many seconds: {"asked": [[begin, answered], …], "downloads": [dict], "players": [dict]}.
+    """What viewers notice in ``duration`` seconds: {"asked": [[begin, answered], …], "downloads": [dict], "players": [dict]}.
 
     url: a live playlist, asked for ``newcomers`` times a second on new connections, each answered within ``timeout`` seconds or not, and
-    played by ``players``. download: what ``downloads`` viewers load with ``rate`` bytes a second each; one that can't go on within
+    played by ``players``. download: what ``downloads`` viewers load with ``rate`` bytes a second each; one that can't continue within
     ``patience`` seconds is lost. connection: connect_to, validate_certs and ca_path, as probe.Client takes them. Times are of the monotonic
     clock.
     """
-    for name, value in (("seconds", seconds), ("newcomers", newcomers), ("rate", rate), ("timeout", timeout), ("patience", patience)):
-        if not 0 < value < 1e9:
-            raise LvsError("%s: %s is out of range" % (name, value), "give a number above 0")
-    for name, value in (("downloads", downloads), ("players", players)):
-        if not 0 <= value <= 100:
-            raise LvsError("%s: %s is out of range" % (name, value), "give 0 to 100")
+    positive, viewers = (0.001, 1000000000, ""), (0, 100, "")
+    given = {
+        "duration": duration, "newcomers": newcomers, "rate": rate, "timeout": timeout, "patience": patience, "downloads": downloads,
+        "players": players,
+    }  # fmt: skip
+    options.in_range(
+        given, duration=positive, newcomers=positive, rate=positive, timeout=positive, patience=positive, downloads=viewers, players=viewers
+    )
     for one in (url, download) if download else (url,):
         Way(one, **connection)
-    seen = asyncio.run(_all(url, download, seconds, newcomers, downloads, players, rate, timeout, patience, connection))
+    seen = asyncio.run(_all(url, download, duration, newcomers, downloads, players, rate, timeout, patience, connection))
     if not seen["asked"]:
-        raise LvsError("Nobody asked for %s within %g s" % (url, seconds), "watch for longer")
+        raise LvsError(messages.NO_NEWCOMERS(url=url, seconds="%g" % duration))
     return seen

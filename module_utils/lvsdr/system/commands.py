@@ -10,13 +10,14 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING
 
-from ansible.module_utils.lvsdr.errors import LvsError, Problems
+from ansible.module_utils.lvsdr.errors import LvsError, Problems, shown
+from ansible.module_utils.lvsdr.system import messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 # How long a program may take, in seconds. Those that start services or read large files get more, also than the TimeoutStartSec of lvsdr's
-# units (180): systemd then says first what was wrong.
+# units (180): systemd then reports first what was wrong.
 SECONDS = 60
 SLOW = {"systemctl": 200, "keepalived": 200, "nginx": 200}
 
@@ -26,7 +27,7 @@ class Late(LvsError):
 
 
 def finish(command: Sequence[str], stderr: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
-    """What a command did, as subprocess.run tells it. Late where it takes too long, OSError where it can't be run."""
+    """What a command did, as subprocess.run returns it. Late where it takes too long, OSError where it can't be run."""
     seconds = SLOW.get(os.path.basename(command[0]), SECONDS)
     # Of a session of its own: what it has started ends with it, and keepalived -t of 2.2.7 ends its process group where a script has a user
     # other than root.
@@ -38,21 +39,18 @@ def finish(command: Sequence[str], stderr: int = subprocess.PIPE) -> subprocess.
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         # Not waited for: what hangs in the kernel does not end then either.
-        raise Late(
-            "`%s` did not end within %g s, and was killed" % (" ".join(command), seconds),
-            "run it by hand on this host to see what it waits for, then run again",
-        ) from None
+        raise Late(messages.COMMAND_TIMED_OUT(command=" ".join(command), seconds="%g" % seconds)) from None
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def run(*command: str) -> str:
-    """Output of a command; LvsError with what it said where it fails."""
+    """Output of a command; LvsError with what it printed where it fails."""
     try:
         done = finish(command)
     except OSError as error:
-        raise LvsError("%s can't be run (%s)" % (command[0], error.strerror), "install it on this host")
+        raise LvsError(messages.COMMAND_NOT_RUN(command=command[0], why=error.strerror))
     if done.returncode:
-        raise LvsError("`%s` failed: %s" % (" ".join(command), (done.stderr or done.stdout).strip()))
+        raise LvsError(messages.COMMAND_FAILED(command=" ".join(command), output=(done.stderr or done.stdout).strip()))
     return done.stdout
 
 
@@ -62,12 +60,12 @@ def find_command(name: str) -> str | None:
 
 
 def check_names(**names: Iterable[str]) -> None:
-    """LvsError with every name that no program could take: ``check_names(services=[…])``."""
+    """LvsError with every name that no program would accept: ``check_names(services=[…])``."""
     problems = Problems()
     for option, values in names.items():
         for index, value in enumerate(values):
             if not value or value.startswith("-") or not value.isprintable():
-                problems.add("%s[%d]" % (option, index), "%r is no name" % value)
+                problems.add("%s[%d]" % (option, index), messages.NOT_A_NAME(value=shown(value)))
     problems.raise_if_any("The host can't be read")
 
 

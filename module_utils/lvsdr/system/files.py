@@ -12,6 +12,8 @@ import re
 import stat
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.system import messages
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -43,7 +45,7 @@ def _texts(paths: Iterable[str]) -> list[tuple[str, str]]:
             with open(path, errors="replace") as f:
                 out.append((path, f.read()))
         except OSError:
-            continue  # a folder, gone meanwhile, or a link to nowhere: then nobody applies it
+            continue  # a folder, gone meanwhile, or a link to nowhere: then it is not applied
     return out
 
 
@@ -78,13 +80,13 @@ def read_text(path: str) -> str | None:
 
 
 def account_problems(names: Iterable[str]) -> list[str]:
-    """A sentence for each account that is not there; keepalived leaves a check out whose account it does not find."""
+    """A sentence for each account that is missing; keepalived leaves a check out whose account it does not find."""
     out = []
     for name in dict.fromkeys(names):
         try:
             pwd.getpwnam(name)
         except KeyError:
-            out.append("there is no account %s, which a check runs its program as; make it on every director, or name another user" % name)
+            out.append(str(messages.ACCOUNT_MISSING(name=name)))
     return out
 
 
@@ -95,18 +97,18 @@ def script_problems(paths: Iterable[str]) -> list[str]:
         try:
             mode = os.stat(path).st_mode
         except OSError as error:
-            out.append("check script %s can't be run (%s); install it on every director" % (path, error.strerror))
+            out.append(str(messages.SCRIPT_MISSING(path=path, why=error.strerror)))
             continue
         if not stat.S_ISREG(mode) or not mode & 0o111:
-            out.append("check script %s is not executable; run `chmod 755 %s`" % (path, path))
-        # What keepalived's own enable_script_security looks at: every folder on the way, too.
+            out.append(str(messages.SCRIPT_NOT_EXECUTABLE(path=path)))
+        # What keepalived's own enable_script_security checks: every folder on the path as well.
         place = os.path.realpath(path)
         while True:
             status = os.stat(place)
             sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
             if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
-                who = "belongs to uid %d" % status.st_uid if status.st_uid else "is writable by others than root"
-                out.append("check script %s: %s %s; give it to root, and run `chmod go-w %s`" % (path, place, who, place))
+                why = "belongs to uid %d" % status.st_uid if status.st_uid else "is writable by others than root"
+                out.append(str(messages.SCRIPT_UNSAFE(path=path, place=place, why=why)))
             if place == "/":
                 break
             place = os.path.dirname(place)
@@ -114,26 +116,26 @@ def script_problems(paths: Iterable[str]) -> list[str]:
 
 
 def file_problems(files: Iterable[dict[str, Any]]) -> list[str]:
-    """A sentence for each file, {"path", "readers": any, all or root}, that can't be used, or that tells a secret."""
+    """A sentence for each file, {"path", "readers": any, all or root}, that can't be used, or that exposes a secret."""
     out = []
     for one in files:
         path = one["path"]
         try:
             mode = os.stat(path).st_mode
         except OSError as error:
-            out.append("%s, which the inventory names, can't be read (%s); put it there" % (path, error.strerror))
+            out.append(str(messages.FILE_UNREADABLE(path=path, why=error.strerror)))
             continue
         if not stat.S_ISREG(mode):
-            out.append("%s, which the inventory names, is no file" % path)
+            out.append(str(messages.NOT_A_FILE(path=path)))
         elif one["readers"] == "root" and mode & 0o007:
-            out.append("%s holds a secret and everybody may read it; run `chmod o= %s`" % (path, path))
+            out.append(str(messages.FILE_WORLD_READABLE(path=path)))
         elif one["readers"] == "all" and not mode & 0o004:
-            out.append("%s can't be read by lvsdr-streamcheck, which is not root; run `chmod a+r %s`" % (path, path))
+            out.append(str(messages.FILE_NOT_FOR_STREAMCHECK(path=path)))
     return out
 
 
 def write_atomically(path: str, text: str, mode: int = 0o644) -> None:
-    """Writes a file beside its place and moves it there: nobody reads a half of it."""
+    """Writes a file beside its place and moves it there: no program ever reads half of it."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     new = path + ".new"
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as f:

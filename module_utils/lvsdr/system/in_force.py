@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Files of a host, and whether they are in force: the one mechanism that every role uses.
 
-A file on disk is not a configuration in force: a run may end between the two, and somebody may restart a program or flush its rules. So
-what is in force is read from where it is in force. For a systemd unit that is a copy of its files, which the unit itself makes whenever it
+A file on disk is not a configuration in force: a run may end between the two, and a program may be restarted or its rules flushed. So what
+is in force is read from where it is in force. For a systemd unit that is a copy of its files, which the unit itself makes whenever it
 reads them (a drop-in with ExecStartPre and ExecReload, under places.IN_FORCE); for nftables a comment in the table with the digest of its
-file; for a setting of the kernel the setting. What differs is put in force, whoever wrote the file, and nobody has to remember anything.
+file; for a setting of the kernel the setting. What differs is put in force, whoever wrote the file, and nothing has to be remembered.
 
-``plan_files`` and ``plan_units`` are pure and run on the controller as well, with what preflight saw, where they tell that there is nothing
+``plan_files`` and ``plan_units`` are pure and run on the controller as well, with what preflight saw, to find out whether there is anything
 to do. ``look``, ``apply_files`` and ``apply_units`` are IO.
 """
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places, text
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
-from ansible.module_utils.lvsdr.system import commands, files, sysctl, systemd
+from ansible.module_utils.lvsdr.system import commands, files, messages, sysctl, systemd
 from ansible.module_utils.lvsdr.system.files import fingerprint
 from ansible.module_utils.lvsdr.text import digest_of
 
@@ -39,7 +39,7 @@ def copy_of(unit: str, path: str) -> str:
 def drop_in(unit: str, restart_on: list[str], reload_on: list[str]) -> str:
     """The drop-in that has a unit copy what it reads, as text.
 
-    At a start before it reads, so that the copy is never newer than what was read; at a reload right after it was told to.
+    At a start before it reads, so that the copy is never newer than what was read; at a reload right after that was requested.
     """
     folder = "%s/%s" % (places.IN_FORCE, unit)
 
@@ -227,8 +227,11 @@ def apply_files(wanted: dict[str, Any], check: bool = False) -> dict[str, Any]:
                 done.append(step)
         except (OSError, LvsError) as error:
             left = steps[len(done) :]
+            why = error.message if isinstance(error, LvsError) else error
             raise LvsError(
-                "%s failed: %s" % (" ".join(left[0]), error), applied=[" ".join(s) for s in done], not_applied=[" ".join(s) for s in left]
+                messages.HOST_STEP_FAILED(step=" ".join(left[0]), why=why),
+                applied=[" ".join(s) for s in done],
+                not_applied=[" ".join(s) for s in left],
             )
     return {"changed": bool(steps), "steps": [" ".join(step) for step in steps], "diff": diff}
 
@@ -264,7 +267,7 @@ def _judge(path: str, item: dict[str, Any], problems: Problems, check: bool) -> 
     words, ignore = item["check"]["command"], item["check"].get("ignore") or ()
     if not commands.find_command(words[0]):
         if not check:
-            problems.add(path, "%s is missing, which has to read it first" % words[0])
+            problems.add(path, messages.FILE_CHECKER_MISSING(command=words[0]))
         return
     folder = os.path.dirname(path)
     trial = os.path.join(folder if os.path.isdir(folder) else "/run", ".%s.lvsdr" % os.path.basename(path))
@@ -276,18 +279,19 @@ def _judge(path: str, item: dict[str, Any], problems: Problems, check: bool) -> 
             os.unlink(trial)
     wrong = complaints(done.returncode, done.stdout, ignore)
     if wrong is not None:
-        problems.add(path, "%s refuses it: %s" % (words[0], "; ".join(wrong).replace(trial, path) or "status %d" % done.returncode))
+        why = "; ".join(wrong).replace(trial, path) or "status %d" % done.returncode
+        problems.add(path, messages.FILE_REFUSED(command=words[0], why=why))
 
 
 def complaints(status: int, output: str, ignore: Collection[str]) -> list[str] | None:
-    """What a program that judged a file has against it, as lines; None where it has nothing.
+    """What a program that checked a file reported against it, as lines; None where it accepted the file.
 
     A status that lines which are to be ignored explain is a warning's; one that nothing explains is not. But a program that ended itself
-    with SIGTERM, as keepalived -t of 2.2.7 does with its process group where a script has a user, had no more to say.
+    with SIGTERM, as keepalived -t of 2.2.7 does with its process group where a script has a user, had nothing more to report.
     """
-    said = [line.strip() for line in output.splitlines() if line.strip()]
-    lines = [line for line in said if not any(re.search(one, line) for one in ignore)]
-    return lines if status and (lines or not (said or status == -signal.SIGTERM)) else None
+    printed = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line for line in printed if not any(re.search(one, line) for one in ignore)]
+    return lines if status and (lines or not (printed or status == -signal.SIGTERM)) else None
 
 
 def apply_units(wanted: Sequence[dict[str, Any]], digests: dict[str, str] | None = None, check: bool = False) -> dict[str, Any]:
@@ -311,9 +315,12 @@ def apply_units(wanted: Sequence[dict[str, Any]], digests: dict[str, str] | None
             else:
                 commands.run("systemctl", verb, name)
         except (OSError, LvsError) as error:
+            why = error.message if isinstance(error, LvsError) else error
             raise LvsError(
-                "%s %s failed: %s" % (verb, name, error), "see `journalctl -u %s`; the next run goes on from here" % name,
-                applied=done, not_applied=[" ".join(step).strip() for step in steps[len(done) :]],
-            )  # fmt: skip
+                # systemd's own log is that of the unit init.scope.
+                messages.UNIT_STEP_FAILED(step=("%s %s" % (verb, name)).strip(), why=why, unit=name or "init.scope"),
+                applied=done,
+                not_applied=[" ".join(step).strip() for step in steps[len(done) :]],
+            )
         done.append(("%s %s" % (verb, name)).strip())
     return {"changed": bool(steps), "steps": [("%s %s" % step).strip() for step in steps]}

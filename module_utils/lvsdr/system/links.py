@@ -1,6 +1,6 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The interfaces of a host, as iproute2 tells of them, and what is known of the network behind them."""
+"""The interfaces of a host, as iproute2 reports them, and what is known of the network behind them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def interfaces() -> list[dict[str, Any]]:
     """``[{"name", "mac", "type", "arp", "up", "addresses": ["a/p"], "scopes": {"a/p": scope}}]``; type is the kernel's link type, such as
     ether or loopback. Whatever its scope or state, an address is among them, but for those that every link may have (_of_every_link).
 
-    Only where there are such: ``peers`` {"a/p": [the other end, or None, of each such address]}, ``local_routes``, what `ip route` says of
-    routes that make an address local without being on an interface, and ``unasked``, true where no frame of anybody else arrives.
+    Only where there are such: ``peers`` {"a/p": [the other end, or None, of each such address]}, ``local_routes``, what `ip route` has of
+    routes that make an address local without being on an interface, and ``unasked``, true where no frame of another host arrives.
     """
     out, links = [], json.loads(run("ip", "-j", "address", "show") or "[]")
     routes, asked = _local_routes(), _asked(json.loads(run("ip", "-j", "-d", "link", "show") or "[]"))
@@ -58,7 +58,7 @@ STACKED = ("vlan", "macvlan", "macvtap", "ipvlan")
 
 
 def _asked(links: list[dict[str, Any]]) -> dict[str, bool]:
-    """{interface: whether a frame of somebody else can arrive there}. links: what `ip -j -d link show` prints.
+    """{interface: whether a frame of another host can arrive there}. links: what `ip -j -d link show` prints.
 
     A pair of veth whose two ends are on this host leads from the host to itself, unless its other end is a port of something that leads on.
     What is not known is asked: a false alarm is better than a leak.
@@ -92,7 +92,7 @@ def _asked(links: list[dict[str, Any]]) -> dict[str, bool]:
 
 
 def _of_every_link(address: str, length: int) -> bool:
-    """Whether an address is what a link has of its own accord: of fe80::/10, or of 169.254.0.0/16 with its prefix. None is a VIP."""
+    """Whether an address is one that a link gives itself: of fe80::/10, or of 169.254.0.0/16 with its prefix. None is a VIP."""
     parsed = ipaddress.ip_address(address)
     return parsed.is_link_local and (parsed.version == 6 or length < 32)
 
@@ -108,7 +108,7 @@ def _tables_of_rules(family: str) -> set[str | None]:
 
 
 def _local_routes() -> dict[str, list[str]]:
-    """{interface: ["local 192.0.2.100/32 dev lo table local proto boot"]} of the routes that somebody has added (ip-route(8), type local).
+    """{interface: ["local 192.0.2.100/32 dev lo table local proto boot"]} of the routes that were added by hand (ip-route(8), type local).
 
     The kernel adds one for each address. The host owns what such a route leads to as well, and may answer for it.
     """
@@ -127,7 +127,7 @@ def _local_routes() -> dict[str, list[str]]:
 
 
 # Words in /sys/class/dmi/id by which a guest knows the cloud it runs in, as cloud-init's ds-identify has them. In all of these networks a
-# packet whose addresses are not the port's own is dropped, unless somebody has arranged otherwise.
+# packet whose addresses are not the port's own is dropped, unless that was arranged otherwise.
 CLOUDS = (
     ("sys_vendor", "Amazon EC2", "Amazon EC2"),
     ("sys_vendor", "Google", "Google Compute Engine"),

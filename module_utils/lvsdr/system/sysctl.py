@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
+from ansible.module_utils.lvsdr.system import messages
 from ansible.module_utils.lvsdr.text import setting_text as text
 
 ROOT = "/proc/sys"
@@ -27,7 +28,7 @@ def read(name: str) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise LvsError("%s can't be read (%s)" % (name, error.strerror))
+        raise LvsError(messages.SYSCTL_UNREADABLE(name=name, why=error.strerror))
 
 
 def read_file(path: str) -> str | None:
@@ -46,15 +47,12 @@ def write(name: str, value: object) -> None:
         with open(path_of(name), "w") as f:
             f.write(value)
     except FileNotFoundError:
-        raise LvsError("This kernel has no setting %s" % name, "check the name, and whether its module is loaded")
+        raise LvsError(messages.SYSCTL_UNKNOWN(name=name))
     except OSError as error:
-        raise LvsError(
-            "Setting %s to %s failed (%s)" % (name, value, error.strerror),
-            "a container may not be allowed to, or the value is out of range",
-        )
+        raise LvsError(messages.SYSCTL_NOT_SET(name=name, value=value, why=error.strerror))
     kept = read(name)
     if not same(name, kept or "", value):
-        raise LvsError("%s was set to %s and reads %s" % (name, value, kept), "the value is out of the kernel's range")
+        raise LvsError(messages.SYSCTL_NOT_KEPT(name=name, value=value, kept=kept))
 
 
 def exists(prefix: str) -> bool:
@@ -65,18 +63,18 @@ def exists(prefix: str) -> bool:
 def differing(prefix: str, wanted: dict[str, Any] | None, path: str, problems: Problems) -> dict[str, tuple[str, str]]:
     """{name: (now, wanted)} of the settings under prefix that are not as wanted.
 
-    What the kernel has no setting for, and a value that can be none, goes to problems with its path.
+    What the kernel has no setting for, and a value that can't be one, goes to problems with its path.
     """
     out = {}
     for name, value in sorted((wanted or {}).items()):
         now = read(prefix + name) if re.fullmatch("[a-z0-9_]{1,64}", str(name)) else None
         if now is None:
-            problems.add("%s.%s" % (path, name), "this kernel has no setting %s%s; check the name" % (prefix, name))
+            problems.add("%s.%s" % (path, name), messages.SYSCTL_UNKNOWN(name="%s%s" % (prefix, name)))
             continue
         try:
             value = text(value)
         except LvsError as error:
-            problems.add("%s.%s" % (path, name), str(error))
+            problems.add("%s.%s" % (path, name), error.line)
             continue
         if not same(name, now, value):
             out[name] = (now, value)

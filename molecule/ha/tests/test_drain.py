@@ -25,7 +25,7 @@ def test_a_persistent_client_moves(lab):
     before = [ssh(director, PLACE) for director in DIRECTORS]
     address = "198.51.100.2" + first[-1]
     # The directors alone, as where a real server can't be reached.
-    done = run("playbooks/drain.yml", "--limit", "directors", "-e", "servers=" + first, "-e", "drain_seconds=5")
+    done = run("playbooks/drain.yml", "--limit", "directors", "-e", "drain_servers=" + first, "-e", "drain_seconds=5")
     try:
         assert done.returncode == 0, done.stdout[-3000:]
         for director in DIRECTORS:
@@ -37,7 +37,7 @@ def test_a_persistent_client_moves(lab):
         time.sleep(10)
         assert weights("director2", RADIO)[address] == 0
     finally:
-        done = run("playbooks/undrain.yml", "--limit", "directors", "-e", "servers=" + first)
+        done = run("playbooks/undrain.yml", "--limit", "directors", "-e", "drain_servers=" + first)
     assert done.returncode == 0, done.stdout[-3000:]
     wait_for(all_take_viewers, 60)
     assert ssh("director1", PLACE) == before[0], "no other configuration, and no reload"

@@ -49,7 +49,7 @@ def test_both_sync_daemons_run_on_both(ansible):
 def test_a_stranger_with_a_router_id_is_heard(ansible):
     ssh("router", "systemd-run --quiet --unit=stranger python3 -c '%s'" % (STRANGER % 99))
     try:
-        heard = ansible("director2", "vrrp_audit", interface="eth0", seconds=5)["heard"]
+        heard = ansible("director2", "vrrp_audit", interface="eth0", duration=5)["heard"]
     finally:
         ssh("router", "systemctl stop stranger", check=False)
     assert {"source": "198.51.100.1", "version": 2, "virtual_router_id": 99, "priority": 1, "interval": 1.0} in heard
@@ -107,7 +107,7 @@ def test_the_states_are_keepalived_s_own(ansible):
     wanted = {"director1": {"lvsdr": "MASTER", "radio": "BACKUP"}, "director2": {"lvsdr": "BACKUP", "radio": "MASTER"}}
     deadline = time.monotonic() + 60
     while True:
-        found = {director: ansible(director, "vrrp_audit", interface="eth0", seconds=0)["states"] for director in DIRECTORS}
+        found = {director: ansible(director, "vrrp_audit", interface="eth0", duration=0)["states"] for director in DIRECTORS}
         if found == wanted:
             return
         assert time.monotonic() < deadline, found

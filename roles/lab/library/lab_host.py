@@ -123,7 +123,7 @@ class Host:
         self.pidfile = os.path.join(self.dir, "pid")
         root = cgroup2()
         if root is None:
-            raise RuntimeError("no cgroup2 hierarchy is mounted: mount one with `mount -t cgroup2 none /sys/fs/cgroup`")
+            raise RuntimeError("no cgroup2 hierarchy is mounted; mount one with `mount -t cgroup2 none /sys/fs/cgroup`")
         self.cgroup = os.path.join(root, "lvsdr-lab", self.name)
 
     def running(self):
@@ -301,11 +301,11 @@ class Host:
         deadline = time.monotonic() + self.p["timeout"]
         while not self.answers():
             if self.running() is None:
-                raise RuntimeError("%s ended while it was starting; its console is in %s" % (self.name, self.console))
+                raise RuntimeError("%s stopped during its start; see its console in %s" % (self.name, self.console))
             if time.monotonic() > deadline:
                 raise RuntimeError(
-                    "%s does not answer on ssh after %d s; its console is in %s. Give it longer with -e lab_boot_timeout=%d, "
-                    "or start afresh with `make lab-down lab`" % (self.name, self.p["timeout"], self.console, 2 * self.p["timeout"])
+                    "%s does not answer on ssh after %d s; see its console in %s, allow more time with -e lab_boot_timeout=%d, "
+                    "or start over with `make lab-down lab`" % (self.name, self.p["timeout"], self.console, 2 * self.p["timeout"])
                 )
             time.sleep(0.5)
 
@@ -332,7 +332,7 @@ class Host:
         if pid:
             os.killpg(pid, signal.SIGKILL)
         if not self.wait_down():
-            raise RuntimeError("%s (pid %s) does not end" % (self.name, pid))
+            raise RuntimeError("%s (pid %s) was killed but does not end; see `dmesg` of this machine" % (self.name, pid))
         forget_cgroup(self.cgroup)
 
     def remove(self):

@@ -29,7 +29,7 @@ def kvm_works():
 
 
 def started_at(pid):
-    """Kernel start time of a process: with the pid it names one process for good, also after the pid is used again."""
+    """Kernel start time of a process: with the pid it identifies one process permanently, also after the pid is used again."""
     try:
         with open("/proc/%d/stat" % pid) as stat:
             fields = stat.read().rsplit(")", 1)[1].split()

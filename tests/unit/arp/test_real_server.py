@@ -14,9 +14,11 @@ from ansible.module_utils.lvsdr.arp import audit, packets, placement, real_serve
 from ansible.module_utils.lvsdr.arp import steps as arp_steps
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.system import commands, files, links, sysctl, systemd
+from ansible.module_utils.lvsdr.system import messages as system_messages
 from ansible.module_utils.lvsdr.text import kernel_number
 from hypothesis import example, given
 from hypothesis import strategies as st
+from said import id_of, path_and_id
 
 from inventories import VIP, VIP6
 
@@ -112,35 +114,34 @@ def test_good_vips():
 
 
 @pytest.mark.parametrize(
-    ("vip", "addresses", "words"),
+    ("vip", "addresses", "id", "words"),
     [
-        ("vip.example.com", [], "'vip.example.com' is not an IPv4 or IPv6 host address"),
-        ("", [], "is not an IPv4 or IPv6 host address"),
-        ("192.0.2.256", [], "is not an IPv4 or IPv6 host address"),
-        ("0.0.0.0", [], "is not an IPv4 or IPv6 host address"),
-        ("233.252.0.1", [], "is not an IPv4 or IPv6 host address"),
-        ("ff02::1", [], "is not an IPv4 or IPv6 host address"),
-        ("fe80::1%eth0", [], "is not an IPv4 or IPv6 host address"),
-        (VIP + "/24", [], "a VIP on lo is a /32. With a shorter prefix its whole subnet becomes local to lo and the server is cut off"),
-        (VIP + "/0", [], "a VIP on lo is a /32"),
-        (VIP + "/x", [], "a VIP on lo is a /32"),
-        (VIP6 + "/64", [], "a VIP on lo is a /128"),
-        (VIP6 + "/32", [], "a VIP on lo is a /128"),
-        ("127.0.0.1", [], "127.0.0.1 is loopback's own address; a VIP is one of the link"),
-        ("::1", [], "::1 is loopback's own address"),
-        ("192.0.2.21", [], "192.0.2.21 is on eth0 with its subnet's prefix: either it is the host's own address, and then no VIP, or take "
-                           "it away; remove it with `ip address del 192.0.2.21/24 dev eth0`"),
-        (VIP, [("eth1", VIP, 32)], "remove it with `ip address del 192.0.2.100/32 dev eth1`"),
-        ("2001:DB8::0100", [("eth1", VIP6, 128)], "remove it with `ip address del 2001:db8::100/128 dev eth1`"),
-        (VIP, [("lo", VIP, 24)], "is on lo as /24, which makes its whole subnet local to this host; remove it with "
-                               "`ip address del 192.0.2.100/24 dev lo`"),
+        ("vip.example.com", [], "not-an-address", "'vip.example.com'"),
+        ("", [], "not-an-address", "''"),
+        ("192.0.2.256", [], "not-an-address", "192.0.2.256"),
+        ("0.0.0.0", [], "not-an-address", "0.0.0.0"),
+        ("233.252.0.1", [], "not-an-address", "multicast"),
+        ("ff02::1", [], "not-an-address", "multicast"),
+        ("fe80::1%eth0", [], "not-an-address", "fe80::1%eth0"),
+        (VIP + "/24", [], "vip-prefix-length", "/32, not 192.0.2.100/24"),
+        (VIP + "/0", [], "vip-prefix-length", "/32, not 192.0.2.100/0"),
+        (VIP + "/x", [], "vip-prefix-length", "/32, not 192.0.2.100/x"),
+        (VIP6 + "/64", [], "vip-prefix-length", "/128, not 2001:db8::100/64"),
+        (VIP6 + "/32", [], "vip-prefix-length", "/128, not 2001:db8::100/32"),
+        ("127.0.0.1", [], "vip-is-loopback", "127.0.0.1"),
+        ("::1", [], "vip-is-loopback", "::1"),
+        ("192.0.2.21", [], "vip-with-subnet-prefix", "`ip address del 192.0.2.21/24 dev eth0`"),
+        (VIP, [("eth1", VIP, 32)], "vip-on-interface", "`ip address del 192.0.2.100/32 dev eth1`"),
+        ("2001:DB8::0100", [("eth1", VIP6, 128)], "vip-on-interface", "`ip address del 2001:db8::100/128 dev eth1`"),
+        (VIP, [("lo", VIP, 24)], "vip-as-subnet", "`ip address del 192.0.2.100/24 dev lo`"),
+        (VIP6, [("lo", VIP6, 64)], "vip-as-subnet6", "`ip address del 2001:db8::100/64 dev lo`"),
     ],
-)  # fmt: skip
-def test_bad_vips(vip, addresses, words):
+)
+def test_bad_vips(vip, addresses, id, words):
     with pytest.raises(LvsError) as caught:
         placement.check_vips(["192.0.2.101", vip], OWN + addresses)
     (line,) = caught.value.details["problems"]
-    assert line.startswith("vips[1]: ") and words in line
+    assert path_and_id(line) == ("vips[1]", id) and words in line
 
 
 def test_all_bad_vips_come_in_one_message():
@@ -221,8 +222,10 @@ def test_a_vip_in_the_wrong_place_is_moved_and_there_all_the_while():
     ],
 )
 def test_what_may_be_the_hosts_own_address_is_not_moved(addresses):
-    with pytest.raises(LvsError, match="is on eth0"):
+    with pytest.raises(LvsError, match="is on eth0") as caught:
         placement.check_vips([VIP], addresses, move=True)
+    (line,) = caught.value.details["problems"]
+    assert path_and_id(line)[1] in ("vip-on-interface", "vip-with-subnet-prefix")
 
 
 def test_ipv6_stays_when_lo_goes_down():
@@ -523,8 +526,9 @@ def test_an_interface_that_is_gone_does_not_stop_the_way_back(host):
 def test_no_vip_on_a_host_that_does_not_fall_silent(host):
     """A setting that does not last: something on the host, or the container it is in, sets it back."""
     host.broken = (ALL + "arp_ignore",)
-    with pytest.raises(LvsError, match="would not be silent on ARP: net/ipv4/conf/all/arp_ignore must be 1") as caught:
+    with pytest.raises(LvsError, match="net/ipv4/conf/all/arp_ignore must be 1") as caught:
         host.converge(VIP, VIP6)
+    assert caught.value.line.id == "arp-settings-reset"
     assert caught.value.details == {
         "applied": [
             "sysctl net/ipv4/conf/all/arp_announce = 2 (was 0)",
@@ -581,10 +585,9 @@ def test_what_put_a_vip_in_the_wrong_place_is_named(host):
     expected = host.converge(VIP, move=True, check=True)
     result = host.converge(VIP, move=True)
     assert result == expected and host.log[-2:] == [ADDS[0], "ip address del 192.0.2.100/32 dev eth0"]
-    assert result["conflicts"] == [
-        "%s/interfaces:3 names 192.0.2.100, which was in the wrong place (192.0.2.100/32 dev eth0) and may come back there with the next "
-        "boot; remove the line" % host.folder
-    ]
+    (line,) = result["conflicts"]
+    assert id_of(line) == "vip-comes-back" and settings.must_be_removed(line)
+    assert line.startswith("%s/interfaces:3 names 192.0.2.100" % host.folder) and "(192.0.2.100/32 dev eth0)" in line
     assert not host.converge(VIP)["changed"]
 
 
@@ -635,7 +638,8 @@ def test_files_of_others_that_would_undo_it_are_named_and_overridden(host):
         folder + "/99-old.conf:2 sets net/ipv4/conf/eth0/arp_ignore = 3",
         folder + "/99-old.conf:3 sets net/ipv4/conf/*/arp_announce = 1",
     ], "with conf/all at 2, the value for later interfaces does no harm"
-    assert all("is applied later and overrides it" in line for line in result["conflicts"])
+    assert {id_of(line) for line in result["conflicts"]} == {"sysctl-line-overridden"}
+    assert not any(settings.must_be_removed(line) for line in result["conflicts"])
     # What `sysctl --system` does, file after file.
     running = host.conf
     for path, text in [*files.sysctl_files(str(host.file)), (host.file, host.file.read_text())]:
@@ -650,10 +654,8 @@ def test_what_is_applied_last_of_all_can_only_be_reported(host):
     (host.folder / "sysctl.conf").write_text("net.ipv4.conf.all.arp_announce=0\n")
     (host.others / "99-sysctl.conf").symlink_to(host.folder / "sysctl.conf")
     (line,) = host.converge(VIP)["conflicts"]
-    assert line == (
-        "%s/sysctl.conf:1 sets net/ipv4/conf/all/arp_announce = 0, which would let this host answer for its VIPs or drop their packets; "
-        "`sysctl --system` applies that file last, so remove the line" % host.folder
-    )
+    assert line.startswith("%s/sysctl.conf:1 sets net/ipv4/conf/all/arp_announce = 0, " % host.folder)
+    assert id_of(line) == "sysctl-line-undoes-fix" and settings.must_be_removed(line)
 
 
 def test_a_file_in_front_shadows_one_of_the_same_name(host, monkeypatch):
@@ -708,7 +710,7 @@ def test_a_comment_behind_a_value_hides_nothing(host, comment):
     (host.folder / "sysctl.conf").write_text("net.ipv4.conf.all.arp_ignore = 0%s\n" % comment)
     other(host, "60-hardening.conf", "net.ipv4.conf.all.rp_filter = 1%s\nnet.ipv4.conf.eth0.arp_ignore = 3%s\n" % (comment, comment))
     said = host.converge(VIP)["conflicts"]
-    assert len(said) == 3 and said[-1].endswith("`sysctl --system` applies that file last, so remove the line")
+    assert [id_of(line) for line in said] == ["sysctl-line-overridden", "sysctl-line-overridden", "sysctl-line-undoes-fix"]
     assert {ALL.replace("all", "eth0") + "arp_ignore = 1", ALL + "rp_filter = 2"} <= {
         line.lstrip("-") for line in host.file.read_text().splitlines()
     }
@@ -722,15 +724,16 @@ def test_ufw_gives_settings_of_its_own_to_the_kernel(host, monkeypatch):
     assert host.converge(VIP)["conflicts"] == []
     (host.folder / "ufw.conf").write_text("# on boot\nENABLED=yes\n")
     (line,) = host.converge(VIP)["conflicts"]
-    assert line.endswith("ufw applies that file each time it starts, so remove the line")
+    assert id_of(line) == "ufw-line-undoes-fix" and settings.must_be_removed(line)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"vips": 1, "former": {}}', '{"vips": []}', "null"])
 def test_a_record_that_is_none(host, text):
     host.record.parent.mkdir()
     host.record.write_text(text)
-    with pytest.raises(LvsError, match="can't be read .*: remove the file; former sysctl values are then no longer known"):
+    with pytest.raises(LvsError, match="can't be read .*; remove the file") as caught:
         host.converge(VIP)
+    assert caught.value.line.id == "record-unreadable" and str(host.record) in caught.value.message
     assert host.log == []
 
 
@@ -875,16 +878,18 @@ OWNERS = {A: "director1", B: "director2"}
     [
         ([A], OWNERS, "one owner", f"{A} (director1) answers for {VIP}"),
         ([C], {}, "one owner", f"{C} answers for {VIP}"),
-        ([], OWNERS, "nobody", f"nobody answers for {VIP}; look whether keepalived runs on a director and holds it"),
-        ([C], OWNERS, "leak", f"{C} answers for {VIP} and is no director: that host takes the service; deploy it with real_server_vip"),
-        ([A, C], OWNERS, "leak", f"{C} answers for {VIP} and is no director"),
-        ([A, B], OWNERS, "leak", f"2 hosts answer for {VIP}: {A} (director1), {B} (director2); only the active director may"),
-        ([A, C], {}, "leak", f"2 hosts answer for {VIP}: {A}, {C}; only the active director may"),
+        ([], OWNERS, "nobody", f"no host answers for {VIP};"),
+        ([C], OWNERS, "leak", f"{C} answers for {VIP} but is not a director"),
+        ([A, C], OWNERS, "leak", f"{C} answers for {VIP} but is not a director"),
+        ([A, B], OWNERS, "leak", f"2 hosts answer for {VIP}: {A} (director1), {B} (director2);"),
+        ([A, C], {}, "leak", f"2 hosts answer for {VIP}: {A}, {C};"),
     ],
 )
 def test_verdicts(macs, owners, verdict, text):
     got, sentence = audit.verdict(VIP, macs, owners)
     assert got == verdict and sentence.startswith(text)
+    ids = {"nobody": "vip-unanswered", "leak": "vip-hijacked" if C in macs and owners else "vip-of-several-hosts"}
+    assert verdict == "one owner" or id_of(sentence) == ids[verdict]
 
 
 @pytest.mark.parametrize(
@@ -908,12 +913,13 @@ def test_verdicts_on_who_claims_to_be_the_vip(macs, owners, claims, verdict, tex
 def test_a_host_is_named_in_one_line(name):
     """Names come from whoever calls the module."""
     for owners in ({}, {"m": name}):
-        _verdict, text = audit.verdict(VIP, ["m", "n"], owners, names={"n": name})
+        _verdict, text = audit.verdict(VIP, ["m", "n"], owners, host_by_mac={"n": name})
         assert text.isprintable() and len(text) < 500
 
 
 def test_what_a_program_printed_is_shown_and_not_obeyed():
-    assert str(LvsError("`ip` failed: \x1b[2J\nno such\tdevice", "see\r it")) == "`ip` failed: \\x1b[2J\nno such\tdevice: see\\r it"
+    error = LvsError(system_messages.COMMAND_FAILED(command="ip", output="\x1b[2J\nno such\tdevice\r"))
+    assert str(error) == "`ip` failed: \\x1b[2J\nno such\tdevice\\r [command-failed]"
 
 
 def test_a_sentence_names_the_first_of_many():
@@ -941,14 +947,14 @@ def test_any_bytes_are_a_claim_or_none(frame):
 
 def test_what_can_be_audited():
     assert audit.check_audit([VIP, "2001:DB8::0100"]) == [WANT, WANT6]
-    with pytest.raises(LvsError, match="There is no VIP to audit: name at least one in `vips`"):
+    with pytest.raises(LvsError) as caught:
         audit.check_audit([])
+    assert caught.value.line.id == "no-vips"
     with pytest.raises(LvsError, match="The audit can't be made: 2 errors") as caught:
         audit.check_audit([VIP, "x", "192.0.2.0/24"])
-    assert caught.value.details["problems"] == [
-        "vips[1]: 'x' is not an IPv4 or IPv6 host address",
-        "vips[2]: '192.0.2.0/24' is not an IPv4 or IPv6 host address",
-    ]
+    found = caught.value.details["problems"]
+    assert [path_and_id(line) for line in found] == [("vips[1]", "not-an-address"), ("vips[2]", "not-an-address")]
+    assert "'x'" in found[0] and "'192.0.2.0/24'" in found[1]
 
 
 # --- what a host shows --------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.streams import packets
 from hypothesis import given
 from hypothesis import strategies as st
+from said import path_and_id
 
 from inventories import VIP, VIP6
 
@@ -39,55 +40,56 @@ FINE = {"vip": None, "own": None}
 
 
 @pytest.mark.parametrize(
-    ("changes", "answers", "bound", "words"),
+    ("changes", "answers", "bound", "id", "words"),
     [
-        ({}, FINE, ["0.0.0.0"], None),
-        ({}, FINE, ["::"], None),
-        ({}, FINE, [VIP, OWN], None),
+        ({}, FINE, ["0.0.0.0"], None, ""),
+        ({}, FINE, ["::"], None, ""),
+        ({}, FINE, [VIP, OWN], None, ""),
         # A connection that succeeds is proof: what the packet filter passes on has no socket here.
-        ({}, FINE, [], None),
-        ({}, FINE, [OWN], None),
-        ({"vip": VIP6, "own": OWN6}, FINE, ["0.0.0.0"], None),
-        ({}, {"vip": None, "own": REFUSED}, [], ": a connection fails to 192.0.2.21:80 (Connection refused), and no program"),
-        ({}, {"vip": REFUSED, "own": None}, [], ": a connection fails to 192.0.2.100:80 (Connection refused), and no program"),
-        ({"protocol": "udp", "kind": "srt"}, {"vip": None}, [], None),
-        ({"protocol": "udp", "kind": "srt"}, {"vip": None}, [OWN], None),
-        ({"protocol": "udp"}, {"vip": None}, [], None),
-        ({"protocol": "udp"}, {"vip": REFUSED}, [], "nothing listens on udp port 80"),
-        ({"protocol": "udp"}, {"vip": REFUSED}, [OWN], "listens on 192.0.2.21:80 only; bind to 0.0.0.0 or the VIP"),
-        ({}, {"vip": REFUSED, "own": None}, [OWN], "live: tcp 192.0.2.100:80: listens on 192.0.2.21:80 only; bind to 0.0.0.0 or the VIP"),
-        ({}, {"vip": REFUSED, "own": REFUSED}, ["127.0.0.1"], "listens on 127.0.0.1:80 only; bind to 0.0.0.0 or the VIP"),
-        ({}, {"vip": None, "own": REFUSED}, [VIP], "listens on 192.0.2.100:80 only, and checks of the server's own address fail; bind to"),
-        ({}, {"vip": REFUSED, "own": REFUSED}, [], "nothing listens on tcp port 80; start the program"),
-        ({}, {"vip": "no answer within 2 s", "own": None}, ["0.0.0.0"],
-         "a program listens on 0.0.0.0:80, but a connection fails to 192.0.2.100:80 (no answer within 2 s); see this host's packet filter"),
-        ({}, {"vip": REFUSED, "own": REFUSED}, ["::"], "a program listens on [::]:80, but a connection fails to"),  # for IPv6 alone
-        ({"vip": VIP6, "own": OWN6}, {"vip": REFUSED, "own": REFUSED}, ["0.0.0.0"], "live: tcp [2001:db8::100]:80: nothing listens"),
-        ({"vip": VIP6, "own": OWN6}, {"vip": REFUSED, "own": None}, [OWN6], "listens on [2001:db8::21]:80 only; bind to [::] or the VIP"),
-        ({"protocol": "udp"}, {}, ["0.0.0.0"], None),
-        ({"protocol": "udp"}, {}, [VIP], None),
-        ({"protocol": "udp"}, {}, [OWN], "live: udp 192.0.2.100:80: listens on 192.0.2.21:80 only; bind to 0.0.0.0 or the VIP"),
-        ({"protocol": "udp"}, {}, [], "nothing listens on udp port 80"),
-        ({"protocol": "udp", "kind": "srt"}, {"vip": None}, [VIP], None),
-        ({"protocol": "udp", "kind": "srt"}, {"vip": "nothing within 2 s"}, ["0.0.0.0"],
-         "a program listens on 0.0.0.0:80, but does not answer (nothing within 2 s); see that it speaks srt, and this host's"),
+        ({}, FINE, [], None, ""),
+        ({}, FINE, [OWN], None, ""),
+        ({"vip": VIP6, "own": OWN6}, FINE, ["0.0.0.0"], None, ""),
+        ({}, {"vip": None, "own": REFUSED}, [], "half-published", " to 192.0.2.21:80 (Connection refused), "),
+        ({}, {"vip": REFUSED, "own": None}, [], "half-published", " to 192.0.2.100:80 (Connection refused), "),
+        ({"protocol": "udp", "type": "srt"}, {"vip": None}, [], None, ""),
+        ({"protocol": "udp", "type": "srt"}, {"vip": None}, [OWN], None, ""),
+        ({"protocol": "udp"}, {"vip": None}, [], None, ""),
+        ({"protocol": "udp"}, {"vip": REFUSED}, [], "missing", "udp port 80"),
+        ({"protocol": "udp"}, {"vip": REFUSED}, [OWN], "not-on-vip", "192.0.2.21:80 only; bind to 0.0.0.0 or the VIP"),
+        ({}, {"vip": REFUSED, "own": None}, [OWN], "not-on-vip", "live: tcp 192.0.2.100:80: listens on 192.0.2.21:80 only;"),
+        ({}, {"vip": REFUSED, "own": REFUSED}, ["127.0.0.1"], "not-on-vip", "127.0.0.1:80 only; bind to 0.0.0.0 or the VIP"),
+        ({}, {"vip": None, "own": REFUSED}, [VIP], "not-on-own-address", "192.0.2.100:80 only, "),
+        ({}, {"vip": REFUSED, "own": REFUSED}, [], "missing", "tcp port 80"),
+        ({}, {"vip": "no answer within 2 s", "own": None}, ["0.0.0.0"], "refuses", "192.0.2.100:80 (no answer within 2 s)"),
+        ({}, {"vip": REFUSED, "own": REFUSED}, ["::"], "refuses", "a program listens on [::]:80"),  # for IPv6 alone
+        ({"vip": VIP6, "own": OWN6}, {"vip": REFUSED, "own": REFUSED}, ["0.0.0.0"], "missing", "live: tcp [2001:db8::100]:80: "),
+        ({"vip": VIP6, "own": OWN6}, {"vip": REFUSED, "own": None}, [OWN6], "not-on-vip", "[2001:db8::21]:80 only; bind to [::] or"),
+        ({"protocol": "udp"}, {}, ["0.0.0.0"], None, ""),
+        ({"protocol": "udp"}, {}, [VIP], None, ""),
+        ({"protocol": "udp"}, {}, [OWN], "not-on-vip", "live: udp 192.0.2.100:80: listens on 192.0.2.21:80 only;"),
+        ({"protocol": "udp"}, {}, [], "missing", "udp port 80"),
+        ({"protocol": "udp", "type": "srt"}, {"vip": None}, [VIP], None, ""),
+        ({"protocol": "udp", "type": "srt"}, {"vip": "no reply within 2 s"}, ["0.0.0.0"], "silent",
+         "(no reply within 2 s); check that it speaks srt"),
     ],
 )  # fmt: skip
-def test_what_is_wrong(changes, answers, bound, words):
-    said = listeners.judge(service(**changes), answers, {(address, 80) for address in bound} | {("192.0.2.9", 81)})
-    assert (said is None) == (words is None) and (words or "") in (said or "")
+def test_what_is_wrong(changes, answers, bound, id, words):
+    found = listeners.judge(service(**changes), answers, {(address, 80) for address in bound} | {("192.0.2.9", 81)})
+    assert (found and found.id) == (id and "listener-" + id)
+    assert words in (found.text if found else "")
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[2J", "\ud800"])
 def test_a_name_that_can_name_nothing_is_refused(name):
-    with pytest.raises(LvsError, match=r"services\[0\].name: .* is not one line of printable text") as caught:
+    with pytest.raises(LvsError) as caught:
         listeners.read_services([service(name=name)])
+    assert [path_and_id(line) for line in caught.value.details["problems"]] == [("services[0].name", "listener-name-invalid")]
     assert str(caught.value).replace("\n", "").isprintable()
 
 
 def test_a_long_name_does_not_fill_the_screen():
-    said = listeners.judge(service(name="x" * 5000), {"vip": REFUSED, "own": REFUSED}, set())
-    assert len(said) < 300 and "nothing listens on tcp port 80" in said
+    found = listeners.judge(service(name="x" * 5000), {"vip": REFUSED, "own": REFUSED}, set())
+    assert len(found.text) < 300 and found.id == "listener-missing" and "tcp port 80" in found.text
 
 
 def test_bad_services_are_named():
@@ -98,16 +100,24 @@ def test_bad_services_are_named():
                 service(port=0),
                 service(own=OWN6),
                 service(protocol="sctp"),
-                service(kind="srt"),
-                service(protocol="udp", kind="payload"),
+                service(type="srt"),
+                service(protocol="udp", type="payload"),
                 service(name="http\n  - all is well"),
                 service(name="\ud800"),
-                service(protocol="udp", kind="dns", query="a..b"),
+                service(protocol="udp", type="dns", query="a..b"),
             ]
         )
-    assert [line.split(": ")[0] for line in caught.value.details["problems"]] == [
-        "services[0].vip", "services[1].port", "services[2].own", "services[3].protocol", "services[4].kind",
-        "services[5].payload", "services[6].name", "services[7].name", "services[8].query"]  # fmt: skip
+    assert [path_and_id(line) for line in caught.value.details["problems"]] == [
+        ("services[0].vip", "not-an-address"),
+        ("services[1].port", "out-of-range"),
+        ("services[2].own", "listener-other-family"),
+        ("services[3].protocol", "unknown-value"),
+        ("services[4].type", "listener-type-of-tcp"),
+        ("services[5].payload", "payload-invalid"),
+        ("services[6].name", "listener-name-invalid"),
+        ("services[7].name", "listener-name-invalid"),
+        ("services[8].query", "dns-name-invalid"),
+    ]
     assert "\n" not in "".join(caught.value.details["problems"])
 
 
@@ -125,16 +135,21 @@ def test_the_packets():
     assert packets.question("payload", "0x0d 0A") == b"\r\n"
 
 
-@pytest.mark.parametrize("make", [lambda: packets.read_hex("xyz"), lambda: packets.read_hex(""), lambda: packets.read_hex("0d" * 1401),
-                                  lambda: packets.dns_question("a" * 64), lambda: packets.dns_question("ü"),
-                                  lambda: packets.dns_question("a..b"), lambda: packets.dns_question(".a")])  # fmt: skip
-def test_what_can_not_be_sent_is_named(make):
-    with pytest.raises(LvsError):
-        make()
+@pytest.mark.parametrize(
+    ("make", "value", "id"),
+    [
+        *((packets.read_hex, value, "payload-invalid") for value in ("xyz", "", "0d" * 1401)),
+        *((packets.dns_question, value, "dns-name-invalid") for value in ("a" * 64, "ü", "a..b", ".a")),
+    ],
+)
+def test_what_can_not_be_sent_is_named(make, value, id):
+    with pytest.raises(LvsError) as caught:
+        make(value)
+    assert caught.value.line.id == id
 
 
 @given(st.binary(max_size=80))
 def test_any_answer_fits_or_not(data):
-    for kind in packets.KINDS:
-        assert packets.fits(kind, data) in (True, False)
+    for type in packets.TYPES:
+        assert packets.fits(type, data) in (True, False)
     assert not packets.fits("srt", data[:63]) and not packets.fits("dns", data[:11])

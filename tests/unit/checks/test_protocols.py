@@ -101,7 +101,7 @@ def test_udp(reply):
     assert run(check(Bytes(b"\xc0\xff\xee"), 0)) == "answered"
     if reply:
         for data in (b"", b"\xc0\xff", b"\xc0\xff\xee\0"):
-            with pytest.raises(Trouble, match="something else"):
+            with pytest.raises(Trouble, match="unexpected reply"):
                 run(check(Bytes(data), 0))
 
 
@@ -123,7 +123,7 @@ def test_rtsp_by_its_description():
 
 def test_icecast_by_its_bytes():
     assert run(protocols.Icecast({"path": "/mount"})(Bytes(b"x"), 0)) == "bytes flow"
-    with pytest.raises(Trouble, match="no byte flows"):
+    with pytest.raises(Trouble, match="no data"):
         run(protocols.Icecast({"path": "/mount"})(Bytes(b""), 0))
 
 
@@ -152,7 +152,7 @@ def test_a_live_playlist_moves_or_stands():
     check = Hls({"path": "/live.m3u8"})
     assert run(check(Bytes(b"x", pages={"/live.m3u8": playlist(7)}), 0.0))
     assert run(check(Bytes(b"x", pages={"/live.m3u8": playlist(8)}), 2.0))
-    with pytest.raises(Trouble, match="has stood still"):
+    with pytest.raises(Trouble, match="has not changed for"):
         run(check(Bytes(b"x", pages={"/live.m3u8": playlist(8)}), 60.0))
     whole = playlist(9)
     for end in range(len(b"#EXTM3U")):

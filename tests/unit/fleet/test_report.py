@@ -43,7 +43,7 @@ def test_a_clean_fleet():
 
 def test_a_host_that_does_not_hear_itself_is_heard_by_the_others():
     found = audit(streaming1=(heard(DIRECTOR), None), streaming2=(heard(DIRECTOR, SERVER), None))
-    assert not found["clean"] and "02:00:00:00:00:21 (streaming1) answers for 198.51.100.100 and is no director" in found["lines"][1]
+    assert not found["clean"] and "02:00:00:00:00:21 (streaming1) answers for 198.51.100.100 but is not a director" in found["lines"][1]
 
 
 def test_a_claim_that_one_host_heard():
@@ -98,6 +98,6 @@ def test_the_status_of_real_servers():
         "live     192.0.2.100  server1      weight 10, 3 active  not reached          up: segment 4",
         "live     192.0.2.100  server2      missing              not reached          drained",
     ]
-    info["stream_checks"][0].update(state="down", why="it is gone", kept=True, warning="its certificate ends in 3 days, on 2026-11-28")
-    words = "down, kept in as all failed at once: it is gone; its certificate ends in 3 days, on 2026-11-28"
+    info["stream_checks"][0].update(state="down", why="it is gone", kept=True, warning="its certificate expires in 3 days, on 2026-11-28")
+    words = "down, kept in as all failed at once: it is gone; its certificate expires in 3 days, on 2026-11-28"
     assert report.status(services.services, directors)[1].endswith(words)

@@ -171,6 +171,7 @@ def test_a_judge_that_does_not_end(tmp_path, monkeypatch):
     monkeypatch.setattr(commands, "SECONDS", 0.3)
     path = tmp_path / "new.conf"
     wanted = {"files": [{"path": str(path), "content": "x", "check": {"command": ["sleep", "300"]}}]}
-    with pytest.raises(LvsError, match="`sleep 300` did not end within 0.3 s, and was killed"):
+    with pytest.raises(LvsError, match="`sleep 300` did not end within 0.3 s") as caught:
         in_force.apply_files(wanted)
+    assert caught.value.line.id == "command-timed-out"
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 import pytest
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
 from ansible.module_utils.lvsdr.system import sysctl
+from said import path_and_id
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +24,9 @@ def test_names_have_slashes_and_dots_stay_dots():
 def test_read():
     assert sysctl.read("net/ipv4/vs/conntrack") == "0"
     assert sysctl.read("net/ipv4/vs/no_such") is None
-    with pytest.raises(LvsError, match="net/ipv4/vs can't be read"):
+    with pytest.raises(LvsError, match="net/ipv4/vs") as caught:
         sysctl.read("net/ipv4/vs")
+    assert caught.value.line.id == "sysctl-unreadable"
 
 
 @pytest.mark.parametrize("value", [1, "1"])
@@ -37,22 +39,26 @@ def test_what_the_kernel_reads_back_with_tabs_was_kept(proc, monkeypatch):
     monkeypatch.setattr(sysctl, "read", lambda _name: "3\t60")
     sysctl.write("net/ipv4/vs/sync_threshold", "3 60")
     assert (proc / "sync_threshold").read_text() == "3 60"
-    with pytest.raises(LvsError, match="was set to 3 61 and reads 3\t60"):
+    with pytest.raises(LvsError, match="3 61 but reads 3\t60") as caught:
         sysctl.write("net/ipv4/vs/sync_threshold", "3 61")
+    assert caught.value.line.id == "sysctl-not-kept"
 
 
 @pytest.mark.parametrize("kept", ["1", "", None, "77"])
 def test_a_value_that_the_kernel_drops_in_silence_is_an_error(monkeypatch, kept):
     monkeypatch.setattr(sysctl, "read", lambda _name: kept)
-    with pytest.raises(LvsError, match="net/ipv4/vs/sync_ports was set to 7 and reads %s: the value is out" % kept):
+    with pytest.raises(LvsError, match="net/ipv4/vs/sync_ports was set to 7 but reads %s;" % kept) as caught:
         sysctl.write("net/ipv4/vs/sync_ports", 7)
+    assert caught.value.line.id == "sysctl-not-kept"
 
 
 def test_what_cannot_be_written_is_said():
-    with pytest.raises(LvsError, match="This kernel has no setting net/ipv6/none/x"):
+    with pytest.raises(LvsError, match="net/ipv6/none/x") as caught:
         sysctl.write("net/ipv6/none/x", 1)
-    with pytest.raises(LvsError, match="Setting net/ipv4/vs to 1 failed"):
+    assert caught.value.line.id == "sysctl-unknown"
+    with pytest.raises(LvsError, match="net/ipv4/vs to 1 ") as caught:
         sysctl.write("net/ipv4/vs", 1)
+    assert caught.value.line.id == "sysctl-not-set"
 
 
 def differing(wanted):
@@ -73,12 +79,13 @@ def test_differing():
 def test_all_that_is_wrong_is_told_at_once_and_nothing_is_written(proc):
     found, problems = differing({"b": 1, "conntrack": 1, "../ipv4/x": 1, "sync_ports": [1], "sync_threshold": " "})
     assert found == {"conntrack": ("0", "1")}
-    assert problems == [
-        "sysctls.../ipv4/x: this kernel has no setting net/ipv4/vs/../ipv4/x; check the name",
-        "sysctls.b: this kernel has no setting net/ipv4/vs/b; check the name",
-        "sysctls.sync_ports: [1] is neither a number nor text",
-        "sysctls.sync_threshold: ' ' is neither a number nor text",
+    assert [path_and_id(line) for line in problems] == [
+        ("sysctls.../ipv4/x", "sysctl-unknown"),
+        ("sysctls.b", "sysctl-unknown"),
+        ("sysctls.sync_ports", "not-a-setting"),
+        ("sysctls.sync_threshold", "not-a-setting"),
     ]
+    assert "net/ipv4/vs/../ipv4/x" in problems[0] and "[1]" in problems[2]
     assert (proc / "conntrack").read_text() == "0\n"
 
 
@@ -102,5 +109,6 @@ def test_a_mode_in_which_the_kernel_moves_by_itself(proc, monkeypatch, name, now
     if same:
         sysctl.write("net/ipv4/vs/" + name, wanted)
     else:
-        with pytest.raises(LvsError, match="was set to %s and reads %s" % (wanted, now)):
+        with pytest.raises(LvsError, match="%s but reads %s" % (wanted, now)) as caught:
             sysctl.write("net/ipv4/vs/" + name, wanted)
+        assert caught.value.line.id == "sysctl-not-kept"
