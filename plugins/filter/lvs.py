@@ -17,7 +17,7 @@ if _here not in ansible.module_utils.__path__:
 from ansible.module_utils.lvsdr import places, text
 from ansible.module_utils.lvsdr.directors import drains, holders, keepalived, nftables, parity, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.fleet import proofs, report, rollout
+from ansible.module_utils.lvsdr.fleet import proofs, report, rollout, summary
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import macs
 from ansible.module_utils.lvsdr.streams import rehearsal
@@ -51,9 +51,9 @@ def _services(function, place=0):
     return _resolved(lambda *args: function(*args[:place], args[place].services, *args[place + 1 :]), place)
 
 
-def changes(hostvars, hosts):
-    """What a rollout has done on each host, in lines (module_utils/lvsdr/fleet/rollout.py)."""
-    return rollout.changes({host: {name: hostvars[host].get(name) for name in rollout.REGISTERED} for host in hosts})
+def what_changed(hostvars, hosts):
+    """What a rollout has changed on each host, and which connections that touched, in lines (module_utils/lvsdr/fleet/summary.py)."""
+    return summary.summary({host: {name: hostvars[host].get(name) for name in summary.REGISTERED} for host in hosts})
 
 
 def audit(hostvars, hosts, services, lvs_inventory):
@@ -133,7 +133,7 @@ class FilterModule:
             "lvs_undone": _services(rollout.undone),
             "lvs_silent": rollout.silent,
             "lvs_taken": rollout.taken,
-            "lvs_changes": changes,
+            "lvs_summary": what_changed,
             "lvs_still_served": _services(rollout.still_served, 1),
             "lvs_leaving_connections": _services(leaving.leaving_connections),
             "lvs_sent_to": rollout.sent_to,
