@@ -72,7 +72,7 @@ options:
       port: {description: Port., type: int, required: true}
       vip: {description: The VIP., type: str, required: true}
       own: {description: The host's own address., type: str, required: true}
-      kind: {description: What a UDP program is asked., type: str, choices: [udp, dns, srt]}
+      kind: {description: What a UDP program is asked., type: str, choices: [srt, dns, payload]}
       payload: {description: Bytes of the question in hex., type: str}
       query: {description: A name to ask DNS for., type: str}
 attributes:
