@@ -12,6 +12,7 @@ import yaml
 from ansible.module_utils.lvsdr.checks import health_check
 from ansible.module_utils.lvsdr.inventory import hosts
 from ansible.module_utils.lvsdr.ipvs import declare, plan, types
+from test_house import MAY_IMPORT
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -20,6 +21,8 @@ MODULES = [*sorted((ROOT / "library").glob("*.py")), *sorted((ROOT / "roles" / "
 ROLES = sorted(path.parent.parent for path in (ROOT / "roles").glob("*/meta/argument_specs.yml"))
 FOLDERS = ["changelogs", "docs", "inventories", "library", "module_utils", "molecule", "playbooks", "plugins", "roles", "tests", "tools"]
 WINGS = sorted(path.parent.name for path in (ROOT / "module_utils" / "lvsdr").glob("*/__init__.py"))
+# Words of keepalived.conf that look like ours.
+KEEPALIVEDS = {"lvs_sync_daemon"}
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
@@ -57,10 +60,12 @@ def broken_links(path):
 
 
 def missing_names(path):
-    """What a page names in code that is not there: paths, tests, targets of the Makefile, variables and playbooks."""
-    _prose, code = in_pages(path)
-    known = variables() | {module.stem for module in MODULES}
-    out = []
+    """What a page names that is not there: paths, tests, targets of the Makefile, variables, modules, roles and filters."""
+    prose, code = in_pages(path)
+    modules, filters = {module.stem for module in MODULES}, set(load(ROOT / "plugins" / "filter" / "lvs.py").FilterModule().filters())
+    known = variables() | modules
+    out = [word for word in re.findall(r"\b[Mm]odules? `(\w+)`", prose) if word not in modules]
+    out += [word for word in re.findall(r"\brole `?([a-z_]+)`?", prose) if "_" in word and not (ROOT / "roles" / word).is_dir()]
     for span in code:
         for word in re.findall(r"(?:%s)/[\w./*-]*(?:::\w+)?" % "|".join([*FOLDERS, *WINGS]), span):
             inside, _, test = word.rstrip(".").partition("::")
@@ -72,6 +77,8 @@ def missing_names(path):
                 out.append(word)
         out += ["make " + word for word in re.findall(r"(?:^|\W)make ([a-z-]+)", span) if word not in TARGETS]
         out += [word for word in re.findall(r"\b(?:%s)\w+" % "|".join(hosts.PREFIXES), span) if word not in known]
+        if path.name != "reference.md":  # made of specs, which name filters in sentences of their own
+            out += [word for word in re.findall(r"(?<![/\w])lvs_\w+", span) if word not in modules | filters | KEEPALIVEDS]
     return out
 
 
@@ -95,10 +102,41 @@ def test_a_planted_name_is_found(tmp_path):
     page.write_text(
         "# A page\n[x](gone.md) [y](#a-page) [z](#b)\n`playbooks/gone.yml` `make gone` `director_prioriti` `ipvs/gone.py`\n"
         "`tests/unit/test_docs.py::test_gone` `tests/unit/test_docs.py` `/usr/lib/tools/gone`\n"
+        "module `gone_table` and role gone_server, filter `lvs_gone`\n"
     )
     assert broken_links(page) == ["gone.md", "#b"]
-    gone = ["playbooks/gone.yml", "make gone", "director_prioriti", "ipvs/gone.py", "tests/unit/test_docs.py::test_gone"]
+    gone = [
+        "gone_table",
+        "gone_server",
+        "playbooks/gone.yml",
+        "make gone",
+        "director_prioriti",
+        "ipvs/gone.py",
+        "tests/unit/test_docs.py::test_gone",
+        "lvs_gone",
+    ]
     assert missing_names(page) == gone
+
+
+def test_each_tier_is_explained():
+    tiers = {word for line in re.findall(r"tools/tiers (.+)", (ROOT / "Makefile").read_text()) for word in line.split() if word != "--"}
+    for page, more in (("CONTRIBUTING.md", {"lint"}), ("docs/architecture.md", {"bench"})):
+        rows = set(re.findall(r"^\| `make (\w+)` \|", (ROOT / page).read_text(), re.MULTILINE))
+        assert rows | more == tiers | more, page
+
+
+def test_the_table_of_wings_is_the_rule():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .* \| ([^|]*)\|$", text.partition("may import from")[2].partition("\n\n")[0], re.MULTILINE)
+    assert {wing: set(re.findall(r"\w+", below)) for wing, below in rows} == {
+        wing: set(below) for wing, below in MAY_IMPORT.items() if wing
+    }
+
+
+def test_readme_names_every_playbook_role_and_wing():
+    text = (ROOT / "README.md").read_text().partition("## What is where")[2]
+    playbooks, roles = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}, {path.name for path in (ROOT / "roles").iterdir()}
+    assert {name for name in playbooks | roles | set(WINGS) if "`%s`" % name not in text} == set()
 
 
 # --- decisions -----------------------------------------------------------------------------------------------------------------------
