@@ -8,6 +8,7 @@ import time
 
 import ansible.module_utils
 from ansible import constants as C
+from ansible import context
 from ansible.errors import AnsibleConnectionFailure, AnsiblePromptInterrupt, AnsiblePromptNoninteractive
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
@@ -48,6 +49,7 @@ class ActionModule(ActionBase):
             check_mode=self._task.check_mode,
             player=["env", "ANSIBLE_INVENTORY=%s" % ",".join(task_vars["ansible_inventory_sources"]), "ansible-playbook"],
             playbooks=task_vars["playbook_dir"],
+            folder=os.getcwd(),
         )
         try:
             of = scene.read(types.from_data(options["services"]), options["inventory"], task_vars["hostvars"], options)
@@ -115,10 +117,10 @@ class Hosts:
         variables = self.variables[step.host]
         templar = Templar(loader=self.action._loader, variables=variables)
         task = self._task(step)
-        connection, context = self._connection(task, step.host, variables, templar)
+        connection, rest = self._connection(task, step.host, variables, templar)
         name = step.module if action_loader.has_plugin(step.module, collection_list=task.collections) else "ansible.legacy.normal"
         handler = action_loader.get(
-            name, task=task, connection=connection, play_context=context, loader=self.action._loader, templar=templar,
+            name, task=task, connection=connection, play_context=rest, loader=self.action._loader, templar=templar,
             shared_loader_obj=self.action._shared_loader_obj, collection_list=task.collections,
         )  # fmt: skip
         try:
@@ -146,16 +148,17 @@ class Hosts:
             return other if found is None else found
 
         said = {name: value(name) for name in CONNECTION_VARIABLES if name in variables}
-        context = self.action._play_context.set_task_and_variable_override(task=task, variables=said, templar=templar)
-        context.remote_addr = value("ansible_host", host)
-        connection = connection_loader.get(value("ansible_connection", task.connection), context)
+        rest = self.action._play_context.set_task_and_variable_override(task=task, variables=said, templar=templar)
+        rest.remote_addr = value("ansible_host", host)
+        # Not the task's: from 2.21 on that is the one to localhost by now.
+        connection = connection_loader.get(value("ansible_connection", context.CLIARGS["connection"]), rest)
         become = boolean(value("ansible_become", task.become or False))
         connection.set_become_plugin(become_loader.get(value("ansible_become_method", task.become_method)) if become else None)
-        keys = {**task.dump_attrs(), "timeout": context.timeout}
+        keys = {**task.dump_attrs(), "timeout": rest.timeout}
         del keys["retries"]  # a task's are none of a connection
-        keys.update({name: getattr(context, name) for name in ("password", "become_pass") if getattr(context, name)})
+        keys.update({name: getattr(rest, name) for name in ("password", "become_pass") if getattr(rest, name)})
         for kind, plugin in (("connection", connection), ("shell", connection._shell), ("become", connection.become)):
             if plugin is not None:
                 names = C.config.get_plugin_vars(kind, plugin._load_name)
                 plugin.set_options(task_keys=keys, var_options={name: value(name) for name in names if name in variables})
-        return connection, context
+        return connection, rest

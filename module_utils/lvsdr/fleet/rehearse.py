@@ -208,7 +208,8 @@ class _Course:
         """Such commands may hold passwords, and what they print may repeat them: nothing of it is told."""
         if way == "off":
             self.off.append(host)
-        answer = yield Run("Power %s %s" % (way, host), HERE, "ansible.builtin.command", {"argv": self.scene.power[host][way]}, hidden=True)
+        args = {"argv": self.scene.power[host][way], "chdir": self.scene.folder}
+        answer = yield Run("Power %s %s" % (way, host), HERE, "ansible.builtin.command", args, hidden=True)
         if _failed(answer):
             raise LvsError(
                 "rehearse_power_%s of %s ended with status %s. Run it by hand to see why; it is not shown here, because it may hold a "
@@ -232,8 +233,8 @@ class _Course:
     def play(self, fault: Fault, words: tuple[str, ...]) -> Steps[Answer]:
         """Runs a playbook of ours from here, on the same inventory."""
         argv = [*self.scene.player, "%s/%s" % (self.scene.playbooks, words[0]), *words[1:]]
-        step = Run("%s: run %s" % (fault.name, words[0]), HERE, "ansible.builtin.command", {"argv": argv, "expand_argument_vars": False})
-        return (yield from _done(step, words[0]))
+        args = {"argv": argv, "chdir": self.scene.folder, "expand_argument_vars": False}
+        return (yield from _done(Run("%s: run %s" % (fault.name, words[0]), HERE, "ansible.builtin.command", args), words[0]))
 
     def viewer_watch(self, seconds: int) -> Run:
         stream, download = self.scene.stream, self.scene.download

@@ -41,13 +41,15 @@ class Scene:
     # What runs a playbook of ours from here: words of a command, to which its path is added; and the folder of the playbooks.
     player: tuple[str, ...]
     playbooks: str
+    # The folder in which commands on this machine are run.
+    folder: str
     confirmed: bool
 
 
 def read(resolved: Resolved, inventory: Inventory, variables: Mapping[str, Mapping[str, Any]], options: Mapping[str, Any]) -> Scene:
     """Who takes part, or an LvsError where nothing can be rehearsed.
 
-    variables: {host: its variables}, of which a few are read; options: those of the action, and check_mode, player and playbooks.
+    variables: {host: its variables}, of which a few are read; options: those of the action, and check_mode, player, playbooks and folder.
     """
     groups = inventory["groups"]
     streams = proofs.streams(resolved.services)
@@ -70,6 +72,7 @@ def read(resolved: Resolved, inventory: Inventory, variables: Mapping[str, Mappi
         power={host: _power(host, variables[host]) for host in (*directors, stream["servers"][0])},
         player=tuple(options["player"]),
         playbooks=options["playbooks"],
+        folder=options["folder"],
         confirmed=options["confirmed"] or all("lab_kind" in variables[director] for director in directors),
     )
 

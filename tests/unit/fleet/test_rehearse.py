@@ -34,7 +34,7 @@ def scene(only=None, power=POWER, check_mode=False, confirmed=True, groups=None,
         of_hosts[host].update(more)
     options = {
         "only": only, "seconds": 25, "boot_seconds": 90, "confirmed": confirmed, "check_mode": check_mode, "player": ["ansible-playbook"],
-        "playbooks": "/here/playbooks",
+        "playbooks": "/here/playbooks", "folder": "/here",
     }  # fmt: skip
     return scenes.read(resolved, made, of_hosts, options)
 
@@ -119,6 +119,7 @@ def test_all_of_it():
         ("localhost", ["power", "off", "{{ x }}"]),
         ("localhost", ["power", "on", "secret"]),
     ]
+    assert {step.args["chdir"] for step in fleet.steps if isinstance(step, rehearse.Run) and step.host == "localhost"} == {"/here"}
     assert fleet.commands()[-2:] == [("localhost", ["power", "off", "{{ x }}"]), ("localhost", ["power", "on", "secret"])]
 
 
