@@ -14,15 +14,15 @@ description:
   - What it does, and what viewers noticed of it, is displayed while it runs.
 options:
   services:
-    description: RV(lvs_resolve#module:lvs.services) of M(lvs_resolve), after the hosts have been read.
+    description: C(lvs.services) of M(lvs_resolve), after the hosts have been read.
     type: dict
     required: true
   inventory:
-    description: RV(lvs_resolve#module:lvs.inventory) of M(lvs_resolve).
+    description: C(lvs.inventory) of M(lvs_resolve).
     type: dict
     required: true
   only:
-    description: Names of the faults to make. All unless said.
+    description: Names of the faults to make. All by default.
     type: list
     elements: str
   seconds:
