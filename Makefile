@@ -40,7 +40,7 @@ test: ## All tests, tier by tier, with what each took
 	@tools/tiers molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
-lint: ## ansible-lint, ruff, mypy, yamllint
+lint: ## ansible-lint, ruff, mypy, yamllint, changelog, messages of commits
 	@tools/bootstrap dev
 	$(call step,ruff)
 	ruff check .
@@ -51,6 +51,10 @@ lint: ## ansible-lint, ruff, mypy, yamllint
 	yamllint -s .
 	$(call step,ansible-lint)
 	ansible-lint --offline --profile production
+	$(call step,changelog)
+	antsibull-changelog lint
+	$(call step,messages of commits)
+	tools/commits
 
 unit: ## Tests that need nothing
 	@tools/bootstrap dev newest
@@ -58,6 +62,8 @@ unit: ## Tests that need nothing
 	.venv/bin/python -m pytest -q tests/unit
 	$(call step,ansible-core 2.21)
 	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest -q tests/unit; else echo 'left out: no Python 3.12 or later was found'; fi
+	$(call step,ansible-core 2.20)
+	@if [ -x .venv-middle/bin/python ]; then .venv-middle/bin/python -m pytest -q tests/unit; else echo 'left out: no Python 3.12 or later was found'; fi
 
 modules: ## Modules against the in-memory kernel
 	@tools/bootstrap dev newest
@@ -120,4 +126,4 @@ bench: ## What rollouts, modules and the stream checker cost, as ratios (root)
 	tests/kernel/run bench
 
 clean: lab-down ## End the lab and remove what was built here
-	rm -rf build .venv .venv-newest
+	rm -rf build .venv .venv-middle .venv-newest

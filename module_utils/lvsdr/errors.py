@@ -46,12 +46,21 @@ def shown(value: Any) -> str:
 
 
 class Line:
-    """A message with its values filled in. As text it ends with its id, which docs/messages explains. No tuple: ``%`` takes it as one value."""
+    """A message with its values filled in. As text it ends with its id, which docs/messages explains.
+
+    It is not a tuple, because ``%`` would take the parts of one.
+    """
 
     __slots__ = ("id", "text")
 
     def __init__(self, id: str, text: str) -> None:
         self.id, self.text = id, text
+
+    @classmethod
+    def read(cls, text: str) -> Line:
+        """The line of its own text, such as one that a module returned."""
+        words, sign, rest = text.rpartition(" [")
+        return cls(rest[:-1], words) if sign and rest.endswith("]") else cls("", text)
 
     def __repr__(self) -> str:
         return "Line(%r, %r)" % (self.id, self.text)
@@ -85,19 +94,18 @@ class LvsError(Exception):
     ``details`` is merged into a module's failure result (what was applied, what was not).
     """
 
-    def __init__(self, line: Line | str, hint: str | None = None, **details: Any) -> None:
+    def __init__(self, line: Line, **details: Any) -> None:
         super().__init__(line)
-        self.line, self.hint, self.details = line, hint, details
+        self.line, self.details = line, details
 
     @property
     def message(self) -> str:
         """Without the id, for a sentence that quotes this one."""
-        return self.line.text if isinstance(self.line, Line) else self.line
+        return self.line.text
 
     def __str__(self) -> str:
-        words = "%s: %s" % (self.line, self.hint) if self.hint else str(self.line)
         # It may quote what a program printed: a terminal would obey that.
-        return printable(words, keep="\n\t")
+        return printable(str(self.line), keep="\n\t")
 
 
 class NotUnderstood(LvsError):
@@ -110,16 +118,14 @@ class Problems:
     def __init__(self) -> None:
         self.found: list[str] = []
 
-    def add(self, path: str, said: Line | str) -> None:
-        found = said if isinstance(said, Line) else Line("", said)
-        line = "%s: %s" % (printable(path, LONGEST_LINE), Line(found.id, printable(found.text, LONGEST_LINE)))
+    def add(self, path: str, said: Line) -> None:
+        line = "%s: %s" % (printable(path, LONGEST_LINE), Line(said.id, printable(said.text, LONGEST_LINE)))
         if line not in self.found:
             self.found.append(line)
 
     def raise_if_any(self, what: str) -> None:
         if self.found:
-            raise LvsError(
-                "%s: %d error%s, and nothing was changed\n%s"
-                % (what, len(self.found), "s"[: len(self.found) > 1], "\n".join("  - " + line for line in self.found)),
-                problems=self.found,
-            )
+            count = "%d error%s" % (len(self.found), "s"[: len(self.found) > 1])
+            lines = "\n".join("  - " + line for line in self.found)
+            # Each of its lines has an id.
+            raise LvsError(Line("", "%s: %s, and nothing was changed\n%s" % (what, count, lines)), problems=self.found)

@@ -47,6 +47,8 @@ UNITS = ("keepalived", "lvsdr-streamcheck", "nginx", "lvsdr-test-source")
 # Copies of what a unit has read, by unit (system/in_force.py).
 IN_FORCE = "/run/lvsdr/in_force"
 
+# Where a rehearsal keeps a copy of the playlist, as it is then, to serve it in the place of the moving one.
+REHEARSAL_PLAYLIST = "/var/lib/lvsdr/rehearsal/playlist"
 
 # Sorts behind everything that others may have, digits first.
 SYSCTL_FILE = "/etc/sysctl.d/zz-lvsdr.conf"

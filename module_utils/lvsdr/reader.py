@@ -22,7 +22,7 @@ class Reader:
     def __init__(self, problems: Problems, path: str, data: dict[Any, Any]) -> None:
         self.problems, self.path, self.data = problems, path, data
 
-    def wrong(self, field: str, said: Line | str) -> None:
+    def wrong(self, field: str, said: Line) -> None:
         self.problems.add("%s.%s" % (self.path, field) if field else self.path, said)
 
     def get(self, field: str, default: Any = None) -> Any:

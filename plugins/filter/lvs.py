@@ -17,10 +17,9 @@ if _here not in ansible.module_utils.__path__:
 from ansible.module_utils.lvsdr import places, text
 from ansible.module_utils.lvsdr.directors import drains, holders, keepalived, nftables, parity, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.fleet import proofs, report, rollout
+from ansible.module_utils.lvsdr.fleet import proofs, report, rollout, summary
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import macs
-from ansible.module_utils.lvsdr.streams import rehearsal
 from ansible.module_utils.lvsdr.system import in_force
 
 
@@ -51,9 +50,9 @@ def _services(function, place=0):
     return _resolved(lambda *args: function(*args[:place], args[place].services, *args[place + 1 :]), place)
 
 
-def changes(hostvars, hosts):
-    """What a rollout has done on each host, in lines (module_utils/lvsdr/fleet/rollout.py)."""
-    return rollout.changes({host: {name: hostvars[host].get(name) for name in rollout.REGISTERED} for host in hosts})
+def what_changed(hostvars, hosts):
+    """What a rollout has changed on each host, and which connections that touched, in lines (module_utils/lvsdr/fleet/summary.py)."""
+    return summary.summary({host: {name: hostvars[host].get(name) for name in summary.REGISTERED} for host in hosts})
 
 
 def audit(hostvars, hosts, services, lvs_inventory):
@@ -83,16 +82,6 @@ def status(hostvars, directors, services):
     return report.status(services, found)
 
 
-def rehearsal_why_not(fault, hostvars):
-    """Why a fault can't be rehearsed, in words; empty where it can."""
-    if not fault["host"]:
-        return "no director was powered off before"
-    if fault.get("left_out"):
-        return "left out on %s: %s" % (fault["host"], fault["left_out"])
-    missing = [name for name in ("rehearse_power_off", "rehearse_power_on") if "power" in fault and name not in hostvars[fault["host"]]]
-    return "left out: set %s for %s, commands on this machine" % (" and ".join(missing), fault["host"]) if missing else ""
-
-
 def place(name):
     """A path on hosts, by its name in module_utils/lvsdr/places.py."""
     return getattr(places, name)
@@ -117,23 +106,18 @@ class FilterModule:
             "lvs_udp_probes": _services(proofs.udp_probes),
             "lvs_macs": macs,
             "lvs_interface": _services(holders.interface_of),
-            "lvs_holders": holders.holders,
             "lvs_holds_vip": _services(holders.holds_vip),
             "lvs_parity": _resolved(parity.parity, 1),
             "lvs_vips_near": _services(proofs.vips_near),
             "lvs_audit": _services(audit, 2),
             "lvs_status": _services(status, 2),
-            "lvs_rehearsal_why_not": rehearsal_why_not,
-            "lvs_rehearsal_row": rehearsal.row,
-            "lvs_rehearsal_unplayable": rehearsal.unplayable,
-            "lvs_rehearsal_table": rehearsal.table,
             "lvs_keepalived": _resolved(keepalived.render),
             "lvs_keepalived_harmless": lambda _name: list(keepalived.HARMLESS),
             "lvs_turn": _resolved(rollout.turn),
             "lvs_undone": _services(rollout.undone),
             "lvs_silent": rollout.silent,
             "lvs_taken": rollout.taken,
-            "lvs_changes": changes,
+            "lvs_summary": what_changed,
             "lvs_still_served": _services(rollout.still_served, 1),
             "lvs_leaving_connections": _services(leaving.leaving_connections),
             "lvs_sent_to": rollout.sent_to,

@@ -134,3 +134,31 @@ STRANGER_ACCEPTED = Message(
     "%(director)s did not drop a %(what)s from %(source)s, which is not a director; see `nft list table inet lvsdr` there",
 )
 VIP_NOT_ASKED = Message("vip-not-asked", "no host that was reached has an interface in the subnet of %(vip)s")
+
+# The rehearsal.
+REHEARSAL_NEEDS_WATCHERS = Message(
+    "rehearsal-needs-watchers",
+    "a rehearsal needs a service with `stream`, a host in group viewers to watch it, and a host in group routers on the link of the VIPs "
+    "to see who owns them; nothing was touched",
+)
+REHEARSAL_IN_CHECK_MODE = Message("rehearsal-in-check-mode", "a rehearsal has no check mode; nothing was touched")
+REHEARSAL_FAULT_UNKNOWN = Message("rehearsal-fault-unknown", "%(names)s is not a fault; choose from: %(known)s; nothing was touched")
+REHEARSAL_COMMAND_INVALID = Message("rehearsal-command-invalid", "%(name)s of %(host)s has a quotation mark without its second one")
+REHEARSAL_NOT_CONFIRMED = Message(
+    "rehearsal-not-confirmed", "nothing was touched; type yes, or set rehearse_confirmed=true for a run without a terminal"
+)
+REHEARSAL_NOT_PLAYABLE = Message(
+    "rehearsal-not-playable",
+    "viewers can't watch %(url)s%(download)s: %(why)s; nothing was broken, so mend that first (`playbooks/verify.yml`)",
+)
+REHEARSAL_STEP_FAILED = Message("rehearsal-step-failed", "%(what)s failed on %(host)s: %(why)s")
+REHEARSAL_POWER_FAILED = Message(
+    "rehearsal-power-failed",
+    "%(name)s of %(host)s ended with status %(status)s; run it by hand to see why, because its output may hold a password and is not shown",
+)
+REHEARSAL_NOT_SETTLED = Message("rehearsal-not-settled", "after %(seconds)d s servers still have no weight: %(waiting)s")
+REHEARSAL_WATCH_TOO_SHORT = Message(
+    "rehearsal-watch-too-short",
+    "%(fault)s took %(took)d s, and viewers watched for %(watched)d s; set rehearse_seconds to %(better)d or more",
+)
+REHEARSAL_TABLE_UNWRITABLE = Message("rehearsal-table-unwritable", "the table could not be written: %(why)s")

@@ -15,7 +15,7 @@ from ansible.module_utils.lvsdr.addresses import full_length, inside
 from ansible.module_utils.lvsdr.arp import placement
 from ansible.module_utils.lvsdr.directors import keepalived
 from ansible.module_utils.lvsdr.directors.holders import interface_of
-from ansible.module_utils.lvsdr.errors import LvsError, Problems, listed, shown
+from ansible.module_utils.lvsdr.errors import Line, LvsError, Problems, listed, shown
 from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.inventory import paths
 from ansible.module_utils.lvsdr.inventory.director_settings import INTERFACE, check_directors
@@ -77,7 +77,7 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
             problems.add(paths.of_host(director), messages.DIRECTOR_DROPS_ARP(what=sentence))
     for host in sorted(set(directors) | set(real_servers(services))):
         for line in facts_of(inventory, host).get("problems", []):
-            problems.add(paths.of_host(host), line)
+            problems.add(paths.of_host(host), Line.read(line))
         if inventory["hosts"].get(host, {}).get("unread"):
             problems.add(paths.of_host(host), messages.HOST_UNREAD(why=inventory["hosts"][host]["unread"]))
     return problems.found

@@ -17,7 +17,7 @@ from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.inventory.types import Inventory, Resolved, TableKey, VirtualService
@@ -203,32 +203,6 @@ def _missing(services: Iterable[VirtualService], table: Collection[tuple[TableKe
             if (key, server.address) not in table:
                 found.setdefault(server.host, {})[service.name] = None
     return {host: list(names) for host, names in found.items()}
-
-
-# What the tasks of a rollout register, in their order.
-REGISTERED = (
-    "__streaming_server_files_done", "__streaming_server_units_done", "__real_server_vip", "__director_files_done", "__director_table",
-    "__director_units_done",
-)  # fmt: skip
-
-
-def changes(hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What a rollout has done on each host, a line each. hosts: {host: {name of REGISTERED: result}}."""
-    out = []
-    for host, results in sorted(hosts.items()):
-        said: list[str] = []
-        for name in REGISTERED:
-            result = results.get(name) or {}
-            said += result.get("steps") or [one["text"] if isinstance(one, dict) else one for one in result.get("operations") or ()]
-        if said:
-            more = ", and %d more" % (len(said) - MOST_STEPS) if len(said) > MOST_STEPS else ""
-            out.append("%s: %s%s" % (host, ", ".join(said[:MOST_STEPS]), more))
-    effects = [(results.get("__director_table") or {}).get("effects") or {} for results in hosts.values()]
-    cut = sum((one.get("cuts") or {}).get("connections", 0) for one in effects)
-    return (out or ["Nothing: all hosts are as declared"]) + (["Running connections that were cut: %d" % cut] if cut else [])
-
-
-MOST_STEPS = 6
 
 
 def still_served(stale: Iterable[str], services: Iterable[VirtualService], inventory: Inventory) -> list[str]:

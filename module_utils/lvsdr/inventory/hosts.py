@@ -48,7 +48,7 @@ PREFIXES = ("director_", "real_server_", "streaming_server_", "verify_", "prefli
 # Those that no role declares, because playbooks read them.
 PLAYBOOK_VARIABLES = (
     "preflight_allow_cloud", "preflight_allow_drained", "rehearse_boot_seconds", "rehearse_confirmed", "rehearse_download", "rehearse_only",
-    "rehearse_power_off", "rehearse_power_on", "rehearse_seconds",
+    "rehearse_power_off", "rehearse_power_on", "rehearse_seconds", "rehearse_table",
 )  # fmt: skip
 
 

@@ -293,7 +293,7 @@ class _TableProblems(Problems):
         super().__init__()
         self._reader, self._without_port, self._hosts, self._sorry = reader, without_port, hosts, sorry
 
-    def add(self, path: str, said: Line | str) -> None:
+    def add(self, path: str, said: Line) -> None:
         super().add(path, said)
         if path != ".port" or not self._without_port:
             self._reader.problems.add(self._operators_path(path), said)

@@ -198,12 +198,12 @@ def _apply(
             now = look_again()
             done += _without(operations, now.operations)
             failed = now.operations
-            why: Line | str = messages.NETLINK_REPLIES_LOST()
+            why = messages.NETLINK_REPLIES_LOST()
             hopeless = again
         else:
             failed = [operations[failure.place] for failure in failures]
             done += _without(operations, failed)
-            why = "\n".join(str(failure_line(operation, failure)) for operation, failure in zip(failed, failures))
+            why = Line("", "\n".join(str(failure_line(operation, failure)) for operation, failure in zip(failed, failures)))
             hopeless = again or any(failure.errno not in RACES for failure in failures)
             if not hopeless:
                 now = look_again()

@@ -176,7 +176,7 @@ class Probe:
                 self.player.loaded(media, began, time.monotonic())
 
     def _note(self, error: LvsError) -> None:
-        self.problems.append(error.line if isinstance(error.line, Line) else Line("", error.line))
+        self.problems.append(error.line)
 
     async def _open(self) -> tuple[str, m3u8.Media]:
         """(URL, Media) of the stream: its playlist, or the first one that its master playlist names."""

@@ -469,23 +469,6 @@ def test_who_may_be_sent_viewers():
     assert id_of(line) == "server-not-rolled-out" and line.startswith("server2 ") and "(live)" in line
 
 
-def test_what_a_rollout_says_it_did():
-    assert rollout.changes({"director1": {}, "server1": {"__real_server_vip": {"operations": []}}}) == [
-        "Nothing: all hosts are as declared"
-    ]
-    table = {"operations": ["-A -t x", "-a -t x"], "effects": {"cuts": {"operations": 1, "connections": 3}}}
-    done = {
-        "__director_files_done": {"steps": ["write /a"] * 5},
-        "__director_table": table,
-        "__director_units_done": {"steps": ["reload k"]},
-    }
-    assert rollout.changes({"director1": done, "server1": {"__real_server_vip": {"operations": [{"text": "ip address add"}]}}}) == [
-        "director1: write /a, write /a, write /a, write /a, write /a, -A -t x, and 2 more",
-        "server1: ip address add",
-        "Running connections that were cut: 3",
-    ]
-
-
 @pytest.mark.parametrize(("vrrp", "sync", "count"), [(1, 1, 0), (0, 1, 1), (1, 0, 1), (0, 0, 2)])
 def test_what_directors_took_of_strangers(vrrp, sync, count):
     one = "\tcounter %s {\n\t\tpackets %%d bytes 9\n\t}\n"

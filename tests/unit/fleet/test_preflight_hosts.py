@@ -61,7 +61,7 @@ PREFLIGHT = {
     "VIP with a peer": (
         {}, {"server1": {"facts": facts(21, {**interface("eth1", VIP + "/32"), "peers": {VIP + "/32": ["192.0.2.99"]}, "up": False}),
                          "real_server_misplaced": "refuse"}}, {},
-        "hosts[server1]", None, "as soon as that is up", "`ip address del 192.0.2.100 peer 192.0.2.99/32 dev eth1`",
+        "hosts[server1]", None, "as soon as that interface is up", "`ip address del 192.0.2.100 peer 192.0.2.99/32 dev eth1`",
     ),
     "checks over two links": (
         {"health_check": {}},

@@ -64,14 +64,14 @@ def test_what_a_servers_programs_answer_for():
     assert proofs.listeners(services)["server1"] == [
         own,
         {**own, "own": "2001:db8::21", "vip": VIP6},
-        {**own, "name": "ingest", "protocol": "udp", "port": 9000, "kind": "srt"},
+        {**own, "name": "ingest", "protocol": "udp", "port": 9000, "type": "srt"},
         {**own, "name": "d", "port": 554},
     ]
     assert "server2" not in proofs.listeners(services), "it is drained, and may be at rest"
     (probe,) = proofs.udp_probes(services, inventory())
     assert probe == {
-        "name": "ingest", "vip": VIP, "port": 9000, "kind": "srt", "payload": None, "query": None, "count": 6,
-        "names": {"192.0.2.21": "server1", "192.0.2.22": "server2"},
+        "name": "ingest", "vips": [VIP], "port": 9000, "type": "srt", "payload": None, "query": None, "count": 6,
+        "host_by_address": {"192.0.2.21": "server1", "192.0.2.22": "server2"},
     }  # fmt: skip
 
 
