@@ -9,7 +9,7 @@ import functools
 import gc
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible.module_utils.lvsdr.errors import LvsError, Problems
+from ansible.module_utils.lvsdr.errors import Line, LvsError, Problems
 from ansible.module_utils.lvsdr.ipvs import adopt, kernel, messages, parse
 from ansible.module_utils.lvsdr.ipvs.declare import UNUSABLE, read_declaration, read_services
 from ansible.module_utils.lvsdr.ipvs.describe import options_as_dict, service_as_dict
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from typing import ParamSpec, TypeVar
 
-    from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.ipvs.plan import Operation
     from ansible.module_utils.lvsdr.ipvs.types import Daemon, Declaration, Table, Timeouts
 
