@@ -16,8 +16,7 @@ options:
     default: true
   services:
     description: Services in the words of M(ipvs_table)'s option of that name, or as JSON text, to compare the table with. See RV(drift).
-    type: list
-    elements: dict
+    type: raw
   state:
     description: What M(ipvs_table) would be told, V(replaced) to find what does not belong on a declared VIP, V(merged) to let it be.
     type: str
@@ -34,7 +33,7 @@ notes:
   - Needs root and a kernel with IPVS.
 seealso:
   - module: ipvs_table
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -155,7 +155,7 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
         inner = Problems()
         wanted = read_service(Reader(inner, reader.path, table))
         for line in inner.found:
-            text_path, _, text_rest = line.partition(": ")
+            text_path, _colon, text_rest = line.partition(": ")
             if mark is not None or table["port"] is not None or text_path != reader.path + ".port":
                 problems.add(_operators_path(text_path, reader.path, hosts + sorry), text_rest)
         if vip is None:
@@ -283,7 +283,7 @@ def _operators_path(path: str, prefix: str, hosts: list[tuple[str, str]]) -> str
     """A path into the table's words, turned into one the operator wrote."""
     rest = path[len(prefix) :]
     if rest.startswith(".destinations["):
-        index, _, field = rest[len(".destinations[") :].partition("].")
+        index, _bracket, field = rest[len(".destinations[") :].partition("].")
         host = hosts[int(index.rstrip("]"))][0]
         if field in ("address", "port", "weight"):
             return "hosts[%s].real_server_%s" % (host, field)
