@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases kernel datapath molecule bench clean
+.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases kernel datapath molecule collection bench clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -36,7 +36,7 @@ test: ## All tests, tier by tier, with what each took
 	@rm -f build/tiers
 	@tools/tiers lint unit modules
 	@tools/bootstrap dev newest lab netns oracle
-	@tools/tiers netns roles -- oracle releases kernel datapath
+	@tools/tiers netns roles collection -- oracle releases kernel datapath
 	@tools/tiers molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
@@ -113,6 +113,10 @@ molecule: ## The full topology: create, converge, idempotence, verify (root)
 	$(call step,scenario ha: what fails and who notices)
 	molecule test --no-command-borders --destroy=never -s ha
 	molecule destroy --no-command-borders -s default
+
+collection: ## Build the collection lvsdr.streaming, install it where nothing else is, and run Ansible's own checks on it
+	@tools/bootstrap dev
+	@tools/collection prove
 
 bench: ## What rollouts, modules and the stream checker cost, as ratios (root)
 	@tools/bootstrap dev lab netns

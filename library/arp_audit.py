@@ -55,7 +55,7 @@ notes:
   - Sources are RFC 826, RFC 5227 and RFC 4861.
 seealso:
   - module: real_server_vip
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -94,7 +94,7 @@ attributes:
     support: full
 seealso:
   - module: host_units
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -135,7 +135,8 @@ from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.system import in_force
 
 CHECK = {"command": {"type": "list", "elements": "str", "required": True}, "ignore": {"type": "list", "elements": "str", "default": []}}
-PATH, TEXT = {"type": "path", "required": True}, {"type": "str", "required": True}
+PATH = {"type": "path", "required": True}
+TEXT = {"type": "str", "required": True}
 FOLDER = {"path": PATH, "mode": {"type": "str", "default": "0755"}, "files": {"type": "dict"}}
 FILE = {"path": PATH, "content": TEXT, "mode": {"type": "str", "default": "0644"}, "check": {"type": "dict", "options": CHECK}}
 

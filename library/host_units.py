@@ -58,7 +58,7 @@ notes:
   - Needs root and systemd.
 seealso:
   - module: host_files
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

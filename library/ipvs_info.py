@@ -16,8 +16,7 @@ options:
     default: true
   services:
     description: Services in the words of M(ipvs_table)'s option of that name, or as JSON text, to compare the table with. See RV(drift).
-    type: list
-    elements: dict
+    type: raw
   state:
     description: As in M(ipvs_table). V(replaced) finds what does not belong on a declared VIP, V(merged) ignores it.
     type: str
@@ -34,7 +33,7 @@ notes:
   - Needs root and a kernel with IPVS.
 seealso:
   - module: ipvs_table
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

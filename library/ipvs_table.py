@@ -18,7 +18,7 @@ description:
 options:
   timeouts:
     description: Seconds after which an idle connection is forgotten, for all services together. What is left out stays as it is.
-    type: dict
+    type: raw
     suboptions:
       tcp:
         description: Established TCP connections, 1 to 2147483. The kernel begins with 900.
@@ -35,8 +35,7 @@ options:
         both.
       - They are left alone unless this is given. On lvsdr's directors they are keepalived's.
       - A daemon that differs is stopped and started again; connections go on meanwhile.
-    type: list
-    elements: dict
+    type: raw
     suboptions:
       state:
         description: V(master) sends connections to the others, V(backup) receives them. Both may run on one host.
@@ -114,7 +113,7 @@ notes:
   - Source of the interface is include/uapi/linux/ip_vs.h of the kernel.
 seealso:
   - module: ipvs_info
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -266,6 +265,10 @@ gathered:
   description: RV(gathered.services), RV(gathered.timeouts) and RV(gathered.sync_daemons), which can be given to the options of that name.
   returned: with O(state=gathered)
   type: dict
+  contains:
+    services: {description: The services., type: list, elements: dict}
+    timeouts: {description: The timeouts., type: dict}
+    sync_daemons: {description: The sync daemons., type: list, elements: dict}
 rendered:
   description: Text for C(ipvsadm -R).
   returned: with O(state=rendered)
@@ -274,6 +277,10 @@ parsed:
   description: RV(parsed.services) and, where the text sets them, RV(parsed.timeouts) and RV(parsed.sync_daemons).
   returned: with O(state=parsed)
   type: dict
+  contains:
+    services: {description: The services., type: list, elements: dict}
+    timeouts: {description: The timeouts., type: dict}
+    sync_daemons: {description: The sync daemons., type: list, elements: dict}
 inventory:
   description: The parsed services as a YAML inventory for site.yml, with an empty group of directors to fill in.
   returned: with O(state=parsed)

@@ -41,7 +41,7 @@ notes:
   - Sources are RFC 3768, RFC 5798 and net/netfilter/ipvs/ip_vs_sync.c.
 seealso:
   - module: vrrp_audit
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -69,7 +69,7 @@ notes:
   - Needs no root. Sources are proc(5) and tcp(7).
 seealso:
   - module: udp_probe
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

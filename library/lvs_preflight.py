@@ -82,7 +82,7 @@ attributes:
   diff_mode:
     description: There is nothing to show.
     support: none
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -55,7 +55,7 @@ notes:
 seealso:
   - module: viewer_watch
   - module: vip_watch
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -71,7 +71,7 @@ notes:
   - Sources are ip-sysctl.rst of the kernel (arp_ignore, arp_announce, rp_filter, keep_addr_on_down) and RFC 826.
 seealso:
   - module: arp_audit
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

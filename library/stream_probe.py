@@ -85,7 +85,7 @@ seealso:
   - name: HTTP Live Streaming
     description: RFC 8216.
     link: https://www.rfc-editor.org/rfc/rfc8216
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

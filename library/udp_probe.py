@@ -59,7 +59,7 @@ notes:
   - Run it on a viewer. A director can't test a VIP that it holds, and a real server reaches itself.
 seealso:
   - module: listener_check
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

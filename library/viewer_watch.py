@@ -70,7 +70,7 @@ notes:
 seealso:
   - module: stream_probe
   - module: vip_watch
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

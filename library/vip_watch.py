@@ -40,7 +40,7 @@ notes:
 seealso:
   - module: arp_audit
   - module: viewer_watch
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

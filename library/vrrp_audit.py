@@ -36,7 +36,7 @@ notes:
   - Sources are RFC 3768, RFC 5798 and keepalived(8).
 seealso:
   - module: arp_audit
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -85,8 +85,11 @@ from ansible.module_utils.lvsdr.system import messages as system
 from ansible.module_utils.lvsdr.system.links import interfaces
 
 # linux/if_packet.h
-SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_MULTICAST = 263, 1, 0
-PID_FILE, DUMP = "/run/keepalived.pid", "/tmp/keepalived.data"
+SOL_PACKET = 263
+PACKET_ADD_MEMBERSHIP = 1
+PACKET_MR_MULTICAST = 0
+PID_FILE = "/run/keepalived.pid"
+DUMP = "/tmp/keepalived.data"
 
 
 def where(interface, vips):

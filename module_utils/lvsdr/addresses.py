@@ -125,7 +125,7 @@ def inside(address: str, networks: Iterable[ipaddress.IPv4Network | ipaddress.IP
 
 def address_and_length(text: str) -> tuple[str, int]:
     """(address, prefix length) of ``ADDRESS/LENGTH``."""
-    address, _, length = text.partition("/")
+    address, _slash, length = text.partition("/")
     return address, int(length)
 
 

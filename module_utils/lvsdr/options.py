@@ -46,7 +46,7 @@ def refuse_renamed(given: Mapping[str, Any], renamed: Mapping[str, str]) -> None
     """LvsError with every option that is given by the name of an earlier release."""
     problems = Problems()
     for former, name in renamed.items():
-        outer, _, old = former.rpartition(".")
+        outer, _dot, old = former.rpartition(".")
         items = given.get(outer) if outer else None
         within = {"%s[%d]." % (outer, index): item for index, item in enumerate(items if isinstance(items, list) else ())}
         for path, options in within.items() if outer else [("", given)]:

@@ -25,11 +25,15 @@ STREAMCHECK = "/run/lvsdr/streamcheck"
 STREAMCHECK_CONF = "/etc/lvsdr/streamcheck.json"
 STREAMCHECK_UNIT = "/etc/systemd/system/lvsdr-streamcheck.service"
 STREAMCHECK_PROGRAM = "/usr/local/lib/lvsdr"
+# The name of lvsdr as a package: another one in a collection than in a checkout.
+PACKAGE = __name__.rpartition(".")[0]
 # The modules that lvsdr-streamcheck is made of (tests/unit/test_house.py), under the same names as on the controller.
-STREAMCHECK_MODULE = "ansible.module_utils.lvsdr.agent.runner"
+STREAMCHECK_MODULE = PACKAGE + ".agent.runner"
+STREAMCHECK_FOLDER = PACKAGE.replace(".", "/") + "/"
+_above = PACKAGE.split(".")[:-1]  # empty packages
 STREAMCHECK_PARTS = (
-    "ansible/__init__", "ansible/module_utils/__init__",
-    *("ansible/module_utils/lvsdr/" + part for part in (
+    *("/".join([*_above[: depth + 1], "__init__"]) for depth in range(len(_above))),
+    *(STREAMCHECK_FOLDER + part for part in (
         "__init__", "agent/__init__", "agent/looks", "agent/messages", "agent/metrics", "agent/runner", "agent/server", "checks/__init__",
         "checks/certificates", "checks/live", "checks/matching", "checks/outcomes", "checks/protocols", "checks/sockets", "checks/verdicts",
         "errors", "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/messages", "streams/packets",

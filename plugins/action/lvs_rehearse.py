@@ -15,7 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import action_loader, become_loader, connection_loader
 from ansible.template import Templar
 
-# An action runs in the controller's own process, which does not look into the project's module_utils by itself.
+# In the checkout alone, up to the next blank line: the controller's own process does not look into module_utils by itself.
 _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "module_utils"))
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)

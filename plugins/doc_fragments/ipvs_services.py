@@ -9,11 +9,10 @@ class ModuleDocFragment:
 options:
   services:
     description:
-      - The virtual services.
+      - The virtual services, a list of dictionaries.
       - The list may also be given as JSON text, as the filter P(ansible.builtin.to_json#filter) writes it. Ansible walks through each value
         of a list, on the controller and on the host, and passes a text on as it is; with thousands of destinations that counts.
-    type: list
-    elements: dict
+    type: raw
     default: []
     suboptions:
       name:

@@ -9,7 +9,7 @@ import os
 import ansible.module_utils
 from ansible.errors import AnsibleFilterError
 
-# Filters run in the controller's own process, which does not look into the project's module_utils by itself.
+# In the checkout alone, up to the next blank line: the controller's own process does not look into module_utils by itself.
 _here = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", "module_utils"))
 if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
@@ -39,6 +39,7 @@ def _readable(function):
 def _resolved(function, place=0):
     """A filter that is given lvs.services or lvs.ready of the action lvs_resolve, in that place, for a function that takes a Resolved."""
 
+    @functools.wraps(function)
     def wrapper(*args):
         return function(*args[:place], types.from_data(args[place]), *args[place + 1 :])
 
@@ -47,7 +48,12 @@ def _resolved(function, place=0):
 
 def _services(function, place=0):
     """The same for a function that takes the services alone, without their checks."""
-    return _resolved(lambda *args: function(*args[:place], args[place].services, *args[place + 1 :]), place)
+
+    @functools.wraps(function)
+    def wrapper(*args):
+        return function(*args[:place], args[place].services, *args[place + 1 :])
+
+    return _resolved(wrapper, place)
 
 
 def what_changed(hostvars, hosts):
@@ -123,7 +129,7 @@ class FilterModule:
             "lvs_sent_to": rollout.sent_to,
             "lvs_place": place,
             "lvs_digests": in_force.digests,
-            "lvs_streamcheck_program": streamchecks.program,
+            "lvs_streamcheck_program": lambda _name: streamchecks.program(),
             "lvs_setting": text.setting_text,
             "lvs_rules": _resolved(nftables.render),
             "lvs_as_declared": lambda files, units, seen: not in_force.differs(files, units, seen),

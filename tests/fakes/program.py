@@ -6,13 +6,12 @@ from pathlib import Path
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.directors import streamchecks
 
-MODULE_UTILS = Path(__file__).parents[2] / "module_utils"
 COMMAND = (sys.executable, "-m", places.STREAMCHECK_MODULE)
 
 
 def install(folder):
     """Writes the program into a folder; returns the PYTHONPATH that it needs."""
-    for one in streamchecks.program(str(MODULE_UTILS)):
+    for one in streamchecks.program():
         path = Path(folder) / one["path"][len(places.STREAMCHECK_PROGRAM) + 1 :]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(one["content"])

@@ -238,7 +238,9 @@ def flat(options, inner, above=""):
     out = set()
     for name, option in options.items():
         out |= {above + name}
-        out |= flat(option.get(inner) or {}, inner, above + name + ("[]." if option.get("elements") else "."))
+        # A raw one is a list or a dictionary, or its JSON text.
+        signs = [".", "[]."] if option["type"] == "raw" else ["[]."] if option.get("elements") else ["."]
+        out |= {one for sign in signs for one in flat(option.get(inner) or {}, inner, above + name + sign)}
     return out
 
 

@@ -1,10 +1,13 @@
 """The filters as templates see them: each on a small inventory, and every error of ours as one of Ansible's, with its words."""
 
+import inspect
 import json
 import re
 from pathlib import Path
 
+import jinja2
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.lvsdr.inventory import resolve, types
 from said import id_of
@@ -32,6 +35,28 @@ def test_every_filter_that_is_used_is_there(filters):
     files = [path for folder in ("playbooks", "roles", "molecule") for path in (ROOT / folder).rglob("*") if path.suffix in (".yml", ".j2")]
     used = {name for path in files for name in re.findall(r"\|\s*(lvs_\w+)", path.read_text())}
     assert used and used <= set(filters)
+
+
+def test_every_filter_has_its_documentation_and_no_other_has_one(filters):
+    assert {path.stem for path in (ROOT / "plugins" / "filter").glob("*.yml")} == set(filters)
+
+
+def test_the_documentation_of_a_filter_is_its_signature(filters):
+    for name, function in filters.items():
+        text = yaml.safe_load((ROOT / "plugins" / "filter" / (name + ".yml")).read_text())
+        doc, parameters = text["DOCUMENTATION"], list(inspect.signature(function).parameters.values())
+        options = doc["options"]
+        assert doc["name"] == name and text["RETURN"]["_value"]["type"]
+        assert list(options) == ["_input", *(one.name for one in parameters[1:])], name
+        assert doc.get("positional", "") == ", ".join(one.name for one in parameters[1:]), name
+        for one, option in zip(parameters, options.values()):
+            assert option.get("required", False) is (one.default is inspect.Parameter.empty), (name, one.name)
+            if option.get("default") is not None:
+                assert option["default"] == (list(one.default) if isinstance(one.default, tuple) else one.default), (name, one.name)
+        (example,) = yaml.safe_load(text["EXAMPLES"])
+        (call,) = jinja2.Environment().parse(example["ansible.builtin.debug"]["msg"]).find_all(jinja2.nodes.Filter)
+        inspect.signature(function).bind(call.node, *call.args)
+        assert call.name == name
 
 
 def test_resolve_and_what_is_taken_from_it(filters, services):

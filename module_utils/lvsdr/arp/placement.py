@@ -122,7 +122,7 @@ def check_vips(vips: Collection[str], addresses: Sequence[tuple[Any, ...]], move
     out: list[tuple[int, str]] = []
     for index, vip in enumerate(vips):
         path = "vips[%d]" % index
-        text, _, prefix = str(vip).partition("/")
+        text, _slash, prefix = str(vip).partition("/")
         try:
             family, text = parse_address(text)
         except ValueError as why:

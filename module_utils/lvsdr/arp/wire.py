@@ -134,7 +134,7 @@ def _collect(
         left = deadline - time.monotonic()
         if left <= 0:
             return
-        ready, _, _ = select.select(list(names), [], [], left)
+        ready, _writable, _failed = select.select(list(names), [], [], left)
         for sock in ready:
             try:
                 frame = sock.recv(2048)

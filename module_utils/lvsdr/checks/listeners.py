@@ -54,7 +54,7 @@ def parse(protocol: str, text: str) -> set[tuple[str, int]]:
         # A UDP socket with a peer of its own receives from that peer only.
         if protocol == "udp" and not fields[2].endswith(":0000"):
             continue
-        digits, _, port = fields[1].rpartition(":")
+        digits, _colon, port = fields[1].rpartition(":")
         words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
         packed = struct.pack("=%dI" % len(words), *words)
         found.add((socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed), int(port, 16)))

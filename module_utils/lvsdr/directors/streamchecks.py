@@ -56,13 +56,14 @@ def _member(
     }  # fmt: skip
 
 
-def program(module_utils: str) -> list[dict[str, str]]:
-    """The program's files, as host_files takes them. module_utils: the folder on the controller that holds lvsdr."""
+def program() -> list[dict[str, str]]:
+    """The program's files, as host_files takes them, from where this module is."""
+    house = os.path.dirname(os.path.dirname(__file__))
     out = []
     for part in places.STREAMCHECK_PARTS:
-        source, content = os.path.join(module_utils, part[len("ansible/module_utils/") :] + ".py"), ""
-        if part.startswith("ansible/module_utils/lvsdr/"):
-            with open(source, encoding="utf-8") as f:
+        content = ""
+        if part.startswith(places.STREAMCHECK_FOLDER):
+            with open(os.path.join(house, part[len(places.STREAMCHECK_FOLDER) :] + ".py"), encoding="utf-8") as f:
                 content = f.read()
         out.append({"path": "%s/%s.py" % (places.STREAMCHECK_PROGRAM, part), "content": content})
     return out

@@ -35,7 +35,7 @@ def streams(services: Iterable[VirtualService]) -> list[dict[str, Any]]:
         url, verify = service.stream["url"], service.stream["verify"]
         for vip in service.vips:
             if "://" in url:
-                scheme, _, rest = url.partition("://")
+                scheme, _slashes, rest = url.partition("://")
                 host, slash, path = rest.partition("/")
                 base, path = "%s://%s" % (scheme, host), (slash + path) or "/"
             else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Union
 
 from ansible.module_utils.lvsdr.addresses import family_of, parse_address
 from ansible.module_utils.lvsdr.errors import listed
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.errors import Problems
     from ansible.module_utils.lvsdr.inventory.types import Inventory
 
-    Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
-    Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+    Interface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
+    Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 HOST_VARIABLES = (
     "ansible_host", "real_server_address", "real_server_address6", "real_server_weight", "real_server_state", "real_server_port",

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Optional
 
 from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.errors import shown
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.inventory.types import VirtualService
 
     # (router id, priority, active director or None)
-    Settings = tuple[int, int, str | None]
+    Settings = tuple[int, int, Optional[str]]
 
 # The VRRP instance of services that name none; its router id and priorities are the director's own.
 INSTANCE = "lvsdr"

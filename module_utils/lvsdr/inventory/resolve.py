@@ -300,7 +300,7 @@ class _TableProblems(Problems):
 
     def _operators_path(self, path: str) -> str:
         if path.startswith(".destinations["):
-            index, _, field = path[len(".destinations[") :].partition("]")
+            index, _bracket, field = path[len(".destinations[") :].partition("]")
             host, _path = [*self._hosts, *self._sorry][int(index)]
             if field in (".address", ".port", ".weight"):
                 return "%s.real_server_%s" % (paths.of_host(host), field[1:])

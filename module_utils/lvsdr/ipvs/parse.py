@@ -117,7 +117,7 @@ def _as_options(
     read, running = read_timeouts(timeouts, inner), read_daemons(daemons, inner)
     unread = {found.partition(": ")[0] for found in problems.found}
     for found in inner.found:
-        place, _, sentence = found.partition(": ")
+        place, _colon, sentence = found.partition(": ")
         begin = re.match(r"(services\[\d+\]\.destinations\[\d+\]|services\[\d+\]|sync_daemons\[\d+\]|timeouts)", place)
         assert begin is not None  # all that is read here
         item = begin.group()

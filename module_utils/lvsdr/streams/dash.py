@@ -11,8 +11,8 @@ import copy
 import datetime
 import math
 import re
-import xml.etree.ElementTree as ElementTree
 from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.etree import ElementTree
 from xml.parsers import expat
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood

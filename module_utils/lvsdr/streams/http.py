@@ -12,7 +12,7 @@ import asyncio
 import ipaddress
 import re
 import zlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 from urllib.parse import quote, urljoin, urlsplit
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     Dial = Callable[["Address"], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-    Fields = Iterable[tuple[str, str | bytes]]
+    Fields = Iterable[tuple[str, Union[str, bytes]]]
     Pool = dict[tuple[str, str, int], "Connection"]
 
 REDIRECTS = 5
@@ -192,9 +192,9 @@ class Connection:
         self.writer.write(request + end)
         for _information in range(MOST_INFORMATION):
             event = await self._next()
-            if type(event) is not h11.InformationalResponse:
+            if not isinstance(event, h11.InformationalResponse):
                 break
-        if type(event) is not h11.Response:
+        if not isinstance(event, h11.Response):
             raise Broken("the server ended the connection without an answer", begun=False)
         length = dict(event.headers).get(b"content-length")
         if length is not None and len(length) > 18:
@@ -205,7 +205,7 @@ class Connection:
     async def part(self) -> bytes:
         """The next bytes of the body; none at its end."""
         event = await self._next()
-        if type(event) is not h11.Data:
+        if not isinstance(event, h11.Data):
             return b""
         if self.expected is not None:
             self.expected -= len(event.data)

@@ -12,7 +12,7 @@ import functools
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Optional
 from urllib.parse import parse_qs, urlsplit
 
 from ansible.module_utils.lvsdr.errors import LvsError, NotUnderstood, printable
@@ -21,7 +21,7 @@ from ansible.module_utils.lvsdr.streams import http, messages
 if TYPE_CHECKING:
     # The first and the last byte of a part; and a part of a file by its address, as the playlist writes it.
     Range = tuple[int, int]
-    Written = tuple[str, Range | None]
+    Written = tuple[str, Optional[Range]]
 
 # Of a longer playlist whose newest segments alone are wanted, so many characters are read at its beginning and at its end.
 WINDOW = 24 << 10
@@ -180,7 +180,7 @@ class _Reading:
         if text[0] != "#":
             self._address(text)
         elif text.startswith("#EXT"):
-            tag, _, value = text.partition(":")
+            tag, _colon, value = text.partition(":")
             read = _TAGS.get(tag)
             if read:
                 read(self, value)

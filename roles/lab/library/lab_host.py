@@ -78,7 +78,7 @@ options:
     description: Seconds until sshd must answer, or an orderly shutdown be done.
     type: int
     default: 420
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""
@@ -155,7 +155,7 @@ class Host:
             "mkdir -p run && mount -t tmpfs tmpfs run && mkdir -p run/systemd/system run/netns && mount --bind run /run || exit 1",
             "mount -t overlay overlay -o lowerdir=%s,upperdir=upper,workdir=work root || exit 1" % quote(self.p["rootfs"]),
         ]
-        unplug = ["  ip link del %s 2>/dev/null" % port for port, _, _ in self.ports()]
+        unplug = ["  ip link del %s 2>/dev/null" % port for port, _index, _nic in self.ports()]
         return "\n".join(lines + (self._container(unplug) if self.p["kind"] == "container" else self._guest(unplug))) + "\n"
 
     def _container(self, unplug):
@@ -292,7 +292,7 @@ class Host:
         address = self.p["interfaces"][0]["addresses"][0].split("/")[0]
         command = ["nsenter", "--net=/run/netns/" + self.p["namespace"], "nc", "-w", "2", address, "22"]
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
         except subprocess.TimeoutExpired as late:
             return b"SSH-" in (late.stdout or b"")
         return done.stdout.startswith(b"SSH-")
@@ -317,14 +317,14 @@ class Host:
 
     def stop(self):
         ssh = ["ssh", "-F", os.path.join(self.p["state_dir"], "ssh_config"), self.name, "systemctl", "poweroff"]
-        subprocess.run(ssh, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        subprocess.run(ssh, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
         if not self.wait_down():
             self.kill()
 
     def kill(self):
         """A power failure: the cable goes first, so that no kernel answers for a dead host, then every process of its cgroup."""
-        for port, _, _ in self.ports():
-            subprocess.run(["ip", "-n", self.p["namespace"], "link", "del", port], capture_output=True)
+        for port, _index, _nic in self.ports():
+            subprocess.run(["ip", "-n", self.p["namespace"], "link", "del", port], capture_output=True, check=False)
         if os.path.exists(os.path.join(self.cgroup, "cgroup.kill")):
             with open(os.path.join(self.cgroup, "cgroup.kill"), "w") as f:
                 f.write("1")

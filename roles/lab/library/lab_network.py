@@ -35,7 +35,7 @@ options:
     type: str
     choices: [present, absent]
     default: present
-author: the lvsdr authors
+author: the lvsdr authors (!UNKNOWN)
 """
 
 EXAMPLES = r"""

@@ -44,7 +44,7 @@ def forget_cgroup(cgroup):
     A cgroup remembers that it was killed (kill_seq, kernel/cgroup/cgroup.c), and newer systemd starts programs right in theirs: in a
     cgroup that it has just made they would be killed at once, for not remembering the same as the one that systemd itself is in.
     """
-    for folder, _, _ in os.walk(cgroup, topdown=False):
+    for folder, _folders, _files in os.walk(cgroup, topdown=False):
         for _attempt in range(100):
             try:
                 os.rmdir(folder)
