@@ -40,7 +40,7 @@ test: ## All tests, tier by tier, with what each took
 	@tools/tiers molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
-lint: ## ansible-lint, ruff, mypy, yamllint, changelog, messages of commits
+lint: ## ansible-lint, ruff, mypy, yamllint, changelog, words, messages of commits
 	@tools/bootstrap dev
 	$(call step,ruff)
 	ruff check .
@@ -53,6 +53,8 @@ lint: ## ansible-lint, ruff, mypy, yamllint, changelog, messages of commits
 	ansible-lint --offline --profile production
 	$(call step,changelog)
 	antsibull-changelog lint
+	$(call step,words)
+	tools/words
 	$(call step,messages of commits)
 	tools/commits
 

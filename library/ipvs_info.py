@@ -106,7 +106,7 @@ stream_checks:
   sample:
     - {service: live, vip: 198.51.100.100, server: streaming1, state: down, share: 0.0, seconds: 0.012, checked_at: 1764000000.0,
        agent: "", drained: false, kept: false, warning: "",
-       why: "the playlist has stood still for 5 s, and new segments are due each 2 s"}
+       why: "the playlist has not changed for 5 s (target duration: 2 s)"}
 version:
   description: Version of IPVS and size of the connection table.
   returned: always

@@ -139,7 +139,7 @@ startup_seconds:
   type: float
   sample: 0.013
 stalls:
-  description: How often the picture stood still because the buffer was empty.
+  description: How often playback stopped because the buffer was empty.
   returned: always
   type: int
   sample: 0

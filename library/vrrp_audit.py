@@ -104,7 +104,7 @@ def where(interface, vips):
 
 
 def listen(names, duration):
-    """[dict] of all that advertise on these interfaces within so many seconds."""
+    """[dict] of all that advertise on these interfaces within a number of seconds."""
     heard, sockets, name = {}, [], None
     try:
         for name in names:

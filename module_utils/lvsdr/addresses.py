@@ -49,7 +49,7 @@ def parse_address_text(text: str) -> tuple[int, str]:
 
 
 def _no_host(family: int, packed: bytes) -> str | None:
-    """Why an address is none of one host on any link (RFC 6890, RFC 4291), or None."""
+    """Why an address is not one of a single host on any link (RFC 6890, RFC 4291), or None."""
     if family == 4:
         if packed[0] >> 4 == 0xE:
             return "224.0.0.0/4 is multicast"
@@ -111,7 +111,7 @@ def multicast_address(value: object) -> str | None:
 
 
 def family_of(address: object) -> int | None:
-    """4 or 6, or None where it is no address."""
+    """4 or 6, or None where it is not an address."""
     try:
         return parse_address(address)[0]
     except ValueError:

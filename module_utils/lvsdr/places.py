@@ -81,5 +81,5 @@ def credential(path: str) -> str:
     return "login-%s" % hashlib.sha256(path.encode()).hexdigest()[:16]
 
 
-# Written once a second; what is older is of a checker that is gone or stands still.
+# Written once a second; what is older is of a checker that is gone or hangs.
 STREAM_STATUS, STREAM_STATUS_SECONDS = "/run/lvsdr/streamcheck/status.json", 30

@@ -68,7 +68,7 @@ def with_digest(text: str) -> str:
 
 
 def plain_text(value: object) -> str:
-    """The text of a value that is no list, dictionary or the like; "" of what can't be written."""
+    """The text of a value that is not a list, a dictionary or the like; "" of what can't be written."""
     try:
         return "" if isinstance(value, (bytes, dict, list, set, tuple)) else str(value)
     except ValueError:  # a number of thousands of digits

@@ -1,6 +1,6 @@
 """The corpus: what one case says, and a server that says it over a real socket. tests/corpus/README.md describes the files.
 
-A case is a stream that has been on air for ``LEAD`` seconds when somebody first asks for it. From then on it goes by a clock that its user
+A case is a stream that has been on air for ``LEAD`` seconds when somebody first asks for it. From then on it follows a clock that its user
 brings, so that a test need not wait. Without the film (tests/oracle/media.py) a segment is ``SIZE`` bytes a second of nothing: enough for
 checks.
 """
@@ -49,7 +49,7 @@ class Case:
         for page in pages:
             title, _end, body = page.partition("\n")
             found = SECTION.match(title)
-            assert found, "%s: %r is no title of a page" % (path, title)
+            assert found, "%s: %r is not a title of a page" % (path, title)
             self.pages[found[1]] = (int(found[2] or 200), found[3], body)
         self.path = next(iter(self.pages))
         self.seconds = self.options.get("seconds", 1)

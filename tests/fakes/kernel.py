@@ -335,7 +335,7 @@ class Kernel:
         raise Refused(errno.EOPNOTSUPP)
 
     def one(self, command, found):
-        """(command, payload) of the answer to a request that is no dump, or None."""
+        """(command, payload) of the answer to a request that is not a dump, or None."""
         if command in CHANGES:
             self.change(command, found)
         elif command == GET_CONFIG:
@@ -400,7 +400,7 @@ class Socket:
         while len(data) >= 16:
             length, kind, flags, sequence, _port = struct.unpack_from("=IHHII", data)
             if not 16 <= length <= len(data):
-                break  # the kernel drops the rest without a word
+                break  # the kernel drops the rest silently
             request, data = data[:length], data[(length + 3) & ~3 :]
             code = 0
             try:

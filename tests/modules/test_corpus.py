@@ -62,5 +62,5 @@ def test_differences_have_reasons():
 
 
 def test_size_of_the_corpus():
-    """So that a folder that is not found is no success."""
+    """So that a folder that is not found does not pass."""
     assert len(corpus.cases("hls", "dash", "icecast", "rtsp", "agents")) >= 150

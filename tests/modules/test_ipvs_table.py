@@ -336,7 +336,7 @@ def test_weight_of_a_health_checked_destination_is_left_alone(there, run):
     servers[ONE + ":80"].weight = servers[TWO + ":80"].weight = 7
     result = run(declared)
     assert there.changes == [SET_DEST] and TWO in result["operations"][0]
-    # A change of anything else takes the weight along.
+    # A change of anything else sets the weight as well.
     declared[0]["destinations"][0]["upper_threshold"] = 9
     run(declared)
     assert (there.services[WEB].destinations[ONE + ":80"].weight, there.services[WEB].destinations[ONE + ":80"].upper) == (7, 9)

@@ -402,6 +402,6 @@ def test_the_status_of_the_stream_checker(tmp_path, monkeypatch):
     monkeypatch.setattr(status.time, "time", lambda: 1029.0)
     assert status.stream_checks(str(path)) == [{"server": "server1"}]
     monkeypatch.setattr(status.time, "time", lambda: 1031.0)
-    assert status.stream_checks(str(path)) is None, "it stands still"
+    assert status.stream_checks(str(path)) is None, "it hangs"
     path.write_text("{")
     assert status.stream_checks(str(path)) is None

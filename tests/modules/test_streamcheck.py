@@ -134,7 +134,7 @@ def test_hls_with_a_trouble(pages, words):
 
 
 def test_hls_that_goes_back():
-    """A packager that was restarted is no reason to take its servers out; one that goes back and forth plays for nobody."""
+    """A packager that was restarted does not take its servers out; one that goes back and forth plays for nobody."""
     said, _server = hls({"/live.m3u8": moving(playlist(9), playlist(5), playlist(6), playlist(2))}, (0, 1, 2, 3))
     assert said[1:] == ["the playlist went back from 12 to 8", "segment 8", "the playlist went back from 9 to 5 once more"]
 
@@ -222,7 +222,7 @@ def test_http(url, words):
 
 
 def test_an_expression_that_never_ends_is_unknown():
-    """It is no reason that a player has. The next search goes on, in another process."""
+    """A player would not stop for it. The next search goes on, in another process."""
     matcher = Matcher()
 
     async def run():
@@ -426,7 +426,7 @@ def test_hls_as_players_ask(pages, words):
 
 
 def test_segments_that_are_missing():
-    """Players get over one, and over one that is listed before it is there; where none of the newest is there they stop."""
+    """Players recover from one, and from one that is listed before it is there; where none of the newest is there they stop."""
     there = {"/seg/%d.ts" % number: "x" for number in (1, 2, 3)}
     pages = {"/live.m3u8": moving(*[playlist(first, 6) for first in (1, 2, 3)]), **there, "/seg/4.ts": "x"}
     said = check("hls", Server(pages), (0, 1, 2), path="/live.m3u8")
@@ -468,7 +468,7 @@ def test_tls_of_every_kind(vouched):
     assert "unable to get local issuer certificate" in str(said)
     assert check("hls", Server(pages, tls=context, host="other.example.com"), path="/live.m3u8") == ["segment 3"], "not looked at"
     (said,) = check("hls", Server(pages, tls=context, **{**more, "verify": "/nonexistent"}), path="/live.m3u8")
-    assert isinstance(said, Unable), "what the director lacks is no server's fault"
+    assert isinstance(said, Unable), "what the director lacks is not a server's fault"
 
 
 def test_the_end_of_a_certificate(vouched):
@@ -875,7 +875,7 @@ def test_a_track_file_is_exchanged_and_never_half_written(tmp_path):
 
 
 def test_the_file_of_a_server_that_left_goes(tmp_path):
-    """Or it would hold down, or up, whoever comes under that name."""
+    """Or it would hold down, or up, a later server of that name."""
     former = runner.Checker(one_server(tmp_path))
     former.services[0].servers["server1"].write(0.0)
     following = runner.Checker(one_server(tmp_path, name="server2", file="other"))

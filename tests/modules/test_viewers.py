@@ -81,7 +81,7 @@ def test_all_is_well():
     assert len(seen["asked"]) >= 5 and all(good for _begin, good in seen["asked"])
     for download in seen["downloads"]:
         assert not download["cuts"] and not download["lost"] and not download["wrong_blocks"] and download["bytes"] > 1 << 20
-    assert server.requests.count(("/long", 0)) > 2, "each begins anew at the end"
+    assert server.requests.count(("/long", 0)) > 2, "each starts over at the end"
 
 
 def test_a_connection_that_breaks():
@@ -109,7 +109,7 @@ def test_a_download_that_cannot_go_on(what, words):
 
 @pytest.mark.parametrize("what", ["refuse", "hang"])
 def test_a_connection_that_never_began_is_not_cut(what):
-    """It was no running stream: a file that is not there, or a server that is out, cuts nobody."""
+    """It was not a running stream: a file that is not there, or a server that is out, cuts nobody."""
     with Server(lambda number, path, begin: what if path == "/long" else None) as server:
         seen = watch(server, downloads=1, duration=2)
     (download,) = seen["downloads"]

@@ -129,7 +129,7 @@ def test_viewers_reach_the_vip_all_the_same(router, server, hold):
 
 @pytest.mark.parametrize("vip", [VIP, VIP6])
 def test_a_vip_that_is_moved_off_the_card_is_there_all_the_while(router, server, hold, vip):
-    """Viewers on this server, who came by its MAC, get an answer to every packet."""
+    """Viewers on this server, whose packets are sent to its MAC, get an answer to every packet."""
     server.hold(vip, "eth0")
     router.ip("neigh", "replace", vip, "lladdr", server.mac, "dev", "eth0", "nud", "permanent")
     with router.knocking(vip) as heard:

@@ -2,7 +2,7 @@
 
 ffmpeg plays all of HLS and DASH, hls.js and dash.js play theirs in headless Chromium. Each case is served to each player, on a port of
 its own. A case plays where a player has as much of it as ``play`` says (a second), within ``WAIT`` seconds. What is not as it was recorded
-is played once more by itself: a busy machine is no reason. Nothing but this machine is asked for anything.
+is played once more by itself: a busy machine does not count. Nothing but this machine is asked for anything.
 """
 
 import argparse
@@ -157,7 +157,7 @@ async def run(cases):
     pairs = [(case, player) for case in cases for player in PLAYERS[case.kind]]
     found = await play(stage, pairs)
     known = json.loads(corpus.PLAYED.read_text()) if corpus.PLAYED.exists() else {}
-    # What was recorded of another text is no record.
+    # What was recorded of another text does not count.
     texts = {case.name: case.digest for case in corpus.cases("hls", "dash")}
     known = {name: record for name, record in known.items() if record["text"] == texts.get(name)}
     # When it is recorded, what nobody plays gets a second look.

@@ -114,7 +114,7 @@ def converge(
 
 
 def _kept(vips: list[str], record: dict[str, Any]) -> list[str]:
-    """The VIPs in the order of the record: a list in another order is no change."""
+    """The VIPs in the order of the record: a list in another order changes nothing."""
     return sorted(vips, key=lambda vip: record["vips"].index(vip) if vip in record["vips"] else len(record["vips"]))
 
 

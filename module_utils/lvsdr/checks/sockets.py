@@ -182,7 +182,7 @@ class Place:
         return data[:longest].partition(b"\n")[0]
 
     async def rtsp(self, method: str, url: str, fields: http.Fields, limit: int) -> tuple[h11.Response, bytes]:
-        """(head, body) of the answer to a request of RTSP; of the body about so many bytes. http.Broken where it is not one."""
+        """(head, body) of the answer to a request of RTSP; of the body about that number of bytes. http.Broken where it is not one."""
         connection = http.Connection(*await self.connect(), protocol=b"RTSP/1.0", agent="lvsdr-streamcheck")
         try:
             head = await connection.ask(url, self.host, fields, method=method)

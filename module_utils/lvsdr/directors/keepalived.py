@@ -194,7 +194,7 @@ def _track_files(services: Sequence[VirtualService]) -> list[str]:
 def _check_path(
     service: VirtualService, server: RealServer, director: str, inventory: Inventory, marks: dict[tuple[int, str], int]
 ) -> list[str]:
-    """The lines that send a check to the VIP on the way that viewers' packets take (check_paths.paths_of); none where it goes to the real
+    """The lines that send a check to the VIP on the data path (check_paths.paths_of); none where it goes to the real
     server's own address.
 
     The socket is bound to the director's own address: where the director holds the VIP, the kernel would take the VIP itself for it, and

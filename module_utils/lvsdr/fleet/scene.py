@@ -79,7 +79,7 @@ def _chosen(known: tuple[Fault, ...], only: list[str] | None, check_mode: bool) 
     if check_mode:
         raise LvsError(messages.REHEARSAL_IN_CHECK_MODE())
     names = [fault.name for fault in known]
-    # Nothing between two commas is no fault either: an empty variable must not mean all of them.
+    # An empty name between two commas is not a fault either: an empty variable must not mean all of them.
     asked = names if only is None else [name.strip() for name in only]
     unknown = [name for name in asked if name not in names]
     if unknown:

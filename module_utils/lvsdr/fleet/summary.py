@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.places import STREAMCHECK_PROGRAM
 from ansible.module_utils.lvsdr.text import aligned
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def summary(hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """
     rows, unchanged = [COLUMNS], []
     for host, results in sorted(hosts.items()):
-        steps = [step for name in REGISTERED for step in _steps(results.get(name) or {})]
+        steps = _grouped([step for name in REGISTERED for step in _steps(results.get(name) or {})])
         if not steps:
             unchanged.append(host)
             continue
@@ -42,6 +43,16 @@ def summary(hosts: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _steps(result: Mapping[str, Any]) -> list[str]:
     return result.get("steps") or [one["text"] if isinstance(one, dict) else one for one in result.get("operations") or ()]
+
+
+def _grouped(steps: list[str]) -> list[str]:
+    """The many files of the stream checker are one step."""
+    own = [step for step in steps if step.startswith("write %s/" % STREAMCHECK_PROGRAM)]
+    if len(own) < 2:
+        return steps
+    first = steps.index(own[0])
+    rest = [step for step in steps if step not in own]
+    return [*rest[:first], "write %d files under %s" % (len(own), STREAMCHECK_PROGRAM), *rest[first:]]
 
 
 def _connections(table: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -113,7 +113,7 @@ def _root(data: bytes) -> Element:
     except ElementTree.ParseError as error:
         if error.code != expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]:
             raise
-        # What a server writes behind a whole manifest, an error of its own for example, is no player's concern.
+        # What a server writes behind a whole manifest, an error of its own for example, does not concern players.
         line, column = error.position
         lines = data.split(b"\n")
         return ElementTree.fromstring(b"\n".join([*lines[: line - 1], lines[line - 1][:column]]))

@@ -56,7 +56,7 @@ class Broken(Exception):
 
 
 class TooLong(Exception):
-    """A body of more than so many bytes."""
+    """A body of more than a number of bytes."""
 
 
 class Address(NamedTuple):
@@ -303,8 +303,8 @@ async def fetch(
     """The Answer to a GET, after up to so many redirects; with 0 the redirect itself is the answer.
 
     dial: a coroutine that opens (reader, writer) for an Address, and raises what it likes for one that it does not go to. limit: bytes of
-    the body to keep, 0 for none; more than that is TooLong. enough: stop after so many bytes. byte_range: first and last byte. pool: a dict
-    of connections that are kept for the next request, by (scheme, host, port).
+    the body to keep, 0 for none; more than that is TooLong. enough: stop after this many bytes. byte_range: first and last byte. pool: a
+    dict of connections that are kept for the next request, by (scheme, host, port).
     Raises Broken, TooLong, OSError, LvsError for an invalid address, and what dial raises.
     """
     asked = url

@@ -102,7 +102,7 @@ def test_a_vip_comes_and_goes():
         more = {**declared[0], "name": "more", "addresses": [MORE], "health_check": {"type": "tcp"}, "stream": None}
         assert site(virtual_services=[*declared, more]).returncode == 0
         ssh("viewer", "curl -sf -m 5 -o /dev/null http://%s/healthz" % MORE)
-        # Deleting the entry is no way to retire it: keepalived would cut whoever is there.
+        # Deleting the entry does not retire it: keepalived would cut its viewers.
         done = site()
         said = " ".join(done.stdout.split())
         assert done.returncode != 0 and "and nothing was changed" in said

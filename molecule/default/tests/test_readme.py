@@ -1,4 +1,4 @@
-"""The commands of the README, as they stand there, on a lab that has just been rolled out."""
+"""The commands of the README, as written, on a lab that has just been rolled out."""
 
 import os
 import re

@@ -41,6 +41,6 @@ def test_a_persistent_client_moves(lab):
     assert done.returncode == 0, done.stdout[-3000:]
     wait_for(all_take_viewers, 60)
     assert ssh("director1", PLACE) == before[0], "no other configuration, and no reload"
-    # The other one was restarted by this test, which is no reload either.
+    # The other one was restarted by this test, which is not a reload either.
     checksum, _pid, reloads = ssh("director2", PLACE).splitlines()
     assert [checksum, reloads] == before[1].splitlines()[::2]

@@ -1,4 +1,4 @@
-"""A server that answers 200 for ever while its live playlist stands still is taken out, and comes back when it moves."""
+"""A server that answers 200 for ever while its live playlist does not change is taken out, and comes back when it moves."""
 
 import json
 import time

@@ -107,7 +107,7 @@ def test_afterwards_every_interface_is_silent_and_nothing_is_left_to_do(have):
 
 
 def test_good_vips():
-    """With and without their prefix, in one way of writing, each once; those that are on lo already are no trouble."""
+    """With and without their prefix, in one way of writing, each once; those that are on lo already are fine."""
     there = [*OWN, ("lo", VIP, 32), ("lo", VIP6, 128)]
     assert placement.check_vips([VIP + "/32", "2001:DB8:0::100/128", VIP, " 192.0.2.101 "], there) == [WANT, WANT6, (4, "192.0.2.101")]
     assert placement.check_vips([], OWN) == []

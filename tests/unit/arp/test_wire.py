@@ -1,4 +1,4 @@
-"""What is kept of a link's answers, with frames of our own and a clock that stands still until they are read."""
+"""What is kept of a link's answers, with frames of our own and a clock that stops until they are read."""
 
 import ipaddress
 import types

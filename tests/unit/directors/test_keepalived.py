@@ -159,7 +159,7 @@ def test_timeouts():
 
 
 def test_the_same_model_gives_the_same_text():
-    """A file that differs is written anew and reloaded: the order of what is named in groups and lists is all that counts."""
+    """A file that differs is written again and reloaded: the order of what is named in groups and lists is all that counts."""
     assert representative() == representative()
     made = inventory()
     turned = {"groups": made["groups"], "hosts": dict(reversed(made["hosts"].items()))}
@@ -506,7 +506,7 @@ def test_a_stream_and_a_group_are_not_in_the_file():
 
 
 def parse(text):
-    """The blocks as nested lists of words, as keepalived reads them; it fails where braces do not match or a word is no simple one."""
+    """The blocks as nested lists of words, as keepalived reads them; it fails where braces do not match or a word is not a simple one."""
     stack = [[]]
     for line in text.split("\n"):
         # Blanks as C knows them: Python's split() has more.

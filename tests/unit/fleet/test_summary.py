@@ -32,3 +32,10 @@ def test_a_director_that_failed_before_its_table():
     assert summary({"director1": {"__director_files_done": {"steps": ["write /a"]}, "__director_table": None}})[1].split() == [
         "director1", "-", "-", "-", "write", "/a"
     ]  # fmt: skip
+
+
+def test_the_stream_checker_is_one_step():
+    files = ["write /usr/local/lib/lvsdr/a/%d.py" % number for number in range(20)]
+    done = {"__director_files_done": {"steps": ["write /a", *files, "write /b"]}}
+    assert summary({"director1": done})[1].endswith("write /a, write 20 files under /usr/local/lib/lvsdr, write /b")
+    assert summary({"director1": {"__director_files_done": {"steps": files[:1]}}})[1].endswith(files[0])

@@ -44,7 +44,7 @@ def test_nothing_is_no_service():
 
 
 def test_what_is_usual_does_not_travel():
-    """Ansible looks at each value, and most servers have no port of their own, are not drained, and are no sorry servers."""
+    """Ansible looks at each value, and most servers have no port of their own, are not drained, and are not sorry servers."""
     data = to_data(resolve.resolve([service(health_check={})], inventory()))
     assert data["services"][0]["servers"][0] == {"host": "server1", "address": "192.0.2.21", "weight": 1, "checked": True}
     assert data["checks"][0].keys() == {"host", "family", "address", "mark"}

@@ -205,7 +205,7 @@ def test_a_late_segment_is_a_stall_of_so_many_seconds():
 def test_a_stall_that_never_ends_is_counted():
     player = started(media(0, 3), duration=60)
     player.close(99.0)
-    assert player.stalls == 0, "nothing was ever seen, so nothing stood still"
+    assert player.stalls == 0, "nothing was ever seen, so nothing stopped"
     fetch(player, 0.0)
     player.close(10.0)
     assert (player.stalls, player.stalled_seconds) == (1, 4.0)
