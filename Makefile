@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases kernel datapath molecule collection bench clean
+.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases kernel datapath molecule collection bench release-check clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -130,6 +130,12 @@ bench: ## What rollouts, modules and the stream checker cost, as ratios (root)
 	.venv/bin/python tests/modules/bench_streamcheck.py
 	$(call step,a guest with IPVS)
 	tests/kernel/run bench
+
+release-check: ## Whether this commit can be tagged: version, changelog, support matrix
+	@tools/bootstrap dev
+	tools/collection build
+	$(call step,version and changelog and matrix)
+	.venv/bin/python tools/release-check
 
 clean: lab-down ## End the lab and remove what was built here
 	rm -rf build .venv .venv-middle .venv-newest

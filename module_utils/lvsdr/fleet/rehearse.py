@@ -330,6 +330,8 @@ def _hear(host: str, job: str, tries: int) -> Steps[Answer]:
         if answer.get("finished"):
             if _failed(answer):
                 raise LvsError(messages.REHEARSAL_STEP_FAILED(what="Watching", host=host, why=answer.get("msg")))
+            # Ansible keeps the answer in a file on the host.
+            yield replace(step, args={"jid": job, "mode": "cleanup"})
             return answer
     why = answer.get("msg") or "it did not end in time"
     raise LvsError(messages.REHEARSAL_STEP_FAILED(what="Watching", host=host, why=why))

@@ -139,9 +139,10 @@ def test_viewers_watch_from_before_it_until_after():
     ]  # fmt: skip
     assert watches[1].args["url"] == "http://192.0.2.100:80/live/index.m3u8"
     assert watches[1].args["download"] == "http://192.0.2.100:80/vod/long.bin"
-    heard = [step.args["jid"] for step in runs if step.module.endswith("async_status")]
+    heard = [(step.args["jid"], step.args.get("mode")) for step in runs if step.module.endswith("async_status")]
     modules = [step.args.get("argv", [step.module])[-1].rpartition(".")[2] for step in runs]
-    assert heard == ["job1", "job2"] and modules.index("vip_watch") < modules.index("drain_seconds=5") < modules.index("async_status")
+    assert heard == [("job1", None), ("job1", "cleanup"), ("job2", None), ("job2", "cleanup")]
+    assert modules.index("vip_watch") < modules.index("drain_seconds=5") < modules.index("async_status")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "director back"])
