@@ -17,7 +17,7 @@ from ansible.module_utils.lvsdr.places import NGINX_CONF, REHEARSAL_PLAYLIST
 # Which host a fault is made on: a real server of the stream, the director that holds its VIP then, or the director that is powered off.
 SERVER, ACTIVE, DOWN = "server", "active", "down"
 # A drain takes a moment on every director, and a real server that is asked for it has to be seen for a while afterwards.
-DRAIN_SECONDS = 40
+DRAIN_SECONDS = 60
 
 
 @dataclass(frozen=True)

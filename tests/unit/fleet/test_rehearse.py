@@ -135,7 +135,7 @@ def test_viewers_watch_from_before_it_until_after():
     runs = [step for step in fleet.steps if isinstance(step, rehearse.Run)]
     watches = [step for step in runs if step.module in ("viewer_watch", "vip_watch")]
     assert [(step.host, step.args["duration"], step.background) for step in watches] == [
-        (VIEWER, 5, 0), (VIEWER, faults.DRAIN_SECONDS, 520), (ROUTER, faults.DRAIN_SECONDS, 520),
+        (VIEWER, 5, 0), (VIEWER, faults.DRAIN_SECONDS, 720), (ROUTER, faults.DRAIN_SECONDS, 720),
     ]  # fmt: skip
     assert watches[1].args["url"] == "http://192.0.2.100:80/live/index.m3u8"
     assert watches[1].args["download"] == "http://192.0.2.100:80/vod/long.bin"
@@ -148,12 +148,13 @@ def test_viewers_watch_from_before_it_until_after():
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "director back"])
 def test_on_a_slow_machine_viewers_watch_again_and_longer(name):
     """What is made when viewers have nearly gone shows nothing."""
-    fleet = Fleet(slow=40)
+    slow = 60
+    fleet = Fleet(slow=slow)
     rows = fleet.rehearse(scene(only=[name]))
     assert [row["fault"] for row in rows] == [name] and not fleet.off
     watches = [step.args["duration"] for step in fleet.steps if isinstance(step, rehearse.Run) and step.module == "viewer_watch"][1:]
-    assert watches == [fault(name).seconds, 40 + fault(name).seconds]
-    assert any(line.startswith(name + " took 40 s") for line in fleet.told())
+    assert watches == [fault(name).seconds, slow + fault(name).seconds]
+    assert any(line.startswith("%s took %d s" % (name, slow)) for line in fleet.told())
     made = [index for index, step in enumerate(fleet.steps) if is_command(fault(name), "make")(step)]
     repaired = [index for index, step in enumerate(fleet.steps) if is_command(fault(name), "repair")(step)]
     assert len(made) == 2 and (name not in REPAIRED or made[0] < repaired[0] < made[1] < repaired[-1])
