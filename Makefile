@@ -106,8 +106,10 @@ datapath: ## Every scheduler and every event with real packets, in a guest of it
 	tests/kernel/run datapath
 
 molecule: ## The full topology: create, converge, idempotence, verify (root)
-	@tools/bootstrap dev lab
+	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default
+	$(call step,scenario collection: the lab deployed from an installed collection)
+	molecule test --no-command-borders --destroy=never -s collection
 	$(call step,scenario default: what a viewer and the wire see of a rollout)
 	molecule test --no-command-borders --destroy=never -s default
 	$(call step,scenario arp: a fleet that is broken in six ways; reboots under three network managers)
