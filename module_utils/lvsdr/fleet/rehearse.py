@@ -33,7 +33,7 @@ HERE = "localhost"
 SETTLE_TRIES, SETTLE_EVERY = 60, 3
 HEAR_EVERY = 5
 # Viewers have to watch for this many seconds after a fault was made. On a slow machine making it takes long, and then it is watched longer.
-WATCH_AFTER, MOST_ATTEMPTS = 10, 3
+WATCH_AFTER, MOST_ATTEMPTS = 5, 3
 # What a failed command printed last is told.
 LINES_TOLD = 12
 
