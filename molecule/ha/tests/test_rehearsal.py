@@ -101,3 +101,18 @@ def test_the_directors_agree_after_it(rehearsed, fault):
     assert len(row["sync_daemons"]) == (1 if fault == "director powered off" else 2)
     for director, daemons in row["sync_daemons"].items():
         assert [daemon["state"] for daemon in daemons] == ["master", "backup"], director
+
+
+def test_readme_shows_this_table(rehearsed):
+    """Its milliseconds are of another run, and which downloads are on the server that dies is chance; the rest is promised."""
+    block = next(block for block in re.findall(r"```\n(.*?)```", (PROJECT / "README.md").read_text(), re.DOTALL) if "fault   " in block)
+    head, *lines = (re.split(" {2,}", line.strip()) for line in block.splitlines()[1:])
+    shown = {line[0]: dict(zip(head, line)) for line in lines}
+    assert tuple(shown) == FAULTS
+    for fault, row in rehearsed.items():
+        assert shown[fault]["host"] == row["host"]
+        assert shown[fault]["streams lost"] == "%d of %d" % (row["streams_lost"], row["streams"])
+        assert shown[fault]["segments late"].startswith("0 of ")
+        assert int(shown[fault]["connections cut"]) == 0 or fault in SERVER_FAULTS
+        assert int(shown[fault]["blackout ms"]) <= 1000 * TAKEOVER
+        assert int(shown[fault]["failing ms"]) <= 1000 * DETECTION
