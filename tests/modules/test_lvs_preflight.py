@@ -189,7 +189,7 @@ def test_what_keepalived_runs_with(ready, run, program, tmp_path, monkeypatch, s
 
 def test_accounts_of_checks(ready, run):
     (line,) = run(accounts=["root", "nosuchuser", "nosuchuser"])["problems"]
-    assert "there is no account nosuchuser" in line and id_of(line) == "account-missing"
+    assert "a check runs its program as nosuchuser, and there is no such account" in line and id_of(line) == "account-missing"
 
 
 def test_files_that_the_inventory_names(ready, run, tmp_path):

@@ -52,7 +52,7 @@ NO_SERVER_LEFT = Message(
     "no real server would be left to serve %(service)s (%(vip)s), and new viewers would be refused; leave one in service, declare a "
     "sorry_server, or run it with -e preflight_allow_drained=true",
 )
-NO_SERVER_NAMED = Message("no-server-named", "no server was named; name one or more, such as -e servers=streaming1,streaming2")
+NO_SERVER_NAMED = Message("no-server-named", "no server was named; name one or more, such as -e drain_servers=streaming1,streaming2")
 NOT_A_REAL_SERVER = Message("not-a-real-server", "%(host)s is not a real server of any service; choose from: %(names)s")
 DRAIN_NEEDS_CHECK = Message(
     "drain-needs-check",

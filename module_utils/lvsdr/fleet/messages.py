@@ -143,13 +143,13 @@ REHEARSAL_NEEDS_WATCHERS = Message(
 )
 REHEARSAL_IN_CHECK_MODE = Message("rehearsal-in-check-mode", "a rehearsal has no check mode; nothing was touched")
 REHEARSAL_FAULT_UNKNOWN = Message("rehearsal-fault-unknown", "%(names)s is not a fault; choose from: %(known)s; nothing was touched")
-REHEARSAL_COMMAND_INVALID = Message("rehearsal-command-invalid", "%(name)s of %(host)s has a quotation mark without its second one")
+REHEARSAL_COMMAND_INVALID = Message("rehearsal-command-invalid", "%(name)s of %(host)s has a quotation mark that is never closed")
 REHEARSAL_NOT_CONFIRMED = Message(
     "rehearsal-not-confirmed", "nothing was touched; type yes, or set rehearse_confirmed=true for a run without a terminal"
 )
 REHEARSAL_NOT_PLAYABLE = Message(
     "rehearsal-not-playable",
-    "viewers can't watch %(url)s%(download)s: %(why)s; nothing was broken, so mend that first (`playbooks/verify.yml`)",
+    "viewers can't watch %(url)s%(download)s: %(why)s; nothing was broken, so repair that first (`playbooks/verify.yml`)",
 )
 REHEARSAL_STEP_FAILED = Message("rehearsal-step-failed", "%(what)s failed on %(host)s: %(why)s")
 REHEARSAL_POWER_FAILED = Message(

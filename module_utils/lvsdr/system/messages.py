@@ -8,7 +8,7 @@ from ansible.module_utils.lvsdr.errors import Message
 
 ACCOUNT_MISSING = Message(
     "account-missing",
-    "there is no account %(name)s, which a check runs its program as; create it on every director, or name another user",
+    "a check runs its program as %(name)s, and there is no such account; create it on every director, or name another user",
 )
 COMMAND_FAILED = Message("command-failed", "`%(command)s` failed: %(output)s")
 COMMAND_NOT_RUN = Message("command-not-run", "%(command)s can't be run (%(why)s); install it on this host")
