@@ -26,7 +26,8 @@ options:
     type: list
     elements: str
   seconds:
-    description: How long viewers watch each fault. A drain is watched for at least 60 s, and a fault that takes long to make is watched again, and longer.
+    description: How long viewers watch each fault. A drain is watched for at least 60 s, and a fault that takes long to make is
+      watched again, and longer.
     type: int
     default: 25
   boot_seconds:
