@@ -22,7 +22,7 @@ lab: ## Start the lab on this machine (installs what is missing)
 	$(call step,directors under QEMU and the rest as containers)
 	ansible-playbook playbooks/lab.yml
 
-lab-down: ## End the lab and leave nothing behind
+lab-down: ## End the lab; the cached root file systems stay
 	@tools/bootstrap python
 	ansible-playbook playbooks/lab.yml -e lab_state=absent
 
@@ -89,7 +89,7 @@ roles: ## Roles and playbooks on namespaces, also runs that end in the middle (r
 	$(call step,roles and playbooks)
 	.venv/bin/python -m pytest -q tests/roles
 
-releases: ## Rendered files against keepalived and nftables of Debian 12 and 13 (root)
+releases: ## Rendered files against keepalived, nftables and systemd of Debian 12 and 13 (root)
 	@tools/bootstrap dev lab netns
 	ansible-playbook playbooks/lab.yml --tags rootfs
 	$(call step,keepalived and nftables of both releases)

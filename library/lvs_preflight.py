@@ -9,7 +9,7 @@ module: lvs_preflight
 short_description: Read what a rollout needs to know of a host
 description:
   - Returns the host's interfaces, addresses and programs, and what is missing for its part. Touches nothing.
-  - What follows from it for the whole inventory is computed on the controller by the filter C(lvs_preflight), which names all errors
+  - What follows from it for the whole inventory is computed on the controller by M(lvs_resolve), which names all errors
     at once.
 options:
   commands:

@@ -6,7 +6,7 @@
 DOCUMENTATION = r"""
 ---
 module: lvs_rehearse
-short_description: Break one thing after the other while viewers watch
+short_description: Break one thing after another while viewers watch
 description:
   - Stops programs, powers hosts off, and drains a server, one after the other, while viewers watch a stream through the VIP. Each fault
     is repaired before the next, whatever came of it; a host that was powered off is powered on at the end.

@@ -18,7 +18,7 @@ COLUMNS = ("fault", "host", "blackout ms", "failing ms", "connections cut", "str
 def outages(asked: list[list[Any]]) -> tuple[int, int]:
     """(blackout, failing) in ms of newcomers that asked one after the other: [[begin in seconds, whether it was answered], …].
 
-    blackout: the longest period in which no newcomer was served; failing: from the first newcomer who was not served to the first one
+    blackout: the longest period in which no new viewer was served; failing: from the first newcomer who was not served to the first one
     served after the last such. Both are 0 where every newcomer was served.
     """
     blackout = 0.0
@@ -98,8 +98,8 @@ def owner_words(found: Iterable[dict[str, Any]]) -> str:
 
 
 LEGEND = (
-    "blackout ms: the longest period in which no newcomer was served",
-    "failing ms: from the first newcomer who was not served to the last",
+    "blackout ms: the longest period in which no new viewer was served",
+    "failing ms: from the first new viewer that was not served until new viewers were served again",
     "connections cut: running downloads whose connection broke; each continued on another one, as players do",
     "streams lost: downloads and players that could not continue",
     "segments late: segments that arrived when a player had nothing left to show",
