@@ -31,7 +31,7 @@ options:
         type: int
   sync_daemons:
     description:
-      - The connection sync daemons that are to run, at most one of each O(sync_daemons[].state); others are stopped. An empty list stops
+      - The connection sync daemons that are to run, at most one of each C(sync_daemons[].state); others are stopped. An empty list stops
         both.
       - They are left alone unless this is given. On lvsdr's directors they are keepalived's.
       - A daemon that differs is stopped and started again; connections go on meanwhile.
@@ -69,7 +69,7 @@ options:
     default: false
   state:
     description:
-      - V(merged) adds and changes, and removes only services with O(services[].state=absent).
+      - V(merged) adds and changes, and removes only services with C(services[].state=absent).
       - V(replaced) also removes destinations that are not named, and services on a declared VIP that are not. Other VIPs are left alone.
       - V(overridden) makes this the whole table.
       - V(deleted) removes the named services.

@@ -19,14 +19,14 @@ options:
         description: A name for readers; the kernel has none.
         type: str
       address:
-        description: The VIP, IPv4 or IPv6. Not with O(services[].firewall_mark).
+        description: The VIP, IPv4 or IPv6. Not with C(services[].firewall_mark).
         type: str
       protocol:
         description: Transport protocol, V(tcp) by default.
         type: str
         choices: [tcp, udp, sctp]
       port:
-        description: Port from 1 to 65535, or 0 for every port, which needs O(services[].persistence).
+        description: Port from 1 to 65535, or 0 for every port, which needs C(services[].persistence).
         type: int
       firewall_mark:
         description: Serve the packets that carry this mark (1 to 4294967295) instead of an address and port.
@@ -78,7 +78,7 @@ options:
         default: []
         suboptions:
           address:
-            description: Address of the real server, of the service's family unless O(services[].destinations[].forward=tunnel).
+            description: Address of the real server, of the service's family unless C(services[].destinations[].forward=tunnel).
             type: str
             required: true
           port:
