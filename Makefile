@@ -34,7 +34,8 @@ verify: ## Prove on the wire that the lab works
 
 test: ## All tests, tier by tier, with what each took
 	@rm -f build/tiers
-	@tools/tiers lint unit modules
+	@tools/bootstrap dev newest
+	@tools/tiers lint unit -- modules
 	@tools/bootstrap dev newest lab netns oracle
 	@tools/tiers netns roles -- oracle releases kernel datapath collection
 	@tools/tiers molecule

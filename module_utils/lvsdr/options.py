@@ -25,9 +25,11 @@ def begin(make: Callable[..., Module], renamed: Mapping[str, str] | None = None,
     it does not know the earlier name, and require the other one.
     """
     try:
+        # Ansible keeps this function for modules that have to see their options before it checks them. What stands in for AnsibleModule
+        # where documentation is compared with code has none, or no options.
+        load = getattr(sys.modules[make.__module__], "_load_params", dict)
         if renamed:
-            # Ansible keeps this function for modules that have to see their options before it checks them.
-            refuse_renamed(sys.modules[make.__module__]._load_params(), renamed)
+            refuse_renamed(load() or {}, renamed)
         return make(**spec)
     except LvsError as error:
         _fail(str(error), **error.details)

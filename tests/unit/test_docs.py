@@ -182,8 +182,6 @@ def module(request, monkeypatch):
         given.update(options)
         raise Captured
 
-    # Where options.begin looks for former names.
-    monkeypatch.setattr(sys.modules[capture.__module__], "_load_params", dict, raising=False)
     monkeypatch.setattr(loaded, "AnsibleModule", capture)
     with pytest.raises(Captured):
         loaded.main()

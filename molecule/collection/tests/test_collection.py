@@ -41,6 +41,6 @@ def test_a_second_run_changes_nothing():
     assert "Nothing: all hosts are as declared" in out
 
 
-@pytest.mark.parametrize("name", ["preflight", "status", "audit"])
-def test_other_playbooks(name):
-    rollout("lvsdr.streaming." + name)
+def test_another_playbook():
+    _hosts, out = rollout("lvsdr.streaming.status")
+    assert "streaming1" in out and "weight" in out
