@@ -25,6 +25,8 @@ STREAMCHECK = "/run/lvsdr/streamcheck"
 STREAMCHECK_CONF = "/etc/lvsdr/streamcheck.json"
 STREAMCHECK_UNIT = "/etc/systemd/system/lvsdr-streamcheck.service"
 STREAMCHECK_PROGRAM = "/usr/local/lib/lvsdr"
+# Where Prometheus reads the checks, on the director alone.
+STREAMCHECK_PORT = 9133
 # The name of lvsdr as a package: another one in a collection than in a checkout.
 PACKAGE = __name__.rpartition(".")[0]
 # The modules that lvsdr-streamcheck is made of (tests/unit/test_house.py), under the same names as on the controller.

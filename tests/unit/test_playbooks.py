@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.checks import verdicts
+from ansible.module_utils.lvsdr.inventory import director_settings
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
@@ -65,3 +68,11 @@ def test_former_names_of_extra_variables_are_refused():
     (check,) = [task for task in tasks("playbooks/audit.yml") if "tasks" in task and "audit_watch_seconds" in str(task)]
     guard = check["tasks"][0]["ansible.builtin.assert"]
     assert guard["that"] == "audit_watch_seconds is not defined" and "audit_duration" in guard["fail_msg"]
+
+
+def test_roles_and_program_have_the_same_numbers():
+    defaults, own = (yaml.safe_load((ROOT / "roles/director" / name / "main.yml").read_text()) for name in ("defaults", "vars"))
+    assert defaults["director_streamcheck_metrics_port"] == places.STREAMCHECK_PORT
+    assert defaults["director_virtual_router_id"] == director_settings.VIRTUAL_ROUTER_ID
+    assert defaults["director_priority"] == director_settings.PRIORITY
+    assert int(own["__director_drain_number"]) == verdicts.OUT

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, Resolved, VirtualService
 
 
-def streamchecks(resolved: Resolved, director: str, inventory: Inventory, metrics_port: int = 9133) -> dict[str, Any]:
+def streamchecks(resolved: Resolved, director: str, inventory: Inventory, metrics_port: int = places.STREAMCHECK_PORT) -> dict[str, Any]:
     """The configuration of lvsdr-streamcheck on a director: {"folder", "metrics_port", "services"}."""
     out: list[dict[str, Any]] = []
     variables, marks = inventory["hosts"].get(director, {}), check_marks(resolved.checks)

@@ -12,7 +12,7 @@ from ansible.module_utils.lvsdr.errors import LvsError, Problems, shown
 from ansible.module_utils.lvsdr.inventory import messages, paths
 from ansible.module_utils.lvsdr.ipvs.declare import read_timeouts
 from ansible.module_utils.lvsdr.ipvs.types import Timeouts
-from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.places import DIRECTORS, STREAMCHECK_PORT
 from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.spelling import LABEL_SIGNS, LONGEST_NAME, is_label
 from ansible.module_utils.lvsdr.system.sysctl import AUTOMATIC
@@ -43,7 +43,7 @@ def read_director(inventory: Inventory, director: str, problems: Problems) -> di
         "sysctls": _read_sysctls(values, variables.get("facts") or {}),
         "max_cut_connections": values.integer("director_max_cut_connections", 0, 0, MAX_CONNECTIONS),
         "drain_seconds": values.integer("director_drain_seconds", 300, 0, 86400, " seconds"),
-        "metrics_port": values.integer("director_streamcheck_metrics_port", 9133, 0, 65535),
+        "metrics_port": values.integer("director_streamcheck_metrics_port", STREAMCHECK_PORT, 0, 65535),
         "streamcheck_install": values.boolean("director_streamcheck_install", True),
     }
     for name in ("preempt", "unicast"):
