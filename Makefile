@@ -41,7 +41,7 @@ test: ## All tests, tier by tier, with what each took
 	@tools/tiers molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
-lint: ## ansible-lint, ruff, mypy, yamllint, changelog, words, messages of commits
+lint: ## ansible-lint, ruff, mypy, yamllint, changelog, words, documentation, messages of commits
 	@tools/bootstrap dev
 	$(call step,ruff)
 	ruff check .
@@ -56,6 +56,8 @@ lint: ## ansible-lint, ruff, mypy, yamllint, changelog, words, messages of commi
 	antsibull-changelog lint
 	$(call step,words)
 	tools/words
+	$(call step,documentation)
+	.venv/bin/python -m pytest -q tests/unit/test_docs.py tests/unit/test_messages.py
 	$(call step,messages of commits)
 	tools/commits
 
