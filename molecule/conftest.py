@@ -66,6 +66,14 @@ def playbook(name, *more, inventory="inventories/lab", strategy=None):
     )  # fmt: skip
 
 
+def why(done):
+    """What a failed playbook printed of the tasks that failed, and its end."""
+    lines = done.stdout.splitlines()
+    failed = [index for index, line in enumerate(lines) if line.startswith(("fatal: ", "failed: "))]
+    shown = ["\n".join(lines[max(index - 2, 0) : index + 15]) for index in failed[:5]]
+    return "\n…\n".join([*shown, "\n".join(lines[-12:]), done.stderr[-500:]])
+
+
 def ssh(host, command, check=True, address=None):
     """Output of a command. An ssh whose host goes away leaves a shared stdin non-blocking, which Ansible refuses: each has its own."""
     options = ["-o", "ServerAliveInterval=5", "-o", "ConnectTimeout=10"] + (["-o", "HostName=" + address] if address else [])

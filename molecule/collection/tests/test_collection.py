@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import PROJECT, VIP, ssh
+from conftest import PROJECT, VIP, ssh, why
 
 RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.M)
 
@@ -15,8 +15,8 @@ def rollout(*more):
     command = ["tools/collection", "run", "-i", str(PROJECT / "inventories" / "lab"), "-e", "ansible_pipelining=true", *more]
     environment = dict(os.environ, ANSIBLE_NOCOLOR="1")
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=PROJECT, env=environment)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    print(done.stdout[-2500:])
+    assert done.returncode == 0, why(done)
+    print(why(done))
     return {name: tuple(map(int, numbers)) for name, _ok, *numbers in RECAP.findall(done.stdout)}, done.stdout
 
 

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from conftest import PROJECT
+from conftest import PROJECT, why
 
 README = (PROJECT / "README.md").read_text()
 # What a reader is told to type with the lab up: the first block with site.yml in it.
@@ -25,6 +25,6 @@ def test_a_command(command):
     for name in ("ANSIBLE_FORCE_COLOR", "ANSIBLE_CONFIG"):
         environment.pop(name, None)
     done = subprocess.run(command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=PROJECT, env=environment)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-500:]
+    assert done.returncode == 0, why(done)
     if "site.yml" in command:
         assert done.stdout.count("changed=0") >= 5, "what `make demo` left is as declared"

@@ -2,7 +2,7 @@
 
 import time
 
-from conftest import DIRECTORS, ssh
+from conftest import DIRECTORS, ssh, why
 from scenario import run
 from test_all_fail import RADIO, ask, wait_for, weights
 
@@ -27,7 +27,7 @@ def test_a_persistent_client_moves(lab):
     # The directors alone, as where a real server can't be reached.
     done = run("playbooks/drain.yml", "--limit", "directors", "-e", "drain_servers=" + first, "-e", "drain_seconds=5")
     try:
-        assert done.returncode == 0, done.stdout[-3000:]
+        assert done.returncode == 0, why(done)
         for director in DIRECTORS:
             assert weights(director, RADIO)[address] == 0
         (second,) = {server() for _try in range(5)}
@@ -38,7 +38,7 @@ def test_a_persistent_client_moves(lab):
         assert weights("director2", RADIO)[address] == 0
     finally:
         done = run("playbooks/undrain.yml", "--limit", "directors", "-e", "drain_servers=" + first)
-    assert done.returncode == 0, done.stdout[-3000:]
+    assert done.returncode == 0, why(done)
     wait_for(all_take_viewers, 60)
     assert ssh("director1", PLACE) == before[0], "no other configuration, and no reload"
     # The other one was restarted by this test, which is not a reload either.

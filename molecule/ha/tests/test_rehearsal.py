@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, VIP
+from conftest import PROJECT, VIP, why
 from scenario import run
 
 SERVER_FAULTS = ("nginx stopped", "live playlist frozen", "server drained", "server powered off")
@@ -24,8 +24,8 @@ EMULATED = 0 if re.search("^flags.* (vmx|svm)( |$)", Path("/proc/cpuinfo").read_
 def rehearsed(lab):
     """All of it, with the options that README gives: none."""
     done = run("playbooks/rehearse.yml")
-    print(done.stdout[-4000:])
-    assert done.returncode == 0, done.stdout[-6000:]
+    print(why(done))
+    assert done.returncode == 0, why(done)
     for words in (
         "keepalived killed: break director", "nginx stopped: repair streaming", "Power on streaming",
         "connections cut: running downloads whose connection broke", "owner of the VIP: the hosts that answered for it",
