@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from ansible.module_utils.lvsdr.errors import LvsError
@@ -346,13 +347,13 @@ def test_drift_names_the_operation():
 
 
 def test_sysctls_are_read_back():
-    name = "/proc/sys/net/ipv4/vs/expire_nodest_conn"
-    before = open(name).read().strip()
+    setting = Path("/proc/sys/net/ipv4/vs/expire_nodest_conn")
+    before = setting.read_text().strip()
     try:
         assert table.converge(sysctls={"expire_nodest_conn": 1 - int(before)})["sysctls"]
-        assert open(name).read().strip() != before
+        assert setting.read_text().strip() != before
         # The kernel accepts this silently and keeps the old value.
         with pytest.raises(LvsError, match="net/ipv4/vs/sync_ports"):
             table.converge(sysctls={"sync_ports": 99})
     finally:
-        open(name, "w").write(before)
+        setting.write_text(before)
