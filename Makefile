@@ -36,7 +36,7 @@ test: ## All tests, tier by tier, with what each took
 	@rm -f build/tiers
 	@tools/bootstrap dev newest
 	@tools/tiers lint unit -- modules
-	@tools/bootstrap dev newest lab netns oracle
+	@tools/bootstrap lab netns oracle
 	@tools/tiers netns roles -- oracle releases kernel datapath collection
 	@tools/tiers molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers

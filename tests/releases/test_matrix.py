@@ -1,13 +1,8 @@
 """README's support matrix names what the lab's root file systems have."""
 
-import importlib.machinery
-import importlib.util
-from pathlib import Path
+from tool import tool
 
-PATH = Path(__file__).parents[2] / "tools" / "release-check"
-loader = importlib.machinery.SourceFileLoader("release_check", str(PATH))
-check = importlib.util.module_from_spec(importlib.util.spec_from_loader("release_check", loader))
-loader.exec_module(check)
+check = tool("release-check")
 
 
 def test_hosts_are_as_the_matrix_says():

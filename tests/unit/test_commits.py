@@ -1,15 +1,9 @@
 """The check of commit messages, tools/commits."""
 
-import importlib.machinery
-import importlib.util
-from pathlib import Path
-
 import pytest
+from tool import tool
 
-PATH = Path(__file__).parents[2] / "tools" / "commits"
-loader = importlib.machinery.SourceFileLoader("commits", str(PATH))
-commits = importlib.util.module_from_spec(importlib.util.spec_from_loader("commits", loader))
-loader.exec_module(commits)
+commits = tool("commits")
 
 BODY = "\n\nBecause a viewer would have noticed.\n"
 

@@ -1,15 +1,9 @@
 """tools/release-check finds what must not be tagged. What it says of hosts is in tests/releases, where the lab's root file systems are."""
 
-import importlib.machinery
-import importlib.util
-from pathlib import Path
-
 import pytest
+from tool import tool
 
-PATH = Path(__file__).parents[2] / "tools" / "release-check"
-loader = importlib.machinery.SourceFileLoader("release_check", str(PATH))
-check = importlib.util.module_from_spec(importlib.util.spec_from_loader("release_check", loader))
-loader.exec_module(check)
+check = tool("release-check")
 
 
 def test_the_controller_is_as_the_matrix_says():

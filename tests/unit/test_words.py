@@ -1,15 +1,9 @@
 """tools/words finds the phrases that it lists, wherever in a text they are, and nothing in plain English."""
 
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
-from pathlib import Path
-
 import pytest
+from tool import tool
 
-LOADER = SourceFileLoader("words", str(Path(__file__).parents[2] / "tools" / "words"))
-SPEC = spec_from_loader("words", LOADER)
-words = module_from_spec(SPEC)
-LOADER.exec_module(words)
+words = tool("words")
 
 
 def found(text):
