@@ -62,6 +62,11 @@ class Line:
         words, sign, rest = text.rpartition(" [")
         return cls(rest[:-1], words) if sign and rest.endswith("]") else cls("", text)
 
+    @classmethod
+    def several(cls, lines: Iterable[object]) -> Line:
+        """Lines that are told together, each with its own id."""
+        return cls("", "\n".join(map(str, lines)))
+
     def __repr__(self) -> str:
         return "Line(%r, %r)" % (self.id, self.text)
 

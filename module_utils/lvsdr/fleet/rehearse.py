@@ -107,7 +107,7 @@ def _in_any_case(work: Steps[T], repair: Steps[None]) -> Steps[T]:
             yield from repair
         except LvsError as second:
             if str(second) not in str(first):
-                raise LvsError(Line("", "\n".join((str(first), str(second))))) from first
+                raise LvsError(Line.several((first, second))) from first
         raise
     yield from repair
     return done
@@ -253,7 +253,7 @@ class _Course:
             except LvsError as error:
                 wrong.append(str(error))
         if wrong:
-            raise LvsError(Line("", "\n".join(wrong)))
+            raise LvsError(Line.several(wrong))
 
     def play(self, fault: Fault, words: tuple[str, ...]) -> Steps[Answer]:
         """Runs a playbook of ours from here, on the same inventory."""
@@ -316,7 +316,7 @@ class _Course:
             found[director] = yield from _done(Run("", director, "lvs_preflight", {}), "Reading who holds the VIPs")
         wrong = holders.held_wrongly(self.scene.resolved.services, found)
         if wrong:
-            raise LvsError(Line("", "\n".join(wrong)))
+            raise LvsError(Line.several(wrong))
         (self.active, *_others) = holders.holders(self.scene.stream["vip"], found)
 
 

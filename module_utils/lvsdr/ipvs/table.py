@@ -202,7 +202,7 @@ def _apply(
         else:
             failed = [operations[failure.place] for failure in failures]
             done += _without(operations, failed)
-            why = Line("", "\n".join(str(failure_line(operation, failure)) for operation, failure in zip(failed, failures)))
+            why = Line.several(failure_line(operation, failure) for operation, failure in zip(failed, failures))
             hopeless = again or any(failure.errno not in RACES for failure in failures)
             if not hopeless:
                 now = look_again()
