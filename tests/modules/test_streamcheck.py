@@ -248,6 +248,32 @@ def test_an_expression_that_never_ends_is_unknown():
     assert asyncio.run(run()) == [True, slow, True, slow, False]
 
 
+def test_the_programs_that_search_have_ended_when_the_matcher_is_closed():
+    """Also the one whose end somebody waits for who is cancelled twice. asyncio complains in the log where the loop closes before."""
+    matcher, lanes = Matcher(), 0
+
+    async def run():
+        nonlocal lanes
+        while True:
+            with contextlib.suppress(Slow):
+                await matcher.search("x", b"x")
+                break
+        search = asyncio.create_task(matcher.search("(a+)+$", b"a" * 60 + b"b"))
+        await asyncio.sleep(0.1)
+        search.cancel()
+        for _turn in range(20):
+            await asyncio.sleep(0)
+            search.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await search
+        lanes = len(matcher._quick._all)
+        await matcher.close()
+        assert not matcher._quick._all and not matcher._slow._all
+
+    asyncio.run(run())
+    assert lanes == 1, "nobody had waited for its end"
+
+
 def test_no_check_waits_for_the_program_that_searches(monkeypatch):
     """On a slow machine it takes longer to start than a check may take."""
     starts = []

@@ -194,6 +194,15 @@ def read(path: str) -> Checker:
         raise LvsError(messages.CONFIGURATION_UNUSABLE(path=path, why=why))
 
 
+async def finish() -> None:
+    """Ends what is still under way: gather() returns with the first task that was cancelled, and the loop may not close before the last."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    await Http.matcher.close()
+
+
 async def serve(path: str) -> None:
     """Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     sys.setswitchinterval(SWITCH)
@@ -213,7 +222,7 @@ async def serve(path: str) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if over.is_set():
-            await Http.matcher.close()
+            await finish()
             return
         again.clear()
         try:

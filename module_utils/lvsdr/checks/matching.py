@@ -59,6 +59,7 @@ class Lane:
 
     def __init__(self, most: int | None = None) -> None:
         self._process: asyncio.subprocess.Process | None = None
+        self._all: set[asyncio.subprocess.Process] = set()  # what has been started and may not have ended
         self._starting: asyncio.Task[None] | None = None
         self._lock: asyncio.Lock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,7 +77,7 @@ class Lane:
     async def _in_turn(self, pattern: str, text: bytes) -> bool:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop, self._lock, self._process, self._starting = loop, asyncio.Lock(), None, None
+            self._loop, self._lock, self._process, self._all, self._starting = loop, asyncio.Lock(), None, set(), None
         if self._process is None:
             if self._starting is None:
                 self._starting = loop.create_task(self._start())
@@ -91,7 +92,7 @@ class Lane:
             except BaseException as error:
                 # Also when the check's own time is over: what it answers then belongs to nobody.
                 self._process = None
-                await end(process)
+                await self._end(process)
                 if isinstance(error, asyncio.TimeoutError):
                     raise Late("the search for %s took more than %g s" % (pattern, SECONDS))
                 if isinstance(error, (asyncio.IncompleteReadError, OSError)):
@@ -103,6 +104,7 @@ class Lane:
         process: asyncio.subprocess.Process | None = None
         try:
             process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+            self._all.add(process)
             await ask(process, ".", b"x")  # until it has begun
             self._process, process = process, None
         except (OSError, asyncio.IncompleteReadError):
@@ -110,15 +112,22 @@ class Lane:
         finally:
             self._starting = None
             if process:
-                await end(process)
+                await self._end(process)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        self._all.discard(process)
 
     async def close(self) -> None:
+        """Ends all processes, also those whose end somebody waited for who has been cancelled."""
         if self._starting:
             self._starting.cancel()
             await asyncio.wait([self._starting])
-        process, self._process = self._process, None
-        if process:
-            await end(process)
+        self._process = None
+        for process in list(self._all):
+            await self._end(process)
 
 
 async def ask(process: asyncio.subprocess.Process, pattern: str, text: bytes) -> bool:
@@ -126,12 +135,6 @@ async def ask(process: asyncio.subprocess.Process, pattern: str, text: bytes) ->
     expression = pattern.encode()
     process.stdin.write(FRAME.pack(len(expression), len(text)) + expression + text)
     return await process.stdout.readexactly(1) == b"1"
-
-
-async def end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
 
 
 def main() -> None:
