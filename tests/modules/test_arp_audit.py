@@ -5,6 +5,7 @@ import ipaddress
 import json
 import os
 import socket
+import sys
 
 import pytest
 from ansible.module_utils.lvsdr.arp import audit, packets, wire
@@ -232,10 +233,10 @@ def test_a_link_that_goes_down_while_we_ask(links, run):
     assert result["failed"] and "Network is down" in result["msg"]
 
 
-def test_no_ip(run, monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
+def test_without_pyroute2(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
     result = run(vips=[VIP])
-    assert result["failed"] and result["msg"].startswith("ip ") and id_of(result["msg"]) == "command-not-run"
+    assert result["failed"] and id_of(result["msg"]) == "pyroute2-missing"
 
 
 @pytest.mark.parametrize(("others", "verdict"), [([], "one owner"), ([B], "leak"), ([STRANGER], "leak")])

@@ -175,6 +175,17 @@ def place_text(place: tuple[Any, ...]) -> str:
     return "%s/%d dev %s" % (peer, place.length, place.interface)
 
 
+def read_place(text: str) -> Place:
+    """The Place of its text (place_text), so far as that tells."""
+    words = text.split()
+    if words[0] == "local":
+        return Place(words[3], *address_and_length(words[1]), "host", None, text)
+    address, length = address_and_length(words[-3])
+    if words[1] == "peer":
+        return Place(words[-1], words[0], length, peer=address)
+    return Place(words[-1], address, length)
+
+
 def removal(text: str) -> str:
     """The command that takes an address from a place (place_text)."""
     return "ip %s del %s" % ("route" if text.startswith("local ") else "address", text)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible.module_utils.lvsdr import addresses, places
 from ansible.module_utils.lvsdr.arp import audit, messages, placement, recipes, seen, settings, steps
 from ansible.module_utils.lvsdr.errors import LvsError, printable
-from ansible.module_utils.lvsdr.system import commands, files, in_force, links, sysctl, systemd
+from ansible.module_utils.lvsdr.system import commands, files, in_force, links, rtnetlink, sysctl, systemd
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -332,13 +332,22 @@ def _apply(operations: list[dict[str, Any]], done: list[dict[str, Any]]) -> None
             # An interface may be gone by now, and its setting with it.
             if sysctl.read(operation["sysctl"]) is not None:
                 sysctl.write(operation["sysctl"], operation["value"])
-        elif operation["action"] == "add":
-            commands.run(
-                "ip", "address", "add", addresses.full_prefix(operation["vip"]), "dev", "lo", *steps.lifetime(operation["vip"]).split()
-            )
         else:
-            commands.run(*steps.describe(operation).split())
+            _change_address(operation)
         done.append(operation)
+
+
+def _change_address(operation: dict[str, Any]) -> None:
+    """What steps.describe() calls by the words of `ip`."""
+    vip = operation["vip"]
+    place = placement.read_place(operation.get("place") or addresses.full_prefix(vip) + " dev lo")
+    with rtnetlink.opened() as kernel:
+        if operation["action"] == "add":
+            kernel.add_address("lo", vip, place.length, quiet=":" in vip)
+        elif place.route:
+            kernel.remove_local_route(rtnetlink.LocalRoute.read(place.route))
+        else:
+            kernel.remove_address(place.interface, place.address, place.length, place.peer)
 
 
 def _prove_silent(operations: list[dict[str, Any]]) -> None:

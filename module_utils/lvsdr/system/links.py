@@ -1,16 +1,19 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""The interfaces of a host, as iproute2 reports them, and what is known of the network behind them."""
+"""The interfaces of a host, and what is known of the network behind them."""
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.system import sysctl
-from ansible.module_utils.lvsdr.system.commands import run
+from ansible.module_utils.lvsdr.system import rtnetlink, sysctl
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ansible.module_utils.lvsdr.system.rtnetlink import Address, Link, Rtnetlink
 
 
 def interfaces() -> list[dict[str, Any]]:
@@ -20,75 +23,80 @@ def interfaces() -> list[dict[str, Any]]:
     Only where there are such: ``peers`` {"a/p": [the other end, or None, of each such address]}, ``local_routes``, what `ip route` has of
     routes that make an address local without being on an interface, and ``unasked``, true where no frame of another host arrives.
     """
-    out, links = [], json.loads(run("ip", "-j", "address", "show") or "[]")
-    routes, asked = _local_routes(), _asked(json.loads(run("ip", "-j", "-d", "link", "show") or "[]"))
+    with rtnetlink.opened() as kernel:
+        links = kernel.links()
+        return described(links, kernel.addresses(), _local_routes(kernel, links))
+
+
+def described(links: Sequence[Link], addresses: Iterable[Address], routes: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """What interfaces() returns, of what the kernel has."""
+    asked = asked_links(links)
+    scopes: dict[int, dict[str, str]] = {link.ifindex: {} for link in links}
+    peers: dict[int, dict[str, list[str | None]]] = {link.ifindex: {} for link in links}
+    for one in addresses:
+        # Its link may have come meanwhile.
+        if one.ifindex in scopes and not _of_every_link(one.text, one.length):
+            text = "%s/%d" % (one.text, one.length)
+            scopes[one.ifindex][text] = one.scope
+            peers[one.ifindex].setdefault(text, []).append(one.peer)
+    out = []
     for link in links:
-        if "ifname" not in link:
-            continue
-        scopes: dict[str, str] = {}
-        peers: dict[str, list[str | None]] = {}
-        for info in link.get("addr_info", []):
-            if "local" in info and not _of_every_link(info["local"], info["prefixlen"]):
-                text = "%s/%d" % (info["local"], info["prefixlen"])
-                scopes[text] = info.get("scope", "global")
-                peers.setdefault(text, []).append(info.get("address"))
         found = {
-            "name": link["ifname"],
-            "mac": link.get("address", ""),
-            "type": link.get("link_type", ""),
-            "arp": "NOARP" not in link.get("flags", []),
-            "up": "UP" in link.get("flags", []),
-            "addresses": list(scopes),
-            "scopes": scopes,
+            "name": link.name,
+            "mac": link.mac,
+            "type": link.type,
+            "arp": not link.flags & rtnetlink.NO_ARP,
+            "up": bool(link.flags & rtnetlink.UP),
+            "addresses": list(scopes[link.ifindex]),
+            "scopes": scopes[link.ifindex],
         }
-        if any(peer for ends in peers.values() for peer in ends):
-            found["peers"] = peers
-        if link["ifname"] in routes:
-            found["local_routes"] = routes[link["ifname"]]
-        if not asked.get(link["ifname"], True):  # it may have come meanwhile
+        if any(peer for ends in peers[link.ifindex].values() for peer in ends):
+            found["peers"] = peers[link.ifindex]
+        if link.name in routes:
+            found["local_routes"] = routes[link.name]
+        if not asked[link.name]:
             found["unasked"] = True
         out.append(found)
     return out
 
 
-# Kinds of interfaces, as `ip -d` calls them: those that lead nowhere, those that have only what their ports have, and those on another one.
+# Kinds of interfaces, as the kernel calls them: those that lead nowhere, those that have only what their ports have, and those on another.
 NOWHERE = ("dummy", "ifb", "nlmon")
 WITH_PORTS = ("bridge", "bond", "team")
 STACKED = ("vlan", "macvlan", "macvtap", "ipvlan")
 
 
-def _asked(links: list[dict[str, Any]]) -> dict[str, bool]:
-    """{interface: whether a frame of another host can arrive there}. links: what `ip -j -d link show` prints.
+def asked_links(links: Sequence[Link]) -> dict[str, bool]:
+    """{interface: whether a frame of another host can arrive there}.
 
     A pair of veth whose two ends are on this host leads from the host to itself, unless its other end is a port of something that leads on.
     What is not known is asked: a false alarm is better than a leak.
     """
-    known = {link["ifname"]: link for link in links if "ifname" in link}
-    ports: dict[str | None, list[str]] = {}
-    for name, link in known.items():
-        ports.setdefault(link.get("master"), []).append(name)
+    known = {link.ifindex: link for link in links}
+    ports: dict[int | None, list[int]] = {}
+    for link in links:
+        ports.setdefault(link.master, []).append(link.ifindex)
 
-    def asked(name: str, behind: frozenset[str]) -> bool:
-        link = known[name]
-        kind = (link.get("linkinfo") or {}).get("info_kind")
-        other: Any = link.get("link")
-        if kind in NOWHERE:
+    def asked(index: int, behind: frozenset[int]) -> bool:
+        link = known[index]
+        if link.kind in NOWHERE:
             return False
-        if kind in WITH_PORTS:
-            return any(asked(port, behind | {name}) for port in ports.get(name, ()) if port not in behind)
-        # The other end, or what is below, may be in another namespace: `ip` then gives its number alone, or says which.
-        if other not in known or "link_netnsid" in link:
+        if link.kind in WITH_PORTS:
+            return any(asked(port, behind | {index}) for port in ports.get(index, ()) if port not in behind)
+        # The other end, or what is below, may be in another namespace.
+        other = link.below
+        if other is None or link.elsewhere or other not in known:
             return True
-        if kind in STACKED:
-            return asked(other, behind | {name})
-        if kind != "veth":
+        if link.kind in STACKED:
+            return asked(other, behind | {index})
+        if link.kind != "veth":
             return True
-        master: Any = known[other].get("master")
-        if any(one.get("link") == other and one["ifname"] != name for one in known.values()):
+        master = known[other].master
+        if any(one.below == other and not one.elsewhere and one.ifindex != index for one in links):
             return True  # something is stacked on the other end
-        return master in known and master not in behind and asked(master, behind | {name, other})
+        return master in known and master not in behind and asked(master, behind | {index, other})
 
-    return {name: asked(name, frozenset()) for name in known}
+    return {link.name: asked(link.ifindex, frozenset()) for link in links}
 
 
 def _of_every_link(address: str, length: int) -> bool:
@@ -101,28 +109,16 @@ def _of_every_link(address: str, length: int) -> bool:
 LOCAL_TABLES = ("local", "main", "default")
 
 
-def _tables_of_rules(family: str) -> set[str | None]:
-    """The routing tables that a rule without any condition names (ip-rule(8))."""
-    rules = json.loads(run("ip", family, "-j", "rule", "show") or "[]")
-    return {rule.get("table") for rule in rules if rule.get("src") == "all" and rule.keys() <= {"priority", "src", "table", "protocol"}}
-
-
-def _local_routes() -> dict[str, list[str]]:
+def _local_routes(kernel: Rtnetlink, links: Iterable[Link]) -> dict[str, list[str]]:
     """{interface: ["local 192.0.2.100/32 dev lo table local proto boot"]} of the routes that were added by hand (ip-route(8), type local).
 
-    The kernel adds one for each address. The host owns what such a route leads to as well, and may answer for it.
+    The host owns what such a route leads to as well, and may answer for it.
     """
     out: dict[str, list[str]] = {}
-    for route in json.loads(run("ip", "-j", "route", "show", "table", "all", "type", "local") or "[]"):
-        target, table = route.get("dst", "default"), route.get("table", "main")
-        if route.get("type") != "local" or route.get("protocol") == "kernel" or target == "default":
-            continue
-        if table not in LOCAL_TABLES and table not in _tables_of_rules("-6" if ":" in target else "-4"):
-            continue  # as of a transparent proxy, whose rule asks for a mark
-        if "/" not in target:
-            target += "/%d" % ipaddress.ip_address(target).max_prefixlen
-        words = "local %s dev %s table %s proto %s" % (target, route.get("dev", "lo"), table, route.get("protocol", "boot"))
-        out.setdefault(route.get("dev", "lo"), []).append(words + (" metric %d" % route["metric"] if route.get("metric") else ""))
+    for route in kernel.local_routes(links):
+        # Another table is that of a transparent proxy, whose rule asks for a mark.
+        if route.table in LOCAL_TABLES or route.table in kernel.tables_without_condition(6 if ":" in route.target else 4):
+            out.setdefault(route.device, []).append(route.words())
     return out
 
 

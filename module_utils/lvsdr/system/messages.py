@@ -27,8 +27,16 @@ HOST_STEP_FAILED = Message("host-step-failed", "%(step)s failed: %(why)s; correc
 KERNEL_MODULE_MISSING = Message(
     "kernel-module-missing", "the kernel (%(release)s) has no module %(names)s; install a kernel image that ships IPVS"
 )
+NETWORK_CHANGES = Message(
+    "network-changes",
+    "%(attempt)s was interrupted %(times)d times, because the network of this host changes all the time; find out by what, and run again",
+)
+NETWORK_REFUSED = Message("network-refused", "%(attempt)s failed with %(errno)s (%(why)s); try it by hand on this host")
 NOT_A_FILE = Message("not-a-file", "%(path)s, which the inventory names, is not a file; put a file there")
 NOT_A_NAME = Message("not-a-name", "must be a name of printable characters that does not begin with -, not %(value)s")
+PYROUTE2_MISSING = Message(
+    "pyroute2-missing", "%(python)s has no pyroute2, by which lvsdr reads and changes the network; install python3-pyroute2"
+)
 ROOT_REQUIRED = Message("root-required", "%(what)s needs root; set `become: true` or connect as root")
 SCRIPT_MISSING = Message("script-missing", "check script %(path)s can't be run (%(why)s); install it on every director")
 SCRIPT_NOT_EXECUTABLE = Message("script-not-executable", "check script %(path)s is not executable; run `chmod 755 %(path)s`")

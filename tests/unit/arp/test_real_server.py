@@ -1,5 +1,6 @@
 """Silence on ARP: which settings, in which order, the unit that makes them at boot, and the frames of the audit byte by byte."""
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -13,7 +14,7 @@ from ansible.module_utils.lvsdr import addresses
 from ansible.module_utils.lvsdr.arp import audit, packets, placement, real_server, recipes, seen, settings
 from ansible.module_utils.lvsdr.arp import steps as arp_steps
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.system import commands, files, links, sysctl, systemd
+from ansible.module_utils.lvsdr.system import commands, files, links, rtnetlink, sysctl, systemd
 from ansible.module_utils.lvsdr.system import messages as system_messages
 from ansible.module_utils.lvsdr.text import kernel_number
 from hypothesis import example, given
@@ -354,7 +355,8 @@ class Host:
         self.enabled, self.stale, self.started = False, False, False
         monkeypatch.setattr(real_server.places, "IN_FORCE", str(folder / "in_force"))
         for module, name in (
-            (links, "interfaces"), (seen, "arp_conf"), (commands, "run"), (systemd, "unit_states"), (systemd, "started_since"),
+            (links, "interfaces"), (rtnetlink, "opened"), (seen, "arp_conf"), (commands, "run"), (systemd, "unit_states"),
+            (systemd, "started_since"),
         ):  # fmt: skip
             monkeypatch.setattr(module, name, getattr(self, name))
         monkeypatch.setattr(files, "SYSCTL_FOLDERS", (str(self.others),))
@@ -386,10 +388,18 @@ class Host:
             raise LvsError("`%s` failed" % text)
         if command[:2] in (("systemctl", "enable"), ("systemctl", "disable")):
             self.enabled = command[1] == "enable"
-        if command[:2] == ("ip", "address"):
-            address, length = command[3].split("/")
-            item = (command[5], address, int(length))
-            self.addresses.append(item) if command[2] == "add" else self.addresses.remove(item)
+
+    @contextlib.contextmanager
+    def opened(self):
+        yield self
+
+    def add_address(self, device, address, length, quiet=False):
+        self.run("ip", "address", "add", "%s/%d" % (address, length), "dev", device, *(["nodad", "preferred_lft", "0"] if quiet else []))
+        self.addresses.append((device, address, length))
+
+    def remove_address(self, device, address, length, peer=None):
+        self.run("ip", "address", "del", "%s/%d" % (address, length), "dev", device)
+        self.addresses.remove((device, address, length))
 
     def write(self, name, value):
         self.log.append("%s=%s" % (name.split("/")[-1], value))
