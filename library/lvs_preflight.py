@@ -9,6 +9,7 @@ module: lvs_preflight
 short_description: Read what a rollout needs to know of a host
 description:
   - Returns the host's interfaces, addresses and programs, and what is missing for its part. Touches nothing.
+  - Needs pyroute2 on the host. Where it is missing, the result says so, and is nothing else.
   - What follows from it for the whole inventory is computed on the controller by M(lvs_resolve), which names all errors
     at once.
 options:
@@ -95,6 +96,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+lacks:
+  description: What has to be installed before this host can be read, in a sentence. Nothing else is returned then.
+  returned: where Python has no pyroute2
+  type: str
 interfaces:
   description: The interfaces in the kernel's order.
   returned: always
@@ -182,7 +187,7 @@ from ansible.module_utils.lvsdr.arp.seen import add_arp_filters
 from ansible.module_utils.lvsdr.checks import listeners, listening
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
-from ansible.module_utils.lvsdr.system import commands, files, in_force, links, messages, sysctl
+from ansible.module_utils.lvsdr.system import commands, files, in_force, links, messages, rtnetlink, sysctl
 
 # How long a program of this host itself may take to accept a connection.
 LISTEN_SECONDS = 2
@@ -219,6 +224,10 @@ def main():
     try:
         names = {name: module.params[name] for name in ("commands", "scripts", "accounts", "kernel_modules")}
         commands.check_names(files=[one["path"] for one in module.params["files"]], **names)
+        lacks = rtnetlink.missing()
+        if lacks:
+            # No failure: a rollout installs it, and asks again.
+            module.exit_json(changed=False, lacks=str(lacks), msg=str(lacks))
         interfaces = links.interfaces()
         arp_rules = add_arp_filters(interfaces)
         accept_local = ["net/ipv4/conf/%s/accept_local" % link["name"] for link in interfaces]

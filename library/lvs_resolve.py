@@ -16,6 +16,10 @@ options:
     description: Fail with every error that can be seen before anything is touched, and not only with those of the services.
     type: bool
     default: false
+  postpone:
+    description: Where a host lacks what it needs to be read, leave out O(preflight) and what was read, and only say which hosts these are.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Nothing is ever changed.
@@ -44,7 +48,10 @@ from ansible.module_utils.basic import AnsibleModule
 
 
 def main():
-    module = AnsibleModule(argument_spec={"preflight": {"type": "bool", "default": False}}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={"preflight": {"type": "bool", "default": False}, "postpone": {"type": "bool", "default": False}},
+        supports_check_mode=True,
+    )
     module.fail_json(msg="lvs_resolve is an action: set action_plugins to the folder plugins/action of lvsdr in ansible.cfg")
 
 

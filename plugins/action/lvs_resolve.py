@@ -19,7 +19,7 @@ if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.fleet import model
+from ansible.module_utils.lvsdr.fleet import model, rollout
 from ansible.module_utils.lvsdr.inventory import hosts, views
 
 # What the tasks of a rollout register on real servers.
@@ -32,20 +32,30 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        _validated, options = self.validate_argument_spec({"preflight": {"type": "bool", "default": False}})
+        boolean = {"type": "bool", "default": False}
+        _validated, options = self.validate_argument_spec({"preflight": boolean, "postpone": boolean})
         try:
             declared, made, done = read(task_vars["hostvars"], task_vars["groups"])
-            out = model.model(declared, made, done, options["preflight"], task_vars["ansible_play_hosts_all"])
+            lacking = [host for host, variables in made["hosts"].items() if "lacks" in variables]
+            if lacking and options["postpone"]:
+                # As before anything was read: what is known of the others is half of what preflight needs.
+                declared, made, done = read(task_vars["hostvars"], task_vars["groups"], with_facts=False)
+            preflight = options["preflight"] and not (lacking and options["postpone"])
+            out = model.model(declared, made, done, preflight, task_vars["ansible_play_hosts_all"])
         except LvsError as error:
             return {"failed": True, "msg": str(error)}
+        if options["postpone"]:
+            out["lacking"] = lacking
+        warnings = [] if options["postpone"] else rollout.not_looked_at(made)
         # It is long, so -v does not show it.
-        return {"changed": False, "lvs": out, "_ansible_verbose_override": True}
+        return {"changed": False, "lvs": out, "warnings": warnings, "_ansible_verbose_override": True}
 
 
-def read(hostvars, groups):
+def read(hostvars, groups, with_facts=True):
     """(virtual_services, the inventory as module_utils/lvsdr/inventory takes it, {host: what a rollout has registered of it}).
 
-    Facts are those that the preflight play registered as lvs_preflight, and of directors outside of --limit as lvs_others.
+    Facts are those that the preflight play registered as lvs_preflight, and of directors outside of --limit as lvs_others. A host that
+    could not be read for want of something has ``lacks``, what that is.
     """
     hosts_of, others, done, services = {}, {}, {}, None
     was_read, specs = False, _specs()
@@ -53,7 +63,7 @@ def read(hostvars, groups):
         variables = hostvars[host]
         hosts_of[host] = made = _variables(host, variables, specs)
         others = others or {one.get("item"): one for one in (variables.get("lvs_others") or {}).get("results") or ()}
-        facts = variables.get("lvs_preflight")
+        facts = variables.get("lvs_preflight") if with_facts else None
         was_read = was_read or facts is not None
         services = services or variables.get("virtual_services")
         done[host] = {name: variables[name] for name in REGISTERED if name in variables}
@@ -62,7 +72,9 @@ def read(hostvars, groups):
         elif (facts or {}).get("failed") and not facts.get("unreachable"):
             # It answers, so it is not a dead host, and nothing is known of what a rollout would meet there.
             made["unread"] = facts.get("msg") or "the module failed"
-    for host, facts in others.items():
+        elif (facts or {}).get("lacks"):
+            made["lacks"] = facts["lacks"]
+    for host, facts in others.items() if with_facts else ():
         if "interfaces" in facts and "facts" not in hosts_of.get(host, {"facts": None}):
             hosts_of[host]["facts"] = facts
     made = {

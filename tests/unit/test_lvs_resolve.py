@@ -41,6 +41,14 @@ def test_inventory_without_usable_facts(action):
     assert not any("facts" in variables for variables in got["hosts"].values())
 
 
+def test_a_host_that_lacks_what_it_needs_to_be_read(action):
+    groups, lacks = inventory()["groups"], {"lvs_preflight": {"changed": False, "lacks": "no pyroute2"}}
+    _services, made, _done = action.read(hostvars(server1=lacks), groups)
+    assert made["hosts"]["server1"]["lacks"] == "no pyroute2" and "facts" not in made["hosts"]["server1"] and made["read"]
+    _services, made, _done = action.read(hostvars(server1=lacks), groups, with_facts=False)
+    assert not made["read"] and not any({"facts", "lacks"} & set(variables) for variables in made["hosts"].values())
+
+
 def test_names_and_types_of_variables(action):
     """Against what the roles declare."""
     _services, made, _done = action.read(

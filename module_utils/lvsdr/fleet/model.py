@@ -55,7 +55,9 @@ def model(
         "ready": types.to_data(ready),
         "real_servers": names,
         "hosts": _hosts(virtual_services, services, inventory, names),
-        "differ": [name for name in names if not as_declared(facts_of(inventory, name))],
+        "differ": [
+            name for name in names if not as_declared(facts_of(inventory, name)) and "lacks" not in inventory["hosts"].get(name, {})
+        ],
         "stale": {name: state for name, state in states.items() if state},
         "streaming_servers": [name for name in names if inventory["hosts"].get(name, {}).get("streaming_server_kind") is not None],
         "rolled_out": rolled_out,

@@ -8,7 +8,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.directors import holders, keepalived, keepalived_conf, nftables
-from ansible.module_utils.lvsdr.errors import LvsError, Problems
+from ansible.module_utils.lvsdr.errors import Line, LvsError, Problems
 from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.fleet import preflight as inventory_preflight
 from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, paths, resolve
@@ -19,7 +19,6 @@ from ansible.module_utils.lvsdr.places import DIRECTORS
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.inventory.types import Inventory, Resolved, TableKey, VirtualService
 
 
@@ -112,12 +111,15 @@ def _active(services: Sequence[VirtualService], inventory: Inventory) -> list[st
 
 
 def turn(resolved: Resolved, inventory: Inventory, director: str) -> str:
-    """When a director has its turn: "first", "active", or "last" (it is silent until the active one has changed).
+    """When a director has its turn: "first", "active", "last" (it is silent until the active one has changed), or never: "unread", where
+    check mode could not read it.
 
     Directors that hold no VIP come first, so that an error there reaches no viewer. But where what they send to each other changes
     (interval, version, router id, unicast), both would become active until the other one changed as well; so the others stop their
     keepalived, the active one changes, and they start with the new file.
     """
+    if "lacks" in inventory["hosts"].get(director, {}):
+        return "unread"
     active = _active(resolved.services, inventory)
     if director in active:
         return "active"
@@ -167,8 +169,15 @@ def taken(director: str, after: str, before: str, stranger: str | None) -> list[
 
 
 def silent(inventory: Inventory, hosts: Iterable[str]) -> list[str]:
-    """A line for each of the hosts that could not be read."""
-    return [str(messages.HOST_DID_NOT_ANSWER(host=host)) for host in hosts if not facts_of(inventory, host)]
+    """A line for each of the hosts that could not be read, but for those that check mode does not look at."""
+    found = [host for host in hosts if not facts_of(inventory, host) and "lacks" not in inventory["hosts"].get(host, {})]
+    return [str(messages.HOST_DID_NOT_ANSWER(host=host)) for host in found]
+
+
+def not_looked_at(inventory: Inventory) -> list[str]:
+    """A line for each host that was not read because it lacks something, which only a rollout in earnest installs."""
+    lacking = {host: Line.read(variables["lacks"]) for host, variables in inventory["hosts"].items() if "lacks" in variables}
+    return [str(messages.HOST_NOT_LOOKED_AT(host=host, why=line.text)) for host, line in lacking.items()]
 
 
 def undone(services: Sequence[VirtualService], inventory: Inventory, directors: Collection[str], rolled_out: Iterable[str]) -> list[str]:

@@ -4,7 +4,8 @@
 
 An inventory is as resolve.py has it. In ``hosts`` each host may also have ``unknown``, the names with a prefix of ours that no role and no
 playbook reads, ``misfits``, why the value of a variable is not valid ({name: sentence}), and ``unreadable``, why its template can't be
-evaluated. ``names`` are the names that lvsdr reads, and ``read`` is whether the hosts have been read: before that, all have no facts.
+evaluated. One that could not be read has ``unread``, why, or in check mode ``lacks``, what it needs for that. ``names`` are the names that
+lvsdr reads, and ``read`` is whether the hosts have been read: before that, all have no facts.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 PREFIXES = ("director_", "real_server_", "streaming_server_", "verify_", "preflight_", "rehearse_")
 # Those that no role declares, because playbooks read them.
 PLAYBOOK_VARIABLES = (
-    "preflight_allow_cloud", "preflight_allow_drained", "rehearse_boot_seconds", "rehearse_confirmed", "rehearse_download", "rehearse_only",
-    "rehearse_power_off", "rehearse_power_on", "rehearse_seconds", "rehearse_table",
+    "preflight_allow_cloud", "preflight_allow_drained", "preflight_packages", "rehearse_boot_seconds", "rehearse_confirmed",
+    "rehearse_download", "rehearse_only", "rehearse_power_off", "rehearse_power_on", "rehearse_seconds", "rehearse_table",
 )  # fmt: skip
 
 

@@ -25,6 +25,14 @@ def test_the_services_are_plain_data():
     assert found["hosts"]["director1"]["vips"] is None and found["hosts"]["director1"]["listeners"] == []
 
 
+def test_nothing_is_to_be_done_where_nobody_looked():
+    made = inventory(with_facts=True)
+    assert model.model(DECLARED, made)["differ"] == ["server1", "server2"]
+    del made["hosts"]["server2"]["facts"]
+    made["hosts"]["server2"]["lacks"] = "pyroute2"
+    assert model.model(DECLARED, made)["differ"] == ["server1"]
+
+
 def test_errors_of_preflight_come_all_at_once():
     made = inventory(with_facts=True, groups={"directors": []})
     with pytest.raises(LvsError) as caught:

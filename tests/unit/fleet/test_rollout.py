@@ -152,6 +152,21 @@ def test_hosts_that_did_not_answer():
     assert id_of(line) == "host-did-not-answer" and line.startswith("server2 ")
 
 
+def test_hosts_that_check_mode_does_not_look_at():
+    """They are named in a warning, get nothing, and are no reason to fail."""
+    made = inventory(with_facts=True)
+    for host in ("director2", "server2"):
+        del made["hosts"][host]["facts"]
+        made["hosts"][host]["lacks"] = "/usr/bin/python3 has no pyroute2 [pyroute2-missing]"
+    director, server = rollout.not_looked_at(made)
+    assert id_of(director) == "host-not-looked-at" and director.startswith(
+        "director2 was not looked at: /usr/bin/python3 has no pyroute2, as a"
+    )
+    assert server.startswith("server2 ") and rollout.silent(made, ["director1", "director2", "server1", "server2"]) == []
+    assert rollout.turn(resolve.resolve([service()], made), made, "director2") == "unread"
+    assert rollout.preflight([service()], made) == []
+
+
 def test_a_change_of_vrrp_needs_all_directors():
     _services, made = fleet(service(), running=([service()], {"director_advertisement_interval": 2}))
     (line,) = rollout.preflight([service()], made, ["director1"])
