@@ -96,6 +96,17 @@ def test_a_planted_import_is_found(module, source, words):
     assert [words in line for line in faults(module, source)] == [True]
 
 
+@pytest.mark.parametrize("path", PRODUCTION, ids=lambda path: "%s/%s" % (path.parent.name, path.stem))
+def test_one_file_imports_pyroute2_and_late(path):
+    """Its import takes longer than most modules do, and only modules that open a socket of rtnetlink pay for it."""
+    tree = ast.parse(path.read_text())
+    late = {id(node) for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for node in ast.walk(function)}
+    for node in ast.walk(tree):
+        names = [one.name for one in node.names] if isinstance(node, ast.Import) else [getattr(node, "module", None) or ""]
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and any(name.split(".")[0] == "pyroute2" for name in names):
+            assert path.stem == "rtnetlink" and id(node) in late
+
+
 def test_no_module_imports_itself_in_a_circle():
     below = {module_of(path): {other for other, _name in imports(ast.parse(path.read_text()))} for path in FILES}
     done = set()
