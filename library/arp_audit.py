@@ -13,6 +13,7 @@ description:
   - It also listens for ARP requests that name a VIP as their sender without coming from its owner. They poison the neighbours' caches.
   - A host does not receive its own answers. Where this one has the VIP on the network card that it asks on, that counts as an answer; what
     it would answer for a VIP on lo, or on another interface, only another host receives.
+requirements: [pyroute2 (python3-pyroute2)]
 options:
   vips:
     description: The addresses to ask for.

@@ -12,6 +12,7 @@ description:
   - Needs pyroute2 on the host. Where it is missing, the result says so, and is nothing else.
   - What follows from it for the whole inventory is computed on the controller by M(lvs_resolve), which names all errors
     at once.
+requirements: [pyroute2 (python3-pyroute2)]
 options:
   commands:
     description: Programs to look for.

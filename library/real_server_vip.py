@@ -16,6 +16,7 @@ description:
   - IPv6 needs no setting to be silent, but C(net/ipv6/conf/lo/keep_addr_on_down=1), or the VIP is gone when something takes C(lo) down,
     as ifupdown's C(ifdown -a) does.
   - Settings in files of others that would undo the fix are named in RV(conflicts).
+requirements: [pyroute2 (python3-pyroute2)]
 options:
   vips:
     description:

@@ -11,6 +11,7 @@ description:
   - For a number of seconds it asks the link for the owners of VIPs, by ARP and neighbour solicitations, and returns for each sample
     B(every) MAC that answered.
   - A VIP has one owner at every moment; for the time of a failover it has none; two at once are a split brain or a leak.
+requirements: [pyroute2 (python3-pyroute2)]
 options:
   vips:
     description: The addresses to ask for.

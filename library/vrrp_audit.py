@@ -11,6 +11,7 @@ description:
   - Listens for VRRP advertisements to this host or to the group, of both versions and families, and returns their senders.
   - Asks keepalived on this host for the state of each of its instances (by signal SIGUSR1, on which it writes its data to C(/tmp)).
   - Another host with the router id of a pair takes its VIPs or loses them to it; an instance in state FAULT can't take over.
+requirements: [pyroute2 (python3-pyroute2)]
 options:
   interface:
     description: Interface on which the VIPs are. By default the one whose subnet holds O(vips).

@@ -40,6 +40,10 @@ class ActionModule(ActionBase):
             if lacking and options["postpone"]:
                 # As before anything was read: what is known of the others is half of what preflight needs.
                 declared, made, done = read(task_vars["hostvars"], task_vars["groups"], with_facts=False)
+            elif not task_vars["ansible_check_mode"]:
+                # It could not be installed, or nobody tried.
+                for host in lacking:
+                    made["hosts"][host]["unread"] = made["hosts"][host].pop("lacks")
             preflight = options["preflight"] and not (lacking and options["postpone"])
             out = model.model(declared, made, done, preflight, task_vars["ansible_play_hosts_all"])
         except LvsError as error:

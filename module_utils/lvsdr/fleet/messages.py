@@ -112,7 +112,7 @@ VRRP_CHANGE_NEEDS_STANDBY = Message(
 
 # What a rollout or an audit left out, and what verify finds.
 HOST_DID_NOT_ANSWER = Message("host-did-not-answer", "%(host)s did not answer")
-HOST_NOT_LOOKED_AT = Message("host-not-looked-at", "%(host)s was not looked at: %(why)s, as a rollout without --check does")
+HOST_NOT_LOOKED_AT = Message("host-not-looked-at", "%(host)s was not looked at: %(why)s, as playbooks/preflight.yml without --check does")
 DIRECTOR_UNREAD = Message("director-unread", "%(director)s took no part and could not be read")
 DIRECTOR_LACKS_SERVER = Message("director-lacks-server", "%(director)s took no part and does not send viewers to %(host)s (%(services)s)")
 SERVER_NOT_ROLLED_OUT = Message("server-not-rolled-out", "%(host)s was not rolled out, so no director sends viewers to it (%(services)s)")

@@ -175,7 +175,7 @@ def silent(inventory: Inventory, hosts: Iterable[str]) -> list[str]:
 
 
 def not_looked_at(inventory: Inventory) -> list[str]:
-    """A line for each host that was not read because it lacks something, which only a rollout in earnest installs."""
+    """A line for each host that was not read because it lacks something, which check mode does not install."""
     lacking = {host: Line.read(variables["lacks"]) for host, variables in inventory["hosts"].items() if "lacks" in variables}
     return [str(messages.HOST_NOT_LOOKED_AT(host=host, why=line.text)) for host, line in lacking.items()]
 
