@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from links import PREFIX, Host, remove_all, run
+from links import Host, make_switch, remove_all
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "kernel"))
 import payloads
@@ -29,8 +29,7 @@ def call(server, name):
 
 def main():
     remove_all()
-    run("ip", "netns", "add", PREFIX + "switch")
-    run("ip", "-n", PREFIX + "switch", "link", "add", "switch", "type", "bridge")
+    make_switch()
     try:
         server = Host("server", 21)
         vips = ["192.0.2.%d" % number for number in range(101, 111)] + ["2001:db8::1:%d" % number for number in range(10)]

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from links import PREFIX, Host, remove_all, run
+from links import Host, make_switch, remove_all
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,9 +18,7 @@ def nothing_left():
 @pytest.fixture
 def link():
     """Makes hosts on one link: ``link("server", 21)``."""
-    run("ip", "netns", "add", PREFIX + "switch")
-    run("ip", "-n", PREFIX + "switch", "link", "add", "switch", "type", "bridge", "mcast_snooping", "0")
-    run("ip", "-n", PREFIX + "switch", "link", "set", "switch", "up")
+    make_switch()
     yield Host
     remove_all()
 

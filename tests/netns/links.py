@@ -2,11 +2,18 @@
 
 import contextlib
 import json
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from pyroute2 import NetlinkError
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import wires
+
+AF = (socket.AF_INET, socket.AF_INET6)
 PREFIX = "lvsdrt-"
 INSIDE = Path(__file__).parent / "inside.py"
 VIP, VIP6 = "192.0.2.100", "2001:db8::100"
@@ -19,9 +26,14 @@ def run(*command, stdin=None, check=True):
 
 
 def remove_all():
-    for line in run("ip", "netns", "list").splitlines():
-        if line.startswith(PREFIX):
-            run("ip", "netns", "del", line.split()[0])
+    for name in wires.names(PREFIX):
+        wires.remove(name)
+
+
+def make_switch():
+    """The link that all hosts are on."""
+    wires.create(PREFIX + "switch")
+    wires.bridge("switch", PREFIX + "switch")
 
 
 class Host:
@@ -30,16 +42,12 @@ class Host:
     def __init__(self, name, *numbers):
         self.name, self.namespace, self.numbers = name, PREFIX + name, numbers
         self.address, self.address6 = "192.0.2.%d" % numbers[0], "2001:db8::%d" % numbers[0]
-        run("ip", "netns", "add", self.namespace)
-        self.ip("link", "set", "lo", "up")
+        wires.create(self.namespace)
         for index, number in enumerate(numbers):
-            card, port = "eth%d" % index, "%s%d" % (name, index)
-            self.ip("link", "add", card, "type", "veth", "peer", "name", port, "netns", PREFIX + "switch")
-            run("ip", "-n", PREFIX + "switch", "link", "set", port, "master", "switch", "up")
+            card = "eth%d" % index
+            wires.plug(self.namespace, card, "%s%d" % (name, index), "switch", PREFIX + "switch")
             self.sysctl("net/ipv6/conf/%s/accept_dad" % card, 0)
-            self.ip("link", "set", card, "up")
-            self.ip("address", "add", "192.0.2.%d/24" % number, "dev", card)
-            self.ip("address", "add", "2001:db8::%d/64" % number, "dev", card, "nodad")
+            wires.up(self.namespace, card, "192.0.2.%d/24" % number, "2001:db8::%d/64" % number)
 
     @property
     def mac(self):
@@ -47,13 +55,20 @@ class Host:
 
     @property
     def macs(self):
-        return [json.loads(self.ip("-j", "link", "show", "eth%d" % index))[0]["address"] for index in range(len(self.numbers))]
+        with self.routing() as route:
+            macs = {link.get_attr("IFLA_IFNAME"): link.get_attr("IFLA_ADDRESS") for link in route.link("dump")}
+        return [macs["eth%d" % index] for index in range(len(self.numbers))]
 
     def run(self, *command, **options):
         return run("ip", "netns", "exec", self.namespace, *command, **options)
 
     def ip(self, *arguments):
+        """What an operator types there."""
         return run("ip", "-n", self.namespace, *arguments)
+
+    def routing(self):
+        """pyroute2's IPRoute of this host."""
+        return wires.routing(self.namespace)
 
     def python(self, code):
         return self.run(sys.executable, "-c", code)
@@ -83,13 +98,18 @@ class Host:
 
     def neighbour(self, address):
         """The MAC that this host's kernel has for an address now, or None."""
-        (entry,) = json.loads(self.ip("-j", "neigh", "show", "to", address, "dev", "eth0")) or [{}]
-        return entry.get("lladdr")
+        with self.routing() as route:
+            found = route.neigh("dump", family=AF[":" in address], ifindex=wires.index_of(route, "eth0"), dst=address)
+            return next((entry.get_attr("NDA_LLADDR") for entry in found), None)
 
     def resolve(self, address, seconds=1.0):
         """The MAC that this host's kernel finds for an address, as any packet to it makes it ask; None after a time without an answer."""
         family = "AF_INET6" if ":" in address else "AF_INET"
-        self.ip("neigh", "flush", "to", address, "dev", "eth0")
+        with self.routing() as route:
+            where = {"dst": address, "ifindex": wires.index_of(route, "eth0"), "family": AF[":" in address]}
+            for _entry in list(route.neigh("dump", **where)):
+                with contextlib.suppress(NetlinkError):  # gone meanwhile, or kept while it is used
+                    route.neigh("del", **where)
         self.python("import socket; socket.socket(socket.%s, socket.SOCK_DGRAM).sendto(b'x', ('%s', 9))" % (family, address))
         end = time.monotonic() + seconds
         while time.monotonic() < end:

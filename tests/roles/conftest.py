@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "netns"))
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from links import PREFIX, remove_all, run
+from links import make_switch, remove_all
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,9 +27,7 @@ def machines(tmp_path_factory):
     """One fleet for all tests; `fleet` gives each test new machines of it."""
     from fleet import Fleet
 
-    run("ip", "netns", "add", PREFIX + "switch")
-    run("ip", "-n", PREFIX + "switch", "link", "add", "switch", "type", "bridge", "mcast_snooping", "0")
-    run("ip", "-n", PREFIX + "switch", "link", "set", "switch", "up")
+    make_switch()
     made = Fleet(tmp_path_factory.mktemp("fleet"))
     yield made
     made.end()

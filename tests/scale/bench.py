@@ -13,6 +13,7 @@ mitogen_seconds_vs_linear                a run in which nothing changes, on the 
 
 import json
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,8 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent / folder) for folder in ("roles", "netns", ".")]
 
 import fleet as roles_fleet
-from links import PREFIX, remove_all, run
+import wires
+from links import make_switch, remove_all
 
 SIZES, FORKS, ROUNDS = (10, 100, 500), 10, 3
 NETWORKS = ("198.51.100.", "203.0.113.")
@@ -48,9 +50,10 @@ class Fleet(roles_fleet.Fleet):
         self.recorded.mkdir()
         for number, name in enumerate(("director1", "director2")):
             for network in NETWORKS:
-                self.machines[name].ip("address", "add", "%s%d/24" % (network, 251 + number), "dev", "eth0")
+                wires.up(self.machines[name].namespace, "eth0", "%s%d/24" % (network, 251 + number))
         for name, machine in self.machines.items():
-            machine.ip("-6", "address", "flush", "dev", "eth0", "scope", "global")
+            with machine.routing() as route:
+                route.flush_addr(family=socket.AF_INET6, index=wires.index_of(route, "eth0"), scope=0)
             wrapper = self.folder / ("measured-" + name)
             wrapper.write_text(
                 "#!/bin/sh\nexec '%s' '%s' '%s.%s' \"$LVSDR_RECORD\" %s '%s' \"$@\"\n"
@@ -175,9 +178,7 @@ def measure(fleet, size):
 
 def main():
     remove_all()
-    run("ip", "netns", "add", PREFIX + "switch")
-    run("ip", "-n", PREFIX + "switch", "link", "add", "switch", "type", "bridge", "mcast_snooping", "0")
-    run("ip", "-n", PREFIX + "switch", "link", "set", "switch", "up")
+    make_switch()
     fleet = None
     try:
         with tempfile.TemporaryDirectory() as folder:
