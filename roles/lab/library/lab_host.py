@@ -12,6 +12,7 @@ description:
   - A C(container) is systemd-nspawn on the machine's own kernel, a C(guest) is QEMU with a kernel of its own, which is where IPVS can live.
   - Every host is an overlay on one root file system. Its mounts live in a mount namespace that ends with its processes, and all of its
     processes in one cgroup, so that ending it leaves nothing behind.
+requirements: [pyroute2 (python3-pyroute2)]
 options:
   name:
     description: Name of the host.
@@ -108,8 +109,8 @@ import signal
 import subprocess
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.lab_machine import cgroup2, forget_cgroup, kvm_works, started_at
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.lab_machine import HAS_PYROUTE2, cgroup2, forget_cgroup, kvm_works, started_at, unplug
 
 
 class Host:
@@ -323,8 +324,7 @@ class Host:
 
     def kill(self):
         """A power failure: the cable goes first, so that no kernel answers for a dead host, then every process of its cgroup."""
-        for port, _index, _nic in self.ports():
-            subprocess.run(["ip", "-n", self.p["namespace"], "link", "del", port], capture_output=True, check=False)
+        unplug(self.p["namespace"], [port for port, _index, _nic in self.ports()])
         if os.path.exists(os.path.join(self.cgroup, "cgroup.kill")):
             with open(os.path.join(self.cgroup, "cgroup.kill"), "w") as f:
                 f.write("1")
@@ -366,6 +366,8 @@ def main():
         required_if=[("state", "started", ("rootfs",)), ("state", "restarted", ("rootfs",))],
         supports_check_mode=True,
     )
+    if not HAS_PYROUTE2:
+        module.fail_json(msg=missing_required_lib("pyroute2"))
     begin = time.monotonic()
     state = module.params["state"]
     try:

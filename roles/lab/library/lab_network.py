@@ -10,6 +10,7 @@ short_description: The networks of the lvsdr lab
 description:
   - Keeps one network namespace with a bridge for each network. No route leads out of it, so that no packet of the lab can leave the
     machine.
+requirements: [pyroute2 (python3-pyroute2)]
 options:
   namespace:
     description: Name of the network namespace.
@@ -51,7 +52,15 @@ RETURN = r""" # """
 import hashlib
 import os
 
-from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.lab_machine import routing
+
+try:
+    from pyroute2 import NetlinkError, netns
+except ImportError:
+    NetlinkError = netns = None
+
+NODAD = 0x02
 
 
 def main():
@@ -67,39 +76,42 @@ def main():
         },
         supports_check_mode=True,
     )
+    if netns is None:
+        module.fail_json(msg=missing_required_lib("pyroute2"))
     namespace = module.params["namespace"]
     there = os.path.exists("/run/netns/" + namespace)
-    changed = False
+    try:
+        if module.params["state"] == "absent":
+            if there and not module.check_mode:
+                netns.remove(namespace)
+            module.exit_json(changed=there)
+        if not there and module.check_mode:
+            module.exit_json(changed=True)
+        if not there:
+            netns.create(namespace)
+        with routing(namespace) as route:
+            route.link("set", index=1, state="up")
+            missing = [network for network in module.params["networks"] if not route.link_lookup(ifname=network["name"])]
+            for network in [] if module.check_mode else missing:
+                make_bridge(module, route, namespace, **network)
+    except (NetlinkError, OSError) as error:
+        module.fail_json(msg="the networks of the lab can't be made: %s" % error)
+    module.exit_json(changed=not there or bool(missing))
 
-    def run(*command):
-        nonlocal changed
-        changed = True
-        if not module.check_mode:
-            module.run_command(list(command), check_rc=True)
 
-    if module.params["state"] == "absent":
-        if there:
-            run("ip", "netns", "del", namespace)
-        module.exit_json(changed=changed)
-
-    if not there:
-        run("ip", "netns", "add", namespace)
-        run("ip", "-n", namespace, "link", "set", "lo", "up")
-    for network in module.params["networks"]:
-        name = network["name"]
-        rc = 1
-        if there:
-            rc, _out, _err = module.run_command(["ip", "-n", namespace, "link", "show", name])
-        if rc == 0:
-            continue
-        # Without a MAC of its own a bridge takes the lowest of its ports', and changes it when a host is plugged in or out.
-        mac = "02:" + ":".join("%02x" % byte for byte in hashlib.sha256(name.encode()).digest()[:5])
-        run("ip", "-n", namespace, "link", "add", name, "address", mac, "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
-        run("ip", "netns", "exec", namespace, "ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off")
-        for address in network["addresses"]:
-            run("ip", "-n", namespace, "address", "add", address, "dev", name, *(["nodad"] if ":" in address else []))
-        run("ip", "-n", namespace, "link", "set", name, "up")
-    module.exit_json(changed=changed)
+def make_bridge(module, route, namespace, name, addresses):
+    # Without a MAC of its own a bridge takes the lowest of its ports', and changes it when a host is plugged in or out.
+    mac = "02:" + ":".join("%02x" % byte for byte in hashlib.sha256(name.encode()).digest()[:5])
+    route.link("add", ifname=name, kind="bridge", address=mac, br_forward_delay=0, br_mcast_snooping=0)
+    module.run_command(
+        ["nsenter", "--net=/run/netns/" + namespace, "ethtool", "-K", name, "tso", "off", "gso", "off", "gro", "off"], check_rc=True
+    )
+    (index,) = route.link_lookup(ifname=name)
+    for text in addresses:
+        address, _slash, length = text.partition("/")
+        more = {"flags": NODAD} if ":" in address else {}
+        route.addr("add", index=index, address=address, prefixlen=int(length), **more)
+    route.link("set", index=index, state="up")
 
 
 if __name__ == "__main__":

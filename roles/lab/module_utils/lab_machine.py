@@ -2,8 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What the machine of the lab has, and which of its processes is which."""
 
+import contextlib
 import os
 import time
+
+try:
+    from pyroute2 import IPRoute, NetlinkError, netns
+
+    HAS_PYROUTE2 = True
+except ImportError:
+    HAS_PYROUTE2 = False
 
 
 def cgroup2():
@@ -26,6 +34,31 @@ def kvm_works():
     except OSError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def routing(namespace):
+    """pyroute2's IPRoute in a network namespace."""
+    # 0.7 knows no IPRoute(netns=…): this thread goes there for the moment in which the socket is made, which stays there.
+    with open("/proc/thread-self/ns/net") as home, open("/run/netns/" + namespace) as there:
+        netns.setns(there.fileno())
+        try:
+            route = IPRoute()
+        finally:
+            netns.setns(home.fileno())
+    with route:
+        yield route
+
+
+def unplug(namespace, links):
+    """These links of a namespace go, those that are there."""
+    if not os.path.exists("/run/netns/" + namespace):
+        return
+    with routing(namespace) as route:
+        for link in links:
+            for index in route.link_lookup(ifname=link):
+                with contextlib.suppress(NetlinkError):  # somebody else was faster
+                    route.link("del", index=index)
 
 
 def started_at(pid):
