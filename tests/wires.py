@@ -60,6 +60,13 @@ def bridge(name, namespace=None, **more):
         route.link("set", index=index_of(route, name), state="up")
 
 
+def unplug(link):
+    """A link of this namespace goes, if it is there."""
+    with routing() as route:
+        for index in route.link_lookup(ifname=link):
+            route.link("del", index=index)
+
+
 def plug(host, card, port, switch, switch_namespace=None):
     """A cable from a card of a host to a port of a bridge. The card is not up yet."""
     with open(path_of(host)) as there, routing(switch_namespace) as route:

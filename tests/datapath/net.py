@@ -4,9 +4,7 @@ One process drives all of it: a thread enters a namespace for the moment in whic
 """
 
 import contextlib
-import ctypes
 import errno
-import os
 import re
 import selectors
 import socket
@@ -16,9 +14,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import wires
+from pyroute2 import NetlinkError
+from wires import inside
+
 ROOT = Path(__file__).parents[2]
-LIBC = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNET = 0x40000000
 
 VIP = {4: "198.51.100.100", 6: "2001:db8:100::100"}
 DIRECTORS = {"director1": 11, "director2": 12}
@@ -43,17 +43,6 @@ def client(number, family=4):
     return "203.0.113.%d" % number if family == 4 else "2001:db8:200::%x" % number
 
 
-@contextlib.contextmanager
-def inside(name):
-    """This thread is in a namespace."""
-    with open("/proc/thread-self/ns/net") as home, open("/run/netns/" + name) as there:
-        assert LIBC.setns(there.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
-        try:
-            yield
-        finally:
-            assert LIBC.setns(home.fileno(), CLONE_NEWNET) == 0
-
-
 def sysctl(name, setting, value):
     with inside(name), open("/proc/sys/net/" + setting, "w") as f:
         f.write(str(value))
@@ -66,22 +55,17 @@ def settings_of_the_role():
 
 
 def wire(name, bridge, card, *addresses):
-    run("ip", "link", "add", card, "netns", name, "type", "veth", "peer", "name", "%s-%s" % (name, card))
-    run("ip", "link", "set", "%s-%s" % (name, card), "master", bridge, "up")
-    run("ip", "netns", "exec", name, "sysctl", "-q", "-w", "net.ipv6.conf.%s.accept_dad=0" % card)
-    run("ip", "-n", name, "link", "set", card, "up")
-    for text in addresses:
-        run("ip", "-n", name, "address", "add", text, "dev", card, *(["nodad"] if ":" in text else []))
+    wires.plug(name, card, "%s-%s" % (name, card), bridge)
+    sysctl(name, "ipv6/conf/%s/accept_dad" % card, 0)
+    wires.up(name, card, *addresses)
 
 
 def build():
     """All namespaces and wires, for as long as the guest lives."""
     for bridge in ("service", "viewers"):
-        run("ip", "link", "add", bridge, "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
-        run("ip", "link", "set", bridge, "up")
+        wires.bridge(bridge, br_forward_delay=0)
     for name in (*DIRECTORS, *SERVERS, "router", "viewer"):
-        run("ip", "netns", "add", name)
-        run("ip", "-n", name, "link", "set", "lo", "up")
+        wires.create(name)
     wire("router", "service", "eth0", address(1) + "/24", address(1, 6) + "/64")
     wire("router", "viewers", "eth1", "203.0.113.1/24", "2001:db8:200::1/64")
     wire("viewer", "viewers", "eth0", *(client(n) + "/24" for n in range(CLIENTS)), *(client(n, 6) + "/64" for n in range(CLIENTS)))
@@ -93,14 +77,13 @@ def build():
     for name in (*DIRECTORS, *SERVERS, "viewer"):
         via = ("203.0.113.1", "2001:db8:200::1") if name == "viewer" else (address(1), address(1, 6))
         for gateway in via:
-            run("ip", "-n", name, "route", "add", "default", "via", gateway)
+            wires.gateway(name, gateway)
     for name in SERVERS:
         sysctl(name, "ipv4/conf/all/arp_ignore", 1)
         sysctl(name, "ipv4/conf/all/arp_announce", 2)
         sysctl(name, "ipv4/conf/all/rp_filter", 0)
         sysctl(name, "ipv4/conf/eth0/rp_filter", 0)
-        for vip, length in ((VIP[4], 32), (VIP[6], 128)):
-            run("ip", "-n", name, "address", "add", "%s/%d" % (vip, length), "dev", "lo", *(["nodad"] if length == 128 else []))
+        wires.up(name, "lo", VIP[4] + "/32", VIP[6] + "/128")
     # A viewer that uses a port again finds no old connection of its own.
     sysctl("viewer", "ipv4/ip_local_port_range", "10000 65000")
     sysctl("viewer", "ipv4/tcp_tw_reuse", 1)
@@ -109,12 +92,15 @@ def build():
 def hold(director):
     """The director has the VIPs, and nobody else; the router learns it at once, as from a gratuitous ARP."""
     for name in DIRECTORS:
-        for vip, length in ((VIP[4], 32), (VIP[6], 128)):
-            verb = ("replace", "nodad") if name == director and length == 128 else ("replace",) if name == director else ("del",)
-            subprocess.run(["ip", "-n", name, "address", verb[0], "%s/%d" % (vip, length), "dev", "eth0", *verb[1:]], capture_output=True)
-    mac = run("ip", "netns", "exec", director, "cat", "/sys/class/net/eth0/address").strip()
-    for vip in VIP.values():
-        run("ip", "-n", "router", "neigh", "replace", vip, "lladdr", mac, "dev", "eth0", "nud", "reachable")
+        with wires.routing(name) as route:
+            for text in (VIP[4] + "/32", VIP[6] + "/128"):
+                with contextlib.suppress(*([] if name == director else [NetlinkError])):  # it is not there
+                    wires.address(route, "replace" if name == director else "del", "eth0", text)
+            if name == director:
+                mac = route.link("get", ifname="eth0")[0].get_attr("IFLA_ADDRESS")
+    with wires.routing("router") as route:
+        for vip in VIP.values():
+            route.neigh("replace", dst=vip, lladdr=mac, ifindex=wires.index_of(route, "eth0"), state="reachable")
 
 
 class Servers:

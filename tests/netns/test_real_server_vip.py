@@ -3,7 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from links import VIP, VIP6
+import wires
+from links import PREFIX, VIP, VIP6
 from said import path_and_id
 
 NAMES = ("arp_ignore", "arp_announce", "rp_filter")
@@ -110,10 +111,8 @@ def test_every_card_is_silent_also_one_that_comes_later(link, router, hold):
     server = link("two-arms", 21, 22)
     with router.asking(VIP) as heard:
         hold(VIP, host=server)
-        server.ip("link", "add", "later", "type", "veth", "peer", "name", "port", "netns", "lvsdrt-switch")
-        router.run("ip", "-n", "lvsdrt-switch", "link", "set", "port", "master", "switch", "up")
-        server.ip("link", "set", "later", "up")
-        server.ip("address", "add", "192.0.2.23/24", "dev", "later")
+        wires.plug(server.namespace, "later", "port", "switch", PREFIX + "switch")
+        wires.up(server.namespace, "later", "192.0.2.23/24")
         # The new card answers for its own address: it hears the questions.
         assert router.resolve("192.0.2.23")
     assert heard["answers"] == {}

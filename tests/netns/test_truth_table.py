@@ -7,7 +7,8 @@ says of the host (state gathered) has to agree with them, and after it has done 
 import json
 
 import pytest
-from links import PREFIX, VIP, VIP6, run
+import wires
+from links import PREFIX, VIP, VIP6
 from said import path_and_id
 
 
@@ -34,9 +35,8 @@ def pair_with_a_bridge(server, *ports):
 
 def pair_to_the_link(server):
     """The other end is a port of the link's bridge: a card like any other."""
-    server.ip("link", "add", "vip0", "type", "veth", "peer", "name", "vip1", "netns", PREFIX + "switch")
-    run("ip", "-n", PREFIX + "switch", "link", "set", "vip1", "master", "switch", "up")
-    server.ip("link", "set", "vip0", "up")
+    wires.plug(server.namespace, "vip0", "vip1", "switch", PREFIX + "switch")
+    wires.up(server.namespace, "vip0")
     server.hold(VIP, "vip0")
 
 

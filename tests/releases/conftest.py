@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+import wires
+
 CACHE = Path(os.environ.get("LAB_CACHE_DIR", "/var/cache/lvsdr-lab"))
 
 
@@ -21,8 +24,6 @@ class Release:
             mount -t tmpfs tmpfs '{folder}'; mkdir '{folder}/upper' '{folder}/work' '{folder}/root'
             mount -t overlay overlay -o 'lowerdir={root},upperdir={folder}/upper,workdir={folder}/work' '{folder}/root'
             mount --bind /proc '{folder}/root/proc'; mount --rbind /dev '{folder}/root/dev'
-            ip link set lo up; ip link add eth0 type veth peer name peer0; ip link set eth0 up; ip link set peer0 up
-            ip address add 192.0.2.11/24 dev eth0
             mkdir -p '{folder}/root/run/lvsdr/drained' '{folder}/root/run/lvsdr/streamcheck' '{folder}/root/tmp'
             echo ready; exec sleep infinity"""
         self.root = folder / "root"
@@ -31,6 +32,10 @@ class Release:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.holder.stdout.readline() == "ready\n"
+        with wires.routing(self.holder.pid) as route:
+            route.link("add", ifname="eth0", kind="veth", peer="peer0")
+        for card, addresses in {"lo": [], "eth0": ["192.0.2.11/24"], "peer0": []}.items():
+            wires.up(self.holder.pid, card, *addresses)
 
     def run(self, *command, stdin=None):
         """(status, all that it said) of a program of the release."""

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+import wires
 from ansible.module_utils.lvsdr.directors import keepalived, nftables, vrrp
 from ansible.module_utils.lvsdr.inventory import resolve
 from conftest import CACHE
@@ -40,14 +41,8 @@ class Host:
         )  # fmt: skip
         assert self.holder.stdout.readline() == "ready\n"
         self.daemon = None
-        for words in (
-            ["link", "add", peer, "type", "veth", "peer", "name", "eth0", "netns", str(self.holder.pid)],
-            ["link", "set", peer, "master", "lvsdrt-link", "up"],
-        ):
-            subprocess.run(["ip", *words], check=True)
-        for address in ("192.0.2.%d/24" % number, "2001:db8::%d/64" % number):
-            self.inside("ip", "address", "add", address, "dev", "eth0")
-        self.inside("ip", "link", "set", "eth0", "up")
+        wires.plug(self.holder.pid, "eth0", peer, "lvsdrt-link")
+        wires.up(self.holder.pid, "eth0", "192.0.2.%d/24" % number, "2001:db8::%d/64" % number)
 
     def inside(self, *command, stdin=None, check=True):
         command = ["nsenter", "--target", str(self.holder.pid), "--mount", "--net", "--", *command]
@@ -72,11 +67,15 @@ class Host:
             os.killpg(self.daemon.pid, signal.SIGKILL)
             self.daemon.wait()
             self.daemon = None
-        self.inside("sh", "-c", "ip address flush dev eth0 to %s/32; rm -f %s/run/keepalived/*.pid %s/run/*.pid; nft flush ruleset"
-                    % (VIP, self.root, self.root))  # fmt: skip
+        if self.holds():
+            with wires.routing(self.holder.pid) as route:
+                wires.address(route, "del", "eth0", VIP + "/32")
+        self.inside("sh", "-c", "rm -f %s/run/keepalived/*.pid %s/run/*.pid; nft flush ruleset"
+                    % (self.root, self.root))  # fmt: skip
 
     def holds(self):
-        return VIP + "/32" in self.inside("ip", "-o", "address", "show", "dev", "eth0")
+        with wires.routing(self.holder.pid) as route:
+            return any((one.get_attr("IFA_LOCAL"), one["prefixlen"]) == (VIP, 32) for one in route.addr("dump", family=socket.AF_INET))
 
     def end(self):
         self.stop()
@@ -87,9 +86,8 @@ class Host:
 
 @pytest.fixture(scope="module")
 def link(tmp_path_factory):
-    subprocess.run(["ip", "link", "delete", "lvsdrt-link"], stderr=subprocess.DEVNULL)
-    subprocess.run(["ip", "link", "add", "lvsdrt-link", "type", "bridge", "mcast_snooping", "0"], check=True)
-    subprocess.run(["ip", "link", "set", "lvsdrt-link", "up"], check=True)
+    wires.unplug("lvsdrt-link")
+    wires.bridge("lvsdrt-link")
     made = {}
     try:
         for name in NUMBERS:
@@ -98,7 +96,7 @@ def link(tmp_path_factory):
     finally:
         for host in made.values():
             host.end()
-        subprocess.run(["ip", "link", "delete", "lvsdrt-link"], check=True)
+        wires.unplug("lvsdrt-link")
 
 
 @pytest.fixture
