@@ -19,11 +19,12 @@ MAY_IMPORT = {
     "streams": (),
     "ipvs": ("system",),
     "arp": ("system",),
+    "routes": ("system",),
     "checks": ("streams",),
     "agent": ("checks",),
     "inventory": ("checks", "ipvs", "streams", "system"),
     "directors": ("arp", "checks", "inventory", "ipvs", "streams"),
-    "fleet": ("arp", "checks", "directors", "inventory", "ipvs", "streams"),
+    "fleet": ("arp", "checks", "directors", "inventory", "ipvs", "routes", "streams"),
 }
 MOST_LINES, MOST_LINES_OF_FUNCTION = 400, 50
 FILES = sorted(HOUSE.rglob("*.py"))

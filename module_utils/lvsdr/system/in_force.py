@@ -77,7 +77,8 @@ def plan_files(wanted: dict[str, Any], seen: dict[str, Any]) -> list[tuple[str, 
             steps.append(("write", item["path"]))
         if seen["rules"].get(item["table"]) != rules_digest(item["content"]):
             steps.append(("rules", item["path"]))
-    for name, value in sorted((wanted.get("sysctls") or {}).items()):
+    # In the order of the declaration: some have to be there before others.
+    for name, value in (wanted.get("sysctls") or {}).items():
         if seen["sysctls"].get(name) != text.setting_text(value):
             steps.append(("sysctl", name))
     return steps

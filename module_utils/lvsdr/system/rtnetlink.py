@@ -141,10 +141,10 @@ class Rtnetlink:
 
     def links(self) -> list[Link]:
         """All interfaces in the kernel's order."""
-        return [_link(message) for message in self._dump("reading the interfaces", lambda: self.route.link("dump"))]
+        return [_link(message) for message in self.dump("reading the interfaces", lambda: self.route.link("dump"))]
 
     def addresses(self) -> list[Address]:
-        return [_address(message) for message in self._dump("reading the addresses", lambda: self.route.addr("dump"))]
+        return [_address(message) for message in self.dump("reading the addresses", lambda: self.route.addr("dump"))]
 
     def local_routes(self, links: Iterable[Link]) -> list[LocalRoute]:
         """Those that somebody added: the kernel makes one of its own for each address. A default route is not among them."""
@@ -153,7 +153,7 @@ class Rtnetlink:
         with contextlib.suppress(OSError):  # before 4.20
             self.route.setsockopt(SOL_NETLINK, GET_STRICT_CHECK, 1)
         for family in AF.values():
-            out += self._dump("reading the routes", functools.partial(self._send, GET_ROUTE, DUMP, family=family, type=LOCAL))
+            out += self.dump("reading the routes", functools.partial(self._send, GET_ROUTE, DUMP, family=family, type=LOCAL))
         with contextlib.suppress(OSError):
             self.route.setsockopt(SOL_NETLINK, GET_STRICT_CHECK, 0)
         return [
@@ -165,7 +165,7 @@ class Rtnetlink:
     def tables_without_condition(self, version: int) -> set[str]:
         """The routing tables that a rule without any condition names (ip-rule(8)). version: 4 or 6."""
         family = AF[version]
-        rules = self._dump("reading the rules", lambda: self.route.rule("dump", family=family))
+        rules = self.dump("reading the rules", lambda: self.route.rule("dump", family=family))
         return {_table(rule, "FRA_TABLE") for rule in rules if rule["family"] == family and _without_condition(rule)}
 
     def add_address(self, device: str, address: str, length: int, quiet: bool = False) -> None:
@@ -208,7 +208,7 @@ class Rtnetlink:
             message[name] = value
         return list(self.route.nlm_request_batch([message]))
 
-    def _dump(self, attempt: str, ask: Callable[[], Iterable[Any]]) -> list[Any]:
+    def dump(self, attempt: str, ask: Callable[[], Iterable[Any]]) -> list[Any]:
         """The messages of a dump, asked for again where somebody changed meanwhile what it lists."""
         for _again in range(TRIES):
             with self.told(attempt):
@@ -222,6 +222,24 @@ class Rtnetlink:
             if not any(message["header"]["flags"] & DUMP_INTERRUPTED for message in found):
                 return found
         raise LvsError(messages.NETWORK_CHANGES(attempt=attempt, times=TRIES))
+
+
+def generic(
+    family: str, version: int, attributes: tuple[tuple[str, str], ...], command: int, flags: int, values: list[tuple[str, Any]]
+) -> list[Any]:
+    """The replies of a family of generic netlink that pyroute2 has no messages for. attributes: (name, type) of each, by its number.
+
+    OSError or NetlinkError where the kernel refuses it, or has no such family because its module is not loaded.
+    """
+    from pyroute2.netlink import genlmsg
+    from pyroute2.netlink.generic import GenericNetlinkSocket
+
+    kind = type("Message", (genlmsg,), {"prefix": attributes[0][0].rpartition("_")[0] + "_", "nla_map": attributes})
+    with GenericNetlinkSocket() as sock:
+        sock.bind(family, kind)
+        message = kind()
+        message["cmd"], message["version"], message["attrs"] = command, version, values
+        return list(sock.nlm_request(message, msg_type=sock.prid, msg_flags=flags))
 
 
 def _refused(attempt: str, error: Exception) -> Line:
