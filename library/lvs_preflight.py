@@ -58,6 +58,36 @@ options:
     description: The VIPs that this real server has to hold, as real_server_vip takes them. Without it the host is not a real server.
     type: list
     elements: str
+  return_paths:
+    description: As of return_path, its C(paths). Only with O(vips).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      address: {description: The source address of the answers., type: str, required: true}
+      gateway: {description: The address that they go through., type: str, required: true}
+      protocol: {description: Transport protocol., type: str, choices: [tcp, udp, sctp], default: tcp}
+      first: {description: The first port., type: int, required: true}
+      last: {description: The last port., type: int}
+  endpoints:
+    description: As of tunnel_endpoint. Only with O(vips).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      type: {description: Kind of tunnel., type: str, choices: [ipip, gue, gre], default: ipip}
+      address: {description: Where they end., type: str, required: true}
+      port: {description: UDP port of V(gue)., type: int}
+  endpoint_sources:
+    description: As of tunnel_endpoint, its C(sources).
+    type: list
+    elements: str
+    default: []
+  replies:
+    description: Addresses of this host from which programs answer viewers.
+    type: list
+    elements: str
+    default: []
   misplaced:
     description: As of real_server_vip.
     type: str
@@ -165,11 +195,17 @@ settings:
   returned: with O(director=true)
   type: list
   elements: str
+replies:
+  description: The gateway by which an answer to a viewer far away leaves, for each of O(replies); null where there is none on the way.
+  returned: always
+  type: dict
+  sample: {198.51.100.21: 198.51.100.1}
 real_server:
   description:
-    - Whether a rollout has anything to do on this real server. C(differs) whether real_server_vip would change something or fail,
-      C(stale) the VIPs that it holds by an earlier rollout and that are not among O(vips), C(unanswered) a sentence for each service for
-      which nothing answers, C(conflicts) as of real_server_vip, also as warnings.
+    - Whether a rollout has anything to do on this real server. C(differs) whether real_server_vip, return_path or tunnel_endpoint would
+      change something or fail, C(stale_paths) as return_path has them, C(devices) the kinds of its tunnel devices, C(stale) the VIPs that
+      it holds by an earlier rollout and that are not among O(vips), C(unanswered) a sentence for each service for which nothing answers,
+      C(conflicts) as of real_server_vip, also as warnings.
   returned: with O(vips)
   type: dict
 problems:
@@ -188,6 +224,9 @@ from ansible.module_utils.lvsdr.arp.seen import add_arp_filters
 from ansible.module_utils.lvsdr.checks import listeners, listening
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
+from ansible.module_utils.lvsdr.routes import endpoints, tunnels
+from ansible.module_utils.lvsdr.routes import host as routes
+from ansible.module_utils.lvsdr.routes import plan as routes_plan
 from ansible.module_utils.lvsdr.system import commands, files, in_force, links, messages, rtnetlink, sysctl
 
 # How long a program of this host itself may take to accept a connection.
@@ -210,6 +249,10 @@ SPEC = {
     },
     "kernel_modules": {"type": "list", "elements": "str", "default": []},
     "vips": {"type": "list", "elements": "str"},
+    "return_paths": {"type": "list", "elements": "dict", "default": [], "options": routes_plan.OPTIONS},
+    "endpoints": {"type": "list", "elements": "dict", "default": [], "options": tunnels.OPTIONS},
+    "endpoint_sources": {"type": "list", "elements": "str", "default": []},
+    "replies": {"type": "list", "elements": "str", "default": []},
     "misplaced": {"type": "str", "choices": ["move", "refuse"], "default": "move"},
     "listeners": {"type": "list", "elements": "dict", "default": [], "options": listeners.OPTIONS},
 }
@@ -223,19 +266,20 @@ def main():
         supports_check_mode=True,
     )
     try:
-        names = {name: module.params[name] for name in ("commands", "scripts", "accounts", "kernel_modules")}
-        commands.check_names(files=[one["path"] for one in module.params["files"]], **names)
+        asked = {name: module.params[name] for name in ("commands", "scripts", "accounts", "kernel_modules")}
+        commands.check_names(files=[one["path"] for one in module.params["files"]], **asked)
         lacks = rtnetlink.missing()
         if lacks:
             # No failure: a rollout installs it, and asks again.
             module.exit_json(changed=False, lacks=str(lacks), msg=str(lacks))
         interfaces = links.interfaces()
         arp_rules = add_arp_filters(interfaces)
-        accept_local = ["net/ipv4/conf/%s/accept_local" % link["name"] for link in interfaces]
-        seen = in_force.look(places.FILES, places.FOLDERS, places.UNITS, [places.RULES_TABLE], accept_local)
+        names = [*places.SYSCTLS, *(name % link["name"] for link in interfaces for name in places.SYSCTLS_OF_LINKS)]
+        seen = in_force.look(places.FILES, places.FOLDERS, places.UNITS, [places.RULES_TABLE], names)
         more = _read_director(seen) if module.params["director"] else {}
         if module.params["vips"] is not None:
             more["real_server"] = _read_real_server(module.params, interfaces)
+        replies = routes.ways(module.params["replies"]) if module.params["replies"] else {}
         missing = [name for name in module.params["kernel_modules"] if not commands.has_module(name)]
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
@@ -260,6 +304,7 @@ def main():
         cloud=links.cloud(),
         commands={name: commands.find_command(name) for name in module.params["commands"]},
         seen=seen,
+        replies=replies,
         problems=problems,
         **more,
     )
@@ -270,11 +315,21 @@ def _read_real_server(params, interfaces):
     try:
         move = params["misplaced"] == "move"
         plan = real_server.converge(params["vips"], purge=False, move=move, check=True, found=interfaces)
+        ends = endpoints.converge(*tunnels.read_endpoints(params["endpoints"], params["endpoint_sources"], params["vips"]), check=True)
+        back = routes.converge(routes_plan.read_paths(params["return_paths"]), purge=False, check=True)
         unanswered = listening.listen(listeners.read_services(params["listeners"]), LISTEN_SECONDS)["problems"]
     except (LvsError, OSError):
         # The modules report it themselves, when they are called.
-        return {"differs": True, "stale": [], "unanswered": [], "conflicts": []}
-    return {"differs": plan["changed"], "stale": plan["stale"], "unanswered": unanswered, "conflicts": plan["conflicts"]}
+        return {"differs": True, "stale": [], "stale_paths": [], "devices": [], "unanswered": [], "conflicts": []}
+    differs, stale_paths = plan["changed"] or back["changed"] or ends["changed"], back["stale"]
+    return {
+        "differs": differs,
+        "stale_paths": stale_paths,
+        "devices": ends["held"],
+        "stale": plan["stale"],
+        "unanswered": unanswered,
+        "conflicts": plan["conflicts"],
+    }
 
 
 def _read_director(seen):

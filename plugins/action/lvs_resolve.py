@@ -23,7 +23,7 @@ from ansible.module_utils.lvsdr.fleet import model, rollout
 from ansible.module_utils.lvsdr.inventory import hosts, views
 
 # What the tasks of a rollout register on real servers.
-REGISTERED = ("__real_server_vip",)
+REGISTERED = ("__real_server_vip", "__real_server_paths", "__real_server_endpoints")
 
 
 class ActionModule(ActionBase):

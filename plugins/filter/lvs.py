@@ -15,7 +15,7 @@ if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
 from ansible.module_utils.lvsdr import places, text
-from ansible.module_utils.lvsdr.directors import drains, holders, keepalived, nftables, parity, streamchecks
+from ansible.module_utils.lvsdr.directors import drains, forwarding, holders, keepalived, nftables, parity, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import proofs, report, rollout, summary
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
@@ -111,6 +111,8 @@ class FilterModule:
             "lvs_streams": _services(proofs.streams),
             "lvs_udp_probes": _services(proofs.udp_probes),
             "lvs_macs": macs,
+            "lvs_settings": _services(forwarding.settings),
+            "lvs_ipvs_settings": _services(forwarding.ipvs_settings),
             "lvs_interface": _services(holders.interface_of),
             "lvs_holds_vip": _services(holders.holds_vip),
             "lvs_parity": _resolved(parity.parity, 1),

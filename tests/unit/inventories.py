@@ -12,7 +12,13 @@ def changed(original, changes):
     return {name: value for name, value in {**original, **changes}.items() if value is not GONE}
 
 
+GATEWAYS = ["192.0.2.1", "2001:db8::1"]
+
+
 def service(**changes):
+    """A service; one of NAT has gateways unless it says others."""
+    if changes.get("mode") == "nat":
+        changes = {"nat_gateway": GATEWAYS, **changes}
     return changed({"name": "live", "addresses": [VIP], "ports": [80], "real_servers": "web"}, changes)
 
 

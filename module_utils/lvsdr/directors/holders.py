@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.lvsdr.directors import messages
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.inventory.hosts import on_links
-from ansible.module_utils.lvsdr.inventory.views import director_vips
+from ansible.module_utils.lvsdr.inventory.views import director_vips, moving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,13 +21,21 @@ if TYPE_CHECKING:
 def interface_of(services: Sequence[VirtualService], facts: dict[str, Any]) -> str:
     """The interface of a director whose subnet holds the first VIP, a retired one where no other is left."""
     for vip in director_vips(services) or [vip for service in services for vip in service.vips]:
-        for interface in facts.get("interfaces", ()):
-            for text in interface["addresses"]:
-                network = ipaddress.ip_interface(text).network
-                if interface["name"] != "lo" and network.num_addresses > 1 and ipaddress.ip_address(vip) in network:
-                    name: str = interface["name"]
-                    return name
+        name = link_of(vip, facts)
+        if name:
+            return name
     raise LvsError(messages.VIP_INTERFACE_MISSING())
+
+
+def link_of(address: str, facts: dict[str, Any]) -> str | None:
+    """The interface of a host in whose subnet an address is, or None."""
+    for interface in facts.get("interfaces", ()):
+        for text in interface["addresses"]:
+            network = ipaddress.ip_interface(text).network
+            if interface["name"] != "lo" and network.num_addresses > 1 and ipaddress.ip_address(address) in network:
+                name: str = interface["name"]
+                return name
+    return None
 
 
 def holds_vip(services: Sequence[VirtualService], facts: dict[str, Any]) -> bool:
@@ -41,9 +49,10 @@ def holders(vip: str, facts_by_director: dict[str, dict[str, Any]]) -> list[str]
 
 
 def held_wrongly(services: Sequence[VirtualService], facts_by_director: dict[str, dict[str, Any]]) -> list[str]:
-    """A line for each VIP that not exactly one director holds. facts_by_director: {director: facts}, read just now."""
+    """A line for each VIP, and each gateway of NAT, that not exactly one director holds. facts_by_director: {director: facts}, read just
+    now."""
     out = []
-    for vip in director_vips(services):
+    for vip in moving(services):
         found = holders(vip, facts_by_director)
         if len(found) > 1:
             out.append(str(messages.SPLIT_BRAIN(directors=" and ".join(found), vip=vip)))

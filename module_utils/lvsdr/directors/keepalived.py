@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.addresses import full_prefix
 from ansible.module_utils.lvsdr.checks.health_check import STREAM_CHECKS, UDP_CHECKS, is_watched
 from ansible.module_utils.lvsdr.directors import holders, keepalived_conf, messages
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from ansible.module_utils.lvsdr.inventory.types import CheckPath, Inventory, RealServer, Resolved, VirtualService
 
-METHODS = {"dr": "DR", "nat": "NAT", "tunnel": "TUN", "local": "DR"}
+METHODS = {"dr": "DR", "nat": "NAT", "snat": "NAT", "tunnel": "TUN", "local": "DR"}
 
 # What ``keepalived -t`` reports, with a status of 5, of a file that is as it should be: an interface that comes later, and services whose
 # servers all have weight 0, drained or leaving.
@@ -169,8 +170,20 @@ def _instance(instance: dict[str, Any], director: str, inventory: Inventory, set
         lines.append("    mcast_src_ip %s" % own)
     lines += ["    virtual_ipaddress {", "        %s dev lo no_track" % advertised(instance["virtual_router_id"], family), "    }"]
     lines.append("    virtual_ipaddress_excluded {")
-    lines += ["        %s/%d dev %s" % (vip, 128 if ":" in vip else 32, settings["interface"]) for vip in instance["vips"]]
-    return lines + ["    }", "}", ""]
+    lines += ["        %s dev %s" % (full_prefix(vip), settings["interface"]) for vip in instance["vips"]]
+    inner = _inner_interfaces(instance["gateways"], director, inventory, settings["interface"])
+    lines += ["        %s dev %s %s" % (full_prefix(one), link, keepalived_conf.GATEWAY) for one, link in inner.items()]
+    lines.append("    }")
+    # Where servers can't be reached the VIPs have to go as well.
+    tracked = [link for link in dict.fromkeys(inner.values()) if link != settings["interface"]]
+    lines += ["    track_interface {", *("        " + link for link in tracked), "    }"] if tracked else []
+    return [*lines, "}", ""]
+
+
+def _inner_interfaces(gateways: Sequence[str], director: str, inventory: Inventory, interface: str) -> dict[str, str]:
+    """{gateway of NAT: the director's interface in whose subnet it is}; that of the VIPs where facts are missing."""
+    facts = facts_of(inventory, director)
+    return {gateway: holders.link_of(gateway, facts) or interface for gateway in gateways}
 
 
 def _track_files(services: Sequence[VirtualService]) -> list[str]:
@@ -217,7 +230,8 @@ def _check_path(
 
 def _virtual_server(service: VirtualService, paths: dict[str, list[str]]) -> list[str]:
     """paths: {host: the lines of its check that say where it goes}."""
-    lines = _head(service.name, service.family, METHODS[service.mode], service.options)
+    method = METHODS[service.mode] + _tunnel_words(service.tunnel)
+    lines = _head(service.name, service.family, method, service.options)
     if service.health_check:
         # A server counts as down until a check has succeeded, and a failed one keeps its entry with weight 0.
         lines += ["    alpha", "    delay_loop %d" % service.health_check["interval"]]
@@ -227,7 +241,7 @@ def _virtual_server(service: VirtualService, paths: dict[str, list[str]]) -> lis
             lines += [
                 "    # %s" % server.host,
                 "    sorry_server %s %d" % (server.address, service.port_of(server)),
-                "    sorry_server_lvs_method %s" % METHODS[service.mode],
+                "    sorry_server_lvs_method %s" % method,
                 "    sorry_server_inhibit",
             ]
     for server in service.real_servers:
@@ -235,9 +249,17 @@ def _virtual_server(service: VirtualService, paths: dict[str, list[str]]) -> lis
     for one in service.leaving:
         name, port = "%s, leaving with its last connection" % (one.host or one.address), service.options.get("port", 0)
         # It may be of another kind than the service is now.
-        method = "lvs_method %s" % METHODS[one.destination.get("forward", "dr")]
-        lines += _block(name, one.address, one.destination.get("port", port), one.destination["weight"], [method])
+        words = METHODS[one.destination.get("forward", "dr")] + _tunnel_words(one.destination.get("tunnel"))
+        lines += _block(name, one.address, one.destination.get("port", port), one.destination["weight"], ["lvs_method " + words])
     return [*lines, "}", ""]
+
+
+def _tunnel_words(tunnel: dict[str, Any] | None) -> str:
+    """What follows TUN for a tunnel that is not plain IP in IP (keepalived.conf(5), lvs_method)."""
+    if not tunnel:
+        return ""
+    words = ["type", tunnel["type"], *(["port", str(tunnel["port"])] if tunnel.get("port") else [])]
+    return " ".join(["", *words, *([tunnel["checksum"]] if tunnel.get("checksum") else [])])
 
 
 def _server_of_check(check: CheckPath) -> list[str]:

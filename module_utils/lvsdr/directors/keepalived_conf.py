@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     Lines = list[Line]
 
 
+# What lvsdr writes behind an address that is a gateway of NAT and no VIP.
+GATEWAY = "# gateway of NAT"
+
+
 class Voice(NamedTuple):
     """What two directors have to agree on: otherwise each of them drops the other's advertisements and becomes the active one."""
 
@@ -83,9 +87,10 @@ def virtual_servers(text: str) -> list[TableKey]:
 
 
 def instances(text: str) -> dict[str, tuple[Voice, list[str]]]:
-    """{name: (Voice, [VIP, …])} of its VRRP instances. The VIPs are those of both lists, without what lvsdr advertises in their place."""
+    """{name: (Voice, [VIP, …])} of its VRRP instances. The VIPs are those of both lists, without what lvsdr advertises in their place and
+    without gateways of NAT."""
     out = {}
-    for words, children in blocks(text):
+    for words, children in blocks("\n".join(line for line in text.splitlines() if not line.endswith(GATEWAY))):
         if words[:1] != ["vrrp_instance"] or len(words) < 2:
             continue
         values = _values(children)

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.directors import vrrp
+from ansible.module_utils.lvsdr.directors import nftables_modes, vrrp
 from ansible.module_utils.lvsdr.inventory.check_paths import CHECK_MARKS, check_marks, check_source
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, own_addresses
 from ansible.module_utils.lvsdr.inventory.views import director_vips
@@ -84,6 +84,7 @@ def render(resolved: Resolved, director: str, inventory: Inventory, interface: s
         "        meta nfproto ipv4 fib saddr type local counter drop",
         "    }",
         *_check_sources(resolved.checks, inventory["hosts"].get(director, {})),
+        *nftables_modes.tables(resolved.services, inventory["hosts"].get(director, {})),
         "}",
     ]
     return with_digest(HEAD + "\n".join(lines) + "\n")

@@ -47,6 +47,34 @@ INTERFACE_NAME_UNUSABLE = Message(
     "interface-name-unusable",
     "the VIPs are in a subnet of interface %(name)s, and keepalived.conf can't hold that name; rename the interface",
 )
+GATEWAY_IS_VIP = Message("gateway-is-vip", "%(gateway)s is a VIP as well; choose another free address of the servers' subnet")
+GATEWAY_IS_HOST_ADDRESS = Message(
+    "gateway-is-host-address",
+    "%(gateway)s is an address of %(host)s; a gateway moves between the directors, so choose a free address of the servers' subnet",
+)
+GATEWAY_OFF_LINK = Message(
+    "gateway-off-link",
+    "gateway %(gateway)s is in no subnet of %(host)s (%(subnets)s); directors and the servers of a NAT service need a link in common, so "
+    "choose an address of that link's subnet",
+)
+SERVER_IS_VIEWER = Message(
+    "server-is-viewer",
+    "%(host)s is a real server of the NAT service %(service)s and in group viewers; it would answer itself past the director, so take it "
+    "out of one of the two, or use mode snat",
+)
+REPLY_PAST_DIRECTOR = Message(
+    "reply-past-director",
+    "%(host)s answers viewers of %(service)s through %(way)s, so the director does not see the answers; make %(gateway)s its default "
+    "gateway, or use return_path: rule",
+)
+REPLY_THROUGH_DIRECTOR = Message(
+    "reply-through-director",
+    "%(host)s answers viewers of %(service)s through %(way)s, which is %(director)s, and a director drops what comes from its own VIPs; "
+    "make a router its default gateway",
+)
+SNAT_NEEDS_CONNTRACK = Message(
+    "snat-needs-conntrack", "service %(service)s has mode snat, which needs the kernel's connection tracking; remove conntrack: 0"
+)
 INTERFACE_DOWN = Message("interface-down", "%(name)s, which carries the VIPs, is down; run `ip link set %(name)s up` there")
 VRRP_ADDRESS_OFF_LINK = Message(
     "vrrp-address-off-link",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.fleet import proofs, rollout
 from ansible.module_utils.lvsdr.inventory import leaving, needs, resolve, types, views
-from ansible.module_utils.lvsdr.inventory.hosts import facts_of, is_declared
+from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, is_declared, own_addresses
 from ansible.module_utils.lvsdr.places import DIRECTORS
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ def model(
     ``inventory``, ``services`` (resolved, with their checks: types.to_data), ``ready`` (the same without real servers that may not hold
     their VIPs), ``real_servers`` (names), ``streaming_servers`` (those whose program lvsdr manages), ``hosts`` ({name: what it is asked
     for and given}), ``differ`` (real servers that are not as declared), ``stale`` ({real server: VIPs that it holds and that are not
-    declared any more}), ``rolled_out`` (real servers that are as declared, now or by this run), ``unproven`` (those that take viewers and
+    declared any more}), ``stale_paths`` ({real server: return paths that it has, and neither the inventory nor a director needs}),
+    ``stale_devices`` (real servers with tunnel devices of which that is true),
+    ``rolled_out`` (real servers that are as declared, now or by this run), ``unproven`` (those that take viewers and
     are not among these), ``askers`` and ``stranger`` (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
 
-    done: {host: {"__real_server_vip": what the rollout has registered}}. preflight: LvsError with every error that can be seen before
-    anything is touched, and not only those of virtual_services. hosts: those that take part in this run.
+    done: {host: {"__real_server_vip", …: what the rollout has registered}}. preflight: LvsError with every error that
+    can be seen before anything is touched, and not only those of virtual_services. hosts: those that take part in this run.
     """
     done = done or {}
     if preflight:
@@ -48,8 +50,8 @@ def model(
     rolled_out = [name for name in names if states[name] is not None]
     facts = {name: facts_of(inventory, name) for name in inventory["groups"].get(DIRECTORS) or ()}
     ready = rollout.ready(resolved, inventory, rolled_out)
-    proven = set(rolled_out)
     return {
+        **_stale(names, states, done, services, inventory),
         "inventory": inventory,
         "services": types.to_data(resolved),
         "ready": types.to_data(ready),
@@ -58,14 +60,28 @@ def model(
         "differ": [
             name for name in names if not as_declared(facts_of(inventory, name)) and "lacks" not in inventory["hosts"].get(name, {})
         ],
-        "stale": {name: state for name, state in states.items() if state},
         "streaming_servers": [name for name in names if inventory["hosts"].get(name, {}).get("streaming_server_kind") is not None],
         "rolled_out": rolled_out,
-        "unproven": [name for name in views.real_servers(ready.services) if name not in proven],
+        "unproven": [name for name in views.real_servers(ready.services) if name not in set(rolled_out)],
         "askers": proofs.askers(services, inventory) if any(facts.values()) else [],
         "stranger": proofs.stranger(resolved, inventory),
         "leaving": leaving.leaving_lines(services),
         "going": rollout.going(services, inventory),
+    }
+
+
+def _stale(
+    names: Sequence[str],
+    states: dict[str, list[str] | None],
+    done: dict[str, dict[str, Any]],
+    services: Sequence[VirtualService],
+    inventory: Inventory,
+) -> dict[str, Any]:
+    """What real servers have of earlier rollouts and nobody needs."""
+    return {
+        "stale": {name: state for name, state in states.items() if state},
+        "stale_paths": rollout.stale_paths(names, done, inventory),
+        "stale_devices": rollout.stale_devices(done, inventory, endpoints(services, inventory)),
     }
 
 
@@ -87,6 +103,25 @@ def _state(inventory: Inventory, done: dict[str, dict[str, Any]], name: str) -> 
     return stale
 
 
+def endpoints(services: Sequence[VirtualService], inventory: Inventory) -> dict[str, list[dict[str, Any]]]:
+    """{host: the ``endpoints`` of tunnel_endpoint}: those that are declared, and those that directors still send to."""
+    out = views.endpoints(services)
+    for host, found in rollout.still_tunnelled(inventory).items():
+        out[host] = out.get(host, []) + [one for one in found if one not in out.get(host, [])]
+    return out
+
+
+def endpoint_sources(inventory: Inventory) -> list[str]:
+    """What packets in tunnels may come from: the directors' own addresses. VIPs are none of them: keepalived adds those of IPv6 so that the
+    kernel never chooses them, and a real server holds them itself."""
+    out: set[str | None] = set()
+    for director in inventory["groups"].get(DIRECTORS) or ():
+        facts = facts_of(inventory, director)
+        for family in (4, 6):
+            out |= {host_address(inventory["hosts"].get(director, {}), family), *own_addresses(facts, family)}
+    return sorted(address for address in out if address)
+
+
 def _hosts(
     virtual_services: Any, services: Sequence[VirtualService], inventory: Inventory, names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
@@ -95,7 +130,8 @@ def _hosts(
     vips is None where a host is not a real server, or where that is not known before it was read.
     """
     vips: dict[str, list[str]] = {**{name: [] for name in names}, **views.vips_of_hosts(services)}
-    listeners = proofs.listeners(services)
+    listeners, back, ends = proofs.listeners(services), views.return_paths(services), endpoints(services, inventory)
+    sources, replies = endpoint_sources(inventory), views.replies(services)
     for name in names:
         # An address that comes from facts, and what has to answer there, is known only then.
         if not inventory.get("read", True) and not is_declared(inventory["hosts"].get(name, {})):
@@ -111,7 +147,10 @@ def _hosts(
         host: {
             "director": host in directors, **(of_directors if host in directors else nothing),
             "files": needs.files_needed(virtual_services, host in directors, variables),
-            "vips": vips.get(host), "listeners": listeners.get(host, []), "misplaced": variables.get("real_server_misplaced") or "move",
+            "vips": vips.get(host), "listeners": listeners.get(host, []), "return_paths": back.get(host, []),
+            "replies": replies.get(host, []),
+            "endpoints": ends.get(host, []), "endpoint_sources": sources if host in ends else [],
+            "misplaced": variables.get("real_server_misplaced") or "move",
         }
         for host, variables in inventory["hosts"].items()
     }  # fmt: skip

@@ -17,6 +17,7 @@ from ansible.module_utils.lvsdr.directors import keepalived
 from ansible.module_utils.lvsdr.directors.holders import interface_of
 from ansible.module_utils.lvsdr.errors import Line, LvsError, Problems, listed, shown
 from ansible.module_utils.lvsdr.fleet import messages
+from ansible.module_utils.lvsdr.fleet.preflight_modes import check_conntrack, check_gateways, check_replies
 from ansible.module_utils.lvsdr.inventory import paths
 from ansible.module_utils.lvsdr.inventory.director_settings import INTERFACE, check_directors
 from ansible.module_utils.lvsdr.inventory.hosts import (
@@ -30,6 +31,7 @@ from ansible.module_utils.lvsdr.inventory.hosts import (
     on_links,
 )
 from ansible.module_utils.lvsdr.inventory.instances import INSTANCE, instances
+from ansible.module_utils.lvsdr.inventory.modes import DIRECT
 from ansible.module_utils.lvsdr.inventory.resolve import read_services_of
 from ansible.module_utils.lvsdr.inventory.streaming_server import check_streaming_server
 from ansible.module_utils.lvsdr.inventory.views import director_vips, real_servers, somebody_serves
@@ -69,7 +71,10 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     for service in services:
         _check_neighbours(service, directors, inventory, problems)
         _check_vips_on_servers(service, vips, inventory, problems)
+    check_gateways(services, directors, inventory, problems)
+    check_replies(services, directors, inventory, problems)
     for director in directors:
+        check_conntrack(services, director, settings[director]["sysctls"], problems)
         _check_interface(director, settings[director]["interface"], services, inventory, problems)
     _check_cloud(services, inventory, problems)
     for director in directors:
@@ -266,9 +271,9 @@ def _check_cloud(services: Iterable[VirtualService], inventory: Inventory, probl
     """In a cloud the network itself decides which addresses a port may use."""
     clouds: dict[str, list[str]] = {}
     for service in services:
-        # With NAT a real server answers from its own address.
+        # With NAT and SNAT a real server answers from its own address.
         if not service.absent:
-            for host in [*inventory["groups"].get(DIRECTORS, []), *(service.members if service.mode != "nat" else [])]:
+            for host in [*inventory["groups"].get(DIRECTORS, []), *(service.members if service.mode in DIRECT else [])]:
                 cloud = facts_of(inventory, host).get("cloud")
                 allowed = Reader(Problems(), "", inventory["hosts"].get(host, {})).boolean("preflight_allow_cloud", False)
                 if cloud and not allowed:
@@ -298,7 +303,7 @@ def _check_vips_on_servers(service: VirtualService, vips: Collection[str], inven
         interfaces = facts_of(inventory, host).get("interfaces", [])
         addresses = placement.places(interfaces)
         # The role real_server moves what can be moved; it does not run where the server holds no VIP of its own.
-        moves = service.mode != "nat" and inventory["hosts"].get(host, {}).get("real_server_misplaced", "move") == "move"
+        moves = service.mode in DIRECT and inventory["hosts"].get(host, {}).get("real_server_misplaced", "move") == "move"
         for vip in service.vips:
             for place in placement.misplaced(vip, addresses):
                 # With a subnet's prefix on a card it is the host's own address, which is another error, and not to be removed.

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.lvsdr.addresses import endpoint, inside
 from ansible.module_utils.lvsdr.checks.health_check import UDP_CHECKS
 from ansible.module_utils.lvsdr.errors import Problems
+from ansible.module_utils.lvsdr.inventory import modes
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, networks_of
 from ansible.module_utils.lvsdr.inventory.instances import instances
-from ansible.module_utils.lvsdr.inventory.views import director_vips, real_servers
+from ansible.module_utils.lvsdr.inventory.views import moving, real_servers
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.streams import packets
 
@@ -39,7 +40,7 @@ def streams(services: Iterable[VirtualService]) -> list[dict[str, Any]]:
                 host, slash, path = rest.partition("/")
                 base, path = "%s://%s" % (scheme, host), (slash + path) or "/"
             else:
-                base, path = "http://" + endpoint(vip, int(service.options["port"])), url
+                base, path = "http://" + endpoint(vip, _port_of_path(service)), url
             out.append(
                 {
                     "name": service.name, "vip": vip, "url": base + path, "base": base, "path": path, "servers": list(service.hosts),
@@ -50,21 +51,37 @@ def streams(services: Iterable[VirtualService]) -> list[dict[str, Any]]:
     return out
 
 
+def _port_of_path(service: VirtualService) -> int:
+    """The port of a stream that is a path: the service's own, or the first one of TCP."""
+    return int(service.options.get("port") or next(first for protocol, first, _last in service.ports if protocol == "tcp"))
+
+
+def _listening(service: VirtualService, check: dict[str, Any]) -> list[tuple[str, int]]:
+    """[(protocol, port)] on which the service's programs always listen. Those of a range, as of RTP, come and go with viewers."""
+    if service.ports:
+        return [(protocol, first) for protocol, first, last in service.ports if first == last and protocol == "tcp"]
+    protocol, port = service.options.get("protocol"), service.options.get("port")
+    if protocol is None:  # a firewall mark has neither; a check names a port of its own
+        protocol, port = "udp" if check.get("type") in UDP_CHECKS else "tcp", check.get("port")
+    return [(protocol, port)] if port and protocol in ("tcp", "udp") else []
+
+
 def listeners(services: Iterable[VirtualService]) -> dict[str, list[dict[str, Any]]]:
     """{real server: the ``services`` of listener_check}: what its programs have to answer on while it takes viewers."""
     out: dict[str, list[dict[str, Any]]] = {}
     for service in services:
         check = service.health_check or {}
-        protocol, port = service.options.get("protocol"), service.options.get("port")
-        if protocol is None:  # a firewall mark has neither; a check names a port of its own
-            protocol, port = "udp" if check.get("type") in UDP_CHECKS else "tcp", check.get("port")
-        if service.mode == "nat" or not port or protocol not in ("tcp", "udp"):
-            continue
-        question = _question_of(check) if check.get("type") in UDP_CHECKS else {}
-        for server in service.servers:
-            if server.weight and not server.drained:
-                own = {"name": service.name, "protocol": protocol, "port": port, "own": server.address, **question}
-                out.setdefault(server.host, []).extend({**own, "vip": vip} for vip in service.vips)
+        direct = service.mode in modes.DIRECT
+        for server in service.servers if _listening(service, check) else ():
+            if not server.weight or server.drained:
+                continue
+            # A server that does not hold the VIP is sent packets to its own address, and perhaps to another port.
+            addresses = service.vips if direct else (server.address,)
+            for protocol, port in _listening(service, check):
+                there = port if direct or server.port is None else server.port
+                question = _question_of(check) if check.get("type") in UDP_CHECKS and protocol == "udp" else {}
+                own = {"name": service.name, "protocol": protocol, "port": there, "own": server.address, **question}
+                out.setdefault(server.host, []).extend({**own, "vip": address} for address in addresses)
     return out
 
 
@@ -95,16 +112,16 @@ def udp_probes(services: Iterable[VirtualService], inventory: Inventory) -> list
     return out
 
 
-def vips_near(services: Iterable[VirtualService], inventory: Inventory, host: str) -> list[str]:
-    """The VIPs in whose subnet a host has an interface: those that it can ask for."""
+def vips_near(services: Sequence[VirtualService], inventory: Inventory, host: str) -> list[str]:
+    """The VIPs and gateways of NAT in whose subnet a host has an interface: those that it can ask for."""
     networks = networks_of(inventory, host) or []
-    return [vip for vip in director_vips(services) if inside(vip, networks)]
+    return [vip for vip in moving(services) if inside(vip, networks)]
 
 
 def askers(services: Sequence[VirtualService], inventory: Inventory, count: int = 2) -> list[str]:
     """Hosts that ask for the VIPs: count for each VIP if its link has so many, real servers first. No host receives its own answer."""
     out = []
-    wanted = dict.fromkeys(director_vips(services), count)
+    wanted = dict.fromkeys(moving(services), count)
     for host in [*real_servers(services), *inventory["groups"].get(DIRECTORS, [])]:
         near = [vip for vip in vips_near(services, inventory, host) if wanted[vip]]
         if near and host not in out:

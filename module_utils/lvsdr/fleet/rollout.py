@@ -15,9 +15,10 @@ from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, pa
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of
 from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.routes import plan, tunnels
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ansible.module_utils.lvsdr.inventory.types import Inventory, Resolved, TableKey, VirtualService
 
@@ -224,6 +225,62 @@ def still_served(stale: Iterable[str], services: Iterable[VirtualService], inven
     # A firewall mark does not show its VIPs, but its declaration does.
     served = {key[2] for key in keys} | {vip for service in services if service.table_key in keys for vip in service.vips}
     return [vip for vip in stale if vip in served]
+
+
+def stale_paths(names: Iterable[str], done: Mapping[str, dict[str, Any]], inventory: Inventory) -> dict[str, list[dict[str, Any]]]:
+    """{real server: its return paths that nobody declares and that no director needs any more}. done: as of model.model."""
+    tables = [facts_of(inventory, director).get("ipvs") for director in inventory["groups"].get(DIRECTORS, [])]
+    if None in tables:
+        return {}
+    sent = [
+        (one["address"], one.get("port", service.get("port", 0)), service.get("protocol"))
+        for table in tables
+        for service in table or ()
+        for one in service["destinations"]
+        if one.get("forward") == "nat"
+    ]
+    out = {}
+    for name in names:
+        read = facts_of(inventory, name).get("real_server") or {}
+        found = (done.get(name, {}).get("__real_server_paths") or {}).get("stale", read.get("stale_paths", []))
+        gone = [path for path in found if not any(_answers(path, *destination) for destination in sent)]
+        if gone:
+            out[name] = gone
+    return out
+
+
+def still_tunnelled(inventory: Inventory) -> dict[str, list[dict[str, Any]]]:
+    """{host: the ``endpoints`` of tunnel_endpoint} of what directors send in tunnels, whether it is declared or only leaves."""
+    addresses = {address: host for host in inventory["hosts"] for address in sorted(hosts.addresses_of(inventory, host))}
+    out: dict[str, list[dict[str, Any]]] = {}
+    for director in inventory["groups"].get(DIRECTORS, []):
+        for service in facts_of(inventory, director).get("ipvs") or ():
+            for one in service["destinations"]:
+                host = addresses.get(one["address"])
+                if one.get("forward") == "tunnel" and host:
+                    tunnel = one.get("tunnel") or {"type": "ipip"}
+                    found = {"type": tunnel["type"], "address": one["address"], "port": tunnel.get("port")}
+                    out.setdefault(host, []).extend([] if found in out.get(host, []) else [found])
+    return out
+
+
+def stale_devices(done: Mapping[str, dict[str, Any]], inventory: Inventory, wanted: Mapping[str, list[dict[str, Any]]]) -> list[str]:
+    """The real servers that have a tunnel device for which neither the inventory nor a director has a use. wanted: {host: endpoints}."""
+    out = []
+    for host in inventory["hosts"]:
+        read = facts_of(inventory, host).get("real_server") or {}
+        held = (done.get(host, {}).get("__real_server_endpoints") or {}).get("devices", read.get("devices", []))
+        needed = [device.kind for device in tunnels.devices(tunnels.read_endpoints(wanted.get(host, []))[0])]
+        if set(held) - set(needed):
+            out.append(host)
+    return out
+
+
+def _answers(path: dict[str, Any], address: str, port: int, protocol: str | None) -> bool:
+    """Whether a director may wait for answers on a return path. A firewall mark has neither port nor protocol."""
+    if path["address"] != address:
+        return False
+    return protocol is None or (plan.PROTOCOLS.get(protocol) == path["protocol"] and path["first"] <= port <= path["last"])
 
 
 def sent_to(inventory: Inventory, facts: dict[str, Any]) -> list[str]:

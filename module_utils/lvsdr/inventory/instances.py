@@ -32,7 +32,8 @@ PRIORITIES = (150, 100)
 def instances(
     services: Iterable[VirtualService], director: str, variables: dict[str, Any], directors: Sequence[str], problems: Problems
 ) -> list[dict[str, Any]]:
-    """The VRRP instances of a director: [{"name", "vips", "virtual_router_id", "priority", "active"}, …], those without a VIP left out.
+    """The VRRP instances of a director: [{"name", "vips", "gateways", "virtual_router_id", "priority", "active"}, …], those without a VIP
+    left out. gateways: those of NAT, which have to be where the VIPs are.
 
     variables: with director_virtual_router_id and director_priority, of the instance INSTANCE, and director_instances, of the others:
     ``{name: {virtual_router_id: 52, active: director2}}``.
@@ -40,19 +41,26 @@ def instances(
     settings = _declared(Reader(problems, paths.of_host(director), variables), director, directors)
     unknown: set[str] = set()
     vips: dict[str, dict[str, None]] = {}
+    gateways: dict[str, dict[str, None]] = {}
     for service in services:
         name = service.instance
         if service.absent or name in unknown:
             continue
         if name in settings:
             vips.setdefault(name, {}).update(dict.fromkeys(service.vips))
+            gateways.setdefault(name, {}).update({service.gateway: None} if service.gateway else {})
         else:
             problems.add(service.path + ".instance", messages.INSTANCE_UNKNOWN(instance=name))
             unknown.add(name)
     out = []
     for name, addresses in vips.items():
         router_id, priority, active = settings[name]
-        out.append({"name": name, "vips": list(addresses), "virtual_router_id": router_id, "priority": priority, "active": active})
+        out.append(
+            {
+                "name": name, "vips": list(addresses), "gateways": list(gateways[name]), "virtual_router_id": router_id,
+                "priority": priority, "active": active,
+            }
+        )  # fmt: skip
     return out
 
 

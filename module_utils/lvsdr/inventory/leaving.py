@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.inventory.check_paths import is_check_mark
+from ansible.module_utils.lvsdr.inventory.ports import words
 from ansible.module_utils.lvsdr.inventory.types import Leaving, VirtualService
 from ansible.module_utils.lvsdr.ipvs.describe import CONNECTION_COUNTS, destination_keys, held_destinations, key_name, table_key
 from ansible.module_utils.lvsdr.ipvs.plan import live
@@ -129,7 +130,7 @@ def leaving_lines(services: Iterable[VirtualService]) -> list[str]:
         "%s of %s: %s"
         % (
             "%s (%s)" % (one.host, one.address) if one.host else one.address,
-            service.name if "," in service.name else "%s, %s" % (service.name, key_name(service.table_key)),
+            service.name if "," in service.name else "%s, %s" % (service.name, words(service.ports) or key_name(service.table_key)),
             "%d connection%s" % (one.connections, "s"[: one.connections != 1]),
         )
         for service in services

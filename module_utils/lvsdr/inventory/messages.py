@@ -20,8 +20,26 @@ NOT_A_LABEL = Message(
 MODE_NOT_IPVS = Message(
     "mode-not-ipvs", "mode %(mode)s needs a program other than IPVS, which this version does not offer; choose from: %(modes)s"
 )
+OPTION_NEEDS_MODE = Message(
+    "option-needs-mode", "%(option)s is an option of mode %(needed)s, not of %(mode)s; remove it, or change the mode"
+)
+PORT_NEEDS_NAT = Message(
+    "port-needs-nat",
+    "mode %(mode)s changes no port: real servers have to listen on the service's own; remove real_server_port, or use mode nat or snat",
+)
+GATEWAY_MISSING = Message(
+    "gateway-missing",
+    "a NAT service needs an IPv%(family)d address that moves with its VIP and that servers answer through; set nat_gateway to a free "
+    "address of the servers' subnet",
+)
+GATEWAY_TWICE = Message("gateway-twice", "there is an IPv%(family)d gateway already; give one address of each family")
+FTP_NOT_OFFERED = Message(
+    "ftp-not-offered",
+    "FTP agrees on further ports inside the connection, which a translated connection does not follow; use HTTP or SFTP, or mode dr with "
+    "passive FTP",
+)
 MARK_RESERVED = Message(
-    "mark-reserved", "%(value)s is one of the marks 0x4c000000 to 0x4cffffff, which lvsdr's health checks use; choose another one"
+    "mark-reserved", "%(value)s is one of the marks 0x4c000000 to 0x4dffffff, which lvsdr uses itself; choose another one"
 )
 SCHEDULER_DH = Message(
     "scheduler-dh",
@@ -30,11 +48,21 @@ SCHEDULER_DH = Message(
 )
 SERVICE_WITHOUT_VIP = Message("service-without-vip", "must be a list of at least one VIP, not %(value)s")
 SERVICE_WITHOUT_PORT = Message("service-without-port", "must be a list of one port, not %(value)s")
-SERVICE_WITH_SEVERAL_PORTS = Message(
-    "service-with-several-ports",
-    "several ports need a firewall-mark service; mark their packets on the directors and set firewall_mark, or declare one service for "
-    "each port",
+NOT_PORTS = Message("not-ports", "%(value)s is not a port, such as 443, 554/tcp or 6970-7170/udp; the protocols are %(protocols)s")
+PORTS_OUT_OF_RANGE = Message("ports-out-of-range", "%(value)s is not valid; ports are 1 to 65535, and the smaller one comes first")
+PORTS_TOO_MANY = Message("ports-too-many", "%(value)s are %(count)d ports; a range has at most %(most)d")
+PORTS_OVERLAP = Message("ports-overlap", "%(ports)s overlaps %(other)s of the same service; merge the two")
+PORT_CLAIMED_TWICE = Message("port-claimed-twice", "%(ports)s of VIP %(vip)s belongs to %(other)s as well; take it out of one of them")
+OPTION_WITH_SEVERAL_PORTS = Message(
+    "option-with-several-ports",
+    "a service of several ports takes packets by a mark of lvsdr's own, and they keep their ports; remove %(option)s",
 )
+PORTS_NOT_BOUND = Message(
+    "ports-not-bound",
+    "scheduler %(scheduler)s sends the ports of one viewer to different servers; use mh or sh without the -port flag, set persistence, or "
+    "declare one service for each port",
+)
+MARK_TAKEN = Message("mark-taken", "the name gives the firewall mark %(mark)s, which %(other)s has as well; choose another name")
 MARK_WITH_PORTS = Message(
     "mark-with-ports", "a firewall-mark service has no ports; the rule that sets mark %(mark)s chooses them, so leave them out"
 )

@@ -19,7 +19,7 @@ from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.addresses import not_an_address, parse_address
 from ansible.module_utils.lvsdr.checks.health_check import read_health_check
 from ansible.module_utils.lvsdr.errors import Problems, shown
-from ansible.module_utils.lvsdr.inventory import check_paths, leaving, messages, paths
+from ansible.module_utils.lvsdr.inventory import check_paths, leaving, messages, modes, paths, ports
 from ansible.module_utils.lvsdr.inventory.director_settings import max_cut
 from ansible.module_utils.lvsdr.inventory.hosts import STAND_INS, facts_of, host_address
 from ansible.module_utils.lvsdr.inventory.instances import INSTANCE, INSTANCE_NAME
@@ -50,12 +50,10 @@ if TYPE_CHECKING:
 
     Vip = tuple[int, str]
 
-MODES = ("dr", "nat", "tunnel")
-# These need another program.
-MODES_NOT_OFFERED = ("snat", "proxy")
 SERVICE_FIELDS = (
     "name", "mode", "addresses", "protocol", "ports", "firewall_mark", "scheduler", "scheduler_flags", "one_packet", "persistence",
-    "real_servers", "health_check", "sorry_server", "instance", "stream", "state",
+    "real_servers", "real_server_port", "health_check", "sorry_server", "instance", "stream", "state", "nat_gateway", "return_path",
+    "tunnel",
 )  # fmt: skip
 
 
@@ -99,6 +97,7 @@ def read_services_of(virtual_services: Any, inventory: Inventory, problems: Prob
                 keys[service.key] = path
             services.append(dataclasses.replace(service, index=index))
     _check_instances(services, problems)
+    _check_claims(services, problems)
     return Resolved(tuple(services), check_paths.paths_of(services))
 
 
@@ -117,40 +116,64 @@ def _check_name(name: Any, path: str, names: dict[str, str], problems: Problems)
 
 
 def _check_instances(services: Sequence[VirtualService], problems: Problems) -> None:
-    """A VIP is where its VRRP instance is active, so it belongs to one."""
+    """A VIP, and a gateway of NAT, is where its VRRP instance is active, so it belongs to one."""
     first: dict[str, VirtualService] = {}
     for service in services:
-        for vip in service.vips if not service.absent else ():
+        moving = [*service.vips, *([service.gateway] if service.gateway else [])]
+        for vip in moving if not service.absent else ():
             other = first.setdefault(vip, service)
             if other.instance != service.instance:
                 message = messages.VIP_IN_TWO_INSTANCES(vip=vip, instance=service.instance, other_instance=other.instance, other=other.path)
                 problems.add(service.path + ".instance", message)
 
 
+def _check_claims(services: Sequence[VirtualService], problems: Problems) -> None:
+    """No two services of several ports have one mark, and no port of a VIP two services."""
+    marks: dict[tuple[int, int], VirtualService] = {}
+    claims = []
+    for service in services:
+        port, protocol = service.options.get("port"), service.options.get("protocol", "tcp")
+        mine = service.ports or (((protocol, port, port) if port else (protocol, 1, 65535),) if port is not None else ())
+        if not service.absent:
+            claims += [(service.path, vip, one) for vip in service.vips for one in mine]
+        if service.ports:
+            mark = service.options["firewall_mark"]
+            other = marks.setdefault((service.family, mark), service)
+            if other.name != service.name:
+                problems.add(service.path + ".name", messages.MARK_TAKEN(mark="0x%x" % mark, other=other.path))
+    # Where no service has several, a second one of a port is the same service, which is reported already.
+    if any(service.ports for service in services):
+        ports.check_claims(claims, problems)
+
+
 def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> list[VirtualService]:
     reader.known(SERVICE_FIELDS)
-    mode = _read_mode(reader)
+    several = ports.read_several(reader) if ports.is_several(reader.get("ports")) else ()
+    if several:
+        reader = ports.as_mark_service(reader, several)
     state = reader.choice("state", "present", ("present", "absent"))
     mark = reader.get("firewall_mark")
     _check_ports(reader, mark)
-    if check_paths.is_check_mark(whole_number(mark)):
+    if not several and (check_paths.is_check_mark(whole_number(mark)) or ports.is_service_mark(whole_number(mark))):
         reader.wrong("firewall_mark", messages.MARK_RESERVED(value=shown(mark)))
     check = read_health_check(reader)
-    stream = read_stream(reader, mark)
+    stream = read_stream(reader, mark, several)
     hosts = placed(read_real_servers(reader, inventory), inventory) if state == "present" else []
     sorry = placed(read_sorry_server(reader, inventory, check, hosts), inventory) if state == "present" else []
     instance = _read_instance(reader)
     if reader.get("scheduler") == "dh":
         reader.wrong("scheduler", messages.SCHEDULER_DH())
     vips = _vips(reader)
+    way = modes.read_way(reader, [family for family, _text in vips])
+    modes.check_ftp(reader, way.mode, whole_number(_port(reader)))
     check_room(reader, check, hosts, inventory)
     out = []
     # Without a VIP there is nothing to resolve, but every other value is read all the same: all errors come at once.
     for family, vip in _tables_of(vips, mark) or ((4, None), (6, None)):
         table = _table_of(reader, mark, family, vip, vips)
         found = problems if vip else Problems()
-        table["destinations"] = read_destinations_of(reader, mode, family, hosts, inventory, check, found)
-        for destination in read_destinations_of(reader, mode, family, sorry, inventory, None, found):
+        table["destinations"] = read_destinations_of(reader, way, family, hosts, inventory, check, found)
+        for destination in read_destinations_of(reader, way, family, sorry, inventory, None, found):
             table["destinations"].append({**destination, "weight": 1, "sorry_server": True})
         # What the table module would refuse is refused here, under the path the operator knows.
         inner = _TableProblems(reader, mark is None and _has_no_port(reader), hosts, sorry)
@@ -162,9 +185,10 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
         servers = _servers(options.pop("destinations"), hosts + sorry, inventory)
         out.append(
             VirtualService(
-                name=reader.get("name"), mode=mode, family=family, instance=instance, options=options, servers=servers,
+                name=reader.get("name"), mode=way.mode, family=family, instance=instance, options=options, servers=servers,
                 vips=tuple(text for of, text in vips if of == family) if mark is not None else (vip,),
                 health_check=check, stream=stream, absent=state == "absent", key=None if inner.found else service_key(wanted.service),
+                gateway=way.gateways.get(family), return_path=way.return_path, tunnel=way.tunnel, ports=several,
             )
         )  # fmt: skip
     return out
@@ -186,14 +210,6 @@ def _servers(destinations: list[dict[str, Any]], hosts: Hosts, inventory: Invent
     return tuple(out)
 
 
-def _read_mode(reader: Reader) -> str:
-    mode = reader.get("mode")
-    if isinstance(mode, str) and mode in MODES_NOT_OFFERED:
-        reader.wrong("mode", messages.MODE_NOT_IPVS(mode=mode, modes=", ".join(MODES)))
-        return MODES[0]
-    return reader.choice("mode", MODES[0], MODES)
-
-
 def _read_instance(reader: Reader) -> str:
     instance = reader.get("instance", INSTANCE)
     if isinstance(instance, str) and re.fullmatch(INSTANCE_NAME, instance):
@@ -211,8 +227,9 @@ def _table_of(reader: Reader, mark: Any, family: int, vip: str | None, vips: lis
         table[field] = reader.get(field)
     table["scheduler_flags"] = _with_fallback(table["scheduler"], table["scheduler_flags"])
     if mark is None:
-        table["port"] = _port(reader)
-    table["persistence"] = _persistence_of(reader.get("persistence"), family, vips or list(STAND_INS.items()))
+        table["port"], table["protocol"] = ports.single(reader.get("ports"), reader.get("protocol"))
+    persistence = _persistence_of(reader.get("persistence"), family, vips or list(STAND_INS.items()))
+    table["persistence"] = ports.persistence(persistence, family) if ports.is_service_mark(whole_number(mark)) else persistence
     return table
 
 
@@ -255,19 +272,16 @@ def _tables_of(vips: list[Vip], mark: Any) -> list[Vip]:
 
 
 def _check_ports(reader: Reader, mark: Any) -> None:
-    ports = reader.get("ports", [])
+    declared = reader.get("ports", [])
     if mark is not None:
-        if ports:
+        if declared:
             reader.wrong("ports", messages.MARK_WITH_PORTS(mark=shown(mark)))
-    elif not isinstance(ports, list) or not ports:
-        reader.wrong("ports", messages.SERVICE_WITHOUT_PORT(value=shown(ports)))
-    elif len(ports) > 1:
-        reader.wrong("ports", messages.SERVICE_WITH_SEVERAL_PORTS())
+    elif not isinstance(declared, list) or not declared:
+        reader.wrong("ports", messages.SERVICE_WITHOUT_PORT(value=shown(declared)))
 
 
 def _port(reader: Reader) -> Any:
-    ports = reader.get("ports")
-    return ports[0] if isinstance(ports, list) and ports else None
+    return ports.single(reader.get("ports"), reader.get("protocol"))[0]
 
 
 def _has_no_port(reader: Reader) -> bool:

@@ -15,6 +15,7 @@ from ansible.module_utils.lvsdr.spelling import LABEL_SIGNS, LONGEST_NAME, is_la
 from ansible.module_utils.lvsdr.text import whole_number
 
 if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.inventory.modes import Way
     from ansible.module_utils.lvsdr.inventory.types import Inventory
 
     # (host, path to its variables)
@@ -98,7 +99,7 @@ def _check_host(values: Reader, host: str) -> None:
 
 
 def read_destinations_of(
-    reader: Reader, mode: str, family: int, hosts: Hosts, inventory: Inventory, check: dict[str, Any] | None, problems: Problems
+    reader: Reader, way: Way, family: int, hosts: Hosts, inventory: Inventory, check: dict[str, Any] | None, problems: Problems
 ) -> list[dict[str, Any]]:
     """The destinations in the words of ipvs_table's options, one for each host."""
     out = []
@@ -124,12 +125,16 @@ def read_destinations_of(
         # Where a check owns the weight, keepalived drains by a file (drain_file), without another configuration.
         destination: dict[str, Any] = {
             "address": address,
-            "forward": mode,
+            "forward": way.forward,
             "weight": 0 if not check and is_drained(inventory, host) else weight,
         }
         port = whole_number(variables.get("real_server_port"))
+        if port is None:
+            port = way.port
         if port is not None and 0 < port < 65536:
             destination["port"] = port
+        if way.tunnel:
+            destination["tunnel"] = way.tunnel
         if check and destination["weight"]:
             destination["health_checked"] = True
         out.append(destination)

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 STREAM_FIELDS = ("url", "verify")
 
 
-def read_stream(reader: Reader, mark: Any) -> dict[str, Any] | None:
-    """What verify plays through the VIP: {"url", "verify"}, where the URL may be a path on the service's own port, over HTTP; or None."""
+def read_stream(reader: Reader, mark: Any, several: Sequence[tuple[str, int, int]] = ()) -> dict[str, Any] | None:
+    """What verify plays through the VIP: {"url", "verify"}, where the URL may be a path on the service's own port, over HTTP; or None.
+
+    several: the ports of a service that has more than one, whose first one of TCP it then is.
+    """
     value = reader.get("stream")
     if value is None:
         return None
@@ -35,8 +38,12 @@ def read_stream(reader: Reader, mark: Any) -> dict[str, Any] | None:
         url, verify, field = value, True, "stream"
     if not isinstance(verify, bool) and not is_file(verify):
         inner.wrong("verify", messages.STREAM_VERIFY_INVALID(value=shown(verify)))
-    ports = reader.get("ports")
-    ports = [whole_number(port) for port in ports] if isinstance(ports, list) else []
+    ports: Sequence[int | None]
+    if several:
+        mark, ports = None, [port for protocol, first, last in several if protocol == "tcp" for port in range(first, last + 1)]
+    else:
+        declared = reader.get("ports")
+        ports = [whole_number(port) for port in declared] if isinstance(declared, list) else []
     if reader.get("protocol", "tcp") != "tcp":
         inner.wrong(field, messages.STREAM_NOT_TCP(protocol=shown(reader.get("protocol"))))
     elif isinstance(url, str) and "://" in url:
@@ -45,7 +52,9 @@ def read_stream(reader: Reader, mark: Any) -> dict[str, Any] | None:
         inner.wrong(field, messages.NOT_A_STREAM(value=shown(url)))
     elif mark is not None or 0 in ports:
         inner.wrong(field, messages.STREAM_WITHOUT_PORT(what="a firewall mark" if mark is not None else "port 0"))
-    elif 443 in ports:
+    elif several and not ports:
+        inner.wrong(field, messages.STREAM_NOT_TCP(protocol="udp"))
+    elif ports[:1] == [443]:
         inner.wrong(field, messages.STREAM_WITHOUT_NAME())
     return {"url": url, "verify": verify}
 

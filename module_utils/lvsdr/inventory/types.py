@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.inventory import paths
+from ansible.module_utils.lvsdr.inventory import modes, paths
 from ansible.module_utils.lvsdr.ipvs import describe
 
 if TYPE_CHECKING:
@@ -53,11 +53,13 @@ class RealServer:
     # Whether it is the sorry server, which serves when checks have taken all others out.
     fallback: bool = False
 
-    def destination(self, mode: str) -> dict[str, Any]:
+    def destination(self, forward: str, tunnel: dict[str, Any] | None = None) -> dict[str, Any]:
         """It in the words of ipvs_table's options."""
-        out: dict[str, Any] = {"address": self.address, "forward": mode, "weight": self.weight}
+        out: dict[str, Any] = {"address": self.address, "forward": forward, "weight": self.weight}
         if self.port is not None:
             out["port"] = self.port
+        if tunnel:
+            out["tunnel"] = tunnel
         if self.checked:
             out["health_checked"] = True
         if self.fallback:
@@ -106,6 +108,14 @@ class VirtualService:
     retiring: bool = False
     # In virtual_services, where the name does not stand for it in a path (paths.py).
     index: int | None = None
+    # What NAT servers answer through: it moves with the VIPs.
+    gateway: str | None = None
+    # One of modes.RETURN_PATHS.
+    return_path: str = "rule"
+    # As of modes.Way.
+    tunnel: dict[str, Any] | None = None
+    # (protocol, first, last) of each, where several are one firewall-mark service.
+    ports: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def path(self) -> str:
@@ -144,7 +154,8 @@ class VirtualService:
 
     def table(self) -> dict[str, Any]:
         """It in the words of ipvs_table's options."""
-        destinations = [server.destination(self.mode) for server in self.servers] + [one.destination for one in self.leaving]
+        forward = modes.FORWARDS[self.mode]
+        destinations = [server.destination(forward, self.tunnel) for server in self.servers] + [one.destination for one in self.leaving]
         return {**self.options, "destinations": destinations}
 
     def port_of(self, server: RealServer) -> int:
@@ -206,7 +217,7 @@ def _said(one: Any) -> dict[str, Any]:
 
 def to_data(resolved: Resolved) -> dict[str, Any]:
     """Plain data, as JSON carries it."""
-    lists: dict[str, Callable[[Any], Any]] = {"vips": list, "key": list, "servers": _said_all, "leaving": _said_all}
+    lists: dict[str, Callable[[Any], Any]] = {"vips": list, "key": list, "ports": list, "servers": _said_all, "leaving": _said_all}
     services = [
         {name: lists[name](value) if name in lists else value for name, value in _said(service).items()} for service in resolved.services
     ]
@@ -220,7 +231,7 @@ def _said_all(items: tuple[Any, ...]) -> list[dict[str, Any]]:
 def from_data(data: dict[str, Any]) -> Resolved:
     """What to_data was given; nothing of nothing."""
     types: dict[str, Callable[[Any], Any]] = {
-        "vips": tuple, "key": tuple,
+        "vips": tuple, "key": tuple, "ports": lambda items: tuple(tuple(item) for item in items),
         "servers": lambda items: tuple(RealServer(**item) for item in items),
         "leaving": lambda items: tuple(Leaving(**item) for item in items),
     }  # fmt: skip

@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import family_of, parse_address
+from ansible.module_utils.lvsdr.inventory import modes
 from ansible.module_utils.lvsdr.ipvs.types import SCHEDULERS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from ansible.module_utils.lvsdr.inventory.types import Resolved, VirtualService
 
@@ -20,11 +21,11 @@ def somebody_serves(service: VirtualService, gone: Collection[str] = ()) -> bool
     return any(server.weight and not server.drained and server.host not in gone for server in service.real_servers)
 
 
-def vips_of_hosts(services: Iterable[VirtualService], mode: Collection[str] = ("dr", "tunnel")) -> dict[str, list[str]]:
+def vips_of_hosts(services: Iterable[VirtualService]) -> dict[str, list[str]]:
     """{real server: VIPs that it must hold itself, in order}: those of its direct-routing and tunnel services."""
     out: dict[str, dict[str, None]] = {}
     for service in services:
-        for host in service.members if service.mode in mode else ():
+        for host in service.members if service.mode in modes.DIRECT else ():
             out.setdefault(host, {}).update(dict.fromkeys(service.vips))
     return {host: list(vips) for host, vips in out.items()}
 
@@ -40,6 +41,57 @@ def vips_in(virtual_services: Any) -> list[str]:
 def director_vips(services: Iterable[VirtualService]) -> list[str]:
     """The VIPs that keepalived holds, in order, without those of absent services."""
     return list(dict.fromkeys(vip for service in services if not service.absent for vip in service.vips))
+
+
+def gateways(services: Iterable[VirtualService]) -> list[str]:
+    """The gateways of NAT that keepalived holds, in order."""
+    return list(dict.fromkeys(service.gateway for service in services if service.gateway and not service.absent))
+
+
+def return_paths(services: Iterable[VirtualService]) -> dict[str, list[dict[str, Any]]]:
+    """{real server: the ``paths`` of the module return_path}: those of its NAT services that ask for a rule."""
+    out: dict[str, list[dict[str, Any]]] = {}
+    for service in services:
+        if service.mode != "nat" or service.return_path != "rule" or service.absent or not service.gateway:
+            continue
+        for server in service.servers:
+            ranges = service.ports or ((service.options["protocol"], service.port_of(server), service.port_of(server)),)
+            for protocol, first, last in ranges:
+                path = {"address": server.address, "gateway": service.gateway, "protocol": protocol, "first": first, "last": last}
+                out.setdefault(server.host, []).append(path)
+    return out
+
+
+def endpoints(services: Iterable[VirtualService]) -> dict[str, list[dict[str, Any]]]:
+    """{real server: the ``endpoints`` of the module tunnel_endpoint}: where tunnels of directors end, each once."""
+    out: dict[str, list[dict[str, Any]]] = {}
+    for service in services:
+        for server in service.servers if service.mode == "tunnel" and not service.absent else ():
+            tunnel = service.tunnel or {"type": "ipip"}
+            one = {"type": tunnel["type"], "address": server.address, "port": tunnel.get("port")}
+            if one not in out.setdefault(server.host, []):
+                out[server.host].append(one)
+    return out
+
+
+def replies(services: Iterable[VirtualService]) -> dict[str, list[str]]:
+    """{real server: its own addresses whose way to viewers matters}: in all modes but where a rule, or the director's address, decides."""
+    out: dict[str, dict[str, None]] = {}
+    for service in services:
+        if service.mode in modes.DIRECT or (service.mode == "nat" and service.return_path != "rule"):
+            for server in service.servers if not service.absent else ():
+                out.setdefault(server.host, {})[server.address] = None
+    return {host: list(addresses) for host, addresses in out.items()}
+
+
+def moving(services: Sequence[VirtualService]) -> list[str]:
+    """All addresses that are where the active director is."""
+    return list(dict.fromkeys(director_vips(services) + gateways(services)))
+
+
+def forwarded(services: Iterable[VirtualService]) -> list[int]:
+    """The families of which directors forward packets: what servers of NAT and SNAT answer."""
+    return sorted({service.family for service in services if service.mode in modes.TRANSLATED and not service.absent})
 
 
 def real_servers(services: Iterable[VirtualService]) -> list[str]:

@@ -46,6 +46,8 @@ def inventory(services: list[dict[str, Any]]) -> tuple[dict[str, Any], list[str]
             why = refuses_newcomers(wanted.service.scheduler, wanted.service.flags)
             notes.append(str(messages.ADOPT_FLAG_ADDED(service=name, flag=flag, why=why)))
             declared[-1]["scheduler_flags"] = [*declared[-1].get("scheduler_flags", []), flag]
+        if declared[-1]["mode"] == "nat":
+            notes.append(str(messages.ADOPT_NAT_GATEWAY(service=name)))
         group = "servers_of_" + re.sub("[^0-9A-Za-z]", "_", declared[-1]["name"])
         declared[-1]["real_servers"] = groups.setdefault(tuple(members), group)
     children: dict[str, Any] = {DIRECTORS: {"hosts": {}}}

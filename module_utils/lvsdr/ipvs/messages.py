@@ -129,6 +129,11 @@ ADOPT_SERVER_DIFFERS = Message(
     "%(service)s is left out: real server %(address)s has another weight or port in an earlier service, "
     "and in an inventory a host has one of each",
 )
+ADOPT_NAT_GATEWAY = Message(
+    "adopt-nat-gateway",
+    "%(service)s is NAT, and a table does not say what its servers answer through; set nat_gateway to an address that can move between the "
+    "directors",
+)
 ADOPT_FLAG_ADDED = Message("adopt-flag-added", "%(service)s gets %(flag)s: %(why)s")
 
 # Limits of a run (plan.py, table.py).

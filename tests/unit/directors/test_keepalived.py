@@ -454,6 +454,13 @@ PLACES = {
         name: lambda value, name=name: ({"mode": "nat", "health_check": {}}, {name: value})
         for name in ("ansible_host", "real_server_address", "real_server_weight", "real_server_state", "real_server_port")
     },
+    "nat_gateway": lambda value: ({"mode": "nat", "nat_gateway": value}, {}),
+    "return_path": lambda value: ({"mode": "nat", "return_path": value}, {}),
+    "real_server_port of a service": lambda value: ({"mode": "nat", "real_server_port": value}, {}),
+    **{
+        "tunnel." + field: lambda value, field=field: ({"mode": "tunnel", "tunnel": {"type": "gue", "port": 6080, field: value}}, {})
+        for field in ("type", "port", "checksum")
+    },
     "real_server_address6": lambda value: ({"addresses": [VIP6]}, {"real_server_address6": value}),
     "real_server_misplaced": lambda value: ({}, {"real_server_misplaced": value}),
     "sorry_server": lambda value: ({"health_check": {"target": "server"}, "sorry_server": value}, {}),
@@ -473,6 +480,7 @@ GOOD = {
     "real_server_misplaced": "refuse", "sorry_server": "director2", "instance": "lvsdr", "health_check.floor": "0.5",
     "health_check.when_all_fail": "out", "health_check.tls": "yes", "health_check.verify": "/etc/a.pem",
     "health_check.login_file": "/etc/lvsdr/a", "script.path": "/x", "script.user": "nobody",
+    "nat_gateway": "192.0.2.1", "return_path": "default_gateway", "tunnel.type": "gue", "tunnel.checksum": "csum",
     "real_server_address6": "2001:db8::9", "address": VIP, "address of a mark": VIP,
     "ansible_host": "192.0.2.9", "real_server_address": "192.0.2.9",
 }  # fmt: skip

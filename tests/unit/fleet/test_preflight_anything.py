@@ -8,7 +8,7 @@ from ansible.module_utils.lvsdr.checks import health_check
 from ansible.module_utils.lvsdr.directors import keepalived, nftables, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import preflight, proofs, rollout
-from ansible.module_utils.lvsdr.inventory import hosts, resolve, views
+from ansible.module_utils.lvsdr.inventory import hosts, modes, resolve, views
 from ansible.module_utils.lvsdr.inventory.types import from_data, to_data
 from ansible.module_utils.lvsdr.ipvs import declare, types
 from hypothesis import given, settings
@@ -88,7 +88,7 @@ good_service = st.builds(
     st.integers(0, 9),
     st.fixed_dictionaries({}, optional={
         "health_check": st.sampled_from([None, {}, HLS, {"type": "http", "match": "ok"}, {"type": "script", "path": "/x"}]),
-        "scheduler": st.sampled_from(types.SCHEDULERS), "mode": st.sampled_from(resolve.MODES),
+        "scheduler": st.sampled_from(types.SCHEDULERS), "mode": st.sampled_from(modes.MODES),
         "addresses": st.sampled_from([[VIP], [VIP6]]),
         "persistence": value, "stream": st.sampled_from(["/a", None]), "state": st.sampled_from(["present", "absent"]),
     }),

@@ -52,7 +52,7 @@ def test_what_a_servers_programs_answer_for():
     services = declared(
         service(addresses=BOTH),
         service(name="ingest", ports=[9000], protocol="udp", health_check={"type": "srt"}),
-        service(name="a", ports=[81], mode="nat"),
+        service(name="a", ports=[81], mode="nat", real_server_port=8081),
         service(name="b", ports=[82], state="absent"),
         service(name="c", ports=[83], real_servers="some"),
         service(name="d", ports=GONE, firewall_mark=5, health_check={"type": "tcp", "port": 554}),
@@ -65,6 +65,7 @@ def test_what_a_servers_programs_answer_for():
         own,
         {**own, "own": "2001:db8::21", "vip": VIP6},
         {**own, "name": "ingest", "protocol": "udp", "port": 9000, "type": "srt"},
+        {**own, "name": "a", "port": 8081, "vip": "192.0.2.21"},
         {**own, "name": "d", "port": 554},
     ]
     assert "server2" not in proofs.listeners(services), "it is drained, and may be at rest"

@@ -127,7 +127,7 @@ def test_a_vip_does_not_move_between_instances_while_it_serves():
 
 def test_errors_of_the_inventory_come_first():
     _services, made = fleet(service())
-    (line,) = rollout.preflight([service(mode="snat")], made)
+    (line,) = rollout.preflight([service(mode="proxy")], made)
     assert path_and_id(line) == ("virtual_services[live].mode", "mode-not-ipvs")
 
 

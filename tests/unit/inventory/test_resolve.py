@@ -5,7 +5,7 @@ from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.directors import drains, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import preflight, proofs
-from ansible.module_utils.lvsdr.inventory import check_paths, hosts, resolve, views
+from ansible.module_utils.lvsdr.inventory import check_paths, hosts, modes, resolve, views
 from ansible.module_utils.lvsdr.inventory.types import RealServer, VirtualService
 from ansible.module_utils.lvsdr.ipvs import declare, types
 from bad_services import HEAVY, HLS
@@ -266,7 +266,7 @@ def test_an_absent_service_needs_no_servers():
     assert views.director_vips([one]) == [] and views.vips_of_hosts([one]) == {}
 
 
-@pytest.mark.parametrize("mode", resolve.MODES)
+@pytest.mark.parametrize("mode", modes.MODES)
 @pytest.mark.parametrize("scheduler", [name for name in types.SCHEDULERS if name != "dh"])
 def test_what_resolves_is_a_table(mode, scheduler):
     """What resolve() lets through, ipvs_table takes."""

@@ -28,7 +28,8 @@ def test_vips_of_a_host():
         groups={"some": ["server2"]},
     )
     assert views.vips_of_hosts(services) == {"server1": [VIP, VIP6], "server2": [VIP, VIP6, "192.0.2.101"]}
-    assert views.vips_of_hosts(services, ("nat",))["server2"] == ["192.0.2.102"]
+    assert views.gateways(services) == ["192.0.2.1"] and views.moving(services)[-2:] == ["192.0.2.102", "192.0.2.1"]
+    assert views.forwarded(services) == [4]
     assert views.director_vips(services) == [VIP, VIP6, "192.0.2.101", "192.0.2.102"]
     assert views.real_servers(services) == ["server1", "server2"]
 

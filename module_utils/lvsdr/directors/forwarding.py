@@ -1,0 +1,46 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The kernel's settings of a director: what answers to checks need, and what forwarding needs where servers answer through it. Pure.
+
+Source: Documentation/networking/ip-sysctl.rst of the kernel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.lvsdr.directors.holders import link_of
+from ansible.module_utils.lvsdr.inventory.views import forwarded, gateways
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ansible.module_utils.lvsdr.inventory.types import VirtualService
+
+ACCEPT_RA = "net/ipv6/conf/%s/accept_ra"
+
+
+def settings(services: Sequence[VirtualService], interface: str, facts: dict[str, Any]) -> dict[str, int]:
+    """{name: value}, in the order in which they have to be set. interface: that of the VIPs; facts: what lvs_preflight read."""
+    out = {"net/ipv4/conf/%s/accept_local" % interface: 1}
+    families = forwarded(services)
+    if 6 in families:
+        # A host that forwards takes no router advertisements and drops its default route, unless this is 2; so this comes first
+        # (addrconf.c, addrconf_fixup_forwarding).
+        read = (facts.get("seen") or {}).get("sysctls") or {}
+        names = [ACCEPT_RA % link["name"] for link in facts.get("interfaces", ())]
+        out.update({name: 2 for name in names if read.get(name) in ("1", "2")})
+        out["net/ipv6/conf/all/forwarding"] = 1
+    if 4 in families:
+        # A director that sends a packet back on the link on which it came tells the sender of a shorter way, and the next one misses it.
+        # The kernel redirects where conf/all or the interface says so. IPv6 has no such setting: nftables.py drops its redirects.
+        links = dict.fromkeys(filter(None, [interface, *(link_of(one, facts) for one in gateways(services))]))
+        out["net/ipv4/conf/all/send_redirects"] = 0
+        out.update({"net/ipv4/conf/%s/send_redirects" % link: 0 for link in links})
+        out["net/ipv4/ip_forward"] = 1
+    return out
+
+
+def ipvs_settings(services: Sequence[VirtualService], declared: dict[str, Any]) -> dict[str, Any]:
+    """director_sysctls, with what SNAT needs: netfilter has to see IPVS' connections, to change their source."""
+    return {**declared, "conntrack": 1} if any(service.mode == "snat" and not service.absent for service in services) else declared

@@ -1,0 +1,92 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Whether hosts can do what the modes of their services need: gateways, ways back, tunnels. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from ansible.module_utils.lvsdr.addresses import inside
+from ansible.module_utils.lvsdr.fleet import messages
+from ansible.module_utils.lvsdr.inventory import paths
+from ansible.module_utils.lvsdr.inventory.hosts import addresses_of, facts_of, list_networks, networks_of
+from ansible.module_utils.lvsdr.inventory.modes import DIRECT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ansible.module_utils.lvsdr.errors import Problems
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, VirtualService
+
+
+def check_gateways(services: Sequence[VirtualService], directors: Sequence[str], inventory: Inventory, problems: Problems) -> None:
+    """A gateway of NAT belongs to no host, and is on a link of each director and of each server that answers through it."""
+    vips = {vip for service in services for vip in service.vips}
+    own = {address: host for host in inventory["hosts"] for address in sorted(addresses_of(inventory, host))}
+    for service in services:
+        gateway, path = service.gateway, service.path + ".nat_gateway"
+        if gateway is None or service.absent:
+            continue
+        if gateway in vips:
+            problems.add(path, messages.GATEWAY_IS_VIP(gateway=gateway))
+        elif gateway in own and not _held(gateway, own[gateway], directors, inventory):
+            problems.add(path, messages.GATEWAY_IS_HOST_ADDRESS(gateway=gateway, host=own[gateway]))
+        for host in [*directors, *service.members]:
+            networks = networks_of(inventory, host)
+            if networks is not None and not inside(gateway, networks):
+                subnets = list_networks(networks, service.family)
+                problems.add(path, messages.GATEWAY_OFF_LINK(gateway=gateway, host=host, subnets=subnets))
+        _check_viewers(service, inventory, problems)
+
+
+def _held(gateway: str, host: str, directors: Iterable[str], inventory: Inventory) -> bool:
+    """Whether keepalived put it there: as a single address on a director."""
+    links = (inventory["hosts"][host].get("facts") or {}).get("interfaces", ())
+    there = [ipaddress.ip_interface(text) for link in links for text in link["addresses"]]
+    return host in directors and all(one.network.num_addresses == 1 for one in there if str(one.ip) == gateway)
+
+
+def _check_viewers(service: VirtualService, inventory: Inventory, problems: Problems) -> None:
+    """A server that is its own viewer would answer itself by the short way, from an address that it did not ask."""
+    for host in service.members:
+        if host in inventory["groups"].get("viewers", ()):
+            problems.add(paths.of_host(host), messages.SERVER_IS_VIEWER(host=host, service=service.name))
+
+
+def check_replies(services: Sequence[VirtualService], directors: Iterable[str], inventory: Inventory, problems: Problems) -> None:
+    """What a server answers passes where its mode needs it: in NAT through the gateway, and in direct routing and tunnels past directors.
+
+    A director drops what comes from one of its own VIPs, and sends nothing on for servers that hold them. With a rule for the service's
+    port (return_path: rule) the module return_path makes the way, and reads it back.
+    """
+    taken: dict[str, str] = {}
+    for director in directors:
+        taken.update(dict.fromkeys(addresses_of(inventory, director), director))
+    taken.update({service.gateway: "the director that is active" for service in services if service.gateway})
+    taken.update({vip: "the director that is active" for service in services for vip in service.vips})
+    reported = set()
+    for service in services:
+        for server in service.servers if not service.absent else ():
+            ways = facts_of(inventory, server.host).get("replies") or {}
+            if server.address not in ways:
+                continue
+            way = ways[server.address]
+            wants = service.gateway if service.mode == "nat" and service.return_path == "default_gateway" else None
+            if wants and way != wants:
+                line = messages.REPLY_PAST_DIRECTOR(host=server.host, service=service.name, gateway=wants, way=way or "no gateway")
+                problems.add(paths.of_host(server.host), line)
+            elif service.mode in DIRECT and way in taken and (server.host, way) not in reported:
+                reported.add((server.host, way))
+                line = messages.REPLY_THROUGH_DIRECTOR(host=server.host, service=service.name, way=way, director=taken[way])
+                problems.add(paths.of_host(server.host), line)
+
+
+def check_conntrack(services: Iterable[VirtualService], director: str, sysctls: dict[str, str], problems: Problems) -> None:
+    """SNAT is made by netfilter, which must see IPVS' connections."""
+    if sysctls.get("conntrack") == "0":
+        for service in services:
+            if service.mode == "snat" and not service.absent:
+                path = "%s.director_sysctls.conntrack" % paths.of_host(director)
+                problems.add(path, messages.SNAT_NEEDS_CONNTRACK(service=service.name))
+                return
