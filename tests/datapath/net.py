@@ -5,6 +5,7 @@ One process drives all of it: a thread enters a namespace for the moment in whic
 
 import contextlib
 import errno
+import ipaddress
 import re
 import selectors
 import socket
@@ -24,8 +25,16 @@ VIP = {4: "198.51.100.100", 6: "2001:db8:100::100"}
 DIRECTORS = {"director1": 11, "director2": 12}
 SERVERS = {"server1": 21, "server2": 22, "server3": 23, "server4": 24}
 PORT = 80
+# Where servers of NAT and SNAT listen.
+OTHER_PORT = 8080
+# A second link of directors and servers, without a router.
+INNER = {4: "192.0.2.%d", 6: "2001:db8:300::%d"}
+# Addresses of servers that the router alone leads to.
+ROUTED = {4: "198.18.5.%d", 6: "2001:db8:500::%d"}
 # Viewers' addresses: schedulers that hash a client's address need many.
-CLIENTS = 64
+CLIENTS = 100
+# Those of a service of several ports.
+STREAM_PORT, MEDIA_PORTS = 554, (6970, 6971)
 
 
 def run(*command):
@@ -54,6 +63,18 @@ def settings_of_the_role():
     return dict(re.findall(r"^  ([a-z_]+): ([0-9]+)$", text[text.index("director_sysctls:") :], re.M))
 
 
+def full(text):
+    """A text with each IPv6 address of eight groups, as /proc has them, in its short form."""
+    return re.sub(r"\b(?:[0-9a-f]{4}:){7}[0-9a-f]{4}\b", lambda found: str(ipaddress.ip_address(found[0])), text)
+
+
+def vip_option(service):
+    """ipvsadm's words for a service, in the words of ipvs_table's options."""
+    if "firewall_mark" in service:
+        return ["-f", str(service["firewall_mark"]), *(["-6"] if service.get("family") == "ipv6" else [])]
+    return ["-t", ("[%s]:%d" if ":" in service["address"] else "%s:%d") % (service["address"], service["port"])]
+
+
 def wire(name, bridge, card, *addresses):
     wires.plug(name, card, "%s-%s" % (name, card), bridge)
     sysctl(name, "ipv6/conf/%s/accept_dad" % card, 0)
@@ -62,7 +83,7 @@ def wire(name, bridge, card, *addresses):
 
 def build():
     """All namespaces and wires, for as long as the guest lives."""
-    for bridge in ("service", "viewers"):
+    for bridge in ("service", "viewers", "inner", "routed"):
         wires.bridge(bridge, br_forward_delay=0)
     for name in (*DIRECTORS, *SERVERS, "router", "viewer"):
         wires.create(name)
@@ -71,6 +92,10 @@ def build():
     wire("viewer", "viewers", "eth0", *(client(n) + "/24" for n in range(CLIENTS)), *(client(n, 6) + "/64" for n in range(CLIENTS)))
     for name, number in {**DIRECTORS, **SERVERS}.items():
         wire(name, "service", "eth0", address(number) + "/24", address(number, 6) + "/64")
+        wire(name, "inner", "eth1", INNER[4] % number + "/24", INNER[6] % number + "/64")
+    wire("router", "routed", "eth2", ROUTED[4] % 1 + "/24", ROUTED[6] % 1 + "/64")
+    for name, number in SERVERS.items():
+        wire(name, "routed", "eth2", ROUTED[4] % number + "/24", ROUTED[6] % number + "/64")
     for name in ("router",):
         sysctl(name, "ipv4/ip_forward", 1)
         sysctl(name, "ipv6/conf/all/forwarding", 1)
@@ -89,35 +114,41 @@ def build():
     sysctl("viewer", "ipv4/tcp_tw_reuse", 1)
 
 
-def hold(director):
-    """The director has the VIPs, and nobody else; the router learns it at once, as from a gratuitous ARP."""
-    for name in DIRECTORS:
+def hold(director, addresses=(VIP[4], VIP[6]), card="eth0", neighbours=("router",)):
+    """The director has these addresses, and nobody else; neighbours learn it at once, as from a gratuitous ARP."""
+    for name in dict.fromkeys((*DIRECTORS, "server4", director)):
         with wires.routing(name) as route:
-            for text in (VIP[4] + "/32", VIP[6] + "/128"):
+            for text in addresses:
+                text += "/128" if ":" in text else "/32"
                 with contextlib.suppress(*([] if name == director else [NetlinkError])):  # it is not there
-                    wires.address(route, "replace" if name == director else "del", "eth0", text)
+                    wires.address(route, "replace" if name == director else "del", card, text)
+                if name == director and ":" in text:
+                    # As keepalived has it: never the source of the director's own packets. pyroute2 0.7.2 forgets this word.
+                    run("ip", "-n", name, "address", "change", text, "dev", card, "nodad", "preferred_lft", "0")
             if name == director:
-                mac = route.link("get", ifname="eth0")[0].get_attr("IFLA_ADDRESS")
-    with wires.routing("router") as route:
-        for vip in VIP.values():
-            route.neigh("replace", dst=vip, lladdr=mac, ifindex=wires.index_of(route, "eth0"), state="reachable")
+                mac = route.link("get", ifname=card)[0].get_attr("IFLA_ADDRESS")
+    for name in neighbours:
+        with wires.routing(name) as route:
+            for text in addresses:
+                route.neigh("replace", dst=text, lladdr=mac, ifindex=wires.index_of(route, card), state="reachable")
 
 
 class Servers:
-    """A program on each server: it says its name to whoever connects, and answers every byte with the same byte."""
+    """A program on each server: it says its name and whom it sees to whoever connects, and answers every byte with the same byte."""
 
     def __init__(self):
         self.selector = selectors.DefaultSelector()
         for name in SERVERS:
             for family, everywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
-                with inside(name):
-                    listener = socket.socket(family)
-                    if family == socket.AF_INET6:
-                        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                listener.bind((everywhere, PORT))
-                listener.listen(1024)
-                listener.setblocking(False)
-                self.selector.register(listener, selectors.EVENT_READ, name.encode())
+                for port in (PORT, OTHER_PORT, STREAM_PORT):
+                    with inside(name):
+                        listener = socket.socket(family)
+                        if family == socket.AF_INET6:
+                            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    listener.bind((everywhere, port))
+                    listener.listen(1024)
+                    listener.setblocking(False)
+                    self.selector.register(listener, selectors.EVENT_READ, name.encode())
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -128,7 +159,7 @@ class Servers:
                         while True:
                             sock, _from = key.fileobj.accept()
                             sock.setblocking(False)
-                            sock.send(key.data + b"\n")
+                            sock.send(b"%s %s\n" % (key.data, sock.getpeername()[0].encode()))
                             self.selector.register(sock, selectors.EVENT_READ, None)
                 else:
                     try:
@@ -142,16 +173,69 @@ class Servers:
                     key.fileobj.close()
 
 
-def connect(count, family=4, first=0, seconds=10.0):
-    """So many new viewers at once: [(socket or None, name of the server, "refused" or "silent"), …]."""
+def media_servers(vips):
+    """A program on each server that answers every datagram with the server's name, from these VIPs and from the server's own address."""
+    selector = selectors.DefaultSelector()
+    for name, number in SERVERS.items():
+        for own in (address(number), address(number, 6), ROUTED[4] % number, *vips):
+            for port in MEDIA_PORTS:
+                with inside(name):
+                    sock = socket.socket(socket.AF_INET6 if ":" in own else socket.AF_INET, socket.SOCK_DGRAM)
+                # IPV6_FREEBIND and IP_FREEBIND: the VIP may come later.
+                sock.setsockopt(*((socket.IPPROTO_IPV6, 78, 1) if ":" in own else (socket.SOL_IP, 15, 1)))
+                sock.bind((own, port))
+                sock.setblocking(False)
+                selector.register(sock, selectors.EVENT_READ, name.encode())
+
+    def serve():
+        while True:
+            for key, _events in selector.select():
+                with contextlib.suppress(OSError):
+                    _data, whom = key.fileobj.recvfrom(100)
+                    key.fileobj.sendto(key.data, whom)
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+def media(count, family, vip, port, seconds=10.0):
+    """Who answers a datagram of each of so many viewers: [name, or "silent"]."""
+    selector, out = selectors.DefaultSelector(), ["silent"] * count
+    for number in range(count):
+        with inside("viewer"):
+            sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+        sock.bind((client(number, family), 0))
+        sock.connect((vip, port))
+        sock.send(b"x")
+        selector.register(sock, selectors.EVENT_READ, number)
+    left, end = count, time.monotonic() + seconds
+    while left and time.monotonic() < end:
+        for key, _events in selector.select(1):
+            try:
+                out[key.data] = key.fileobj.recv(100).decode()
+            except OSError:
+                out[key.data] = "refused"
+            selector.unregister(key.fileobj)
+            key.fileobj.close()
+            left -= 1
+    return out
+
+
+# Whom servers have seen: of the viewers of the last connect().
+seen = Counter()
+
+
+def connect(count, family=4, first=0, seconds=10.0, vip=None, name="viewer", port=PORT):
+    """So many new viewers at once: [(socket or None, name of the server, "refused" or "silent"), …]. name: where they are."""
     waiting, out = {}, [(None, "silent")] * count
-    with inside("viewer"):
+    seen.clear()
+    with inside(name):
         for number in range(count):
             sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
             sock.setsockopt(socket.SOL_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: the port is chosen by the whole connection
-            sock.bind((client(first + number, family), 0))
+            if name == "viewer":
+                sock.bind((client(first + number, family), 0))
             sock.setblocking(False)
-            sock.connect_ex((VIP[family], PORT))
+            sock.connect_ex((vip or VIP[family], port))
             waiting[sock.fileno()] = (number, sock)
     selector = selectors.DefaultSelector()
     for number, sock in waiting.values():
@@ -162,7 +246,8 @@ def connect(count, family=4, first=0, seconds=10.0):
         for key, _events in selector.select(1):
             sock = key.fileobj
             try:
-                said = sock.recv(64).decode().strip()
+                said, _blank, whom = sock.recv(64).decode().strip().partition(" ")
+                seen[whom] += 1
             except BlockingIOError:
                 continue
             except OSError as error:
@@ -176,9 +261,9 @@ def connect(count, family=4, first=0, seconds=10.0):
     return out
 
 
-def newcomers(count=300, family=4, first=0):
+def newcomers(count=300, family=4, first=0, **options):
     """Who served so many new viewers: Counter of server names, "refused" and "silent"."""
-    found = connect(count, family, first)
+    found = connect(count, family, first, **options)
     for sock, _name in found:
         if sock:
             sock.close()
@@ -188,8 +273,8 @@ def newcomers(count=300, family=4, first=0):
 class Running:
     """Viewers that stay."""
 
-    def __init__(self, count=20, family=4):
-        self.found = connect(count, family)
+    def __init__(self, count=20, family=4, **options):
+        self.found = connect(count, family, **options)
 
     def on(self, server):
         return sum(name == server for _sock, name in self.found)

@@ -125,7 +125,7 @@ class Director:
             if self.protocol == "udp":
                 return (await place.ask(b"x")).decode()
             reader, writer = await place.connect()
-            said = (await reader.readline()).decode().strip()
+            said = (await reader.readline()).decode().partition(" ")[0].strip()
             writer.close()
             return said
 

@@ -56,6 +56,15 @@ class Fleet:
                 table.converge(services.tables(), sync_daemons=daemons, max_cut_connections=0)
         return leaving.leaving_lines(services.services)
 
+    def newcomers(self):
+        return newcomers(NEWCOMERS, self.family)
+
+    def streams(self):
+        return Running(STREAMS, self.family)
+
+    def hold(self, director):
+        hold(director)
+
     def set_weight(self, server, weight):
         """As keepalived does it on both directors when a check has failed or succeeded again."""
         vip = "[%s]:80" % VIP[6] if self.family == 6 else "%s:80" % VIP[4]
@@ -103,7 +112,7 @@ def all_but_one_out(fleet):
 def failover(fleet):
     # A message of the sync daemons holds many connections, and is sent after two seconds at the latest.
     net.time.sleep(3)
-    hold("director2")
+    fleet.hold("director2")
     return set()
 
 
@@ -111,11 +120,11 @@ EVENTS = (drained, failed, added, removed, weight_changed, all_but_one_out, fail
 
 
 def nothing_lost(fleet, event):
-    streams = Running(STREAMS, fleet.family)
+    streams = fleet.streams()
     try:
         assert streams.cut() == 0
         out = event(fleet)
-        found = newcomers(NEWCOMERS, fleet.family)
+        found = fleet.newcomers()
         assert sum(found[name] for name in SERVERS) == NEWCOMERS, found
         assert not any(found[name] for name in out), (found, "a server that is out got newcomers")
         assert streams.cut() == 0
