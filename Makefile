@@ -37,7 +37,7 @@ test: ## All tests, tier by tier, with what each took
 	@tools/bootstrap dev newest
 	@tools/tiers lint unit -- modules
 	@tools/bootstrap lab netns oracle
-	@tools/tiers netns roles -- oracle releases kernel datapath collection
+	@tools/tiers netns roles collection -- oracle releases kernel datapath
 	@tools/tiers molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
@@ -111,8 +111,8 @@ datapath: ## Every scheduler and every event with real packets, in a guest of it
 molecule: ## The full topology: create, converge, idempotence, verify (root)
 	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default
-	$(call step,scenario collection: the lab deployed from an installed collection)
-	molecule test --no-command-borders --destroy=never -s collection
+	$(call step,scenario modes: one service of each mode, deployed from an installed collection)
+	molecule test --no-command-borders --destroy=never -s modes
 	$(call step,scenario default: what a viewer and the wire see of a rollout)
 	molecule test --no-command-borders --destroy=never -s default
 	$(call step,scenario arp: a fleet that is broken in six ways; reboots under three network managers)

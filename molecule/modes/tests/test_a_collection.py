@@ -1,8 +1,12 @@
-"""The collection, installed into an environment of its own, deploys the lab from nothing; a second run changes nothing."""
+"""The collection, installed into an environment of its own, deploys the lab from nothing, with a service of each mode.
+
+A rollout verifies itself: it plays each stream through its VIP. A second run changes nothing.
+"""
 
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 from conftest import PROJECT, VIP, ssh, why
@@ -12,7 +16,8 @@ RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +faile
 
 def rollout(*more):
     """{host: (changed, unreachable, failed)} of lvsdr.streaming.site on the lab."""
-    command = ["tools/collection", "run", "-i", str(PROJECT / "inventories" / "lab"), "-e", "ansible_pipelining=true", *more]
+    inventories = ["-i", str(PROJECT / "inventories" / "lab"), "-i", str(Path(__file__).parents[1] / "inventory")]
+    command = ["tools/collection", "run", *inventories, "-e", "ansible_pipelining=true", *more]
     environment = dict(os.environ, ANSIBLE_NOCOLOR="1")
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=PROJECT, env=environment)
     assert done.returncode == 0, why(done)
