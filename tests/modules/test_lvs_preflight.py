@@ -63,7 +63,9 @@ def test_without_pyroute2(run, monkeypatch, tmp_path):
     """A plain result that says what to install, and nothing half-read."""
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     result = run(director=True, commands=["keepalived"])
-    assert not result.get("failed") and set(result) - {"msg", "invocation", "warnings"} == {"changed", "lacks"} and result["changed"] is False
+    assert (
+        not result.get("failed") and set(result) - {"msg", "invocation", "warnings"} == {"changed", "lacks"} and result["changed"] is False
+    )
     assert id_of(result["lacks"]) == "pyroute2-missing" and result["lacks"].startswith(sys.executable + " has no pyroute2")
 
 

@@ -67,15 +67,38 @@ SECURE = ("https", "rtmps", "rtsps")
 CERTIFICATE_DAYS = 14
 
 
-def read_health_check(reader: Reader) -> dict[str, Any] | None:
-    """The check of a service as a dict with every default; None where none is declared."""
-    value = reader.get("health_check")
-    if value is None:
-        return None
+# These say how much of its weight a server gets, and several checks would each say another share.
+OF_ONE_CHECK = ("floor", "slow_start", "agent")
+
+
+def read_health_checks(reader: Reader) -> list[dict[str, Any]]:
+    """The checks of a service, each as a dict with every default: ``health_check`` alone, or ``checks``, which a server must all pass."""
+    several = reader.get("checks")
+    if several is None:
+        value = reader.get("health_check")
+        read = None if value is None else _read_check(reader, "health_check", value)
+        return [read] if read else []
+    if reader.get("health_check") is not None:
+        reader.wrong("checks", messages.CHECKS_BESIDE_HEALTH_CHECK())
+    if not isinstance(several, list) or not several:
+        reader.wrong("checks", common.NOT_A_LIST(value=shown(several)))
+        return []
+    out = []
+    for index, value in enumerate(several):
+        field = "checks[%d]" % index
+        read = _read_check(reader, field, value)
+        out += [read] if read else []
+        for option in OF_ONE_CHECK if isinstance(value, dict) and len(several) > 1 else ():
+            if value.get(option) is not None:
+                reader.wrong("%s.%s" % (field, option), messages.CHECK_OPTION_NEEDS_ONE(option=option))
+    return out
+
+
+def _read_check(reader: Reader, field: str, value: Any) -> dict[str, Any] | None:
     if not isinstance(value, dict):
-        reader.wrong("health_check", common.NOT_A_DICTIONARY_LIKE(example="{type: http, path: /healthz}", value=shown(value)))
+        reader.wrong(field, common.NOT_A_DICTIONARY_LIKE(example="{type: http, path: /healthz}", value=shown(value)))
         return None
-    inner = reader.inner("health_check", value)
+    inner = reader.inner(field, value)
     kind = inner.choice("type", "tcp", CHECK_TYPES)
     inner.known(CHECK_FIELDS[kind])
     tls = kind in SECURE or inner.boolean("tls", False)

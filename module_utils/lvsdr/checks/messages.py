@@ -45,6 +45,13 @@ CHECK_QUERY_INVALID = Message("check-query-invalid", "%(value)s is not a DNS nam
 CHECK_QUERY_SHORT_LABEL = Message(
     "check-query-short-label", "%(value)s begins with a label of one character, which keepalived does not read; query another name"
 )
+CHECKS_BESIDE_HEALTH_CHECK = Message(
+    "checks-beside-health-check", "health_check is the only check of a service, and checks are several; move health_check into checks"
+)
+CHECK_OPTION_NEEDS_ONE = Message(
+    "check-option-needs-one",
+    "%(option)s decides a server's share of the weight, and several checks would each decide it; declare one check",
+)
 CHECK_TARGET_NEEDS_DR = Message(
     "check-target-needs-dr", "only direct routing (mode dr) can send a packet for the VIP to one server; set target: server"
 )

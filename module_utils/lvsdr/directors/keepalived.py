@@ -61,7 +61,11 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
     marks = check_paths.check_marks(resolved.checks)
     for service in services:
         if not service.absent:
-            paths = {one.host: _check_path(service, one, director, inventory, marks) for one in service.servers if one.checked}
+            paths = {
+                one.host: [_check_path(service, check, one, director, inventory, marks) for check in service.checks]
+                for one in service.servers
+                if one.checked
+            }
             lines += _virtual_server(service, paths)
     for check in resolved.checks:
         lines += _server_of_check(check)
@@ -69,7 +73,7 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
 
 
 def _is_script(service: VirtualService) -> bool:
-    return not service.absent and service.health_check is not None and service.health_check["type"] == "script"
+    return not service.absent and any(check["type"] == "script" for check in service.checks)
 
 
 def _read_settings(director: str, services: Sequence[VirtualService], inventory: Inventory) -> dict[str, Any]:
@@ -196,24 +200,28 @@ def _track_files(services: Sequence[VirtualService]) -> list[str]:
         for server in service.servers:
             if server.checked:
                 files[places.drain_file(server.host)] = places.DRAINED
-                if is_watched(service.health_check):
-                    files[service.track_file(server.host)] = places.STREAMCHECK
+                files.update(dict.fromkeys(_watched(service, server), places.STREAMCHECK))
     lines: list[str] = []
     for name, folder in files.items():
         lines += ["track_file %s {" % name, "    file %s/%s" % (folder, name), "}", ""]
     return lines
 
 
+def _watched(service: VirtualService, server: RealServer) -> list[str]:
+    """The track files of a server's checks that lvsdr-streamcheck makes."""
+    return [service.track_file(server.host, index) for index, check in enumerate(service.checks) if is_watched(check)]
+
+
 def _check_path(
-    service: VirtualService, server: RealServer, director: str, inventory: Inventory, marks: dict[tuple[int, str], int]
-) -> list[str]:
+    service: VirtualService, check: dict[str, Any], server: RealServer, director: str, inventory: Inventory,
+    marks: dict[tuple[int, str], int],
+) -> list[str]:  # fmt: skip
     """The lines that send a check to the VIP on the data path (check_paths.paths_of); none where it goes to the real
     server's own address.
 
     The socket is bound to the director's own address: where the director holds the VIP, the kernel would take the VIP itself for it, and
     the real server would answer itself.
     """
-    check = service.health_check or {}
     if check["target"] != "vip":
         return ["connect_port %d" % check["port"]] if check.get("port") else []
     own = host_address(inventory["hosts"].get(director, {}), service.family)
@@ -228,8 +236,8 @@ def _check_path(
     ]
 
 
-def _virtual_server(service: VirtualService, paths: dict[str, list[str]]) -> list[str]:
-    """paths: {host: the lines of its check that say where it goes}."""
+def _virtual_server(service: VirtualService, paths: dict[str, list[list[str]]]) -> list[str]:
+    """paths: {host: for each check the lines that say where it goes}."""
     method = METHODS[service.mode] + _tunnel_words(service.tunnel)
     lines = _head(service.name, service.family, method, service.options)
     if service.health_check:
@@ -297,12 +305,14 @@ def _block(name: str, address: str, port: int, weight: int, inner: list[str]) ->
     return [*lines, *("        " + line for line in inner), "    }"]
 
 
-def _real_server(service: VirtualService, server: RealServer, path: list[str]) -> list[str]:
+def _real_server(service: VirtualService, server: RealServer, paths: list[list[str]]) -> list[str]:
     inner: list[str] = []
     if server.checked:
-        inner = ["inhibit_on_failure", *_checker(service.health_check or {}, service, server, path)]
-        tracked = [places.drain_file(server.host)] + ([service.track_file(server.host)] if is_watched(service.health_check) else [])
-        for name in tracked:
+        # keepalived takes a server out as soon as one of its checks fails.
+        inner = ["inhibit_on_failure"]
+        for check, path in zip(service.checks, paths):
+            inner += _checker(check, service, server, path)
+        for name in [places.drain_file(server.host), *_watched(service, server)]:
             inner += ["FILE_CHECK {", "    track_file %s" % name, "    weight 1", "}"]
     return _block(server.host, server.address, service.port_of(server), server.weight, inner)
 

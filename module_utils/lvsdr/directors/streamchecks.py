@@ -22,17 +22,17 @@ def streamchecks(resolved: Resolved, director: str, inventory: Inventory, metric
     out: list[dict[str, Any]] = []
     variables, marks = inventory["hosts"].get(director, {}), check_marks(resolved.checks)
     for service in resolved.services:
-        check = service.health_check
-        if service.absent or check is None or not is_watched(check):
-            continue
-        members = [_member(service, check, server, variables, marks) for server in service.servers if server.checked]
-        login = {"login_credential": credential(check["login_file"])} if check.get("login_file") else {}
-        out.append(
-            {
-                "name": service.name, "vip": service.vips[0], "check": {**check, **login}, "servers": members,
-                "slow_start": check["slow_start"], "floor": check["floor"],
-            }
-        )  # fmt: skip
+        for index, check in enumerate(service.checks):
+            if service.absent or not is_watched(check):
+                continue
+            members = [_member(service, index, server, variables, marks) for server in service.servers if server.checked]
+            login = {"login_credential": credential(check["login_file"])} if check.get("login_file") else {}
+            out.append(
+                {
+                    "name": service.check_name(index), "vip": service.vips[0], "check": {**check, **login}, "servers": members,
+                    "slow_start": check["slow_start"], "floor": check["floor"],
+                }
+            )  # fmt: skip
     files = sorted({check["login_file"] for check in (one["check"] for one in out) if check.get("login_file")})
     return {
         "folder": places.STREAMCHECK, "metrics_port": metrics_port, "services": out,
@@ -41,12 +41,13 @@ def streamchecks(resolved: Resolved, director: str, inventory: Inventory, metric
 
 
 def _member(
-    service: VirtualService, check: dict[str, Any], server: RealServer, variables: dict[str, Any], marks: dict[tuple[int, str], int]
+    service: VirtualService, index: int, server: RealServer, variables: dict[str, Any], marks: dict[tuple[int, str], int]
 ) -> dict[str, Any]:
-    """A server that is checked, as the configuration has it. variables: of the director."""
+    """A server that is checked, as the configuration has it. index: of the check; variables: of the director."""
+    check = service.checks[index]
     through = check["target"] == "vip"
     return {
-        "name": server.host, "weight": server.weight, "file": service.track_file(server.host),
+        "name": server.host, "weight": server.weight, "file": service.track_file(server.host, index),
         "agent": server.address, "drain_file": "%s/%s" % (places.DRAINED, drain_file(server.host)),
         "names": [*service.vips, server.address],
         "address": service.vips[0] if through else server.address,

@@ -121,7 +121,7 @@ def _check_addresses(services: Sequence[VirtualService], directors: Sequence[str
                 _check_subnets(service, vip, director, inventory, problems)
         for server in service.servers:
             _check_own(server.host, server.address, inventory, problems)
-    families = {service.family for service in services if (service.health_check or {}).get("target") == "vip"}
+    families = {service.family for service in services for check in service.checks if check["target"] == "vip"}
     for director in directors if director_vips(services) else ():
         for family in families | {keepalived.vrrp_family(inventory)}:
             address = host_address(inventory["hosts"].get(director, {}), family)
@@ -256,7 +256,7 @@ def _check_path_of_checks(
     service: VirtualService, server: RealServer, director: str, networks: list[Network], inventory: Inventory, problems: Problems
 ) -> None:
     """Replies to checks have to come in where accept_local and its rules are: on the interface of the VIP."""
-    if not server.checked or (service.health_check or {}).get("target") != "vip":
+    if not server.checked or not any(check["target"] == "vip" for check in service.checks):
         return
     own = host_address(inventory["hosts"].get(director, {}), service.family)
     addresses = [server.address, service.vips[0], *([own] if own else [])]

@@ -85,7 +85,8 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
             cells = [_held(service, server, found) for found in tables]
             named = (service.name, service.vips[0], server.host)
             # Usually all directors report the same.
-            said = list(dict.fromkeys(_said(found[named]) for found in checks if named in found))
+            names = [(service.check_name(index), *named[1:]) for index in range(len(service.checks))]
+            said = list(dict.fromkeys(_said(found[name]) for name in names for found in checks if name in found))
             if server.drained or places.drain_file(server.host) in drained:
                 said.insert(0, "drained")
             rows.append((*named, *cells, " / ".join(said)))

@@ -44,7 +44,7 @@ def paths_of(services: Sequence[VirtualService]) -> tuple[CheckPath, ...]:
     """
     servers: dict[tuple[int, str], str] = {}
     for service in services:
-        if service.health_check and service.health_check["target"] == "vip":
+        if any(check["target"] == "vip" for check in service.checks):
             for server in service.servers:
                 if server.checked:
                     servers.setdefault((service.family, server.address), server.host)

@@ -25,12 +25,18 @@ def group_members(virtual_services: Any, groups: dict[str, list[str]]) -> list[s
     return list(found)
 
 
-def _script_checks(virtual_services: Any) -> Iterator[dict[str, Any]]:
-    """The checks that run a program on directors, as far as they can be told."""
+def _checks(virtual_services: Any) -> Iterator[dict[str, Any]]:
+    """The checks of all services, as far as they can be told."""
     for service in virtual_services if isinstance(virtual_services, list) else []:
-        check = service.get("health_check") if isinstance(service, dict) and service.get("state") != "absent" else None
-        if isinstance(check, dict) and check.get("type") == "script":
-            yield check
+        if isinstance(service, dict) and service.get("state") != "absent":
+            several = service.get("checks")
+            found = [service.get("health_check"), *(several if isinstance(several, list) else [])]
+            yield from (check for check in found if isinstance(check, dict))
+
+
+def _script_checks(virtual_services: Any) -> Iterator[dict[str, Any]]:
+    """The checks that run a program on directors."""
+    return (check for check in _checks(virtual_services) if check.get("type") == "script")
 
 
 def scripts(virtual_services: Any) -> list[str]:
@@ -51,12 +57,9 @@ def files_needed(virtual_services: Any, directs: bool, variables: dict[str, Any]
         for field, readers in (("certificate", "any"), ("certificate_key", "root")):
             if spelling.is_file(variables.get("streaming_server_" + field)):
                 found[variables["streaming_server_" + field]] = readers
-    if not directs:
-        virtual_services = []
-    for service in virtual_services if isinstance(virtual_services, list) else []:
-        check = service.get("health_check") if isinstance(service, dict) and service.get("state") != "absent" else None
-        files = [(field, check.get(field)) for field in ("verify", "login_file")] if isinstance(check, dict) else []
-        for field, path in files:
+    for check in _checks(virtual_services) if directs else ():
+        for field in ("verify", "login_file"):
+            path = check.get(field)
             if isinstance(path, str) and spelling.is_file(path):
                 found[path] = "root" if field == "login_file" else "all"
     return [{"path": path, "readers": readers} for path, readers in found.items()]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.addresses import not_an_address, parse_address
-from ansible.module_utils.lvsdr.checks.health_check import read_health_check
+from ansible.module_utils.lvsdr.checks.health_check import read_health_checks
 from ansible.module_utils.lvsdr.errors import Problems, shown
 from ansible.module_utils.lvsdr.inventory import check_paths, leaving, messages, modes, paths, ports
 from ansible.module_utils.lvsdr.inventory.director_settings import max_cut
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
 SERVICE_FIELDS = (
     "name", "mode", "addresses", "protocol", "ports", "firewall_mark", "scheduler", "scheduler_flags", "one_packet", "persistence",
-    "real_servers", "real_server_port", "health_check", "sorry_server", "instance", "stream", "state", "nat_gateway", "return_path",
-    "tunnel",
+    "real_servers", "real_server_port", "health_check", "checks", "sorry_server", "instance", "stream", "state", "nat_gateway",
+    "return_path", "tunnel",
 )  # fmt: skip
 
 
@@ -156,7 +156,8 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
     _check_ports(reader, mark)
     if not several and (check_paths.is_check_mark(whole_number(mark)) or ports.is_service_mark(whole_number(mark))):
         reader.wrong("firewall_mark", messages.MARK_RESERVED(value=shown(mark)))
-    check = read_health_check(reader)
+    checks = read_health_checks(reader)
+    check = checks[0] if checks else None
     stream = read_stream(reader, mark, several)
     hosts = placed(read_real_servers(reader, inventory), inventory) if state == "present" else []
     sorry = placed(read_sorry_server(reader, inventory, check, hosts), inventory) if state == "present" else []
@@ -187,7 +188,8 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
             VirtualService(
                 name=reader.get("name"), mode=way.mode, family=family, instance=instance, options=options, servers=servers,
                 vips=tuple(text for of, text in vips if of == family) if mark is not None else (vip,),
-                health_check=check, stream=stream, absent=state == "absent", key=None if inner.found else service_key(wanted.service),
+                health_check=check, more_checks=tuple(checks[1:]), stream=stream, absent=state == "absent",
+                key=None if inner.found else service_key(wanted.service),
                 gateway=way.gateways.get(family), return_path=way.return_path, tunnel=way.tunnel, ports=several,
             )
         )  # fmt: skip

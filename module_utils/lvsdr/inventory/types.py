@@ -116,6 +116,12 @@ class VirtualService:
     tunnel: dict[str, Any] | None = None
     # (protocol, first, last) of each, where several are one firewall-mark service.
     ports: tuple[tuple[str, int, int], ...] = ()
+    # Beside health_check; a server has to pass all of them.
+    more_checks: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def checks(self) -> tuple[dict[str, Any], ...]:
+        return (self.health_check, *self.more_checks) if self.health_check else ()
 
     @property
     def path(self) -> str:
@@ -163,9 +169,13 @@ class VirtualService:
         port: int = self.options.get("port", 0) if server.port is None else server.port
         return port
 
-    def track_file(self, host: str) -> str:
-        """Name of the track file of a real server's check."""
-        return places.track_file({"name": self.name, "vips": self.vips}, host)
+    def check_name(self, index: int) -> str:
+        """What lvsdr-streamcheck calls a check: the first one as the service."""
+        return self.name if not index else "%s, check %d" % (self.name, index + 1)
+
+    def track_file(self, host: str, index: int = 0) -> str:
+        """Name of the track file of a real server's check. index: of the check."""
+        return places.track_file({"name": self.check_name(index), "vips": self.vips}, host)
 
 
 @dataclass(frozen=True)
@@ -217,7 +227,14 @@ def _said(one: Any) -> dict[str, Any]:
 
 def to_data(resolved: Resolved) -> dict[str, Any]:
     """Plain data, as JSON carries it."""
-    lists: dict[str, Callable[[Any], Any]] = {"vips": list, "key": list, "ports": list, "servers": _said_all, "leaving": _said_all}
+    lists: dict[str, Callable[[Any], Any]] = {
+        "vips": list,
+        "key": list,
+        "ports": list,
+        "more_checks": list,
+        "servers": _said_all,
+        "leaving": _said_all,
+    }
     services = [
         {name: lists[name](value) if name in lists else value for name, value in _said(service).items()} for service in resolved.services
     ]
@@ -231,7 +248,7 @@ def _said_all(items: tuple[Any, ...]) -> list[dict[str, Any]]:
 def from_data(data: dict[str, Any]) -> Resolved:
     """What to_data was given; nothing of nothing."""
     types: dict[str, Callable[[Any], Any]] = {
-        "vips": tuple, "key": tuple, "ports": lambda items: tuple(tuple(item) for item in items),
+        "vips": tuple, "key": tuple, "more_checks": tuple, "ports": lambda items: tuple(tuple(item) for item in items),
         "servers": lambda items: tuple(RealServer(**item) for item in items),
         "leaving": lambda items: tuple(Leaving(**item) for item in items),
     }  # fmt: skip

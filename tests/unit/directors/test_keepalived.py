@@ -504,7 +504,7 @@ def test_no_value_breaks_out_of_its_place(place):
 def test_all_places_are_tried():
     """An option that is added to the model belongs into PLACES, too."""
     tried = {name.partition(".")[0] for name in PLACES} | {"real_servers", "stream"}
-    assert set(resolve.SERVICE_FIELDS) - {"addresses", "ports", "health_check"} <= tried
+    assert set(resolve.SERVICE_FIELDS) - {"addresses", "ports", "health_check", "checks"} <= tried
     others = {name for name in inventory_hosts.HOST_VARIABLES if name.startswith(("director_", "streaming_server_", "preflight_"))}
     assert set(inventory_hosts.HOST_VARIABLES) - others <= tried, "those have tests of their own"
 

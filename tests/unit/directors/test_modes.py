@@ -1,7 +1,8 @@
 """What the modes of services ask of directors: nftables, settings of the kernel, and keepalived's addresses."""
 
 import pytest
-from ansible.module_utils.lvsdr.directors import forwarding, holders, keepalived, keepalived_conf, nftables
+from ansible.module_utils.lvsdr.directors import forwarding, holders, keepalived, keepalived_conf, nftables, streamchecks
+from ansible.module_utils.lvsdr.fleet import report
 from ansible.module_utils.lvsdr.inventory import ports, resolve
 
 from inventories import GATEWAYS, GONE, VIP, VIP6, facts, interface, inventory, service
@@ -142,3 +143,29 @@ def test_tunnels_in_keepalived(tunnel, words):
     assert words in keepalived.render(found, "director1", made)
     (destination, _other) = found.services[0].table()["destinations"]
     assert destination.get("tunnel") == tunnel
+
+
+def test_a_server_passes_all_of_several_checks():
+    checks = [{"type": "rtmp", "port": 1935}, {"type": "hls", "path": "/x.m3u8", "port": 8080}, {"type": "tcp", "port": 22}]
+    found, made = resolved(service(ports=[1935, 8080], checks=checks))
+    (one,) = found.services
+    text = keepalived.render(found, "director1", made)
+    block = text[text.index("real_server 192.0.2.21") :].partition("real_server 192.0.2.22")[0]
+    assert block.count("TCP_CHECK {") == 3 and [port in block for port in ("connect_port 1935", "connect_port 8080", "connect_port 22")]
+    names = [one.track_file("server1", index) for index in (0, 1)]
+    assert len(set(names)) == 2 and all("track_file %s\n" % name in block for name in names) and block.count("FILE_CHECK {") == 3
+    configuration = streamchecks.streamchecks(found, "director1", made)["services"]
+    assert [(item["name"], item["check"]["type"]) for item in configuration] == [("live", "rtmp"), ("live, check 2", "hls")]
+    assert [item["servers"][0]["file"] for item in configuration] == names
+    assert len(found.checks) == 2, "one path through the VIP to each server"
+
+
+def test_checks_of_a_service_are_one_line_of_the_status():
+    found, _made = resolved(service(checks=[{"type": "rtmp", "port": 1935}, {"type": "hls", "path": "/x.m3u8"}]))
+    said = [
+        {"service": name, "vip": VIP, "server": "server1", "state": state, "why": why, "kept": False, "warning": ""}
+        for name, state, why in (("live", "up", "handshake"), ("live, check 2", "down", "404"))
+    ]
+    directors = {"director1": {"info": {"services": [], "stream_checks": said}, "active": True, "drained": []}}
+    (line,) = [line for line in report.status(found.services, directors) if "server1" in line]
+    assert line.endswith("up: handshake / down: 404")

@@ -10,7 +10,7 @@ HEAVY = {"real_server_weight": 10}
 # Changes to the service, changes to server1's variables, the path of the only error, its id, and what else must be in its line, if
 # anything: a value, or names to choose from. A path that begins with a dot is one of the service.
 ERRORS = {
-    "unknown option": ({"port": 80}, {}, ".port", "unknown-option", "addresses, firewall_mark, health_check"),
+    "unknown option": ({"port": 80}, {}, ".port", "unknown-option", "addresses, checks, firewall_mark, health_check"),
     "no name": ({"name": GONE}, {}, "virtual_services[0].name", "service-name-missing"),
     "empty name": ({"name": ""}, {}, "virtual_services[0].name", "service-name-missing"),
     "name that is none": ({"name": 5}, {}, "virtual_services[0].name", "not-text", "5"),
@@ -56,6 +56,11 @@ ERRORS = {
     "port with two signs": ({"ports": ["--5"]}, {}, ".ports[0]", "not-a-whole-number", "'--5'"),
     "port without end": ({"ports": ["8" * 5000]}, {}, ".ports[0]", "not-a-whole-number"),
     "ports that are not a list": ({"ports": 80}, {}, ".ports", "service-without-port", "80"),
+    "two kinds of checks": ({"health_check": {}, "checks": [{}]}, {}, ".checks", "checks-beside-health-check"),
+    "checks that are not a list": ({"checks": {}}, {}, ".checks", "not-a-list", "{}"),
+    "a check that is none": ({"checks": [{}, 5]}, {}, ".checks[1]", "not-a-dictionary-like", "5"),
+    "an unknown option of a check": ({"checks": [{}, {"prt": 80}]}, {}, ".checks[1].prt", "unknown-option", "did you mean port?"),
+    "a floor of several checks": ({"checks": [{}, {**HLS, "floor": 0.5}]}, {}, ".checks[1].floor", "check-option-needs-one", "floor"),
     "several ports, one of which is none": ({"ports": [80, "http"]}, {}, ".ports[1]", "not-ports", "'http'"),
     "a port of another protocol": ({"ports": [80, "81/icmp"]}, {}, ".ports[1]", "not-ports", "'81/icmp'"),
     "ports that overlap": ({"ports": ["80-90", "85/tcp"]}, {}, ".ports[1]", "ports-overlap", "tcp 85 overlaps tcp 80-90"),
