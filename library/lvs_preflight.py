@@ -158,6 +158,7 @@ interfaces:
       description: True where no frame of another host arrives, as on a dummy, a bridge without ports or a pair of veth between the host and
         itself. No other host can ask for an address there.
       type: bool
+    mtu: {description: "MTU of an Ethernet interface, where it is not 1500.", type: int}
     arp_filters: {description: "On a bridge, what may keep ARP from passing it.", type: list, elements: str}
 arp_rules:
   description: Rules of this host's packet filter that may drop ARP it receives or sends.

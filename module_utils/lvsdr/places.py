@@ -48,7 +48,7 @@ FILES = (
     *("%s/%s.py" % (STREAMCHECK_PROGRAM, part) for part in STREAMCHECK_PARTS),
 )  # fmt: skip
 # Settings of the kernel, of the whole host and of each interface.
-SYSCTLS = ("net/ipv4/ip_forward", "net/ipv4/conf/all/send_redirects", "net/ipv6/conf/all/forwarding")
+SYSCTLS = ("net/netfilter/nf_conntrack_max", "net/ipv4/ip_forward", "net/ipv4/conf/all/send_redirects", "net/ipv6/conf/all/forwarding")
 SYSCTLS_OF_LINKS = ("net/ipv4/conf/%s/accept_local", "net/ipv4/conf/%s/send_redirects", "net/ipv6/conf/%s/accept_ra")
 FOLDERS = (DRAINED, DRAINED_KEPT, STREAMCHECK)
 UNITS = ("keepalived", "lvsdr-streamcheck", "nginx", "lvsdr-test-source")

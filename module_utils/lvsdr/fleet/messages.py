@@ -72,6 +72,19 @@ REPLY_THROUGH_DIRECTOR = Message(
     "%(host)s answers viewers of %(service)s through %(way)s, which is %(director)s, and a director drops what comes from its own VIPs; "
     "make a router its default gateway",
 )
+TUNNEL_MTU_TOO_SMALL = Message(
+    "tunnel-mtu-too-small",
+    "%(interface)s has an MTU of %(mtu)d, which leaves %(left)d bytes inside a tunnel of type %(kind)s, and IPv%(family)d needs %(least)d; "
+    "set its MTU to %(enough)d or more",
+)
+SNAT_PORTS_EXCEEDED = Message(
+    "snat-ports-exceeded",
+    "is %(count)d, and SNAT has %(most)d ports between a director and a server; lower it, add servers, or use another mode",
+)
+CONNTRACK_TABLE_TOO_SMALL = Message(
+    "conntrack-table-too-small",
+    "tracks %(limit)d connections at most, and the servers of mode snat may hold %(count)d; raise net.netfilter.nf_conntrack_max",
+)
 SNAT_NEEDS_CONNTRACK = Message(
     "snat-needs-conntrack", "service %(service)s has mode snat, which needs the kernel's connection tracking; remove conntrack: 0"
 )

@@ -17,7 +17,13 @@ from ansible.module_utils.lvsdr.directors import keepalived
 from ansible.module_utils.lvsdr.directors.holders import interface_of
 from ansible.module_utils.lvsdr.errors import Line, LvsError, Problems, listed, shown
 from ansible.module_utils.lvsdr.fleet import messages
-from ansible.module_utils.lvsdr.fleet.preflight_modes import check_conntrack, check_gateways, check_replies
+from ansible.module_utils.lvsdr.fleet.preflight_modes import (
+    check_conntrack,
+    check_gateways,
+    check_replies,
+    check_snat_room,
+    check_tunnels,
+)
 from ansible.module_utils.lvsdr.inventory import paths
 from ansible.module_utils.lvsdr.inventory.director_settings import INTERFACE, check_directors
 from ansible.module_utils.lvsdr.inventory.hosts import (
@@ -73,6 +79,8 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
         _check_vips_on_servers(service, vips, inventory, problems)
     check_gateways(services, directors, inventory, problems)
     check_replies(services, directors, inventory, problems)
+    check_tunnels(services, inventory, problems)
+    check_snat_room(services, directors, inventory, problems)
     for director in directors:
         check_conntrack(services, director, settings[director]["sysctls"], problems)
         _check_interface(director, settings[director]["interface"], services, inventory, problems)

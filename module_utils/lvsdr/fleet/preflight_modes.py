@@ -8,10 +8,13 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr.addresses import inside
+from ansible.module_utils.lvsdr.directors.holders import link_of
 from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.inventory import paths
 from ansible.module_utils.lvsdr.inventory.hosts import addresses_of, facts_of, list_networks, networks_of
 from ansible.module_utils.lvsdr.inventory.modes import DIRECT
+from ansible.module_utils.lvsdr.routes import tunnels
+from ansible.module_utils.lvsdr.text import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,3 +93,52 @@ def check_conntrack(services: Iterable[VirtualService], director: str, sysctls: 
                 path = "%s.director_sysctls.conntrack" % paths.of_host(director)
                 problems.add(path, messages.SNAT_NEEDS_CONNTRACK(service=service.name))
                 return
+
+
+# What every link has to carry (RFC 8200, 5; RFC 791, 3.2, for what a host has to take in one piece).
+LEAST = {4: 576, 6: 1280}
+USUAL_MTU = 1500
+
+
+def check_tunnels(services: Iterable[VirtualService], inventory: Inventory, problems: Problems) -> None:
+    """The link of each server of a tunnel leaves enough for the packet inside."""
+    for service in services:
+        kind = (service.tunnel or {}).get("type", "ipip")
+        for server in service.servers if service.mode == "tunnel" and not service.absent else ():
+            facts = facts_of(inventory, server.host)
+            name = link_of(server.address, facts)
+            mtu = next((link.get("mtu", USUAL_MTU) for link in facts.get("interfaces", ()) if link["name"] == name), USUAL_MTU)
+            left = mtu - tunnels.overhead(kind, service.family)
+            if left < LEAST[service.family]:
+                line = messages.TUNNEL_MTU_TOO_SMALL(
+                    interface=name, mtu=mtu, kind=kind, left=left, family=service.family, least=LEAST[service.family],
+                    enough=LEAST[service.family] + tunnels.overhead(kind, service.family),
+                )  # fmt: skip
+                problems.add(paths.of_host(server.host), line)
+
+
+# Ports that the kernel chooses from for a changed source (nf_nat_core.c): between one address of a director and one server.
+SNAT_PORTS = 64512
+CONNTRACK_MAX = "net/netfilter/nf_conntrack_max"
+
+
+def check_snat_room(services: Iterable[VirtualService], directors: Iterable[str], inventory: Inventory, problems: Problems) -> None:
+    """What servers may hold at once, as far as the inventory says it, has a port and an entry of connection tracking each."""
+    wanted: dict[str, int] = {}
+    for service in services:
+        for host in service.hosts if service.mode == "snat" and not service.absent else ():
+            number = whole_number(inventory["hosts"].get(host, {}).get("streaming_server_connections"))
+            if number is not None:
+                wanted[host] = number
+    for host, number in wanted.items():
+        if number > SNAT_PORTS:
+            problems.add(
+                "%s.streaming_server_connections" % paths.of_host(host), messages.SNAT_PORTS_EXCEEDED(count=number, most=SNAT_PORTS)
+            )
+    for director in directors if wanted else ():
+        seen = (facts_of(inventory, director).get("seen") or {}).get("sysctls") or {}
+        # Empty before the kernel tracks anything.
+        limit = whole_number(seen.get(CONNTRACK_MAX) or None)
+        if limit is not None and sum(wanted.values()) > limit:
+            line = messages.CONNTRACK_TABLE_TOO_SMALL(limit=limit, count=sum(wanted.values()))
+            problems.add(paths.of_host(director), line)

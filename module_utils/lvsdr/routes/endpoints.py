@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.lvsdr.addresses import full_prefix
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.routes import lasting, messages, tunnels
-from ansible.module_utils.lvsdr.system import commands, files, fou, in_force, policy, rtnetlink, sysctl
+from ansible.module_utils.lvsdr.system import commands, files, fou, in_force, policy, rtnetlink
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ansible.module_utils.lvsdr.routes.tunnels import Device, Endpoint, Port
-
-USUAL_MTU = 1500
 
 
 def converge(
@@ -51,12 +49,12 @@ def _read(net: rtnetlink.Rtnetlink) -> tuple[list[Device], list[Port]]:
 
 def _mtus(net: rtnetlink.Rtnetlink, endpoints: Collection[Endpoint]) -> dict[str, int]:
     """{address of an endpoint: MTU of the link that has it}."""
-    names = {link.index: link.name for link in net.links()}
-    out = {one.address: USUAL_MTU for one in endpoints}
+    links = {link.ifindex: link for link in net.links()}
+    out = {one.address: rtnetlink.USUAL_MTU for one in endpoints}
     for address in net.addresses():
-        name = names.get(address.index, "")
-        if address.text in out and not name.startswith(tunnels.PREFIX):
-            out[address.text] = int(sysctl.read_file("/sys/class/net/%s/mtu" % name) or USUAL_MTU)
+        link = links.get(address.ifindex)
+        if address.text in out and link and not link.name.startswith(tunnels.PREFIX):
+            out[address.text] = link.mtu
     return out
 
 

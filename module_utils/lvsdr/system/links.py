@@ -21,7 +21,8 @@ def interfaces() -> list[dict[str, Any]]:
     ether or loopback. Whatever its scope or state, an address is among them, but for those that every link may have (_of_every_link).
 
     Only where there are such: ``peers`` {"a/p": [the other end, or None, of each such address]}, ``local_routes``, what `ip route` has of
-    routes that make an address local without being on an interface, and ``unasked``, true where no frame of another host arrives.
+    routes that make an address local without being on an interface, ``unasked``, true where no frame of another host arrives, and
+    ``mtu``, of an Ethernet interface where it is not 1500.
     """
     with rtnetlink.opened() as kernel:
         links = kernel.links()
@@ -56,6 +57,8 @@ def described(links: Sequence[Link], addresses: Iterable[Address], routes: dict[
             found["local_routes"] = routes[link.name]
         if not asked[link.name]:
             found["unasked"] = True
+        if link.type == "ether" and link.mtu != rtnetlink.USUAL_MTU:
+            found["mtu"] = link.mtu
         out.append(found)
     return out
 

@@ -53,6 +53,9 @@ TYPES = {
 }  # fmt: skip
 
 
+USUAL_MTU = 1500  # of Ethernet
+
+
 class Link(NamedTuple):
     """An interface. below: the index of the link that it is stacked on or that is its other end; elsewhere: that one is in another
     namespace, where the index means nothing here. master: the index of the bridge or bond that it is a port of."""
@@ -66,6 +69,7 @@ class Link(NamedTuple):
     below: int | None = None
     elsewhere: bool = False
     master: int | None = None
+    mtu: int = USUAL_MTU
 
 
 class Address(NamedTuple):
@@ -271,6 +275,7 @@ def _link(message: Any) -> Link:
         message.get_attr("IFLA_LINK") or None,
         message.get_attr("IFLA_LINK_NETNSID") is not None,
         message.get_attr("IFLA_MASTER") or None,
+        message.get_attr("IFLA_MTU") or USUAL_MTU,
     )
 
 

@@ -144,3 +144,34 @@ def test_answers_pass_where_the_mode_needs_it(declared, way, said):
     made["hosts"]["server1"]["facts"]["replies"] = dict.fromkeys(asked.get("server1", []), way)
     found = [path_and_id(line) for line in preflight.preflight(services, made)]
     assert found == ([("hosts[server1]", said)] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("declared", "mtu", "bad"),
+    [
+        ({}, 1299, False),
+        ({}, 595, True),
+        ({"addresses": [VIP6]}, 1319, True),
+        ({"addresses": [VIP6]}, 1320, False),
+        ({"tunnel": {"type": "gue", "port": 6080}}, 607, True),
+    ],
+)
+def test_a_link_that_a_tunnel_leaves_too_little(declared, mtu, bad):
+    made = inventory(with_facts=True)
+    made["hosts"]["server1"]["facts"]["interfaces"][1]["mtu"] = mtu
+    found = [path_and_id(line) for line in preflight.preflight([service(mode="tunnel", **declared)], made)]
+    assert found == ([("hosts[server1]", "tunnel-mtu-too-small")] if bad else [])
+
+
+def test_snat_has_a_port_and_an_entry_for_each_connection():
+    hosts = {"server1": {"streaming_server_connections": 64513}, "server2": {"streaming_server_connections": 1000}}
+    (line,) = preflight.preflight([service(mode="snat")], inventory(with_facts=True, hosts=hosts))
+    assert path_and_id(line) == ("hosts[server1].streaming_server_connections", "snat-ports-exceeded")
+    hosts["server1"]["streaming_server_connections"] = 64512
+    made = inventory(with_facts=True, hosts=hosts)
+    assert preflight.preflight([service(mode="snat")], made) == []
+    for limit, count in ((65511, 1), (65512, 0)):
+        made["hosts"]["director1"]["facts"]["seen"] = {"sysctls": {"net/netfilter/nf_conntrack_max": str(limit)}}
+        found = [path_and_id(line) for line in preflight.preflight([service(mode="snat")], made)]
+        assert found == [("hosts[director1]", "conntrack-table-too-small")] * count
+    assert preflight.preflight([service(mode="nat")], made) == []
