@@ -17,7 +17,7 @@ from ansible.module_utils.lvsdr.directors import keepalived
 from ansible.module_utils.lvsdr.directors.holders import interface_of
 from ansible.module_utils.lvsdr.errors import Line, LvsError, Problems, listed, shown
 from ansible.module_utils.lvsdr.fleet import messages
-from ansible.module_utils.lvsdr.fleet.preflight_modes import (
+from ansible.module_utils.lvsdr.fleet.modes import (
     check_conntrack,
     check_gateways,
     check_replies,
