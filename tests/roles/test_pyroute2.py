@@ -1,5 +1,6 @@
 """A host without pyroute2: preflight installs it there and nowhere else, and check mode says what it did not look at."""
 
+import ansible_mitogen
 import pytest
 from fleet import state
 from test_changes import good
@@ -45,6 +46,15 @@ def test_a_rollout_installs_it_only_there(bare, reference):
     assert {name: state(machine) for name, machine in bare.machines.items()} == reference
     done = good(bare.play())
     assert "changed: [" not in done.stdout and "Install pyroute2" not in done.stdout
+
+
+def test_with_mitogen(bare, reference, monkeypatch):
+    """It keeps Python running on a host: what is installed is found all the same, and nothing is fetched from the controller."""
+    monkeypatch.setenv("ANSIBLE_STRATEGY", "mitogen_linear")
+    monkeypatch.setenv("ANSIBLE_STRATEGY_PLUGINS", ansible_mitogen.__path__[0] + "/plugins/strategy")
+    done = good(bare.play())
+    assert done.stdout.count("changed: [") == 2 and lacks(bare) == set()
+    assert {name: state(machine) for name, machine in bare.machines.items()} == reference
 
 
 def test_check_mode_installs_nothing(bare, reference):
