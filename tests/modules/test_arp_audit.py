@@ -5,10 +5,12 @@ import ipaddress
 import json
 import os
 import socket
-import sys
+from importlib.machinery import PathFinder
+from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.lvsdr.arp import audit, packets, wire
+from ansible.module_utils.lvsdr.system import rtnetlink
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import arp_audit
 from said import id_of
@@ -234,7 +236,8 @@ def test_a_link_that_goes_down_while_we_ask(links, run):
 
 
 def test_without_pyroute2(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    nowhere = SimpleNamespace(find_spec=lambda name: PathFinder.find_spec(name, [str(tmp_path)]))
+    monkeypatch.setattr(rtnetlink, "PathFinder", nowhere)
     result = run(vips=[VIP])
     assert result["failed"] and id_of(result["msg"]) == "pyroute2-missing"
 
