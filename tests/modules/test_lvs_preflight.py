@@ -277,7 +277,7 @@ def test_this_machine(run):
     (lo,) = [link for link in result["interfaces"] if link["name"] == "lo"]
     assert lo["type"] == "loopback"
     for link in result["interfaces"]:
-        assert set(link) - {"peers", "local_routes", "unasked"} == {"name", "mac", "type", "arp", "up", "addresses", "scopes"}
+        assert set(link) - {"peers", "local_routes", "unasked", "mtu"} == {"name", "mac", "type", "arp", "up", "addresses", "scopes"}
         assert all("/" in address for address in link["addresses"])
 
 
