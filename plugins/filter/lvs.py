@@ -71,7 +71,7 @@ def audit(hostvars, hosts, services, lvs_inventory):
             "gathered": (variables.get("lvs_gathered") or {}).get("gathered"),
         }
     owners = macs(lvs_inventory, places.DIRECTORS)
-    return report.audit(views.director_vips(services), owners, macs(lvs_inventory), found)
+    return report.audit(views.moving(services), owners, macs(lvs_inventory), found)
 
 
 def status(hostvars, directors, services):

@@ -74,7 +74,9 @@ def _unit_steps(unit: str, different: bool, wanted: bool) -> tuple[list[tuple[st
     state = systemd.unit_states([unit])[unit]
     reload: list[tuple[str, ...]] = [("daemon-reload",)] if different or state["stale"] else []
     if not wanted:
-        before = [(verb, unit) for verb, needed in (("stop", state["active"]), ("disable", state["enabled"])) if needed]
+        before: list[tuple[str, ...]] = [
+            (verb, unit) for verb, needed in (("stop", state["active"]), ("disable", state["enabled"])) if needed
+        ]
         return before, reload
     # One that is not active would not be restarted with a network manager.
     return [], reload + [(verb, unit) for verb, there in (("enable", state["enabled"]), ("start", state["active"])) if not there]
