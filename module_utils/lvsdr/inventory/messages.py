@@ -33,6 +33,10 @@ GATEWAY_MISSING = Message(
     "address of the servers' subnet",
 )
 GATEWAY_TWICE = Message("gateway-twice", "there is an IPv%(family)d gateway already; give one address of each family")
+MODE_NEEDS_PORTS = Message(
+    "mode-needs-ports",
+    "mode %(mode)s needs rules for the service's ports; name them in ports, which may be several and ranges, instead of a mark or port 0",
+)
 FTP_NOT_OFFERED = Message(
     "ftp-not-offered",
     "FTP agrees on further ports inside the connection, which a translated connection does not follow; use HTTP or SFTP, or mode dr with "

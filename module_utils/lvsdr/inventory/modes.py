@@ -114,7 +114,15 @@ def _read_tunnel(reader: Reader, mode: str) -> dict[str, Any] | None:
     return {"type": kind, **({"port": port} if port else {}), **({"checksum": checksum} if checksum != "none" else {})}
 
 
-def check_ftp(reader: Reader, mode: str, port: Any) -> None:
-    """FTP names further ports in what it says, and nothing here reads that."""
-    if mode in TRANSLATED and port == 21:
+def check_port(reader: Reader, way: Way, port: int | None, unknown: bool) -> None:
+    """What a mode can't do with a port. port: the service's only one, 0 for every one. unknown: whether others set its mark.
+
+    FTP names further ports in what it says, and nothing here reads that. The rules of NAT and SNAT need to know the ports.
+    """
+    if way.mode in TRANSLATED and port == 21:
         reader.wrong("ports[0]", messages.FTP_NOT_OFFERED())
+    by_rule = way.mode == "snat" or (way.mode == "nat" and way.return_path == "rule")
+    if by_rule and unknown:
+        reader.wrong("firewall_mark", messages.MODE_NEEDS_PORTS(mode=way.mode))
+    if by_rule and port == 0:
+        reader.wrong("ports[0]", messages.MODE_NEEDS_PORTS(mode=way.mode))

@@ -166,7 +166,7 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
         reader.wrong("scheduler", messages.SCHEDULER_DH())
     vips = _vips(reader)
     way = modes.read_way(reader, [family for family, _text in vips])
-    modes.check_ftp(reader, way.mode, whole_number(_port(reader)))
+    modes.check_port(reader, way, whole_number(_port(reader)), mark is not None and not several)
     check_room(reader, check, hosts, inventory)
     out = []
     # Without a VIP there is nothing to resolve, but every other value is read all the same: all errors come at once.

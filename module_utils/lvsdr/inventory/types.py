@@ -160,7 +160,7 @@ class VirtualService:
 
     def table(self) -> dict[str, Any]:
         """It in the words of ipvs_table's options."""
-        forward = modes.FORWARDS[self.mode]
+        forward = modes.FORWARDS.get(self.mode, self.mode)  # what leaves may be local
         destinations = [server.destination(forward, self.tunnel) for server in self.servers] + [one.destination for one in self.leaving]
         return {**self.options, "destinations": destinations}
 
