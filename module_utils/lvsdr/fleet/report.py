@@ -13,6 +13,7 @@ from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.inventory import hosts
 from ansible.module_utils.lvsdr.inventory import instances as vrrp_instances
+from ansible.module_utils.lvsdr.inventory.ports import words
 from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.text import aligned
@@ -89,7 +90,8 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
             said = list(dict.fromkeys(_said(found[name]) for name in names for found in checks if name in found))
             if server.drained or places.drain_file(server.host) in drained:
                 said.insert(0, "drained")
-            rows.append((*named, *cells, " / ".join(said)))
+            shown = "%s (%s)" % (service.name, words(service.ports)) if service.ports else service.name
+            rows.append((shown, *named[1:], *cells, " / ".join(said)))
     return aligned(rows)
 
 

@@ -169,3 +169,5 @@ def test_checks_of_a_service_are_one_line_of_the_status():
     directors = {"director1": {"info": {"services": [], "stream_checks": said}, "active": True, "drained": []}}
     (line,) = [line for line in report.status(found.services, directors) if "server1" in line]
     assert line.endswith("up: handshake / down: 404")
+    several, _made = resolved(service(ports=[80, "6970-7170/udp"]))
+    assert "live (tcp 80, udp 6970-7170)" in "\n".join(report.status(several.services, directors))
