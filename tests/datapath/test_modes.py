@@ -396,3 +396,15 @@ def test_the_modes_beside_each_other(tunnelled, family):
         assert set(net.seen) == viewers, port
     text = net.run("ip", "netns", "exec", "director1", "cat", "/proc/net/nf_conntrack")
     assert VIP[family] in net.full(text) and other not in net.full(text), "what direct routing and NAT send is not tracked"
+
+
+def test_the_kernel_mixes_no_families_beside_the_sync_daemons():
+    """IPv6 viewers for IPv4 servers would be possible in tunnels, but a message of the sync daemons has one family (ip_vs_ctl.c)."""
+    Fleet("nat")
+    here = ["ip", "netns", "exec", "director1", "ipvsadm"]
+    net.run(*here, "-A", "-t", "[%s]:99" % VIP[6])
+    add = [*here, "-a", "-t", "[%s]:99" % VIP[6], "-r", net.address(21), "-i"]
+    assert subprocess.run(add, capture_output=True).returncode != 0
+    for state in ("master", "backup"):
+        net.run(*here, "--stop-daemon", state)
+    assert subprocess.run(add, capture_output=True).returncode == 0, "without them it takes it"
