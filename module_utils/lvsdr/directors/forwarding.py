@@ -42,5 +42,21 @@ def settings(services: Sequence[VirtualService], interface: str, facts: dict[str
 
 
 def ipvs_settings(services: Sequence[VirtualService], declared: dict[str, Any]) -> dict[str, Any]:
-    """director_sysctls, with what SNAT needs: netfilter has to see IPVS' connections, to change their source."""
-    return {**declared, "conntrack": 1} if any(service.mode == "snat" and not service.absent for service in services) else declared
+    """director_sysctls, with what modes need.
+
+    SNAT: netfilter has to see IPVS' connections, to change their source.
+    NAT of UDP: a viewer may send one packet and then only receive, as with RTP. By the kernel's own sync_threshold the other director hears
+    of a connection with its third packet; without a period it hears with the first one, and again after sync_refresh_period seconds
+    (ip_vs_sync.c, ip_vs_sync_conn_needed).
+    """
+    here = [service for service in services if not service.absent]
+    needed: dict[str, Any] = {}
+    if any(service.mode == "snat" for service in here):
+        needed["conntrack"] = 1
+    if any(service.mode == "nat" and "udp" in _protocols(service) for service in here):
+        declared = {"sync_threshold": "3 0", "sync_refresh_period": 10, **declared}
+    return {**declared, **needed}
+
+
+def _protocols(service: VirtualService) -> set[str]:
+    return {protocol for protocol, _first, _last in service.ports} or {service.options.get("protocol", "tcp")}

@@ -65,6 +65,25 @@ def test_snat_alone_turns_tracking_on():
     assert forwarding.ipvs_settings(resolved(service(mode="snat", state="absent"))[0].services, declared) == declared
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"mode": "nat", "protocol": "udp"}, True),
+        ({"mode": "nat", "ports": ["554/tcp", "6970-7170/udp"]}, True),
+        ({"mode": "nat", "ports": ["80/tcp", "443/tcp"]}, False),
+        ({"mode": "nat"}, False),
+        ({"protocol": "udp"}, False),
+        ({"mode": "nat", "protocol": "udp", "state": "absent"}, False),
+    ],
+)
+def test_nat_of_udp_is_told_with_the_first_packet(options, told):
+    """What a viewer sends once, and then only receives, outlives a failover; who has declared something else has that."""
+    services = resolved(service(**options))[0].services
+    first = {"sync_threshold": "3 0", "sync_refresh_period": 10}
+    assert forwarding.ipvs_settings(services, {"sloppy_tcp": 1}) == {**(first if told else {}), "sloppy_tcp": 1}
+    assert forwarding.ipvs_settings(services, {"sync_threshold": "3 50"})["sync_threshold"] == "3 50"
+
+
 def test_snat_is_by_the_original_tuple_and_from_the_link_of_the_servers():
     text = rules(service(mode="snat", real_server_port=8080), hosts={**TWO_ARM, **SERVERS})
     assert "elements = { %s . tcp . 80 }" % VIP in text
