@@ -125,7 +125,7 @@ collection: ## Build the collection lvsdr.streaming, install it where nothing el
 	@tools/bootstrap dev
 	@tools/collection prove
 
-bench: ## What rollouts, modules and the stream checker cost, as ratios (root)
+bench: ## What rollouts, modules, the stream checker and directors cost, as ratios (root)
 	@tools/bootstrap dev lab netns
 	$(call step,20 VIPs that are there already)
 	.venv/bin/python tests/netns/bench.py
@@ -135,6 +135,8 @@ bench: ## What rollouts, modules and the stream checker cost, as ratios (root)
 	.venv/bin/python tests/modules/bench_streamcheck.py
 	$(call step,a guest with IPVS)
 	tests/kernel/run bench
+	$(call step,a director in each mode and HAProxy)
+	tests/kernel/run bench-modes
 
 release-check: ## Whether this commit can be tagged: version, changelog, support matrix
 	@tools/bootstrap dev
