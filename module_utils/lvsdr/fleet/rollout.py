@@ -216,12 +216,20 @@ def _missing(services: Iterable[VirtualService], table: Collection[tuple[TableKe
 
 
 def still_served(stale: Iterable[str], services: Iterable[VirtualService], inventory: Inventory) -> list[str]:
-    """Those of a real server's undeclared VIPs that a director still has a service for, or may have: they stay."""
+    """Those of a real server's undeclared VIPs that a director still sends packets for, or may: they stay.
+
+    A service whose mode becomes nat keeps its running connections in direct routing: they end with the server's VIP.
+    """
     directors = inventory["groups"].get(DIRECTORS, [])
     tables = [facts_of(inventory, director).get("ipvs") for director in directors]
     if None in tables:
         return list(stale)
-    keys = {describe.table_key(service) for table in tables for service in table or ()}
+    keys = {
+        describe.table_key(service)
+        for table in tables
+        for service in table or ()
+        if any(one.get("forward", "dr") != "nat" or one["active"] or one["inactive"] for one in service["destinations"])
+    }
     # A firewall mark does not show its VIPs, but its declaration does.
     served = {key[2] for key in keys} | {vip for service in services if service.table_key in keys for vip in service.vips}
     return [vip for vip in stale if vip in served]
@@ -232,18 +240,19 @@ def stale_paths(names: Iterable[str], done: Mapping[str, dict[str, Any]], invent
     tables = [facts_of(inventory, director).get("ipvs") for director in inventory["groups"].get(DIRECTORS, [])]
     if None in tables:
         return {}
+    destinations = [(service, one) for table in tables for service in table or () for one in service["destinations"]]
     sent = [
         (one["address"], one.get("port", service.get("port", 0)), service.get("protocol"))
-        for table in tables
-        for service in table or ()
-        for one in service["destinations"]
+        for service, one in destinations
         if one.get("forward") == "nat"
     ]
+    # A service whose mode becomes dr keeps its running connections in NAT.
+    busy = {one["address"] for _service, one in destinations if one["active"] or one["inactive"]}
     out = {}
     for name in names:
         read = facts_of(inventory, name).get("real_server") or {}
         found = (done.get(name, {}).get("__real_server_paths") or {}).get("stale", read.get("stale_paths", []))
-        gone = [path for path in found if not any(_answers(path, *destination) for destination in sent)]
+        gone = [path for path in found if path["address"] not in busy and not any(_answers(path, *destination) for destination in sent)]
         if gone:
             out[name] = gone
     return out

@@ -77,12 +77,12 @@ def test_return_paths_are_of_nat_with_a_rule():
 PATH = {"address": "192.0.2.21", "protocol": 6, "first": 8080, "last": 8080}
 
 
-def held(forward="nat", port=8080, **more):
+def held(forward="nat", port=8080, active=0, **more):
     destination = {
         "address": "192.0.2.21",
         "forward": forward,
         "weight": 0,
-        "active": 1,
+        "active": active,
         "inactive": 0,
         "persistent": 0,
         "port": port,
@@ -92,7 +92,8 @@ def held(forward="nat", port=8080, **more):
 
 
 @pytest.mark.parametrize(
-    ("table", "stale"), [([], True), ([held()], False), ([held(port=8081)], True), ([held("dr")], True), (None, False)]
+    ("table", "stale"),
+    [([], True), ([held()], False), ([held(port=8081)], True), ([held("dr")], True), ([held("dr", active=1)], False), (None, False)],
 )
 def test_a_return_path_stays_while_a_director_waits_for_answers(table, stale):
     made = inventory(with_facts=True)
@@ -175,3 +176,13 @@ def test_snat_has_a_port_and_an_entry_for_each_connection():
         found = [path_and_id(line) for line in preflight.preflight([service(mode="snat")], made)]
         assert found == [("hosts[director1]", "conntrack-table-too-small")] * count
     assert preflight.preflight([service(mode="nat")], made) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "stays"), [([held()], False), ([held(active=1)], True), ([held("dr")], True), ([held("tunnel")], True), ([], False)]
+)
+def test_a_vip_stays_while_a_director_sends_packets_for_it(table, stays):
+    made = inventory(with_facts=True)
+    for director in ("director1", "director2"):
+        made["hosts"][director]["facts"]["ipvs"] = table
+    assert rollout.still_served([VIP], services_of(service(mode="nat")), made) == ([VIP] if stays else [])
