@@ -31,9 +31,9 @@ def model(
     their VIPs), ``real_servers`` (names), ``streaming_servers`` (those whose program lvsdr manages), ``hosts`` ({name: what it is asked
     for and given}), ``differ`` (real servers that are not as declared), ``stale`` ({real server: VIPs that it holds and that are not
     declared any more}), ``stale_paths`` ({real server: return paths that it has, and neither the inventory nor a director needs}),
-    ``stale_devices`` (real servers with tunnel devices of which that is true),
-    ``rolled_out`` (real servers that are as declared, now or by this run), ``unproven`` (those that take viewers and
-    are not among these), ``askers`` and ``stranger`` (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
+    ``retiring`` (real servers with anything that is not declared), ``stale_devices`` (real servers with tunnel devices of which that is
+    true), ``rolled_out`` (real servers that are as declared, now or by this run), ``unproven`` (those that take viewers and are not among
+    these), ``askers`` and ``stranger`` (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
 
     done: {host: {"__real_server_vip", …: what the rollout has registered}}. preflight: LvsError with every error that
     can be seen before anything is touched, and not only those of virtual_services. hosts: those that take part in this run.
@@ -77,8 +77,12 @@ def _stale(
     services: Sequence[VirtualService],
     inventory: Inventory,
 ) -> dict[str, Any]:
-    """What real servers have of earlier rollouts and nobody needs."""
+    """What real servers have of earlier rollouts and nobody needs; ``retiring`` are those with anything that is not declared, whether a
+    director needs it or not."""
+    declared = views.endpoints(services)
+    retiring = {name for name, state in states.items() if state} | set(rollout.stale_devices(done, inventory, declared))
     return {
+        "retiring": sorted(retiring | {name for name in names if rollout.undeclared_paths(name, done, inventory)}),
         "stale": {name: state for name, state in states.items() if state},
         "stale_paths": rollout.stale_paths(names, done, inventory),
         "stale_devices": rollout.stale_devices(done, inventory, endpoints(services, inventory)),

@@ -235,6 +235,13 @@ def still_served(stale: Iterable[str], services: Iterable[VirtualService], inven
     return [vip for vip in stale if vip in served]
 
 
+def undeclared_paths(name: str, done: Mapping[str, dict[str, Any]], inventory: Inventory) -> list[dict[str, Any]]:
+    """The return paths that a real server has and the inventory does not declare. done: as of model.model."""
+    read = facts_of(inventory, name).get("real_server") or {}
+    found: list[dict[str, Any]] = (done.get(name, {}).get("__real_server_paths") or {}).get("stale", read.get("stale_paths", []))
+    return found
+
+
 def stale_paths(names: Iterable[str], done: Mapping[str, dict[str, Any]], inventory: Inventory) -> dict[str, list[dict[str, Any]]]:
     """{real server: its return paths that nobody declares and that no director needs any more}. done: as of model.model."""
     tables = [facts_of(inventory, director).get("ipvs") for director in inventory["groups"].get(DIRECTORS, [])]
@@ -250,8 +257,7 @@ def stale_paths(names: Iterable[str], done: Mapping[str, dict[str, Any]], invent
     busy = {one["address"] for _service, one in destinations if one["active"] or one["inactive"]}
     out = {}
     for name in names:
-        read = facts_of(inventory, name).get("real_server") or {}
-        found = (done.get(name, {}).get("__real_server_paths") or {}).get("stale", read.get("stale_paths", []))
+        found = undeclared_paths(name, done, inventory)
         gone = [path for path in found if path["address"] not in busy and not any(_answers(path, *destination) for destination in sent)]
         if gone:
             out[name] = gone
