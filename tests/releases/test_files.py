@@ -9,6 +9,7 @@ from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.fleet import preflight
 from ansible.module_utils.lvsdr.inventory import resolve
 from ansible.module_utils.lvsdr.reader import Reader
+from ansible.module_utils.lvsdr.routes import tunnels
 from ansible.module_utils.lvsdr.spelling import LONGEST_HEX, LONGEST_WORD
 from ansible.module_utils.lvsdr.system import in_force
 from hypothesis import HealthCheck, given, settings
@@ -81,13 +82,23 @@ def services_of_a_fleet(draw):
         one = {
             "name": "%d%s" % (index, draw(names)), "addresses": draw(st.sampled_from([[VIP], [VIP6], [VIP, VIP6], ["192.0.2.101", VIP]])),
             "ports": [1000 * (index + 1) + draw(st.integers(0, 999))], "protocol": protocol, "scheduler": scheduler,
-            "mode": draw(st.sampled_from(["dr", "nat", "tunnel"])), "state": draw(st.sampled_from(["present", "present", "absent"])),
-            "health_check": draw(udp_checks if protocol == "udp" else checks),
+            "mode": draw(st.sampled_from(["dr", "nat", "snat", "tunnel"])),
+            "state": draw(st.sampled_from(["present", "present", "absent"])),
+            "health_check": draw(udp_checks if protocol == "udp" else checks if protocol == "tcp" else st.none()),
             "persistence": draw(st.sampled_from([None, 300, {"timeout": 60, "netmask": "255.255.255.0"}])),
         }  # fmt: skip
-        if draw(st.booleans()):
+        if one["mode"] == "tunnel":
+            one["tunnel"] = draw(st.sampled_from([None, {"type": "gue", "port": 6080}, {"type": "gre", "checksum": "csum"}]))
+        kind = draw(st.sampled_from(["one port", "one port", "mark", "several ports"]))
+        if kind == "mark" and one["mode"] not in ("nat", "snat"):
             one.update(ports=GONE, firewall_mark=index + 1, protocol=GONE, health_check=None)
-        if one["mode"] == "nat" and one["health_check"]:
+        elif kind == "several ports":
+            first = one["ports"][0]
+            one.update(ports=[first, "%d-%d/udp" % (first + 1, first + 9)], protocol=GONE, scheduler="mh", health_check=None)
+            one["checks"] = draw(st.sampled_from([None, [{"type": "rtmp", "port": first}, {**STREAM, "port": first}]]))
+        elif one["mode"] in ("nat", "snat"):
+            one["real_server_port"] = draw(st.sampled_from([None, 8080]))
+        if one["mode"] in ("nat", "snat") and one["health_check"]:
             one["health_check"] = {**one["health_check"], "target": "server"}
         if one["health_check"] and draw(st.booleans()):
             one["sorry_server"] = "spare"
@@ -140,6 +151,15 @@ def test_any_inventory(release, declared, leaving, director, weights, drained):
 def test_most_inventories_were_rendered():
     """The test before this one is worth what gets through resolve."""
     assert seen["rendered"] > seen["refused"], seen
+
+
+def test_what_a_tunnel_ends_in(release):
+    """The guard and the clamp of a real server."""
+    ends = [{"address": "192.0.2.21"}, {"type": "gue", "address": "2001:db8::21", "port": 6080}, {"type": "gre", "address": "192.0.2.21"}]
+    found = tunnels.read_endpoints(ends, ["192.0.2.11", "2001:db8::11"], [VIP, VIP6])
+    for sources in (found[1], []):
+        text = tunnels.rules(found[0], sources, found[2], {"192.0.2.21": 1500, "2001:db8::21": 1500})
+        assert judged(release, "nft", text) is None, text
 
 
 @pytest.mark.parametrize("weight", [0, 10])

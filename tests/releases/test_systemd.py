@@ -1,4 +1,4 @@
-"""The unit of lvsdr-streamcheck, judged by systemd of each release (252 and 257)."""
+"""The units of lvsdr-streamcheck and of real servers, judged by systemd of each release (252 and 257)."""
 
 import os
 import re
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jinja2
 from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.routes import lasting, plan, tunnels
 
 TEMPLATE = Path(__file__).parents[2] / "roles/director/templates/lvsdr-streamcheck.service.j2"
 PATH = "/run/lvsdr-streamcheck.service"
@@ -25,6 +26,18 @@ def test_systemd_knows_all_of_it(release):
     _status, said = release.run("systemd-analyze", "--offline=true", "--no-pager", "security", PATH)
     exposure = re.search(r"exposure level for .*: ([0-9.]+)", said)
     assert exposure and float(exposure.group(1)) <= 1.6, said
+
+
+def test_the_units_of_real_servers(release):
+    paths = plan.read_paths([{"address": "192.0.2.21", "gateway": "192.0.2.110", "first": 8080}])
+    ends = tunnels.read_endpoints([{"type": "gue", "address": "192.0.2.21"}])[0]
+    for name, starts in (
+        (plan.UNIT_NAME, plan.commands(*plan.wanted(paths))),
+        (tunnels.UNIT_NAME, tunnels.commands(ends, "/usr/sbin/ip", "/usr/sbin/nft", "/usr/sbin/modprobe")),
+    ):
+        release.run("sh", "-c", "cat >/run/" + name, stdin=lasting.unit_text("x", "y", starts))
+        _status, said = release.run("systemd-analyze", "verify", "--man=no", "/run/" + name)
+        assert not [line for line in said.splitlines() if name in line], said
 
 
 def test_it_can_refuse(release):
