@@ -197,7 +197,7 @@ def media_servers(vips):
     threading.Thread(target=serve, daemon=True).start()
 
 
-def media(count, family, vip, port, seconds=10.0):
+def media(count, family, vip, port, seconds=30.0):
     """Who answers a datagram of each of so many viewers: [name, or "silent"]."""
     selector, out = selectors.DefaultSelector(), ["silent"] * count
     for number in range(count):
@@ -224,7 +224,7 @@ def media(count, family, vip, port, seconds=10.0):
 seen = Counter()
 
 
-def connect(count, family=4, first=0, seconds=10.0, vip=None, name="viewer", port=PORT):
+def connect(count, family=4, first=0, seconds=30.0, vip=None, name="viewer", port=PORT):
     """So many new viewers at once: [(socket or None, name of the server, "refused" or "silent"), …]. name: where they are."""
     waiting, out = {}, [(None, "silent")] * count
     seen.clear()
