@@ -81,6 +81,11 @@ drift:
   type: list
   elements: str
   sample: ["ipvsadm -E -t 198.51.100.100:80 -s mh  # keeps connections"]
+marks:
+  description: The VIPs, protocols and ports behind the firewall mark of each service of several ports, as lvsdr's nftables rules have them.
+  returned: always
+  type: dict
+  sample: {"1291845633": [198.51.100.100 tcp 554, 198.51.100.100 udp 6970-7170]}
 text:
   description: The table as C(ipvsadm -Sn) prints it.
   returned: always
@@ -114,10 +119,12 @@ version:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.agent import status
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
 from ansible.module_utils.lvsdr.options import from_json
+from ansible.module_utils.lvsdr.system import nft_maps
 
 
 def main():
@@ -135,7 +142,21 @@ def main():
         result = table.describe_kernel(module.params["counters"], services, module.params["state"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
-    module.exit_json(changed=False, stream_checks=status.stream_checks(), **result)
+    module.exit_json(changed=False, stream_checks=status.stream_checks(), marks=marks(result["services"]), **result)
+
+
+def marks(services):
+    """{firewall mark: what gets it, in words} of the services of several ports, as lvsdr's rules in force have it."""
+    families = {
+        6 if service.get("family") == "ipv6" else 4
+        for service in services
+        if service.get("firewall_mark", 0) & ~0xFFFFFF == places.SERVICE_MARKS
+    }
+    out = {}
+    for family in sorted(families):
+        for key, mark in nft_maps.read(places.RULES_TABLE, places.MARK_MAPS[family]):
+            out.setdefault(str(mark), []).append(" ".join(key))
+    return out
 
 
 if __name__ == "__main__":

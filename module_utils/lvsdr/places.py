@@ -13,6 +13,9 @@ KEEPALIVED_CONF = "/etc/keepalived/keepalived.conf"
 KEEPALIVED_DROP_IN = "/etc/systemd/system/keepalived.service.d/lvsdr.conf"
 RULES = "/etc/keepalived/lvsdr.nft"
 RULES_TABLE = "inet lvsdr"
+# The maps of these rules, by family, that give the packets of a service of several ports its firewall mark. The marks begin with this.
+MARK_MAPS = {4: "services4", 6: "services6"}
+SERVICE_MARKS = 0x4D000000
 NGINX_CONF = "/etc/nginx/nginx.conf"
 TEST_SOURCE_UNIT = "/etc/systemd/system/lvsdr-test-source.service"
 

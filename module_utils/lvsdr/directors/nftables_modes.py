@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.lvsdr.directors.holders import link_of
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
 from ansible.module_utils.lvsdr.inventory.modes import TRANSLATED
+from ansible.module_utils.lvsdr.places import MARK_MAPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -133,13 +134,13 @@ def _marks(services: Iterable[VirtualService], family: int) -> list[str]:
         return []
     word, protocol, kind = WORDS[family]
     return [
-        "    map services%d {" % family,
+        "    map %s {" % MARK_MAPS[family],
         "        type %s . inet_proto . inet_service : mark" % kind,
         "        flags interval",
         "        elements = { %s }" % ", ".join(pairs),
         "    }",
         "    chain marks%d {" % family,
         "        type filter hook prerouting priority mangle; policy accept;",
-        "        meta mark 0 meta mark set %s daddr . %s . th dport map @services%d" % (word, protocol, family),
+        "        meta mark 0 meta mark set %s daddr . %s . th dport map @%s" % (word, protocol, MARK_MAPS[family]),
         "    }",
     ]

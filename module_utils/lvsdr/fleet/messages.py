@@ -72,6 +72,9 @@ REPLY_THROUGH_DIRECTOR = Message(
     "%(host)s answers viewers of %(service)s through %(way)s, which is %(director)s, and a director drops what comes from its own VIPs; "
     "make a router its default gateway",
 )
+CUT_BY_FAILOVER = Message(
+    "cut-by-failover", "A failover would cut the %(count)d active connections of %(service)s (%(vip)s), which has mode snat"
+)
 TUNNEL_MTU_TOO_SMALL = Message(
     "tunnel-mtu-too-small",
     "%(interface)s has an MTU of %(mtu)d, which leaves %(left)d bytes inside a tunnel of type %(kind)s, and IPv%(family)d needs %(least)d; "

@@ -92,7 +92,23 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
                 said.insert(0, "drained")
             shown = "%s (%s)" % (service.name, words(service.ports)) if service.ports else service.name
             rows.append((shown, *named[1:], *cells, " / ".join(said)))
-    return aligned(rows)
+    return aligned(rows) + _cut_by_a_failover(services, tables, directors)
+
+
+def _cut_by_a_failover(
+    services: Iterable[VirtualService], tables: Sequence[dict[Any, Any] | None], directors: Mapping[str, dict[str, Any]]
+) -> list[str]:
+    """A line for each service whose connections end when its director does: the new source of SNAT is known to that one alone."""
+    out = []
+    for service in services:
+        if service.mode == "snat" and not service.absent:
+            counts = [
+                sum(table[service.table_key, one.address]["active"] for one in service.servers if (service.table_key, one.address) in table)
+                for table, found in zip(tables, directors.values())
+                if table is not None and found["active"]
+            ]
+            out.append(str(messages.CUT_BY_FAILOVER(service=service.name, vip=service.vips[0], count=max(counts, default=0))))
+    return ["", *out] if out else []
 
 
 def vrrp_wrong(found: dict[str, dict[str, Any]], services: Sequence[VirtualService], inventory: Inventory) -> list[str]:

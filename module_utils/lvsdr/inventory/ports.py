@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.lvsdr.errors import Problems, shown
 from ansible.module_utils.lvsdr.inventory import messages
 from ansible.module_utils.lvsdr.ipvs.types import PROTOCOLS
+from ansible.module_utils.lvsdr.places import SERVICE_MARKS
 from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.text import whole_number
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     # (protocol, first, last)
     Ports = tuple[str, int, int]
 
-# Marks of services begin with this; those of checks have a range of their own (check_paths.py).
-SERVICE_MARKS = 0x4D000000
 # With more, a range takes ports that other programs of the VIP's hosts use.
 MOST_PORTS = 16384
 SPELLING = re.compile(r"([0-9]+)(?:-([0-9]+))?(?:/([a-z]+))?")

@@ -38,12 +38,14 @@ def test_nat_servers_answer_through_the_gateway():
     assert holder(GATEWAY) == holder(NAT) == holder(GATEWAY6)
 
 
-def test_each_is_served():
+def test_each_is_served(ansible):
     for url in ("http://%s:8081/healthz" % NAT, "http://[%s]:8081/healthz" % NAT6, "http://%s:8082/healthz" % SNAT,
                 "http://%s/healthz" % TOGETHER):  # fmt: skip
         assert fetch(url) == "200", url
     # A host in the servers' own subnet is a viewer as well.
     assert fetch("http://%s:8081/healthz" % NAT, "origin") == "200"
+    (marked,) = ansible("director1", "ipvs_info", counters=False)["marks"].values()
+    assert sorted(marked) == ["%s tcp 443" % TOGETHER, "%s tcp 80" % TOGETHER]
     tracked = ssh(holder(SNAT), "cat /proc/sys/net/ipv4/vs/conntrack").strip()
     assert tracked == "1"
 

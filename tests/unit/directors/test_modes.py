@@ -142,6 +142,21 @@ def test_the_gateway_is_in_the_instance_of_the_vips():
     assert "%s/32 dev eth0 # gateway of NAT" % GATEWAYS[0] in one_arm and "track_interface" not in one_arm
 
 
+def test_the_status_says_what_a_failover_cuts():
+    services = resolved(service(mode="snat"), service(name="b", ports=[81]))[0].services
+    held = {
+        "address": VIP, "protocol": "tcp", "port": 80,
+        "destinations": [{"address": "192.0.2.2%d" % number, "weight": 1, "active": number, "inactive": 5} for number in (1, 2)],
+    }  # fmt: skip
+    info = {"services": [held], "stream_checks": []}
+    directors = {
+        "director1": {"info": info, "active": True, "drained": []},
+        "director2": {"info": {"services": [], "stream_checks": []}, "active": False, "drained": []},
+    }
+    assert "would cut the 3 active connections of live (%s)" % VIP in report.status(services, directors)[-1]
+    assert "cut" not in "".join(report.status(services[1:], directors))
+
+
 def test_a_gateway_that_nobody_holds():
     services = resolved(service(mode="nat"))[0].services
     held = {"director1": facts(11, interface("eth9", VIP + "/32")), "director2": facts(12)}
