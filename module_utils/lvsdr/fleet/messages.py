@@ -72,6 +72,11 @@ REPLY_THROUGH_DIRECTOR = Message(
     "%(host)s answers viewers of %(service)s through %(way)s, which is %(director)s, and a director drops what comes from its own VIPs; "
     "make a router its default gateway",
 )
+MODE_CHANGES_UNDER_CONNECTIONS = Message(
+    "mode-changes-under-connections",
+    "%(director)s has %(count)d connections of it in mode %(was)s, which would be cut; set state: absent until they have ended, or allow "
+    "it with director_max_cut_connections",
+)
 CUT_BY_FAILOVER = Message(
     "cut-by-failover", "A failover would cut the %(count)d active connections of %(service)s (%(vip)s), which has mode snat"
 )

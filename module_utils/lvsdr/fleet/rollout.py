@@ -11,7 +11,7 @@ from ansible.module_utils.lvsdr.directors import holders, keepalived, keepalived
 from ansible.module_utils.lvsdr.errors import Line, LvsError, Problems
 from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.fleet import preflight as inventory_preflight
-from ansible.module_utils.lvsdr.inventory import check_paths, hosts, leaving, paths, resolve
+from ansible.module_utils.lvsdr.inventory import check_paths, director_settings, hosts, leaving, modes, paths, resolve
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of
 from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
@@ -44,6 +44,7 @@ def preflight(virtual_services: Any, inventory: Inventory, hosts: Collection[str
     _check_vanished(resolved.services, inventory, problems)
     _check_moved_vips(resolved.services, inventory, problems)
     _check_voices(resolved, inventory, hosts, problems)
+    _check_changed_modes(resolved.services, inventory, problems)
     return problems.found
 
 
@@ -85,6 +86,29 @@ def _check_moved_vips(services: Iterable[VirtualService], inventory: Inventory, 
                 if service and service.instance != name:
                     line = messages.VIP_CHANGES_INSTANCE(vip=vip, old=name, director=director, new=service.instance)
                     problems.add("%s.instance" % service.path, line)
+
+
+def _check_changed_modes(services: Iterable[VirtualService], inventory: Inventory, problems: Problems) -> None:
+    """No destination stops being NAT's or a tunnel's under running connections.
+
+    The kernel keeps those as they began, but what they need on the real server goes with the mode. What direct routing needs, the VIP,
+    stays as long as there are any (still_served).
+    """
+    declared = {(service.table_key, server.address, service.port_of(server)): service for service in services for server in service.servers}
+    for director in inventory["groups"].get(DIRECTORS, []):
+        running: dict[tuple[str, str], int] = {}
+        for there in facts_of(inventory, director).get("ipvs") or ():
+            for one in there["destinations"]:
+                service = declared.get((describe.table_key(there), one["address"], one.get("port", there.get("port", 0))))
+                was = one.get("forward", "dr")
+                if service and was in ("nat", "tunnel") and modes.FORWARDS.get(service.mode) != was:
+                    key = service.path, was
+                    running[key] = running.get(key, 0) + one["active"] + one["inactive"]
+        for (path, was), count in running.items():
+            if count > director_settings.max_cut(inventory, director):
+                line = messages.MODE_CHANGES_UNDER_CONNECTIONS(was=was, director=director, count=count)
+                if not any(known.startswith(path + ".mode") for known in problems.found):
+                    problems.add(path + ".mode", line)
 
 
 def _check_voices(resolved: Resolved, inventory: Inventory, hosts: Collection[str] | None, problems: Problems) -> None:
@@ -253,12 +277,10 @@ def stale_paths(names: Iterable[str], done: Mapping[str, dict[str, Any]], invent
         for service, one in destinations
         if one.get("forward") == "nat"
     ]
-    # A service whose mode becomes dr keeps its running connections in NAT.
-    busy = {one["address"] for _service, one in destinations if one["active"] or one["inactive"]}
     out = {}
     for name in names:
         found = undeclared_paths(name, done, inventory)
-        gone = [path for path in found if path["address"] not in busy and not any(_answers(path, *destination) for destination in sent)]
+        gone = [path for path in found if not any(_answers(path, *destination) for destination in sent)]
         if gone:
             out[name] = gone
     return out

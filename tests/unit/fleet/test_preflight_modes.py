@@ -93,7 +93,7 @@ def held(forward="nat", port=8080, active=0, **more):
 
 @pytest.mark.parametrize(
     ("table", "stale"),
-    [([], True), ([held()], False), ([held(port=8081)], True), ([held("dr")], True), ([held("dr", active=1)], False), (None, False)],
+    [([], True), ([held()], False), ([held(port=8081)], True), ([held("dr")], True), (None, False)],
 )
 def test_a_return_path_stays_while_a_director_waits_for_answers(table, stale):
     made = inventory(with_facts=True)
@@ -186,3 +186,25 @@ def test_a_vip_stays_while_a_director_sends_packets_for_it(table, stays):
     for director in ("director1", "director2"):
         made["hosts"][director]["facts"]["ipvs"] = table
     assert rollout.still_served([VIP], services_of(service(mode="nat")), made) == ([VIP] if stays else [])
+
+
+@pytest.mark.parametrize(
+    ("was", "declared", "active", "allowed", "refused"),
+    [
+        ("nat", {}, 1, 0, True),
+        ("nat", {"mode": "tunnel"}, 1, 0, True),
+        ("tunnel", {}, 1, 0, True),
+        ("nat", {}, 1, 1, False),
+        ("nat", {}, 0, 0, False),
+        ("nat", {"mode": "snat"}, 1, 0, False),
+        ("dr", {"mode": "nat"}, 1, 0, False),
+    ],
+)
+def test_a_mode_that_changes_under_connections(was, declared, active, allowed, refused):
+    made = inventory(with_facts=True, hosts={"director1": {"director_max_cut_connections": allowed}})
+    table = held(was, port=80, active=active)
+    table["destinations"][0]["weight"] = 1
+    made["hosts"]["director1"]["facts"].update(ipvs=[table], keepalived={})
+    made["hosts"]["director2"]["facts"].update(ipvs=[], keepalived={})
+    found = [path_and_id(line) for line in rollout.preflight([service(**declared)], made)]
+    assert found == ([("virtual_services[live].mode", "mode-changes-under-connections")] if refused else [])
