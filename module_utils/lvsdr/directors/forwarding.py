@@ -53,10 +53,6 @@ def ipvs_settings(services: Sequence[VirtualService], declared: dict[str, Any]) 
     needed: dict[str, Any] = {}
     if any(service.mode == "snat" for service in here):
         needed["conntrack"] = 1
-    if any(service.mode == "nat" and "udp" in _protocols(service) for service in here):
+    if any(service.mode == "nat" and any(protocol == "udp" for protocol, _first, _last in service.viewer_ports()) for service in here):
         declared = {"sync_threshold": "3 0", "sync_refresh_period": 10, **declared}
     return {**declared, **needed}
-
-
-def _protocols(service: VirtualService) -> set[str]:
-    return {protocol for protocol, _first, _last in service.ports} or {service.options.get("protocol", "tcp")}

@@ -44,13 +44,7 @@ def tables(services: Sequence[VirtualService], variables: dict[str, Any]) -> lis
 
 def claimed(service: VirtualService) -> list[Ports]:
     """What viewers send to a service: each VIP with each of its ports."""
-    if service.ports:
-        return [(vip, *one) for vip in service.vips for one in service.ports]
-    if "port" not in service.options:  # of a firewall mark that others set
-        return []
-    port = service.options["port"]
-    first, last = (port, port) if port else (1, 65535)
-    return [(vip, service.options["protocol"], first, last) for vip in service.vips]
+    return [(vip, *one) for vip in service.vips for one in service.viewer_ports()]
 
 
 def _elements(ports: Iterable[Ports], more: str = "") -> str:
@@ -87,11 +81,12 @@ def _snat(services: Sequence[VirtualService], family: int, variables: dict[str, 
     lines.append("    }")
     requests = [one for service in others for one in claimed(service)]
     answers = [
-        (server.address, first_protocol, first, last)
-        for service in others if service.mode == "nat"
+        (server.address, *one)
+        for service in others
+        if service.mode == "nat"
         for server in service.servers
-        for first_protocol, first, last in service.ports or ((service.options["protocol"], *[service.port_of(server)] * 2),)
-    ]  # fmt: skip
+        for one in service.server_ports(server)
+    ]
     rules = []
     for name, ports, side in (("untracked%d" % family, requests, "d"), ("answers%d" % family, list(dict.fromkeys(answers)), "s")):
         if ports:

@@ -132,10 +132,8 @@ def _check_claims(services: Sequence[VirtualService], problems: Problems) -> Non
     marks: dict[tuple[int, int], VirtualService] = {}
     claims = []
     for service in services:
-        port, protocol = service.options.get("port"), service.options.get("protocol", "tcp")
-        mine = service.ports or (((protocol, port, port) if port else (protocol, 1, 65535),) if port is not None else ())
         if not service.absent:
-            claims += [(service.path, vip, one) for vip in service.vips for one in mine]
+            claims += [(service.path, vip, one) for vip in service.vips for one in service.viewer_ports()]
         if service.ports:
             mark = service.options["firewall_mark"]
             other = marks.setdefault((service.family, mark), service)

@@ -169,6 +169,18 @@ class VirtualService:
         port: int = self.options.get("port", 0) if server.port is None else server.port
         return port
 
+    def viewer_ports(self) -> tuple[tuple[str, int, int], ...]:
+        """(protocol, first, last) of what viewers send to each VIP; nothing for a firewall mark that others set."""
+        if self.ports or self.options.get("port") is None:
+            return self.ports
+        port = self.options["port"]
+        return ((self.options.get("protocol", "tcp"), port or 1, port or 65535),)
+
+    def server_ports(self, server: RealServer) -> tuple[tuple[str, int, int], ...]:
+        """The same of what a server of NAT or SNAT is sent, and answers from."""
+        port = self.port_of(server)
+        return self.ports or ((self.options["protocol"], port, port),)
+
     def check_name(self, index: int) -> str:
         """What lvsdr-streamcheck calls a check: the first one as the service."""
         return self.name if not index else "%s, check %d" % (self.name, index + 1)

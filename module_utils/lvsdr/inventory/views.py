@@ -55,8 +55,7 @@ def return_paths(services: Iterable[VirtualService]) -> dict[str, list[dict[str,
         if service.mode != "nat" or service.return_path != "rule" or service.absent or not service.gateway:
             continue
         for server in service.servers:
-            ranges = service.ports or ((service.options["protocol"], service.port_of(server), service.port_of(server)),)
-            for protocol, first, last in ranges:
+            for protocol, first, last in service.server_ports(server):
                 path = {"address": server.address, "gateway": service.gateway, "protocol": protocol, "first": first, "last": last}
                 out.setdefault(server.host, []).append(path)
     return out
