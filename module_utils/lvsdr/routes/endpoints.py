@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.addresses import full_prefix
+from ansible.module_utils.lvsdr.addresses import full_length
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.routes import lasting, messages, tunnels
 from ansible.module_utils.lvsdr.system import commands, files, fou, in_force, policy, rtnetlink
@@ -67,9 +67,9 @@ def _steps(
     steps: list[tuple[str, Any, str]] = [("rules", None, "nft -f %s" % tunnels.RULES)] if text and there != wanted else []
     # A port may be somebody else's, so only those go that a device of ours used.
     mine = open_ports if held else []
-    steps += [("add", port, " ".join(["ip", *port.commands()[0][1:]])) for port in ports if port not in open_ports]
+    steps += [("add", port, " ".join(["ip", *port.commands()[0]])) for port in ports if port not in open_ports]
     steps += [("del", device, "ip link del %s" % device.name) for device in held if device not in devices]
-    steps += [("add", one, " ".join(["ip", *one.commands()[0][1:]])) for one in devices if one not in held]
+    steps += [("add", one, " ".join(["ip", *one.commands()[0]])) for one in devices if one not in held]
     steps += [("del", port, "ip fou del port %d" % port.port) for port in mine if port not in ports]
     return steps + ([("no rules", None, "nft delete table %s" % tunnels.RULES_TABLE)] if there is not None and not text else [])
 
@@ -83,7 +83,7 @@ def _texts(endpoints: Collection[Endpoint], text: str | None) -> dict[str, str |
 
 def _shown(devices: Collection[Device], ports: Collection[Port]) -> str:
     items: list[Device | Port] = [*ports, *devices]
-    return "".join("ip %s\n" % " ".join(words).lstrip("- ") for item in items for words in item.commands())
+    return "".join("ip %s\n" % " ".join(words) for item in items for words in item.commands())
 
 
 def _change(net: rtnetlink.Rtnetlink, endpoints: Collection[Endpoint], steps: list[tuple[str, Any, str]], text: str | None) -> None:
@@ -114,8 +114,7 @@ def _step(net: rtnetlink.Rtnetlink, verb: str, item: Any, text: str | None) -> N
     elif verb == "add":
         policy.add_tunnel(net, item.name, item.kind, item.address)
         if ":" not in item.address:
-            address, _slash, length = full_prefix(item.address).partition("/")
-            net.add_address(item.name, address, int(length))
+            net.add_address(item.name, item.address, full_length(item.address))
         policy.set_up(net, item.name)
     else:
         policy.remove_link(net, item.name)

@@ -17,19 +17,21 @@ if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.routes.plan import ReturnPath, Route, Rule
 
 
-def read(net: rtnetlink.Rtnetlink) -> tuple[set[Route], set[Rule]]:
-    """The routes and rules of this host that are lvsdr's."""
+def read(net: rtnetlink.Rtnetlink) -> tuple[set[Route], set[Rule], set[Route]]:
+    """The routes and rules of this host that are lvsdr's, and routes of others in its tables."""
     rules = {plan.Rule(*rule) for rule in policy.read_rules(net, plan.OURS)}
     found = policy.read_default_routes(net, range(plan.FIRST_TABLE, plan.FIRST_TABLE + plan.TABLES))
-    return {plan.Route(gateway, table) for (_family, table), (gateway, owner) in found.items() if owner == plan.OURS}, rules
+    routes = {(plan.Route(gateway, table), owner == plan.OURS) for (_family, table), (gateway, owner) in found.items()}
+    return {route for route, ours in routes if ours}, rules, {route for route, ours in routes if not ours}
 
 
 def converge(paths: Iterable[ReturnPath], purge: bool = True, persist: bool = True, check: bool = False) -> dict[str, Any]:
     """The module's result as a dict; LvsError where the kernel refuses something, or a routing table is another's."""
     want = plan.wanted(list(paths))
     with rtnetlink.opened() as net:
-        there = read(net)
-        _check_tables(net, want[0])
+        routes, rules, others = read(net)
+        there = routes, rules
+        _check_tables(want[0], others)
         steps = plan.steps(want, there, purge)
         following = want if purge else plan.kept(want, there)
         lasts = lasting.Lasting(plan.UNIT_NAME, _texts(*following)) if persist else None
@@ -39,7 +41,7 @@ def converge(paths: Iterable[ReturnPath], purge: bool = True, persist: bool = Tr
                 lasts.apply(lambda: _change(net, steps, want))
             else:
                 _change(net, steps, want)
-        after = following if check else read(net)
+        after = following if check else read(net)[:2]
     stale = [
         {"address": rule.address, "protocol": rule.protocol, "first": rule.first, "last": rule.last}
         for rule in sorted(there[1])
@@ -70,12 +72,11 @@ def ways(addresses: Iterable[str]) -> dict[str, str | None]:
     return out
 
 
-def _check_tables(net: rtnetlink.Rtnetlink, routes: Iterable[Route]) -> None:
-    found = policy.read_default_routes(net, range(plan.FIRST_TABLE, plan.FIRST_TABLE + plan.TABLES))
-    for route in routes:
-        for (_family, table), (gateway, owner) in found.items():
-            if table == route.table and owner != plan.OURS:
-                raise LvsError(messages.ROUTING_TABLE_TAKEN(table=table, gateway=gateway))
+def _check_tables(routes: Iterable[Route], others: Iterable[Route]) -> None:
+    tables = {route.table for route in routes}
+    for other in sorted(others):
+        if other.table in tables:
+            raise LvsError(messages.ROUTING_TABLE_TAKEN(table=other.table, gateway=other.gateway))
 
 
 def _words(verb: str, item: Route | Rule) -> str:
@@ -106,7 +107,7 @@ def _change(net: rtnetlink.Rtnetlink, steps: list[tuple[str, Route | Rule]], wan
     except LvsError as error:
         error.details = {"applied": done, "not_applied": [_words(*step) for step in steps[len(done) :]]}
         raise
-    routes, rules = read(net)
+    routes, rules, _others = read(net)
     missing: list[Route | Rule] = [route for route in want[0] if route not in routes]
     missing += [rule for rule in want[1] if rule not in rules]
     if missing:

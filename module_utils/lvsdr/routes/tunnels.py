@@ -62,12 +62,12 @@ class Device(NamedTuple):
         return PREFIX + self.kind
 
     def commands(self) -> list[list[str]]:
-        """What makes it, behind `ip`, with a dash before what may be there already.
+        """What makes it, behind `ip`. The first is refused where it is there already.
 
         The address is the host's own once more: a device without any drops what comes from addresses that other devices lead to, unless
         rp_filter is 0 (fib_frontend.c, __fib_validate_source). IPv6 has no such check.
         """
-        out = [["-", "link", "add", self.name, "type", self.kind, "local", self.address]]
+        out = [["link", "add", self.name, "type", self.kind, "local", self.address]]
         if ":" not in self.address:
             out.append(["address", "replace", full_prefix(self.address), "dev", self.name])
         return [*out, ["link", "set", self.name, "up"]]
@@ -80,7 +80,7 @@ class Port(NamedTuple):
     family: int
 
     def commands(self) -> list[list[str]]:
-        return [["-", *(["-6"] if self.family == 6 else []), "fou", "add", "port", str(self.port), "gue"]]
+        return [[*(["-6"] if self.family == 6 else []), "fou", "add", "port", str(self.port), "gue"]]
 
 
 OPTIONS: dict[str, Any] = {
@@ -179,7 +179,6 @@ def commands(endpoints: Collection[Endpoint], ip: str, nft: str, modprobe: str) 
     out = ["%s -a %s" % (modprobe, " ".join(modules(endpoints))), "%s -f %s" % (nft, RULES)]
     items: list[Device | Port] = [*ports(endpoints), *devices(endpoints)]
     for item in items:
-        for words in item.commands():
-            may_fail = words[0] == "-"
-            out.append("%s%s %s" % ("-" if may_fail else "", ip, " ".join(words[may_fail:])))
+        first, *others = (" ".join([ip, *words]) for words in item.commands())
+        out += ["-" + first, *others]
     return out
