@@ -11,7 +11,7 @@ from ansible.module_utils.lvsdr.directors import holders, keepalived, keepalived
 from ansible.module_utils.lvsdr.errors import Line, LvsError, Problems
 from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.fleet import preflight as inventory_preflight
-from ansible.module_utils.lvsdr.inventory import check_paths, director_settings, hosts, leaving, modes, paths, resolve
+from ansible.module_utils.lvsdr.inventory import check_paths, director_settings, hosts, leaving, modes, paths, resolve, views
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of
 from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
@@ -295,8 +295,7 @@ def still_tunnelled(inventory: Inventory) -> dict[str, list[dict[str, Any]]]:
             for one in service["destinations"]:
                 host = addresses.get(one["address"])
                 if one.get("forward") == "tunnel" and host:
-                    tunnel = one.get("tunnel") or {"type": "ipip"}
-                    found = {"type": tunnel["type"], "address": one["address"], "port": tunnel.get("port")}
+                    found = views.endpoint(one["address"], one.get("tunnel"))
                     out.setdefault(host, []).extend([] if found in out.get(host, []) else [found])
     return out
 

@@ -61,13 +61,18 @@ def return_paths(services: Iterable[VirtualService]) -> dict[str, list[dict[str,
     return out
 
 
+def endpoint(address: str, tunnel: dict[str, Any] | None) -> dict[str, Any]:
+    """One of the ``endpoints`` of the module tunnel_endpoint. tunnel: in the words of ipvs_table's options, None for plain IP in IP."""
+    tunnel = tunnel or {"type": "ipip"}
+    return {"type": tunnel["type"], "address": address, "port": tunnel.get("port")}
+
+
 def endpoints(services: Iterable[VirtualService]) -> dict[str, list[dict[str, Any]]]:
     """{real server: the ``endpoints`` of the module tunnel_endpoint}: where tunnels of directors end, each once."""
     out: dict[str, list[dict[str, Any]]] = {}
     for service in services:
         for server in service.servers if service.mode == "tunnel" and not service.absent else ():
-            tunnel = service.tunnel or {"type": "ipip"}
-            one = {"type": tunnel["type"], "address": server.address, "port": tunnel.get("port")}
+            one = endpoint(server.address, service.tunnel)
             if one not in out.setdefault(server.host, []):
                 out[server.host].append(one)
     return out
