@@ -251,7 +251,7 @@ class Fleet:
                 "rm -rf /run/lvsdr /var/lib/lvsdr /etc/lvsdr /etc/keepalived/* /etc/nginx/nginx.conf /usr/local/lib/lvsdr; "
                 "rm -rf /run/standin/table /run/standin/sysctls /run/standin/systemd.json /run/standin/fail; "
                 "rm -rf /etc/systemd/system/*lvsdr* /etc/systemd/system/keepalived.service.d "
-                "/etc/systemd/system/nginx.service.d; rm -f /etc/sysctl.d/*lvsdr* /etc/NetworkManager/conf.d/*lvsdr*; nft flush ruleset; "
+                "/etc/systemd/system/nginx.service.d; rm -f /etc/sysctl.d/*lvsdr* /etc/NetworkManager/conf.d/*lvsdr* /etc/systemd/networkd.conf.d/*lvsdr*; nft flush ruleset; "
                 "for f in -4 -6; do ip $f rule flush protocol 76; ip $f route flush table all proto 76; done 2>/dev/null; "
                 "for a in %s/32 %s/128; do ip address del $a dev eth0; done 2>/dev/null; ip address flush dev lo scope global; "
                 "for s in arp_ignore arp_announce rp_filter; do echo 0 >/proc/sys/net/ipv4/conf/all/$s; done; "

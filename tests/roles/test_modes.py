@@ -113,3 +113,17 @@ def test_a_retired_server_keeps_nothing_of_nat(fleet):
     assert rules(fleet.machines["server2"]), "it is not in the inventory any more, and nobody touches it"
     good(fleet.play("playbooks/retire.yml", "-e", "host=server2"))
     assert rules(fleet.machines["server2"]) == [] and "lvsdr-return-path" not in str(state(fleet.machines["server2"]))
+
+
+def test_an_interface_that_is_gone_at_boot_does_not_stop_keepalived(fleet):
+    """A rollout keeps accept_ra of each interface that it finds."""
+    director = fleet.machines["director1"]
+    director.inside("ip", "link", "add", "gone0", "type", "veth", "peer", "name", "gone1")
+    director.inside("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/gone0/accept_ra")
+    fleet.inventory(services=[NAT])
+    good(fleet.play())
+    assert "net/ipv6/conf/gone0/accept_ra=2" in director.read("/etc/systemd/system/keepalived.service.d/lvsdr.conf")
+    director.inside("ip", "link", "del", "gone0")
+    director.boot()
+    assert director.units()["keepalived"]["active"]
+    assert not in_force(director)

@@ -42,7 +42,7 @@ def lacks(fleet):
 
 def test_a_rollout_installs_it_only_there(bare, reference):
     done = good(bare.play())
-    assert done.stdout.count("changed: [") == 2 and lacks(bare) == set()
+    assert done.stdout.count("changed: [") == 2 and lacks(bare) == set(), done.stdout
     assert {name: state(machine) for name, machine in bare.machines.items()} == reference
     done = good(bare.play())
     assert "changed: [" not in done.stdout and "Install pyroute2" not in done.stdout
@@ -53,7 +53,7 @@ def test_with_mitogen(bare, reference, monkeypatch):
     monkeypatch.setenv("ANSIBLE_STRATEGY", "mitogen_linear")
     monkeypatch.setenv("ANSIBLE_STRATEGY_PLUGINS", ansible_mitogen.__path__[0] + "/plugins/strategy")
     done = good(bare.play())
-    assert done.stdout.count("changed: [") == 2 and lacks(bare) == set()
+    assert done.stdout.count("changed: [") == 2 and lacks(bare) == set(), done.stdout
     assert {name: state(machine) for name, machine in bare.machines.items()} == reference
 
 

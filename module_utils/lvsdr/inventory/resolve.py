@@ -132,7 +132,8 @@ def _check_claims(services: Sequence[VirtualService], problems: Problems) -> Non
     marks: dict[tuple[int, int], VirtualService] = {}
     claims = []
     for service in services:
-        if not service.absent:
+        # What of a declaration can't be read is reported already.
+        if not service.absent and (service.ports or service.key):
             claims += [(service.path, vip, one) for vip in service.vips for one in service.viewer_ports()]
         if service.ports:
             mark = service.options["firewall_mark"]

@@ -48,8 +48,9 @@ class Lasting:
 
     @property
     def steps(self) -> list[str]:
-        """In the words of the commands."""
-        return [" ".join(["systemctl", *step]) for step in self._before + self._after]
+        """Files that change, and the commands."""
+        changed = ["%s %s" % ("remove" if text is None else "write", path) for path, text in self.different.items()]
+        return changed + [" ".join(["systemctl", *step]) for step in self._before + self._after]
 
     def something(self) -> bool:
         return bool(self.different or self._before or self._after)

@@ -27,7 +27,7 @@ mutations = st.fixed_dictionaries(
     {},
     optional={
         **dict.fromkeys(resolve.SERVICE_FIELDS, anything),
-        "ports": st.one_of(anything, st.lists(anything, max_size=2)),
+        "ports": st.one_of(anything, st.lists(anything, max_size=2), st.just(["80/tcp", "5004-5005/udp"]), st.just(["http"])),
         "firewall_mark": st.one_of(scalars, st.just(5)),
         "persistence": st.one_of(scalars, st.lists(scalars), mappings("timeout", "netmask", "engine", "x")),
         "health_check": st.one_of(scalars, mappings("x", *health_check.CHECK_FIELDS["http"])),

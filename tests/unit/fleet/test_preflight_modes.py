@@ -74,6 +74,12 @@ def test_return_paths_are_of_nat_with_a_rule():
     ]
 
 
+def test_a_port_that_cannot_be_read_beside_several():
+    several = service(name="camera", ports=[554, "6970-7170/udp"], scheduler="wlc", persistence=300)
+    found = preflight.preflight([service(ports=["http"]), several], inventory(with_facts=True))
+    assert [line.partition(":")[0] for line in found] == ["virtual_services[live].ports[0]"]
+
+
 PATH = {"address": "192.0.2.21", "protocol": 6, "first": 8080, "last": 8080}
 
 
