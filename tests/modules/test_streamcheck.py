@@ -776,18 +776,22 @@ def test_what_nobody_thought_of_is_one_servers_trouble(monkeypatch):
     assert asyncio.run(server.check()) == ("unknown", "not understood, so it does not count: TypeError('odd')", None)
 
 
-def test_a_drained_server_has_no_weight_whatever_its_check_says(daemon, web):
+def test_a_drained_server_has_no_share_and_its_file_what_it_begins_with_again(daemon, web):
+    """Another file takes its weight, for keepalived, and does not count for the floor."""
     root, port = web
     server = {"address": "127.0.0.1", "port": port, "weight": 10}
     servers = [
-        {**server, "name": "server1", "file": "track", "drain_file": str(daemon.folder / "drain")},
+        {**server, "name": "server1", "file": "track", "weight_files": [str(daemon.folder / "drain")]},
         {**server, "name": "server2", "file": "other"},
     ]
-    daemon.configure(port, check={"type": "tcp", "interval": 0.2, "timeout": 1, "fall": 1, "rise": 1}, servers=servers, floor=1)
+    check = {"type": "tcp", "interval": 0.2, "timeout": 1, "fall": 1, "rise": 1}
+    daemon.configure(port, check=check, servers=servers, floor=1, slow_start=100)
     daemon.start(2)
     daemon.wait_for("0")
     (daemon.folder / "drain").touch()
-    daemon.wait_for(OUT)
+    daemon.wait_for("-9")
+    drained = next(one for one in json.loads((daemon.folder / "status.json").read_text())["checks"] if one["server"] == "server1")
+    assert drained["drained"] and drained["share"] == 0
     deadline = time.monotonic() + 20
     while not (daemon.folder / "other").exists():
         assert time.monotonic() < deadline
@@ -1053,3 +1057,36 @@ def test_a_director_without_prometheus_client_goes_on(daemon):
     daemon.wait_for(OUT)
     code, out = daemon.end()
     assert code == 0 and "<4>Continuing without metrics: none here" in out.splitlines()
+
+
+def test_a_server_that_never_answers_costs_no_more_than_a_connection_may():
+    """As one without power: nothing comes back for the first packet. Here the queue of a program that accepts nobody is full."""
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            sock = waiting.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        place = looks.place_of(dict(zip(("address", "port"), listener.getsockname())), {"type": "tcp", "timeout": 2})
+        result, why, kind = asyncio.run(looks.look(protocols.Tcp({}), place, 0.0, 2))
+    assert (result, kind) == (looks.BAD, "connection") and why.endswith("within 1.5 s")
+
+
+def test_a_server_that_is_undrained_comes_back_slowly(tmp_path):
+    options = {"name": "live", "vip": "192.0.2.100", "check": {
+        "type": "tcp", "interval": 1, "timeout": 1, "fall": 1, "rise": 1}, "slow_start": 1000}  # fmt: skip
+    drain, spare = tmp_path / "drained-a", tmp_path / "spare-a"
+    one = server.Server(options, {
+        "name": "a", "weight": 100, "file": "track", "address": "192.0.2.21", "port": 80, "agent": "192.0.2.21",
+        "weight_files": [str(drain), str(spare)]}, str(tmp_path))  # fmt: skip
+    one.judge(looks.GOOD, "fine", None)
+    one.look_for_drain()
+    assert one.verdict.share(time.monotonic()) == 1, "a checker that begins finds servers at their full weight"
+    for path in (drain, spare):
+        path.write_text("")
+        one.look_for_drain()
+        assert one.drained and one.wants() == 0
+        path.unlink()
+    one.look_for_drain()
+    assert not one.drained and one.verdict.share(time.monotonic()) == verdicts.RAMP_FROM

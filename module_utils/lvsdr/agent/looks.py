@@ -25,6 +25,8 @@ KINDS: dict[str, Callable[[dict[str, Any]], Check]] = {
 SECURE = ("https", "rtmps", "rtsps")
 
 
+# The part of a look's time in which a connection has to be there: a server without power takes all of it.
+CONNECTING = 0.75
 GOOD, BAD, UNKNOWN, UNABLE = "good", "bad", "unknown", "unable"
 
 
@@ -74,4 +76,6 @@ def place_of(options: dict[str, Any], check: dict[str, Any]) -> Place:
     return Place(
         options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"),
         secure=check["type"] in SECURE or bool(check.get("tls")), verify=check.get("verify", False), names=options.get("names", ()),
+        # Of a default of 2 s it is 1.5 s: a first packet that was lost is sent again after one.
+        patience=CONNECTING * check["timeout"],
     )  # fmt: skip

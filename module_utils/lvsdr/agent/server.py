@@ -25,7 +25,7 @@ class Server:
         self.vip, self.path = service["vip"], os.path.join(folder, options["file"])
         self.place = place_of(options, check)
         self.run = KINDS[check["type"]](check)
-        self.drain_file: str | None = options.get("drain_file")
+        self.weight_files: list[str] = options.get("weight_files", [])
         self.drained = False
         self.agent = Place(options["agent"], check["agent"]["port"]) if check.get("agent") else None
         self.load = verdicts.Load(check["agent"]["smoothing"], check["agent"]["step"]) if self.agent else verdicts.Load()
@@ -78,8 +78,11 @@ class Server:
             log(5, "%s wants %d %% of its weight: %s", self.words, 100 * self.load.share, self.load.said or "its agent is silent")
 
     def look_for_drain(self) -> None:
-        """keepalived follows this file itself; a drained server does not count for the floor."""
-        self.drained = bool(self.drain_file and os.path.exists(self.drain_file))
+        """keepalived follows these files itself. A server that is drained, or a spare that is parked, does not count for the floor, and
+        comes back slowly."""
+        before, self.drained = self.drained, any(os.path.exists(path) for path in self.weight_files)
+        if before and not self.drained:
+            self.verdict.come_back(time.monotonic())
 
     def wants(self) -> float:
         return 0.0 if self.drained else self.load.share
@@ -87,7 +90,8 @@ class Server:
     def write(self, share: float) -> None:
         """The track file, where its number has changed."""
         self.share = share
-        number = verdicts.offset(self.weight, share)
+        # The weight of one that is drained is taken by another file; when that goes, this is what it begins with at once.
+        number = verdicts.offset(self.weight, self.verdict.returns() * self.load.share if self.drained else share)
         if number != self.written:
             with open(self.path + ".new", "w") as f:
                 f.write("%d\n" % number)

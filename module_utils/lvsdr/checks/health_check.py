@@ -116,7 +116,8 @@ def _read_check(reader: Reader, field: str, value: Any) -> dict[str, Any] | None
     check: dict[str, Any] = {
         "type": kind,
         "target": target,
-        "interval": inner.integer("interval", 2, 1, 3600, " seconds"),
+        # A look at a stream is cheap, and a dead server is found the sooner.
+        "interval": inner.integer("interval", 1 if kind in STREAM_CHECKS else 2, 1, 3600, " seconds"),
         "timeout": inner.integer("timeout", 2, 1, 600, " seconds"),
         "retries": inner.integer("retries", 2, 0, 100),
     }

@@ -55,14 +55,16 @@ class Place:
     """Where a check connects: the VIP through one real server, or the server's own address.
 
     address, port: what to connect to; own, mark: source address and mark of the socket; host: the name that viewers use, with or without a
-    port; names: further addresses of the same server; secure, verify: whether and how to speak TLS (``tls``).
+    port; names: further addresses of the same server; secure, verify: whether and how to speak TLS (``tls``); patience: seconds for a
+    connection (TCP), by default as long as the whole look may take.
     """
 
     def __init__(
         self, address: str, port: int, own: str | None = None, mark: int | None = None, host: str | None = None, secure: bool = False,
-        verify: bool | str = False, names: Iterable[str] = (),
+        verify: bool | str = False, names: Iterable[str] = (), patience: float | None = None,
     ) -> None:  # fmt: skip
         self.address, self.port, self.own, self.mark = address, port, own, mark
+        self.patience = patience
         self.secure, self.verify = secure, verify
         self.scheme = "https" if secure else "http"
         self.names = {address.lower(), *(name.lower() for name in names)}
@@ -131,8 +133,11 @@ class Place:
                 raise Unable("%s can't be read as a file of authorities (%s)" % (self.verify, reason(error)))
         sock = self._socket(socket.SOCK_STREAM)
         try:
-            await asyncio.get_running_loop().sock_connect(sock, (self.address, self.port))
+            await asyncio.wait_for(asyncio.get_running_loop().sock_connect(sock, (self.address, self.port)), self.patience)
             reader, writer = await asyncio.open_connection(sock=sock, **extra)
+        except asyncio.TimeoutError:
+            sock.close()
+            raise Trouble("no connection to %s port %d within %g s" % (self.address, self.port, self.patience or 0), "connection")
         except ssl.SSLError as error:
             sock.close()
             raise Trouble("TLS failed with %s port %d (%s)" % (self.address, self.port, reason(error)), "tls")

@@ -78,6 +78,17 @@ class Verdict:
         self.state, self.why, self.kind = former.state, former.why, former.kind
         self.changed_at, self._row = former.changed_at, former._row
 
+    def come_back(self, now: float) -> None:
+        """A server that takes viewers again, and was never down, comes back as slowly as one that was."""
+        if self.state == UP:
+            self.changed_at = now
+
+    def returns(self) -> float:
+        """The share with which it would come back now."""
+        if self.state == DOWN:
+            return 0.0
+        return RAMP_FROM if self.state == UP and self.slow_start > 0 else 1.0
+
     def share(self, now: float) -> float:
         """The part of its weight that the server should have, 0 to 1."""
         if self.state == DOWN:
