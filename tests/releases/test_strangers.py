@@ -17,7 +17,7 @@ from inventories import GONE, VIP, inventory, service
 
 NUMBERS = {"director1": 11, "director2": 12, "stranger": 77}
 SUITES = {"director1": "trixie", "director2": "bookworm"}
-# A director gives its peer three intervals of a second; with so much more a takeover would be seen.
+# A director gives its peer three intervals, of a second at most; with so much more a takeover would be seen.
 SECONDS = 6
 
 
@@ -132,11 +132,17 @@ def wait_for(directors, owner):
 
 
 FORGE = """
-import socket, sys
+import socket, struct, sys
 family, target, hops, payload, source = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), bytes.fromhex(sys.argv[4]), sys.argv[5]
 sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_RAW, 112)
 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
 if family == 4:
+    if payload[0] >> 4 == 3:  # over IPv4 too, its checksum covers the addresses of the packet (RFC 5798, 5.2.8)
+        ends = socket.inet_aton(source or "192.0.2.77") + socket.inet_aton(target)
+        words = ends + struct.pack("!HH", 112, len(payload)) + payload
+        total = sum(struct.unpack("!%dH" % (len(words) // 2), words))
+        total = (total & 0xFFFF) + (total >> 16)
+        payload = payload[:6] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + payload[8:]
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
     sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, hops)
     if source:  # with a header of our own (raw(7)); the kernel puts in length, number and checksum
@@ -151,7 +157,7 @@ sock.sendto(payload, (target, 0))
 """
 
 
-def forged(family, hops=(3, 255), groups=True, sources=("",)):
+def forged(family, hops=(3, 255), groups=True, sources=("",), version=3):
     """[arguments of FORGE] of every kind: to each director and to the group, routed and not, the right router id and another."""
     advertised = keepalived.advertised(51, family).partition("/")[0]
     packed = socket.inet_pton(socket.AF_INET if family == 4 else socket.AF_INET6, advertised)
@@ -160,9 +166,11 @@ def forged(family, hops=(3, 255), groups=True, sources=("",)):
     for target in targets + ([vrrp.GROUPS[family]] if groups else []):
         for hop in hops:
             for virtual_router_id in (51, 7):
-                data = vrrp.advertisement(family, virtual_router_id, 255, [packed])
-                if family == 6:
-                    # The pair speaks version 2, over IPv6, too.
+                data = vrrp.advertisement(4, virtual_router_id, 255, [packed])
+                if version == 3:
+                    data = struct.pack("!BBBBHH", 0x31, virtual_router_id, 255, 1, 20, 0) + packed
+                elif family == 6:
+                    # keepalived speaks version 2 over IPv6, too.
                     data = struct.pack("!BBBBBBH", 0x21, virtual_router_id, 255, 1, 0, 1, 0) + packed
                 out += [[str(family), target, str(hop), data.hex(), source] for source in sources]
     return out
@@ -178,17 +186,25 @@ def attack(link, directors, packets, seconds=SECONDS):
     return seen
 
 
-def test_what_strangers_could_do(link, directors):
+# The interval decides the version: parts of a second need the third.
+@pytest.mark.parametrize(("interval", "version"), [(0.2, 3), (1, 2)])
+def test_what_strangers_could_do(link, directors, interval, version):
     """Without these words and rules nobody holds the VIP as long as it goes on: this test can fail."""
-    start(directors, guard=False, former=True)
-    assert () in attack(link, directors, forged(4, hops=(3,), groups=False), seconds=10)
+    start(directors, guard=False, former=True, director_advertisement_interval=interval)
+    assert () in attack(link, directors, forged(4, hops=(3,), groups=False, version=version), seconds=10)
 
 
-@pytest.mark.parametrize("family", [4, 6])
-@pytest.mark.parametrize("unicast", [True, False])
-def test_the_vip_stays(link, directors, family, unicast):
-    start(directors, family, director_unicast=unicast)
-    assert attack(link, directors, forged(family)) == {("director1",)}
+@pytest.mark.parametrize(
+    ("family", "unicast", "interval", "version", "hops"),
+    # To the group directors send from link-local addresses over IPv6, as any host of the link can: there only what is routed is kept out.
+    [
+        (4, True, 0.2, 3, (3, 255)), (4, False, 0.2, 3, (3, 255)), (6, True, 0.2, 3, (3, 255)), (6, False, 0.2, 3, (3,)),
+        (4, True, 1, 2, (3, 255)),
+    ],
+)  # fmt: skip
+def test_the_vip_stays(link, directors, family, unicast, interval, version, hops):
+    start(directors, family, director_unicast=unicast, director_advertisement_interval=interval)
+    assert attack(link, directors, forged(family, hops=hops, version=version)) == {("director1",)}
     dropped = directors["director1"].inside("nft", "list", "counters", "table", "inet", "lvsdr")
     assert "counter strange_vrrp {\n\t\tpackets 0 " not in dropped, "what was sent has arrived"
 

@@ -22,7 +22,8 @@ ACCEPT_RA = "net/ipv6/conf/%s/accept_ra"
 
 def settings(services: Sequence[VirtualService], interface: str, facts: dict[str, Any]) -> dict[str, int]:
     """{name: value}, in the order in which they have to be set. interface: that of the VIPs; facts: what lvs_preflight read."""
-    out = {"net/ipv4/conf/%s/accept_local" % interface: 1}
+    # Without an address there it answers no ARP, though it takes packets for the VIPs (keepalived.py, static_routes).
+    out = {"net/ipv4/conf/%s/arp_ignore" % interface: 1, "net/ipv4/conf/%s/accept_local" % interface: 1}
     families = forwarded(services)
     if 6 in families:
         # A host that forwards takes no router advertisements and drops its default route, unless this is 2; so this comes first

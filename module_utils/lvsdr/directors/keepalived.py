@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from ansible.module_utils.lvsdr.inventory.types import CheckPath, Inventory, RealServer, Resolved, VirtualService
 
+# Of the routes that stay, behind that of the kernel for an address that is there: two of one metric are an error over IPv6.
+METRIC = 4096
+# What a file says that drains a director: with it the lowest priority is left, and from -254 on the instance would give up (vrrp_track.c).
+HANDED_OVER = -253
 METHODS = {"dr": "DR", "nat": "NAT", "snat": "NAT", "tunnel": "TUN", "local": "DR"}
 
 # What ``keepalived -t`` reports, with a status of 5, of a file that is as it should be: an interface that comes later, and services whose
@@ -48,6 +52,10 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
         "global_defs {",
         "    router_id %s" % director,
     ]
+    if settings["instances"]:
+        # Advertisements leave in time on a busy director. The kernel kills a real-time process that runs for long without a pause; the
+        # default of keepalived is 10 ms (global_parser.c), which an emulated or a busy machine may need.
+        lines += ["    vrrp_rt_priority 50", "    vrrp_rlimit_rttime 1000000", "    vrrp_no_swap"]
     if any(_is_script(service) for service in services):
         lines.append("    enable_script_security")
     # ipvs_table sets them now, and keepalived at boot.
@@ -55,6 +63,10 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
     if timeouts:
         lines.append("    lvs_timeouts " + " ".join("%s %d" % pair for pair in timeouts))
     lines += ["}", ""]
+    if settings["instances"]:
+        lines += _still_forwarded(services)
+        # Before the instances, because keepalived looks for it when it reads them.
+        lines += _track_file(places.drain_file(director), places.DRAINED)
     for instance in settings["instances"]:
         lines += _instance(instance, director, inventory, settings)
     lines += _track_files(services)
@@ -141,6 +153,12 @@ def running_conf(inventory: Inventory, director: str) -> str | None:
     return running
 
 
+def known_conf(inventory: Inventory, director: str) -> str:
+    """The keepalived.conf that runs on a director, or where none runs the one on its disk; empty where there is none."""
+    facts: dict[str, str | None] = facts_of(inventory, director).get("keepalived") or {}
+    return facts.get("running") or facts.get("file") or ""
+
+
 def _instance(instance: dict[str, Any], director: str, inventory: Inventory, settings: dict[str, Any]) -> list[str]:
     family = vrrp_family(inventory)
     own = host_address(inventory["hosts"].get(director, {}), family)
@@ -178,6 +196,8 @@ def _instance(instance: dict[str, Any], director: str, inventory: Inventory, set
     inner = _inner_interfaces(instance["gateways"], director, inventory, settings["interface"])
     lines += ["        %s dev %s %s" % (full_prefix(one), link, keepalived_conf.GATEWAY) for one, link in inner.items()]
     lines.append("    }")
+    # Without preemption a lower priority gives no VIP away, but a state of failure does: weight 0 (vrrp.c, vrrp_state_backup).
+    lines += ["    track_file {", "        %s weight %d" % (places.drain_file(director), settings["preempt"]), "    }"]
     # Where servers can't be reached the VIPs have to go as well.
     tracked = [link for link in dict.fromkeys(inner.values()) if link != settings["interface"]]
     lines += ["    track_interface {", *("        " + link for link in tracked), "    }"] if tracked else []
@@ -191,7 +211,8 @@ def _inner_interfaces(gateways: Sequence[str], director: str, inventory: Invento
 
 
 def _track_files(services: Sequence[VirtualService]) -> list[str]:
-    """Where the director role writes which servers are drained, and lvsdr-streamcheck how much of its weight a server should have.
+    """Where the director role writes which servers are drained and which spares are parked, and lvsdr-streamcheck how much of its weight a
+    server should have.
 
     A file that is not there changes no weight.
     """
@@ -199,12 +220,21 @@ def _track_files(services: Sequence[VirtualService]) -> list[str]:
     for service in services:
         for server in service.servers:
             if server.checked:
-                files[places.drain_file(server.host)] = places.DRAINED
+                files.update(dict.fromkeys(server.weight_files, places.DRAINED))
                 files.update(dict.fromkeys(_watched(service, server), places.STREAMCHECK))
-    lines: list[str] = []
-    for name, folder in files.items():
-        lines += ["track_file %s {" % name, "    file %s/%s" % (folder, name), "}", ""]
-    return lines
+    return [line for name, folder in files.items() for line in _track_file(name, folder)]
+
+
+def _track_file(name: str, folder: str) -> list[str]:
+    return ["track_file %s {" % name, "    file %s/%s" % (folder, name), "}", ""]
+
+
+def _still_forwarded(services: Sequence[VirtualService]) -> list[str]:
+    """Routes by which a director takes packets for the VIPs also while the other one holds them: neighbours need a moment to learn of a
+    change. It does not answer ARP for them then (forwarding.py, arp_ignore), nor neighbour solicitations, which ask for addresses."""
+    words = "    local %s dev lo table 255 scope host metric %d"
+    routes = [words % (full_prefix(vip), METRIC) for vip in views.director_vips(services)]
+    return ["static_routes {", *routes, "}", ""]
 
 
 def _watched(service: VirtualService, server: RealServer) -> list[str]:
@@ -312,7 +342,7 @@ def _real_server(service: VirtualService, server: RealServer, paths: list[list[s
         inner = ["inhibit_on_failure"]
         for check, path in zip(service.checks, paths):
             inner += _checker(check, service, server, path)
-        for name in [places.drain_file(server.host), *_watched(service, server)]:
+        for name in [*server.weight_files, *_watched(service, server)]:
             inner += ["FILE_CHECK {", "    track_file %s" % name, "    weight 1", "}"]
     return _block(server.host, server.address, service.port_of(server), server.weight, inner)
 

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.directors import nftables_modes, vrrp
+from ansible.module_utils.lvsdr.directors.keepalived import vrrp_family
+from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.inventory.check_paths import CHECK_MARKS, check_marks, check_source
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, own_addresses
 from ansible.module_utils.lvsdr.inventory.views import director_vips
 from ansible.module_utils.lvsdr.ipvs.types import DAEMON_DEFAULTS
 from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.text import with_digest
 
 if TYPE_CHECKING:
@@ -55,6 +58,9 @@ def render(resolved: Resolved, director: str, inventory: Inventory, interface: s
         "        ip saddr { %s } ip daddr { %s } meta l4proto udp accept" % (vips, own),
     ]
     peers = {family: ", ".join(_peers(director, inventory, family)) for family in (4, 6)}
+    # To the group directors send from link-local addresses, which are not known beforehand.
+    unicast = Reader(Problems(), "", inventory["hosts"].get(director, {})).boolean("director_unicast", True)
+    near = ", fe80::/10" if vrrp_family(inventory) == 6 and not unicast else ""
     lines = [
         *(line for table in FORMER for line in ("table " + table, "delete table " + table)),
         "table %s" % places.RULES_TABLE,
@@ -64,8 +70,7 @@ def render(resolved: Resolved, director: str, inventory: Inventory, interface: s
         *("    counter %s {\n    }" % name for name in COUNTERS),
         "    chain vrrp {",
         *(['        iifname "%s" ip ttl 255 ip saddr { %s } accept' % (interface, peers[4])] if peers[4] else []),
-        # To the group directors send from link-local addresses, which are not known beforehand.
-        *(['        iifname "%s" ip6 hoplimit 255 ip6 saddr { %s, fe80::/10 } accept' % (interface, peers[6])] if peers[6] else []),
+        *(['        iifname "%s" ip6 hoplimit 255 ip6 saddr { %s%s } accept' % (interface, peers[6], near)] if peers[6] else []),
         # On another link others may have instances of their own.
         '        iifname != "%s" ip daddr %s accept' % (interface, vrrp.GROUPS[4]),
         '        iifname != "%s" ip6 daddr %s accept' % (interface, vrrp.GROUPS[6]),

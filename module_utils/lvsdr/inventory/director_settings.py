@@ -38,7 +38,7 @@ def read_director(inventory: Inventory, director: str, problems: Problems) -> di
         interface = None
     read: dict[str, Any] = {
         "interface": interface,
-        "advertisement_interval": values.seconds("director_advertisement_interval", 1, 0.01, 40),
+        "advertisement_interval": values.seconds("director_advertisement_interval", 0.2, 0.01, 40),
         "timeouts": read_timeouts(values.get("director_timeouts"), problems, values.path + ".director_timeouts"),
         "sysctls": _read_sysctls(values, variables.get("facts") or {}),
         "max_cut_connections": values.integer("director_max_cut_connections", 0, 0, MAX_CONNECTIONS),

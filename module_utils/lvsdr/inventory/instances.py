@@ -74,7 +74,8 @@ def _declared(values: Reader, director: str, directors: Sequence[str]) -> dict[s
     settings: dict[str, Settings] = {
         INSTANCE: (
             values.integer("director_virtual_router_id", VIRTUAL_ROUTER_ID, 1, 255),
-            values.integer("director_priority", PRIORITY, 1, 254),
+            # A director that is drained has 1.
+            values.integer("director_priority", PRIORITY, 2, 254),
             None,
         )
     }

@@ -14,8 +14,8 @@ DIRECTOR_FAULTS = ("keepalived killed", "keepalived restarted", "director powere
 FAULTS = SERVER_FAULTS + DIRECTOR_FAULTS
 # Of this scenario: a check each 3 s that may take 5 s, and a second until keepalived has read the file; the kernel's own part is nothing.
 DETECTION = 3 + 5 + 1
-# An advertisement each second; three are missed, and up to 1 s more is the lower priority's.
-TAKEOVER = 3 * 1 + 1
+# Five advertisements a second: three are missed, and up to one more is the lower priority's.
+TAKEOVER = 1
 # An emulated director needs longer for everything; one with KVM keeps to what is promised.
 EMULATED = 0 if re.search("^flags.* (vmx|svm)( |$)", Path("/proc/cpuinfo").read_text(), re.M) and os.path.exists("/dev/kvm") else 10
 

@@ -503,14 +503,18 @@ def test_no_value_breaks_out_of_its_place(place):
 
 def test_all_places_are_tried():
     """An option that is added to the model belongs into PLACES, too."""
-    tried = {name.partition(".")[0] for name in PLACES} | {"real_servers", "stream"}
+    tried = {name.partition(".")[0] for name in PLACES} | {"real_servers", "stream", "scale"}
     assert set(resolve.SERVICE_FIELDS) - {"addresses", "ports", "health_check", "checks"} <= tried
     others = {name for name in inventory_hosts.HOST_VARIABLES if name.startswith(("director_", "streaming_server_", "preflight_"))}
     assert set(inventory_hosts.HOST_VARIABLES) - others <= tried, "those have tests of their own"
 
 
 def test_a_stream_and_a_group_are_not_in_the_file():
-    assert render(service(stream="/x")) == render(service()) == render(service(real_servers="all"), groups={"all": ["server1", "server2"]})
+    assert (
+        render(service(stream="/x", scale={"connections": 800}))
+        == render(service())
+        == render(service(real_servers="all"), groups={"all": ["server1", "server2"]})
+    )
 
 
 def parse(text):
@@ -556,13 +560,13 @@ def test_what_is_rendered_has_the_shape_of_the_model(path, host, weight, mark, a
     except LvsError:
         return
     blocks = [(words, block) for words, block in parse(text) if words[0] != "track_file"]
-    assert [words[0] for words, _block in blocks[:2]] == ["global_defs", "vrrp_instance"]
-    servers = [words for words, _block in blocks[2:]]
+    assert [words[0] for words, _block in blocks[:3]] == ["global_defs", "static_routes", "vrrp_instance"]
+    servers = [words for words, _block in blocks[3:]]
     families = {":" in address for address in addresses}
     assert servers == [["virtual_server", address, "80"] for address in addresses] + [["virtual_server", "fwmark", str(mark)]] * len(
         families
     )
-    for _words, block in blocks[2:]:
+    for _words, block in blocks[3:]:
         real = [inner for words, inner in (item for item in block if isinstance(item, tuple)) if words[0] == "real_server"]
         assert [inner[0] for inner in real] == [["weight", str(weight)], ["weight", "1"]]
         (_name, checker) = real[1][2]

@@ -32,7 +32,7 @@ def settings(*services, **options):
 
 
 def test_direct_routing_forwards_nothing():
-    assert settings(service(addresses=BOTH)) == {"net/ipv4/conf/eth0/accept_local": 1}
+    assert settings(service(addresses=BOTH)) == {"net/ipv4/conf/eth0/arp_ignore": 1, "net/ipv4/conf/eth0/accept_local": 1}
     for word in ("snat", "redirects", "notrack", "services4"):
         assert word not in rules(service(addresses=BOTH))
 
@@ -41,8 +41,8 @@ def test_nat_forwards_and_redirects_nobody():
     gateway = "198.51.100.110"
     found = settings(service(mode="nat", nat_gateway=gateway), hosts={**TWO_ARM, **SERVERS})
     assert found == {
-        "net/ipv4/conf/eth0/accept_local": 1, "net/ipv4/conf/all/send_redirects": 0, "net/ipv4/conf/eth0/send_redirects": 0,
-        "net/ipv4/conf/eth1/send_redirects": 0, "net/ipv4/ip_forward": 1,
+        "net/ipv4/conf/eth0/arp_ignore": 1, "net/ipv4/conf/eth0/accept_local": 1, "net/ipv4/conf/all/send_redirects": 0,
+        "net/ipv4/conf/eth0/send_redirects": 0, "net/ipv4/conf/eth1/send_redirects": 0, "net/ipv4/ip_forward": 1,
     }  # fmt: skip
     assert "nd-redirect" not in rules(service(mode="nat"))
     assert "icmpv6 type nd-redirect drop" in rules(service(addresses=[VIP6], mode="nat"))
