@@ -29,8 +29,13 @@ options:
         type: str
         default: "0755"
       files:
-        description: All files that are to be in it, name to content. Others are removed. By default its files are left alone.
+        description: All files that are to be in it, name to content. Others are removed, unless O(folders[].absent) is there. By default
+          its files are left alone.
         type: dict
+      absent:
+        description: Names of files that are not to be in it. Files that are named nowhere are then left alone.
+        type: list
+        elements: str
   files:
     description: Files to write.
     type: list
@@ -137,7 +142,8 @@ from ansible.module_utils.lvsdr.system import in_force
 CHECK = {"command": {"type": "list", "elements": "str", "required": True}, "ignore": {"type": "list", "elements": "str", "default": []}}
 PATH = {"type": "path", "required": True}
 TEXT = {"type": "str", "required": True}
-FOLDER = {"path": PATH, "mode": {"type": "str", "default": "0755"}, "files": {"type": "dict"}}
+FOLDER = {"path": PATH, "mode": {"type": "str", "default": "0755"}, "files": {"type": "dict"},
+          "absent": {"type": "list", "elements": "str"}}  # fmt: skip
 FILE = {"path": PATH, "content": TEXT, "mode": {"type": "str", "default": "0644"}, "check": {"type": "dict", "options": CHECK}}
 
 

@@ -112,6 +112,12 @@ stream_checks:
     - {service: live, vip: 198.51.100.100, server: streaming1, state: down, share: 0.0, seconds: 0.012, checked_at: 1764000000.0,
        agent: "", drained: false, kept: false, warning: "",
        why: "the playlist has not changed for 5 s (target duration: 2 s)"}
+weight_files:
+  description: Names of the files on this director that each take a real server's weight, of those that are drained and of spares that are
+    parked.
+  returned: always
+  type: list
+  elements: str
 version:
   description: Version of IPVS and size of the connection table.
   returned: always
@@ -124,7 +130,7 @@ from ansible.module_utils.lvsdr.agent import status
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
 from ansible.module_utils.lvsdr.options import from_json
-from ansible.module_utils.lvsdr.system import nft_maps
+from ansible.module_utils.lvsdr.system import files, nft_maps
 
 
 def main():
@@ -142,7 +148,8 @@ def main():
         result = table.describe_kernel(module.params["counters"], services, module.params["state"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
-    module.exit_json(changed=False, stream_checks=status.stream_checks(), marks=marks(result["services"]), **result)
+    held = files.names_in(places.DRAINED)
+    module.exit_json(changed=False, stream_checks=status.stream_checks(), marks=marks(result["services"]), weight_files=held, **result)
 
 
 def marks(services):

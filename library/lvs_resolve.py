@@ -20,6 +20,18 @@ options:
     description: Where a host lacks what it needs to be read, leave out O(preflight) and what was read, and only say which hosts these are.
     type: bool
     default: false
+  only:
+    description:
+      - The real servers that this run is about. By default all are. What is returned of real servers is of these alone.
+      - It holds for all later calls of the run.
+    type: list
+    elements: str
+  without:
+    description:
+      - Hosts that are taken out of all groups, as if the inventory named them no more. What directors hold of them leaves.
+      - It holds for all later calls of the run.
+    type: list
+    elements: str
 attributes:
   check_mode:
     description: Nothing is ever changed.
@@ -49,9 +61,12 @@ from ansible.module_utils.basic import AnsibleModule
 
 def main():
     module = AnsibleModule(
-        argument_spec={"preflight": {"type": "bool", "default": False}, "postpone": {"type": "bool", "default": False}},
+        argument_spec={
+            "preflight": {"type": "bool", "default": False}, "postpone": {"type": "bool", "default": False},
+            "only": {"type": "list", "elements": "str"}, "without": {"type": "list", "elements": "str"},
+        },
         supports_check_mode=True,
-    )
+    )  # fmt: skip
     module.fail_json(msg="lvs_resolve is an action: set action_plugins to the folder plugins/action of lvsdr in ansible.cfg")
 
 

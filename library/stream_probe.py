@@ -41,6 +41,11 @@ options:
   source:
     description: Address of this host to connect from.
     type: str
+  mark:
+    description:
+      - Mark of the packets (SO_MARK), for which root is needed. On a director, with the mark of a real server's health checks
+        and with O(source), the stream is played through the VIP on that server alone.
+    type: int
   keepalive:
     description:
       - Keep one connection open for all requests, as many players do.
@@ -79,7 +84,8 @@ attributes:
     description: There is nothing to show.
     support: none
 notes:
-  - Run it on a viewer. A director cannot test a virtual service whose address it holds, and a real server reaches itself.
+  - Run it on a viewer. Without O(mark) a director cannot test a virtual service whose address it holds, and a real server
+    reaches itself.
   - The results are returned when it fails as well.
 seealso:
   - name: HTTP Live Streaming
@@ -221,6 +227,7 @@ def main():
             "timeout": {"type": "float", "default": 10},
             "connect_to": {"type": "str"},
             "source": {"type": "str"},
+            "mark": {"type": "int"},
             "keepalive": {"type": "bool", "default": False},
             "validate_certs": {"type": "bool", "default": True},
             "ca_path": {"type": "path"},

@@ -19,8 +19,9 @@ SERVICE_MARKS = 0x4D000000
 NGINX_CONF = "/etc/nginx/nginx.conf"
 TEST_SOURCE_UNIT = "/etc/systemd/system/lvsdr-test-source.service"
 
-# Names of drained servers. keepalived follows the files of the first folder; from 2.3 on it ignores files on a file system that it can't
-# watch (track_file.c), so that folder is on a tmpfs, and a boot fills it from the second one.
+# Files that take a server's weight: of those that are drained, and of spares that are parked. keepalived follows the files of the first
+# folder; from 2.3 on it ignores files on a file system that it can't watch (track_file.c), so that folder is on a tmpfs, and a boot fills
+# it from the second one.
 DRAINED = "/run/lvsdr/drained"
 DRAINED_KEPT = "/var/lib/lvsdr/drained"
 
@@ -52,7 +53,9 @@ FILES = (
 )  # fmt: skip
 # Settings of the kernel, of the whole host and of each interface.
 SYSCTLS = ("net/netfilter/nf_conntrack_max", "net/ipv4/ip_forward", "net/ipv4/conf/all/send_redirects", "net/ipv6/conf/all/forwarding")
-SYSCTLS_OF_LINKS = ("net/ipv4/conf/%s/accept_local", "net/ipv4/conf/%s/send_redirects", "net/ipv6/conf/%s/accept_ra")
+SYSCTLS_OF_LINKS = (
+    "net/ipv4/conf/%s/accept_local", "net/ipv4/conf/%s/arp_ignore", "net/ipv4/conf/%s/send_redirects", "net/ipv6/conf/%s/accept_ra",
+)  # fmt: skip
 FOLDERS = (DRAINED, DRAINED_KEPT, STREAMCHECK)
 UNITS = ("keepalived", "lvsdr-streamcheck", "nginx", "lvsdr-test-source")
 
@@ -82,6 +85,11 @@ def track_file(service: dict[str, Any], host: str) -> str:
 def drain_file(host: str) -> str:
     """Name of the track file that takes a real server's weight in all services, as keepalived.conf and the director role use it."""
     return _file_name("drained-%s" % host)
+
+
+def spare_file(host: str) -> str:
+    """Name of the track file that takes a spare's weight while it is parked, in the folder of drain_file."""
+    return _file_name("spare-%s" % host)
 
 
 def credential(path: str) -> str:

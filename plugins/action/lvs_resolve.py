@@ -6,6 +6,7 @@ import copy
 import functools
 import glob
 import os
+import uuid
 
 import ansible.module_utils
 import yaml
@@ -32,20 +33,26 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
-        boolean = {"type": "bool", "default": False}
-        _validated, options = self.validate_argument_spec({"preflight": boolean, "postpone": boolean})
+        boolean, names = {"type": "bool", "default": False}, {"type": "list", "elements": "str"}
+        _validated, options = self.validate_argument_spec({"preflight": boolean, "postpone": boolean, "only": names, "without": names})
+        # What a run began with holds to its end.
+        before = task_vars["hostvars"].get("localhost", {}).get("lvs") or {}
+        only, without = (before.get(name) if options[name] is None else options[name] for name in ("only", "without"))
+        gone = set(without or ())
+        groups = {name: [one for one in members if name == "all" or one not in gone] for name, members in task_vars["groups"].items()}
         try:
-            declared, made, done = read(task_vars["hostvars"], task_vars["groups"])
+            declared, made, done = read(task_vars["hostvars"], groups)
             lacking = [host for host, variables in made["hosts"].items() if "lacks" in variables]
             if lacking and options["postpone"]:
                 # As before anything was read: what is known of the others is half of what preflight needs.
-                declared, made, done = read(task_vars["hostvars"], task_vars["groups"], with_facts=False)
+                declared, made, done = read(task_vars["hostvars"], groups, with_facts=False)
             elif not task_vars["ansible_check_mode"]:
                 # It could not be installed, or nobody tried.
                 for host in lacking:
                     made["hosts"][host]["unread"] = made["hosts"][host].pop("lacks")
             preflight = options["preflight"] and not (lacking and options["postpone"])
-            out = model.model(declared, made, done, preflight, task_vars["ansible_play_hosts_all"])
+            out = model.model(declared, made, done, preflight, task_vars["ansible_play_hosts_all"], only)
+            out.update(only=only, without=without, run=before.get("run") or uuid.uuid4().hex[:12])
         except LvsError as error:
             return {"failed": True, "msg": str(error)}
         if options["postpone"]:

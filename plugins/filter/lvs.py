@@ -5,6 +5,7 @@
 import functools
 import json
 import os
+import time
 
 import ansible.module_utils
 from ansible.errors import AnsibleFilterError
@@ -17,7 +18,7 @@ if _here not in ansible.module_utils.__path__:
 from ansible.module_utils.lvsdr import places, text
 from ansible.module_utils.lvsdr.directors import drains, forwarding, holders, keepalived, nftables, parity, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.fleet import proofs, report, rollout, summary
+from ansible.module_utils.lvsdr.fleet import autoscale, capacity, journal, proofs, report, rollout, spares, summary, upgrade
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import macs
 from ansible.module_utils.lvsdr.system import in_force
@@ -88,53 +89,129 @@ def status(hostvars, directors, services):
     return report.status(services, found)
 
 
+def infos(hostvars, directors):
+    """{director: what it registered as lvs_info, or where it has not, what preflight read of its table} of those that answered."""
+    out = {}
+    for host in directors:
+        info, facts = hostvars[host].get("lvs_info") or {}, hostvars[host].get("lvs_preflight") or {}
+        if "services" in info:
+            out[host] = info
+        elif facts.get("ipvs") is not None:
+            held = (facts.get("seen") or {}).get("folders", {}).get(places.DRAINED_KEPT)
+            out[host] = {"services": facts["ipvs"], "weight_files": sorted(held or ())}
+    return out
+
+
+def chosen(hostvars, key):
+    """What the fact lvs_upgrade of any host has under a key; None before there is one."""
+    for host in hostvars:
+        plan = hostvars[host].get("lvs_upgrade")
+        if plan:
+            return plan[key]
+    return None
+
+
+def with_facts(lvs_inventory, facts):
+    """The inventory with other facts of some hosts. facts: {host: what lvs_preflight returned}."""
+    hosts = {host: {**variables, "facts": facts.get(host, variables.get("facts"))} for host, variables in lvs_inventory["hosts"].items()}
+    return {**lvs_inventory, "hosts": {host: {k: v for k, v in one.items() if v is not None} for host, one in hosts.items()}}
+
+
+def autoscale_look(services, inventory, infos, hostvars, state):
+    """One look of lvsdr-scale (module_utils/lvsdr/fleet/autoscale.py). hostvars: of real servers that registered lvs_devices."""
+    devices = {host: (hostvars[host].get("lvs_devices") or {}).get("content") for host in inventory["hosts"]}
+    try:
+        before = json.loads(state)
+    except ValueError:
+        before = None
+    return autoscale.look(services, inventory, infos, {host: text for host, text in devices.items() if text}, before, time.time())
+
+
+def holding(services, facts):
+    """The directors that hold a VIP. facts: {director: what lvs_preflight returned}; one that did not answer holds none that is known."""
+    return [name for name, found in facts.items() if holders.holds_vip(services, found if "interfaces" in found else {})]
+
+
+def waiting_as(info, services, name):
+    """drains.waiting of one director's ipvs_info, under another name. For map()."""
+    return drains.waiting(types.from_data(services).services, {name: info})
+
+
+def held_wrongly(services, facts_by_director):
+    """A line for each VIP that not exactly one of the directors that answered holds (module_utils/lvsdr/directors/holders.py)."""
+    return holders.held_wrongly(services, {name: found for name, found in facts_by_director.items() if "interfaces" in found})
+
+
 def place(name):
     """A path on hosts, by its name in module_utils/lvsdr/places.py."""
     return getattr(places, name)
 
 
+FILTERS = {
+    "lvs_tables": _resolved(lambda resolved: json.dumps(resolved.tables())),
+    "lvs_vips": _services(views.director_vips),
+    "lvs_drain_file": places.drain_file,
+    "lvs_spare_file": places.spare_file,
+    "lvs_weight_folders": drains.weight_folders,
+    "lvs_not_drainable": _services(drains.not_drainable),
+    "lvs_not_handed_over": _services(drains.not_handed_over),
+    "lvs_empty_without": _services(drains.empty_without),
+    "lvs_connections": _services(drains.connections),
+    "lvs_drained": _services(drains.drained),
+    "lvs_waiting_as": waiting_as,
+    "lvs_waiting": _services(drains.waiting),
+    "lvs_streamchecks": _resolved(streamchecks.streamchecks),
+    "lvs_vrrp_wrong": _services(report.vrrp_wrong, 1),
+    "lvs_held_wrongly": _services(held_wrongly),
+    "lvs_holders": _services(holding),
+    "lvs_kernel_modules": _resolved(views.kernel_modules),
+    "lvs_streams": _services(proofs.streams),
+    "lvs_udp_probes": _services(proofs.udp_probes),
+    "lvs_macs": macs,
+    "lvs_settings": _services(forwarding.settings),
+    "lvs_ipvs_settings": _services(forwarding.ipvs_settings),
+    "lvs_interface": _services(holders.interface_of),
+    "lvs_holds_vip": _services(holders.holds_vip),
+    "lvs_parity": _resolved(parity.parity, 1),
+    "lvs_vips_near": _services(proofs.vips_near),
+    "lvs_audit": _services(audit, 2),
+    "lvs_status": _services(status, 2),
+    "lvs_keepalived": _resolved(keepalived.render),
+    "lvs_keepalived_harmless": lambda _name: list(keepalived.HARMLESS),
+    "lvs_turn": _resolved(rollout.turn),
+    "lvs_undone": _services(rollout.undone),
+    "lvs_silent": rollout.silent,
+    "lvs_taken": rollout.taken,
+    "lvs_summary": what_changed,
+    "lvs_still_served": _services(rollout.still_served, 1),
+    "lvs_leaving_connections": _services(leaving.leaving_connections),
+    "lvs_sent_to": rollout.sent_to,
+    "lvs_place": place,
+    "lvs_digests": in_force.digests,
+    "lvs_streamcheck_program": lambda _name: streamchecks.program(),
+    "lvs_setting": text.setting_text,
+    "lvs_rules": _resolved(nftables.render),
+    "lvs_as_declared": lambda files, units, seen: not in_force.differs(files, units, seen),
+    "lvs_vrrp_addresses": _services(keepalived.vrrp_addresses),
+}
+# What playbooks of a fleet that runs need.
+OPERATIONS = {
+    "lvs_server_streams": _resolved(proofs.server_streams),
+    "lvs_refused": _services(capacity.refused),
+    "lvs_scale": _services(spares.plan),
+    "lvs_autoscale": _services(autoscale_look),
+    "lvs_upgrade": _services(upgrade.plan),
+    "lvs_upgrade_stopped": upgrade.standing,
+    "lvs_numbers": _services(journal.numbers),
+    "lvs_unfinished": lambda text, verb, what, event=journal.DONE: journal.unfinished(journal.entries(text), verb, what, event),
+    "lvs_history": lambda text, count=20: journal.history(journal.entries(text), int(count)),
+    "lvs_joins": _services(rollout.joins),
+    "lvs_infos": infos,
+    "lvs_chosen": chosen,
+    "lvs_with_facts": with_facts,
+}
+
+
 class FilterModule:
     def filters(self):
-        functions = {
-            "lvs_tables": _resolved(lambda resolved: json.dumps(resolved.tables())),
-            "lvs_vips": _services(views.director_vips),
-            "lvs_drain_file": places.drain_file,
-            "lvs_not_drainable": _services(drains.not_drainable),
-            "lvs_empty_without": _services(drains.empty_without),
-            "lvs_connections": _services(drains.connections),
-            "lvs_drained": _services(drains.drained),
-            "lvs_waiting": _services(drains.waiting),
-            "lvs_streamchecks": _resolved(streamchecks.streamchecks),
-            "lvs_vrrp_wrong": _services(report.vrrp_wrong, 1),
-            "lvs_held_wrongly": _services(holders.held_wrongly),
-            "lvs_kernel_modules": _resolved(views.kernel_modules),
-            "lvs_streams": _services(proofs.streams),
-            "lvs_udp_probes": _services(proofs.udp_probes),
-            "lvs_macs": macs,
-            "lvs_settings": _services(forwarding.settings),
-            "lvs_ipvs_settings": _services(forwarding.ipvs_settings),
-            "lvs_interface": _services(holders.interface_of),
-            "lvs_holds_vip": _services(holders.holds_vip),
-            "lvs_parity": _resolved(parity.parity, 1),
-            "lvs_vips_near": _services(proofs.vips_near),
-            "lvs_audit": _services(audit, 2),
-            "lvs_status": _services(status, 2),
-            "lvs_keepalived": _resolved(keepalived.render),
-            "lvs_keepalived_harmless": lambda _name: list(keepalived.HARMLESS),
-            "lvs_turn": _resolved(rollout.turn),
-            "lvs_undone": _services(rollout.undone),
-            "lvs_silent": rollout.silent,
-            "lvs_taken": rollout.taken,
-            "lvs_summary": what_changed,
-            "lvs_still_served": _services(rollout.still_served, 1),
-            "lvs_leaving_connections": _services(leaving.leaving_connections),
-            "lvs_sent_to": rollout.sent_to,
-            "lvs_place": place,
-            "lvs_digests": in_force.digests,
-            "lvs_streamcheck_program": lambda _name: streamchecks.program(),
-            "lvs_setting": text.setting_text,
-            "lvs_rules": _resolved(nftables.render),
-            "lvs_as_declared": lambda files, units, seen: not in_force.differs(files, units, seen),
-            "lvs_vrrp_addresses": _services(keepalived.vrrp_addresses),
-        }
-        return {name: _readable(function) for name, function in functions.items()}
+        return {name: _readable(function) for name, function in {**FILTERS, **OPERATIONS}.items()}

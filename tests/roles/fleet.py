@@ -201,7 +201,12 @@ class Fleet:
         made = {
             "all": {
                 "hosts": named,
-                "vars": {"virtual_services": list(services), "director_streamcheck_install": False, **variables},
+                "vars": {
+                    "virtual_services": list(services),
+                    "director_streamcheck_install": False,
+                    "journal_path": str(self.folder / "journal.jsonl"),
+                    **variables,
+                },
                 "children": {
                     "directors": {"hosts": {name: {"director_priority": 150 - 50 * index} for index, name in enumerate(directors)}},
                     "web": {"hosts": dict.fromkeys(web)},
@@ -249,14 +254,20 @@ class Fleet:
             machine.inside(
                 "sh", "-c",
                 "rm -rf /run/lvsdr /var/lib/lvsdr /etc/lvsdr /etc/keepalived/* /etc/nginx/nginx.conf /usr/local/lib/lvsdr; "
-                "rm -rf /run/standin/table /run/standin/sysctls /run/standin/systemd.json /run/standin/fail; "
+                "rm -rf /run/standin/table /run/standin/sysctls /run/standin/systemd.json /run/standin/fail /run/standin/follow; "
                 "rm -rf /etc/systemd/system/*lvsdr* /etc/systemd/system/keepalived.service.d "
-                "/etc/systemd/system/nginx.service.d; rm -f /etc/sysctl.d/*lvsdr* /etc/NetworkManager/conf.d/*lvsdr* /etc/systemd/networkd.conf.d/*lvsdr*; nft flush ruleset; "
+                "/etc/systemd/system/nginx.service.d; "
+                "rm -f /etc/sysctl.d/*lvsdr* /etc/NetworkManager/conf.d/*lvsdr* /etc/systemd/networkd.conf.d/*lvsdr*; nft flush ruleset; "
                 "for f in -4 -6; do ip $f rule flush protocol 76; ip $f route flush table all proto 76; done 2>/dev/null; "
                 "for a in %s/32 %s/128; do ip address del $a dev eth0; done 2>/dev/null; ip address flush dev lo scope global; "
                 "for s in arp_ignore arp_announce rp_filter; do echo 0 >/proc/sys/net/ipv4/conf/all/$s; done; "
                 "echo 0 >/proc/sys/net/ipv4/conf/eth0/accept_local; echo 0 >/proc/sys/net/ipv6/conf/lo/keep_addr_on_down" % (VIP, VIP6),
             )  # fmt: skip
+
+    def follow(self):
+        """From now on directors have the weights that keepalived would give (hook.py)."""
+        for name in ("director1", "director2"):
+            self.machines[name].write("/run/standin/follow", "")
 
     def activate(self, director="director1"):
         """keepalived is stood in for: its VIPs are put where it would have them."""
@@ -268,6 +279,16 @@ class Fleet:
     def end(self):
         for machine in self.machines.values():
             machine.end()
+
+
+def end_after_each_step(play):
+    """Runs a playbook again and again, ended each time after one task that changed something; how often, until it came to its end."""
+    for count in range(30):
+        done = play(stop_after=1)
+        if done.returncode == 0:
+            return count
+        assert done.returncode == 99, done.stdout[-3000:]
+    raise AssertionError("it never came to its end")
 
 
 def in_force(machine):
@@ -317,4 +338,4 @@ def state(machine):
     return {"files": files, "addresses": addresses, "settings": settings.split(), "units": units, "table": table}
 
 
-__all__ = ["PREFIX", "SERVICE", "VIP", "VIP6", "Fleet", "in_force", "state"]
+__all__ = ["PREFIX", "SERVICE", "VIP", "VIP6", "Fleet", "end_after_each_step", "in_force", "state"]

@@ -39,3 +39,23 @@ _path_of = sysctl.path_of
 sysctl.path_of = lambda name: "/run/standin/" + name if name.startswith("net/ipv4/vs") else _path_of(name)
 _exists = os.path.exists
 os.path.exists = lambda path: path == "/proc/net/ip_vs" or _exists(path)
+
+
+def _follow():
+    """keepalived's part, where a test asks for it: each server that it checks is alive, and has its weight unless a file takes it."""
+    import re
+
+    with open("/etc/keepalived/keepalived.conf") as f:
+        blocks = re.findall(r"^    real_server (\S+) \d+ \{\n(.*?)^    \}", f.read(), re.M | re.S)
+    weights = {}
+    for address, inner in blocks:
+        if "TCP_CHECK" in inner:
+            taken = any(_exists("/run/lvsdr/drained/" + name) for name in re.findall(r"track_file (\S+)", inner))
+            weights[address] = 0 if taken else int(re.search(r"weight (\d+)", inner)[1])
+    for name, service in _there.services.items():
+        for one in service.destinations.values() if not name.startswith("fwmark") else ():
+            one.weight = weights.get(one.address, one.weight)
+
+
+if _exists("/run/standin/follow") and _exists("/etc/keepalived/keepalived.conf"):
+    _follow()

@@ -102,7 +102,7 @@ PLAYBOOKS = sorted([*(ROOT / "playbooks").rglob("*.yml"), *(ROOT / "roles").glob
 # The end of a playbook's sentence. One word alone is an index of Jinja's.
 ID = re.compile(r"\[([a-z0-9]+(?:-[a-z0-9]+)+)\]")
 # Ids that several playbooks use for the same sentence.
-SHARED = frozenset({"renamed-variable"})
+SHARED = frozenset({"renamed-variable", "limit-not-possible", "scale-no-director"})
 
 
 def explained(name):

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.checks import verdicts
+from ansible.module_utils.lvsdr.directors import drains
 from ansible.module_utils.lvsdr.inventory import director_settings
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
@@ -43,7 +44,7 @@ def test_a_drained_server_that_is_not_ready_has_its_file(path):
     """The services that a director gets have no such server, and the next rollout that finds it has to find it drained."""
     text = (ROOT / path).read_text()
     given = 'director_services: "{{ lvs.ready }}"'
-    assert text.count(given) == 1 and 'director_drained: "{{ lvs_services | lvs_drained }}"' in text.partition(given)[2][:300]
+    assert text.count(given) == 1 and 'director_drained: "{{ lvs_weight_files }}"' in text.partition(given)[2][:300]
 
 
 def templated(text, **variables):
@@ -75,4 +76,6 @@ def test_roles_and_program_have_the_same_numbers():
     assert defaults["director_streamcheck_metrics_port"] == places.STREAMCHECK_PORT
     assert defaults["director_virtual_router_id"] == director_settings.VIRTUAL_ROUTER_ID
     assert defaults["director_priority"] == director_settings.PRIORITY
-    assert int(own["__director_drain_number"]) == verdicts.OUT
+    (folder, _kept) = drains.weight_folders(["drained-a"], None, [])
+    assert int(folder["files"]["drained-a"]) == verdicts.OUT and "absent" not in folder, "it is all that is in there"
+    assert "__director_drain_number" not in own

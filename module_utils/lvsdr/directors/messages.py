@@ -58,3 +58,16 @@ DRAIN_NEEDS_CHECK = Message(
     "drain-needs-check",
     "%(host)s serves %(services)s without a health check; set real_server_state: drained for it and run site.yml",
 )
+NO_DIRECTOR_LEFT = Message(
+    "no-director-left",
+    "%(directors)s can't be drained: nobody else would hold the VIPs (%(others)s: not read, without a running keepalived, or drained "
+    "itself); repair or undrain another director first",
+)
+DIRECTOR_NOT_DRAINABLE = Message(
+    "director-not-drainable", "%(director)s can't be drained: its keepalived was rolled out before lvsdr could do that; run site.yml first"
+)
+SNAT_ENDS_WITH_DIRECTOR = Message(
+    "snat-ends-with-director",
+    "%(count)d connections of %(service)s would end: only %(director)s knows the sources that SNAT gave them; wait until there are fewer, "
+    "or allow it with director_max_cut_connections",
+)

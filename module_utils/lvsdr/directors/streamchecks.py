@@ -11,7 +11,7 @@ from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.checks.health_check import is_watched
 from ansible.module_utils.lvsdr.inventory.check_paths import check_marks
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
-from ansible.module_utils.lvsdr.places import credential, drain_file
+from ansible.module_utils.lvsdr.places import credential
 
 if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, Resolved, VirtualService
@@ -48,7 +48,7 @@ def _member(
     through = check["target"] == "vip"
     return {
         "name": server.host, "weight": server.weight, "file": service.track_file(server.host, index),
-        "agent": server.address, "drain_file": "%s/%s" % (places.DRAINED, drain_file(server.host)),
+        "agent": server.address, "weight_files": ["%s/%s" % (places.DRAINED, name) for name in server.weight_files],
         "names": [*service.vips, server.address],
         "address": service.vips[0] if through else server.address,
         "port": check.get("port") or service.port_of(server),

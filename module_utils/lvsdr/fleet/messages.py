@@ -185,6 +185,54 @@ STRANGER_ACCEPTED = Message(
 )
 VIP_NOT_ASKED = Message("vip-not-asked", "no host that was reached has an interface in the subnet of %(vip)s")
 
+# Without some of the real servers, and with more of them.
+NOBODY_ELSE_SERVES = Message(
+    "nobody-else-serves", "without %(hosts)s nobody would serve %(service)s; bring another real server of it into service first"
+)
+SORRY_SERVER_STAYS = Message(
+    "sorry-server-stays", "%(host)s is the sorry server of %(service)s; name another one, or none, in the inventory and run site.yml first"
+)
+BELOW_FLOOR = Message(
+    "below-floor",
+    "without %(hosts)s %(left)d servers would be left of %(service)s, and its floor is %(least)d; take out fewer at a time, or bring "
+    "others into service first",
+)
+TOO_MUCH_FOR_OTHERS = Message(
+    "too-much-for-others",
+    "without %(hosts)s each of the others would get %(times).1f times its load of %(service)s, and %(most)g times is allowed "
+    "(upgrade_growth); take out fewer at a time, or wake a spare first",
+)
+TOO_MANY_CONNECTIONS = Message(
+    "too-many-connections",
+    "%(service)s has %(count)d connections; without %(hosts)s %(left)d servers would carry them, at most %(each)d each "
+    "(scale.connections); wait until there are fewer, or wake a spare first",
+)
+SCALE_SERVICE_UNKNOWN = Message("scale-service-unknown", "%(value)s is not a service; choose from: %(names)s")
+SCALE_NOT_A_NUMBER = Message("scale-not-a-number", "%(value)s is not a number of servers; give one, such as -e servers=5")
+SCALE_OUT_OF_RANGE = Message(
+    "scale-out-of-range",
+    "%(service)s can't have %(value)d servers in service: give a number from %(least)d, which are not spares, to %(most)d, with all its "
+    "%(spares)d spares; or declare further real servers with real_server_state: spare",
+)
+SCALE_REFUSED = Message("scale-refused", "nothing was parked: %(why)s")
+
+# Upgrades, and hosts that join and leave.
+UPGRADE_HOST_UNKNOWN = Message(
+    "upgrade-host-unknown", "%(name)s is neither a real server nor a director, nor a group of them; choose from: %(names)s"
+)
+UPGRADE_NOT_DRAINABLE = Message("upgrade-not-drainable", "an upgrade has to drain: %(why)s; leave these out with upgrade_hosts")
+UPGRADE_SHARE_INVALID = Message(
+    "upgrade-share-invalid", "upgrade_share is %(value)s; give a part of the real servers, such as 0.2, or a number of them, such as 2"
+)
+UPGRADE_STOPPED = Message(
+    "upgrade-stopped",
+    "stopped at %(task)s on %(hosts)s: %(why)s. %(hosts)s stay drained, and the others serve. Done before: %(done)s; not begun: %(left)s. "
+    "Mend it and run the same command again, which goes on; or put them back with playbooks/undrain.yml -e drain_servers=%(names)s",
+)
+JOURNAL_UNWRITABLE = Message(
+    "journal-unwritable", "the journal %(path)s can't be written (%(why)s); set journal_path to a file that you may write"
+)
+
 # The rehearsal.
 REHEARSAL_NEEDS_WATCHERS = Message(
     "rehearsal-needs-watchers",

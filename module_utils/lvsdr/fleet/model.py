@@ -24,6 +24,7 @@ def model(
     done: dict[str, dict[str, Any]] | None = None,
     preflight: bool = False,
     hosts: Collection[str] | None = None,
+    only: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """The model as a dict:
 
@@ -36,7 +37,8 @@ def model(
     these), ``askers`` and ``stranger`` (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
 
     done: {host: {"__real_server_vip", …: what the rollout has registered}}. preflight: LvsError with every error that
-    can be seen before anything is touched, and not only those of virtual_services. hosts: those that take part in this run.
+    can be seen before anything is touched, and not only those of virtual_services. hosts: those that take part in this run. only: the real
+    servers that this run is about, by default all: ``real_servers`` and what is said of them are of these alone.
     """
     done = done or {}
     if preflight:
@@ -45,10 +47,10 @@ def model(
         problems.raise_if_any("The inventory can't be used")
     resolved = resolve.resolve(virtual_services, inventory)
     services = resolved.services
-    names = needs.group_members(virtual_services, inventory["groups"])
+    names = [name for name in needs.group_members(virtual_services, inventory["groups"]) if only is None or name in only]
     states = {name: _state(inventory, done, name) for name in names}
     rolled_out = [name for name in names if states[name] is not None]
-    facts = {name: facts_of(inventory, name) for name in inventory["groups"].get(DIRECTORS) or ()}
+    read = any(facts_of(inventory, name) for name in inventory["groups"].get(DIRECTORS) or ())
     ready = rollout.ready(resolved, inventory, rolled_out)
     return {
         **_stale(names, states, done, services, inventory),
@@ -57,17 +59,19 @@ def model(
         "ready": types.to_data(ready),
         "real_servers": names,
         "hosts": _hosts(virtual_services, services, inventory, names),
-        "differ": [
-            name for name in names if not as_declared(facts_of(inventory, name)) and "lacks" not in inventory["hosts"].get(name, {})
-        ],
-        "streaming_servers": [name for name in names if inventory["hosts"].get(name, {}).get("streaming_server_kind") is not None],
+        "differ": [name for name in names if not as_declared(facts_of(inventory, name)) and "lacks" not in _variables(inventory, name)],
+        "streaming_servers": [name for name in names if _variables(inventory, name).get("streaming_server_kind") is not None],
         "rolled_out": rolled_out,
         "unproven": [name for name in views.real_servers(ready.services) if name not in set(rolled_out)],
-        "askers": proofs.askers(services, inventory) if any(facts.values()) else [],
+        "askers": proofs.askers(services, inventory) if read else [],
         "stranger": proofs.stranger(resolved, inventory),
         "leaving": leaving.leaving_lines(services),
         "going": rollout.going(services, inventory),
     }
+
+
+def _variables(inventory: Inventory, name: str) -> dict[str, Any]:
+    return inventory["hosts"].get(name, {})
 
 
 def _stale(

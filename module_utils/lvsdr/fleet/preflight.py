@@ -40,7 +40,7 @@ from ansible.module_utils.lvsdr.inventory.instances import INSTANCE, instances
 from ansible.module_utils.lvsdr.inventory.modes import DIRECT
 from ansible.module_utils.lvsdr.inventory.resolve import read_services_of
 from ansible.module_utils.lvsdr.inventory.streaming_server import check_streaming_server
-from ansible.module_utils.lvsdr.inventory.views import director_vips, real_servers, somebody_serves
+from ansible.module_utils.lvsdr.inventory.views import director_vips, real_servers, somebody_serves, spares
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.reader import Reader
 
@@ -109,7 +109,8 @@ def _check_somebody_serves(service: VirtualService, directors: Iterable[str], in
     allowed = any(Reader(Problems(), "", inventory["hosts"].get(host, {})).boolean("preflight_allow_drained") for host in directors)
     if not service.hosts or service.sorry or allowed:
         return
-    if not somebody_serves(service):
+    # A spare may be parked at any time.
+    if not somebody_serves(service, spares([service])):
         problems.add(service.path, messages.SERVERS_ALL_DRAINED())
 
 

@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import endpoint, inside
 from ansible.module_utils.lvsdr.checks.health_check import UDP_CHECKS
 from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.inventory import modes
+from ansible.module_utils.lvsdr.inventory.check_paths import check_marks
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, networks_of
 from ansible.module_utils.lvsdr.inventory.instances import instances
 from ansible.module_utils.lvsdr.inventory.views import moving, real_servers
@@ -48,6 +50,36 @@ def streams(services: Iterable[VirtualService]) -> list[dict[str, Any]]:
                     "ca_path": verify if isinstance(verify, str) else None,
                 }
             )  # fmt: skip
+    return out
+
+
+def server_streams(resolved: Resolved, inventory: Inventory, hosts: Iterable[str], director: str) -> list[dict[str, Any]]:
+    """What a director plays of real servers, of each alone, in the words of stream_probe: ``[{"host", "name", "vip", "url", "connect_to",
+    "source", "mark", "validate_certs", "ca_path"}]``.
+
+    In direct routing on the path of its health checks, through the VIP; in other modes at the server's own address, as they are checked.
+    """
+    out, marks = [], check_marks(resolved.checks)
+    played = [(stream, service) for service in resolved.services for stream in streams([service])]
+    for host, (stream, service) in itertools.product(hosts, played):
+        server = next((one for one in service.real_servers if one.host == host), None)
+        if server is None:
+            continue
+        # What a director trusts is what its checks of the service trust; the stream's own file is one on the viewer.
+        verify = (service.health_check or {}).get("verify", False)
+        one = {"host": host, "name": stream["name"], "vip": stream["vip"], "url": stream["url"], "validate_certs": bool(verify)}
+        one["ca_path"] = verify if isinstance(verify, str) else None
+        mark = marks.get((service.family, server.address))
+        if service.mode == "dr":
+            if mark is None:
+                continue  # it has no checks that follow the data path
+            one.update(connect_to=stream["vip"], mark=mark, source=host_address(inventory["hosts"].get(director, {}), service.family))
+        elif stream["connect_to"]:
+            one.update(connect_to=server.address, mark=None, source=None)
+        else:
+            port = server.port or _port_of_path(service)
+            one.update(url="http://" + endpoint(server.address, port) + stream["path"], connect_to=None, mark=None, source=None)
+        out.append(one)
     return out
 
 

@@ -19,7 +19,7 @@ from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.text import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, VirtualService
 
@@ -74,13 +74,13 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
             "SERVICE",
             "VIP",
             "REAL SERVER",
-            *("%s (%s)" % (name, "active" if found["active"] else "standby") for name, found in directors.items()),
+            *("%s (%s)" % (name, _director_state(name, found)) for name, found in directors.items()),
             "CHECK",
         )
     ]
     tables = [None if found["info"] is None else describe.held_destinations(found["info"]) for found in directors.values()]
     checks = [_checks_of(found["info"]) for found in directors.values()]
-    drained = {name for found in directors.values() for name in found["drained"]}
+    drained = {name for found in directors.values() for name in found["drained"]} if any(tables) else None
     for service in services:
         for server in service.real_servers:
             cells = [_held(service, server, found) for found in tables]
@@ -88,11 +88,23 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
             # Usually all directors report the same.
             names = [(service.check_name(index), *named[1:]) for index in range(len(service.checks))]
             said = list(dict.fromkeys(_said(found[name]) for name in names for found in checks if name in found))
-            if server.drained or places.drain_file(server.host) in drained:
-                said.insert(0, "drained")
+            said[:0] = _states(server, drained)
             shown = "%s (%s)" % (service.name, words(service.ports)) if service.ports else service.name
             rows.append((shown, *named[1:], *cells, " / ".join(said)))
     return aligned(rows) + _cut_by_a_failover(services, tables, directors)
+
+
+def _director_state(name: str, found: Mapping[str, Any]) -> str:
+    return ("active" if found["active"] else "standby") + (", drained" if places.drain_file(name) in found["drained"] else "")
+
+
+def _states(server: RealServer, files: Collection[str] | None) -> list[str]:
+    """Why a server has no weight, or may lose it, whatever its checks say. files: names in places.DRAINED_KEPT; None where no director
+    was read."""
+    out = ["drained"] if server.drained or places.drain_file(server.host) in (files or ()) else []
+    if server.spare:
+        out.append("spare" if files is None else "spare, %s" % ("parked" if places.spare_file(server.host) in files else "awake"))
+    return out
 
 
 def _cut_by_a_failover(

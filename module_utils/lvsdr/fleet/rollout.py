@@ -7,14 +7,14 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.directors import holders, keepalived, keepalived_conf, nftables
+from ansible.module_utils.lvsdr.directors import drains, holders, keepalived, keepalived_conf, nftables
 from ansible.module_utils.lvsdr.errors import Line, LvsError, Problems
 from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.fleet import preflight as inventory_preflight
 from ansible.module_utils.lvsdr.inventory import check_paths, director_settings, hosts, leaving, modes, paths, resolve, views
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of
 from ansible.module_utils.lvsdr.ipvs import describe
-from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.places import DIRECTORS, drain_file
 from ansible.module_utils.lvsdr.routes import plan, tunnels
 
 if TYPE_CHECKING:
@@ -48,12 +48,6 @@ def preflight(virtual_services: Any, inventory: Inventory, hosts: Collection[str
     return problems.found
 
 
-def _conf(inventory: Inventory, director: str) -> str:
-    """The keepalived.conf that runs on a director, or where none runs the one on its disk; empty where there is none."""
-    facts: dict[str, str | None] = facts_of(inventory, director).get("keepalived") or {}
-    return facts.get("running") or facts.get("file") or ""
-
-
 def _check_vanished(services: Sequence[VirtualService], inventory: Inventory, problems: Problems) -> None:
     """Every service and VIP that a director's keepalived serves is declared.
 
@@ -63,7 +57,7 @@ def _check_vanished(services: Sequence[VirtualService], inventory: Inventory, pr
     vips = {vip for service in services for vip in service.vips}
     found: dict[str, list[str]] = {}
     for director in inventory["groups"].get(DIRECTORS, []):
-        text = _conf(inventory, director)
+        text = keepalived.known_conf(inventory, director)
         for key in keepalived_conf.virtual_servers(text):
             # A service that is gone from a VIP which stays is drained by itself (leaving.with_leaving).
             if key not in declared and key[2] not in vips and not check_paths.is_check_mark(key[0]):
@@ -167,6 +161,15 @@ def _known(inventory: Inventory) -> set[tuple[TableKey, str]]:
     }
 
 
+def joins(services: Iterable[VirtualService], inventory: Inventory, host: str) -> bool:
+    """Whether a real server serves nobody yet: no director knows it in any of its services, or one has it drained, as a run left it that
+    ended in the middle."""
+    held = {name for director in inventory["groups"].get(DIRECTORS, []) for name in drains.kept(inventory, director)}
+    known = _known(inventory)
+    its = [(service.table_key, one.address) for service in services for one in service.real_servers if one.host == host]
+    return drain_file(host) in held or not any(key in known for key in its)
+
+
 def ready(resolved: Resolved, inventory: Inventory, rolled_out: Iterable[str]) -> Resolved:
     """The services without the real servers that were not rolled out and that no director knows: they may not hold the VIP."""
     known, done, out = _known(inventory), set(rolled_out), []
@@ -205,10 +208,16 @@ def not_looked_at(inventory: Inventory) -> list[str]:
     return [str(messages.HOST_NOT_LOOKED_AT(host=host, why=line.text)) for host, line in lacking.items()]
 
 
-def undone(services: Sequence[VirtualService], inventory: Inventory, directors: Collection[str], rolled_out: Iterable[str]) -> list[str]:
+def undone(
+    services: Sequence[VirtualService],
+    inventory: Inventory,
+    directors: Collection[str],
+    rolled_out: Iterable[str],
+    only: Collection[str] | None = None,
+) -> list[str]:
     """What a rollout left out that the rest of it needs, a line each, from what directors held when they were last read.
 
-    directors, rolled_out: the directors and the real servers that were rolled out.
+    directors, rolled_out: the directors and the real servers that were rolled out. only: the real servers that it was about, if not all.
     """
     out: list[Line] = []
     for director in inventory["groups"].get(DIRECTORS, []):
@@ -220,10 +229,12 @@ def undone(services: Sequence[VirtualService], inventory: Inventory, directors: 
             continue
         table = {(describe.table_key(service), one["address"]) for service in facts["ipvs"] for one in service["destinations"]}
         for host, names in _missing(services, table).items():
+            if only is not None and host not in only:
+                continue
             out.append(messages.DIRECTOR_LACKS_SERVER(director=director, host=host, services=", ".join(names)))
     done = set(rolled_out)
     for host, names in _missing(services, _known(inventory)).items():
-        if host not in done:
+        if host not in done and (only is None or host in only):
             out.append(messages.SERVER_NOT_ROLLED_OUT(host=host, services=", ".join(names)))
     return [str(line) for line in out]
 

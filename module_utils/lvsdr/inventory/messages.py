@@ -84,6 +84,16 @@ VIP_IN_TWO_INSTANCES = Message(
 REAL_SERVERS_NOT_A_GROUP = Message("real-servers-not-a-group", "must be the name of an inventory group, not %(value)s")
 REAL_SERVERS_GROUP_UNKNOWN = Message("real-servers-group-unknown", "group %(value)s is not in the inventory; choose from: %(names)s")
 REAL_SERVERS_GROUP_EMPTY = Message("real-servers-group-empty", "group %(value)s is empty; add its hosts to the inventory")
+SCALE_NOT_A_DICT = Message("scale-not-a-dict", "%(value)s is not a list of options, such as {max: 6, connections: 800}")
+SCALE_WITHOUT_TARGET = Message("scale-without-target", "it has no load that one server may carry; set one of %(names)s")
+SCALE_MAX_BELOW_MIN = Message("scale-max-below-min", "%(most)d is less than min, which is %(least)d; set it higher, or min lower")
+SPARE_NEEDS_CHECK = Message(
+    "spare-needs-check",
+    "a spare is woken and parked by a file that takes the weight of its health check; set health_check in %(service)s, or another state",
+)
+SPARE_IS_SORRY_SERVER = Message(
+    "spare-is-sorry-server", "%(service)s has it as its sorry server, which serves when checks have taken all others out; remove the state"
+)
 SORRY_SERVER_UNKNOWN = Message("sorry-server-unknown", "host %(value)s is not in the inventory; name a host that is")
 SORRY_SERVER_IS_REAL_SERVER = Message("sorry-server-is-real-server", "%(host)s is one of the service's real servers; name another host")
 SORRY_SERVER_WITHOUT_CHECK = Message(

@@ -23,9 +23,12 @@ from ansible.module_utils.lvsdr.inventory import check_paths, leaving, messages,
 from ansible.module_utils.lvsdr.inventory.director_settings import max_cut
 from ansible.module_utils.lvsdr.inventory.hosts import STAND_INS, facts_of, host_address
 from ansible.module_utils.lvsdr.inventory.instances import INSTANCE, INSTANCE_NAME
+from ansible.module_utils.lvsdr.inventory.scale_option import read_scale
 from ansible.module_utils.lvsdr.inventory.servers import (
     check_room,
+    check_spares,
     is_drained,
+    is_spare,
     placed,
     read_destinations_of,
     read_real_servers,
@@ -53,7 +56,7 @@ if TYPE_CHECKING:
 SERVICE_FIELDS = (
     "name", "mode", "addresses", "protocol", "ports", "firewall_mark", "scheduler", "scheduler_flags", "one_packet", "persistence",
     "real_servers", "real_server_port", "health_check", "checks", "sorry_server", "instance", "stream", "state", "nat_gateway",
-    "return_path", "tunnel",
+    "return_path", "tunnel", "scale",
 )  # fmt: skip
 
 
@@ -167,6 +170,8 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
     way = modes.read_way(reader, [family for family, _text in vips])
     modes.check_port(reader, way, whole_number(_port(reader)), mark is not None and not several)
     check_room(reader, check, hosts, inventory)
+    check_spares(reader, check, hosts, sorry, inventory)
+    scale = read_scale(reader, hosts, inventory)
     out = []
     # Without a VIP there is nothing to resolve, but every other value is read all the same: all errors come at once.
     for family, vip in _tables_of(vips, mark) or ((4, None), (6, None)):
@@ -189,7 +194,7 @@ def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> li
                 vips=tuple(text for of, text in vips if of == family) if mark is not None else (vip,),
                 health_check=check, more_checks=tuple(checks[1:]), stream=stream, absent=state == "absent",
                 key=None if inner.found else service_key(wanted.service),
-                gateway=way.gateways.get(family), return_path=way.return_path, tunnel=way.tunnel, ports=several,
+                gateway=way.gateways.get(family), return_path=way.return_path, tunnel=way.tunnel, ports=several, scale=scale,
             )
         )  # fmt: skip
     return out
@@ -205,7 +210,7 @@ def _servers(destinations: list[dict[str, Any]], hosts: Hosts, inventory: Invent
         out.append(
             RealServer(
                 host=host, address=one["address"], port=one.get("port"), weight=one["weight"], checked=one.get("health_checked", False),
-                drained=drained, fallback=fallback,
+                drained=drained, spare=not fallback and is_spare(inventory, host), fallback=fallback,
             )
         )  # fmt: skip
     return tuple(out)

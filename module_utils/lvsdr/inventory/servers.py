@@ -85,6 +85,20 @@ def is_drained(inventory: Inventory, host: str) -> bool:
     return bool(inventory["hosts"].get(host, {}).get("real_server_state") == "drained")
 
 
+def is_spare(inventory: Inventory, host: str) -> bool:
+    return bool(inventory["hosts"].get(host, {}).get("real_server_state") == "spare")
+
+
+def check_spares(reader: Reader, check: dict[str, Any] | None, hosts: Hosts, sorry: Hosts, inventory: Inventory) -> None:
+    """A spare is woken and parked by a file, which takes a weight that a check gives."""
+    for host, path in hosts if not check else ():
+        if is_spare(inventory, host):
+            reader.problems.add(path + ".real_server_state", messages.SPARE_NEEDS_CHECK(service=reader.path))
+    for host, path in sorry:
+        if is_spare(inventory, host):
+            reader.problems.add(path + ".real_server_state", messages.SPARE_IS_SORRY_SERVER(service=reader.path))
+
+
 def _check_host(values: Reader, host: str) -> None:
     """What is wrong with a real server's variables, whatever the service."""
     if not is_label(host):
@@ -94,7 +108,7 @@ def _check_host(values: Reader, host: str) -> None:
             values.address(name)
     values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
     values.integer("real_server_port", 1, 1, 65535)
-    values.choice("real_server_state", "active", ("active", "drained"))
+    values.choice("real_server_state", "active", ("active", "drained", "spare"))
     values.choice("real_server_misplaced", "move", ("move", "refuse"))
 
 

@@ -50,8 +50,15 @@ class RealServer:
     # Whether a health check owns its weight.
     checked: bool = False
     drained: bool = False
+    # Whether it takes viewers only while it is awake.
+    spare: bool = False
     # Whether it is the sorry server, which serves when checks have taken all others out.
     fallback: bool = False
+
+    @property
+    def weight_files(self) -> tuple[str, ...]:
+        """Names of the files in places.DRAINED of which each takes its weight."""
+        return (places.drain_file(self.host), *([places.spare_file(self.host)] if self.spare else []))
 
     def destination(self, forward: str, tunnel: dict[str, Any] | None = None) -> dict[str, Any]:
         """It in the words of ipvs_table's options."""
@@ -106,6 +113,8 @@ class VirtualService:
     leaving: tuple[Leaving, ...] = ()
     # Whether it is there for nothing but what leaves it.
     retiring: bool = False
+    # As read_scale makes it.
+    scale: dict[str, Any] | None = None
     # In virtual_services, where the name does not stand for it in a path (paths.py).
     index: int | None = None
     # What NAT servers answer through: it moves with the VIPs.

@@ -21,6 +21,11 @@ def somebody_serves(service: VirtualService, gone: Collection[str] = ()) -> bool
     return any(server.weight and not server.drained and server.host not in gone for server in service.real_servers)
 
 
+def spares(services: Iterable[VirtualService]) -> list[str]:
+    """The hosts that are spares, in the order of their groups."""
+    return list(dict.fromkeys(server.host for service in services for server in service.real_servers if server.spare))
+
+
 def vips_of_hosts(services: Iterable[VirtualService]) -> dict[str, list[str]]:
     """{real server: VIPs that it must hold itself, in order}: those of its direct-routing and tunnel services."""
     out: dict[str, dict[str, None]] = {}

@@ -24,14 +24,16 @@ class Client:
     """GET with a limit on everything. ``timeout`` is for one request from connecting to its last byte.
 
     Without ``keepalive`` each request has a connection of its own, because a director schedules connections, not requests.
+    mark: of its packets (SO_MARK), by which a director sends them to one real server.
     validate_certs: whether a certificate must be valid, for the authorities of this host or those of the file ``ca_path`` (PEM).
     """
 
     def __init__(
         self, url: str, timeout: float, until: float, connect_to: str | None = None, source: str | None = None, keepalive: bool = False,
-        validate_certs: bool = True, ca_path: str | None = None, servers_header: str = "X-Served-By",
+        validate_certs: bool = True, ca_path: str | None = None, servers_header: str = "X-Served-By", mark: int | None = None,
     ) -> None:  # fmt: skip
         self.timeout = timeout
+        self.mark = mark
         self.until = until
         try:
             self.connect_to = http.read_host(connect_to) if connect_to else None
@@ -78,9 +80,27 @@ class Client:
         """(reader, writer) of a new connection to an http.Address."""
         host = self.connect_to if self.connect_to and address[:3] == self.home else address.host
         extra: dict[str, Any] = {"ssl": self.tls, "server_hostname": address.host} if address.scheme == "https" else {}
+        if self.mark is not None:
+            return await asyncio.open_connection(sock=await self._marked(host, address.port), limit=1 << 18, **extra)
         if self.source:
             extra["local_addr"] = (self.source, 0)
         return await asyncio.open_connection(host, address.port, limit=1 << 18, **extra)
+
+    async def _marked(self, host: str, port: int) -> socket.socket:
+        """A connection whose packets have the mark from the first one on."""
+        loop = asyncio.get_running_loop()
+        family, kind, protocol, _name, where = (await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))[0]
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, self.mark or 0)
+            if self.source:
+                sock.bind((self.source, 0))
+            await loop.sock_connect(sock, where)
+        except BaseException:  # also when the time is over
+            sock.close()
+            raise
+        return sock
 
 
 def tls(validate_certs: bool = True, ca_path: str | None = None) -> ssl.SSLContext:
@@ -252,7 +272,8 @@ async def player(url: str, duration: float = 10.0, segments: int | None = None, 
 def play(url: str, duration: float = 10.0, segments: int | None = None, timeout: float = 10.0, **connection: Any) -> dict[str, Any]:
     """Plays ``duration`` seconds of the stream at ``url``, or so many ``segments``. Returns a dict: see the module stream_probe's RETURN.
 
-    ``connection``: connect_to, source, keepalive, validate_certs, ca_path, servers_header, as Client takes them. It takes at most twice
-    ``duration`` and twice ``timeout`` in all. Raises LvsError, with the results so far in its details, when the stream cannot be played.
+    ``connection``: connect_to, source, keepalive, validate_certs, ca_path, servers_header and mark, as Client takes them. It takes at
+    most twice ``duration`` and twice ``timeout`` in all. Raises LvsError, with the results so far in its details, when the stream cannot be
+    played.
     """
     return asyncio.run(player(url, duration, segments, timeout, **connection))

@@ -79,6 +79,14 @@ def read_text(path: str) -> str | None:
         return None
 
 
+def names_in(folder: str) -> list[str]:
+    """The names of the files in a folder, sorted; none where there is no folder."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
 def account_problems(names: Iterable[str]) -> list[str]:
     """A sentence for each account that is missing; keepalived leaves a check out whose account it does not find."""
     out = []

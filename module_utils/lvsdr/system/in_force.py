@@ -68,7 +68,11 @@ def plan_files(wanted: dict[str, Any], seen: dict[str, Any]) -> list[tuple[str, 
             for name in sorted(folder["files"]):
                 if (held or {}).get(name) != digest_of(folder["files"][name]):
                     steps.append(("write", "%s/%s" % (path, name)))
-            steps += [("remove", "%s/%s" % (path, name)) for name in sorted(held or {}) if name not in folder["files"]]
+        if folder.get("absent") is not None:
+            gone = set(folder["absent"]) - set(folder.get("files") or ())
+        else:
+            gone = set() if folder.get("files") is None else set(held or {}) - set(folder["files"])
+        steps += [("remove", "%s/%s" % (path, name)) for name in sorted(gone & set(held or {}))]
     for item in wanted.get("files") or ():
         if seen["files"].get(item["path"]) != digest_of(item["content"]):
             steps.append(("write", item["path"]))

@@ -58,7 +58,7 @@ DIRECTOR = [
     ("sysctls", {"conntrack": 10**5000}, ".director_sysctls.conntrack [not-a-setting]", "too long to show"),
     ("sysctls", [], ".director_sysctls [not-a-dictionary-like]", "[]"),
     ("sysctls", {5: 1}, ".director_sysctls.5 [ipvs-setting-unknown]"),
-    ("priority", 255, ".director_priority [out-of-range]", "1", "254", "not 255"),
+    ("priority", 255, ".director_priority [out-of-range]", "2", "254", "not 255"),
     ("virtual_router_id", "0x33", ".director_virtual_router_id [not-a-whole-number]", "'0x33'"),
     ("instances", {"a b": {"virtual_router_id": 7}}, ".director_instances [not-an-instance-name]", "'a b'"),
     (

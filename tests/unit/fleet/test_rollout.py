@@ -70,7 +70,7 @@ def test_two_active_directors_can_not_change_what_they_say():
     services, made = fleet(service(), running=([service()], {"director_advertisement_interval": 2}), holds=("director1", "director2"))
     (line,) = rollout.preflight([service()], made)
     assert path_and_id(line) == ("groups[directors]", "vrrp-change-needs-standby")
-    assert "interval of instance lvsdr becomes 1.0 (was 2.0)" in line and "director1 and director2 hold VIPs now" in line
+    assert "interval of instance lvsdr becomes 0.2 (was 2.0)" in line and "director1 and director2 hold VIPs now" in line
 
 
 def test_a_service_that_is_not_named_any_more():
@@ -171,7 +171,7 @@ def test_a_change_of_vrrp_needs_all_directors():
     _services, made = fleet(service(), running=([service()], {"director_advertisement_interval": 2}))
     (line,) = rollout.preflight([service()], made, ["director1"])
     assert path_and_id(line) == ("groups[directors]", "vrrp-change-needs-all")
-    assert "interval of instance lvsdr becomes 1.0 (was 2.0)" in line and "director2. " in line
+    assert "interval of instance lvsdr becomes 0.2 (was 2.0)" in line and "director2. " in line
 
 
 def test_a_retired_vip_stays_on_servers_while_a_director_serves_it():

@@ -108,8 +108,8 @@ def test_a_drained_server_of_a_checked_service():
     found = resolved(service(health_check={}), service(name="b", ports=[81]), hosts=hosts)
     one, _other = found.services
     assert one.table() == active.table() and len(found.checks) == 2
-    assert one.drained == ("server1",) and drains.drained(found.services) == [places.drain_file("server1")]
-    assert drains.drained(declared(service(), hosts=hosts)) == [], "without a check its weight is 0"
+    assert one.drained == ("server1",) and drains.drained(found.services, inventory()) == [places.drain_file("server1")]
+    assert drains.drained(declared(service(), hosts=hosts), inventory()) == [], "without a check its weight is 0"
     assert places.drain_file("a/../b") != places.drain_file("a_.._b") and "/" not in places.drain_file("a/../b")
 
 
@@ -211,7 +211,7 @@ def test_stream_checks_of_a_director():
     assert (four["floor"], four["slow_start"], four["check"]["fall"], four["check"]["rise"]) == (0.5, 60, 1, 2)
     server, other = four["servers"]
     assert server["agent"] == "192.0.2.21"
-    assert other["drain_file"] == "/run/lvsdr/drained/" + places.drain_file("server2")
+    assert other["weight_files"] == ["/run/lvsdr/drained/" + places.drain_file("server2")]
     mark = check_paths.check_marks(services.checks)[4, "192.0.2.21"]
     assert {name: server[name] for name in ("name", "address", "port", "mark", "own", "weight")} == {
         "name": "server1", "address": VIP, "port": 80, "mark": mark, "own": "192.0.2.12", "weight": 10,

@@ -1,0 +1,91 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The journal on the controller: a line of JSON for each thing that was begun and that ended. Pure.
+
+``{"at": RFC 3339, "run": text, "by": user, "on": host, "verb": text, "what": text, "event": one of EVENTS, …}``; begun and
+ended have ``numbers``, and a line that is not understood, of another release or cut off, is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.lvsdr.fleet import capacity
+from ansible.module_utils.lvsdr.text import aligned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from ansible.module_utils.lvsdr.inventory.types import VirtualService
+
+EVENTS = BEGUN, DRAINED, DONE, ENDED = "begun", "drained", "done", "ended"
+NEEDED = ("at", "run", "verb", "what", "event")
+
+
+def line(at: str, by: str, on: str, options: Mapping[str, Any]) -> str:
+    """One line. options: the other fields; None leaves one out."""
+    return json.dumps({"at": at, "by": by, "on": on, **{name: value for name, value in options.items() if value is not None}}) + "\n"
+
+
+def entries(text: str) -> list[dict[str, Any]]:
+    """The lines of a journal that can be read, in order."""
+    out = []
+    for line in text.splitlines():
+        try:
+            one = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(one, dict) and all(isinstance(one.get(name), str) for name in NEEDED):
+            out.append(one)
+    return out
+
+
+def numbers(services: Sequence[VirtualService], infos: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """{service: {"servers": how many take viewers, "connections": running ones}}, of the director that counts most. infos: {director: what
+    ipvs_info returned}."""
+    out: dict[str, dict[str, int]] = {}
+    for service in services:
+        for info in infos.values() if not service.absent else ():
+            one = out.setdefault(service.name, {"servers": 0, "connections": 0})
+            one["servers"] = max(one["servers"], len(capacity.serving(service, info)))
+            one["connections"] = max(one["connections"], capacity.connections(service, info))
+    return out
+
+
+def unfinished(found: Iterable[Mapping[str, Any]], verb: str, what: str, event: str = DONE) -> list[str]:
+    """What was done since a verb was begun that has not ended: the ``item`` of each DONE, or other event, of that verb and what."""
+    out: list[str] = []
+    for one in found:
+        if one["verb"] == verb and one["what"] == what:
+            if one["event"] == ENDED:
+                out = []
+            elif one["event"] == event and str(one.get("item")) not in out:
+                out.append(str(one.get("item")))
+    return out
+
+
+def history(found: Sequence[Mapping[str, Any]], count: int = 20) -> list[str]:
+    """The last runs in lines, newest last: when, by whom, what, what it came to, and the numbers before and after."""
+    runs: dict[str, list[Mapping[str, Any]]] = {}
+    for one in found:
+        runs.setdefault(one["run"], []).append(one)
+    rows: list[tuple[str, ...]] = [("WHEN", "BY", "WHAT", "RESULT", "BEFORE", "AFTER")]
+    for lines in list(runs.values())[-count:]:
+        first, last = lines[0], lines[-1]
+        done = [str(one.get("item")) for one in lines if one["event"] == DONE]
+        result = str(last.get("result") or "done") if last["event"] == ENDED else "did not end"
+        if done:
+            result += ": " + ", ".join(done)
+        what = ("%s %s" % (first["verb"], first["what"])).strip()
+        after = _words(last) if last["event"] == ENDED else ""
+        rows.append((first["at"], str(first.get("by", "")), what, result, _words(first), after))
+    return aligned(rows) if len(rows) > 1 else ["Nothing has been written yet"]
+
+
+def _words(one: Mapping[str, Any]) -> str:
+    """``live 3 servers 120 connections``."""
+    found = one.get("numbers")
+    if not isinstance(found, dict):
+        return ""
+    return ", ".join("%s %s" % (name, " ".join("%s %s" % (value, word) for word, value in its.items())) for name, its in found.items())
