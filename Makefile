@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases kernel datapath molecule collection bench release-check clean
+.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases kernel datapath arp molecule collection bench release-check clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -37,7 +37,7 @@ test: ## All tests, tier by tier, with what each took
 	@tools/bootstrap dev newest
 	@tools/tiers lint unit -- modules
 	@tools/bootstrap lab netns oracle
-	@tools/tiers netns roles collection -- oracle releases kernel datapath
+	@tools/tiers netns roles -- oracle releases kernel datapath collection arp
 	@tools/tiers molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
@@ -67,8 +67,8 @@ unit: ## Tests that need nothing
 	.venv/bin/python -m pytest -q tests/unit
 	$(call step,ansible-core 2.21)
 	@if [ -x .venv-newest/bin/python ]; then .venv-newest/bin/python -m pytest -q tests/unit; else echo 'left out: no Python 3.12 or later was found'; fi
-	$(call step,ansible-core 2.20)
-	@if [ -x .venv-middle/bin/python ]; then .venv-middle/bin/python -m pytest -q tests/unit; else echo 'left out: no Python 3.12 or later was found'; fi
+	$(call step,ansible-core 2.20 and what touches it)
+	@if [ -x .venv-middle/bin/python ]; then .venv-middle/bin/python -m pytest -q tests/unit/test_*.py; else echo 'left out: no Python 3.12 or later was found'; fi
 
 modules: ## Modules against the in-memory kernel
 	@tools/bootstrap dev newest
@@ -108,15 +108,22 @@ datapath: ## Every scheduler and every event with real packets, in a guest of it
 	$(call step,directors and servers and router and viewers in one guest with IPVS)
 	tests/kernel/run datapath
 
-molecule: ## The full topology: create, converge, idempotence, verify (root)
+arp: ## Whole machines: a fleet that is broken in six ways, and reboots under three network managers (root)
+	@tools/bootstrap dev newest lab
+	molecule destroy --no-command-borders -s default
+	$(call step,scenario arp: a fleet that is broken in six ways; reboots under three network managers)
+	molecule test --no-command-borders --destroy=never -s arp
+	molecule destroy --no-command-borders -s default
+
+molecule: ## The full topology: create, converge, verify (root)
 	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default
 	$(call step,scenario modes: one service of each mode, deployed from an installed collection)
 	molecule test --no-command-borders --destroy=never -s modes
 	$(call step,scenario default: what a viewer and the wire see of a rollout)
 	molecule test --no-command-borders --destroy=never -s default
-	$(call step,scenario arp: a fleet that is broken in six ways; reboots under three network managers)
-	molecule test --no-command-borders --destroy=never -s arp
+	$(call step,scenario fleet: spares and a server that leaves and joins and upgrades while viewers watch)
+	molecule test --no-command-borders --destroy=never -s fleet
 	$(call step,scenario ha: what fails and who notices)
 	molecule test --no-command-borders --destroy=never -s ha
 	molecule destroy --no-command-borders -s default
@@ -137,6 +144,8 @@ bench: ## What rollouts, modules, the stream checker and directors cost, as rati
 	tests/kernel/run bench
 	$(call step,a director in each mode and HAProxy)
 	tests/kernel/run bench-modes
+	$(call step,a director changes: for how long newcomers wait)
+	tests/kernel/run bench-failover
 
 release-check: ## Whether this commit can be tagged: version, changelog, support matrix
 	@tools/bootstrap dev
