@@ -84,11 +84,15 @@ class Pair:
                            capture_output=True)  # fmt: skip
 
     def power_on(self, director):
+        self.connect(director)
+        self.start(director)
+
+    def connect(self, director):
+        """Its link with all that a link without power has lost."""
         net.run("ip", "-n", director, "link", "set", "eth0", "up")
         net.run("ip", "-n", director, "address", "replace", net.address(DIRECTORS[director], 6) + "/64", "dev", "eth0", "nodad")
         for gateway in (net.address(1), net.address(1, 6)):
             subprocess.run(["ip", "-n", director, "route", "replace", "default", "via", gateway], capture_output=True)
-        self.start(director)
 
     def end(self):
         for process in self.processes.values():
@@ -96,7 +100,11 @@ class Pair:
         for process in self.processes.values():
             process.wait(60)
         for director in DIRECTORS:
-            net.run("ip", "-n", director, "link", "set", "eth0", "up")
+            self.connect(director)
+            # keepalived that was killed has left its routes.
+            for address in ADDRESSES:
+                words = ["ip", "-n", director, "route", "del", "local", address, "dev", "lo", "table", "local", "proto", "keepalived"]
+                subprocess.run(words, capture_output=True)
             net.run("ip", "netns", "exec", director, "nft", "delete", "table", "inet", "lvsdr")
             for name in ("accept_local", "arp_ignore"):
                 net.sysctl(director, "ipv4/conf/eth0/" + name, 0)
