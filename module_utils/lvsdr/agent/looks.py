@@ -77,5 +77,5 @@ def place_of(options: dict[str, Any], check: dict[str, Any]) -> Place:
         options["address"], options["port"], options.get("own"), options.get("mark"), check.get("host"),
         secure=check["type"] in SECURE or bool(check.get("tls")), verify=check.get("verify", False), names=options.get("names", ()),
         # Of a default of 2 s it is 1.5 s: a first packet that was lost is sent again after one.
-        patience=CONNECTING * check["timeout"],
+        patience=CONNECTING * check.get("timeout", 2),
     )  # fmt: skip
