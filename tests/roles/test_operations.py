@@ -296,11 +296,11 @@ def test_the_load_wakes_a_spare(spared):
     def look(*more, **options):
         return good(spared.play("playbooks/autoscale.yml", "-e", "scale_state=%s" % (spared.folder / "scale.json"), *more, **options))
 
-    service = {**SERVICE, "scale": {"connections": 5}}
+    service = {**SERVICE, "scale": {"connections": 5, "max": 9}}
     up = spared.folder / "up"
     spared.inventory(services=[service], hosts=SPARE, scale_up="sh -c 'echo $LVSDR_SERVICE $LVSDR_SERVERS >>%s'" % up)
     good(spared.play())
-    connections(spared, FIRST, 4)
+    connections(spared, FIRST, 8)
     assert "would wake: server2; park: none" in look().said and files(spared, "director1") == [places.spare_file("server2")]
     assert "wake: server2; park: none" in look("-e", "scale_switched_on=true").said
     assert all(files(spared, name) == [] for name in DIRECTORS) and not up.exists()

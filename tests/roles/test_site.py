@@ -88,7 +88,7 @@ def test_what_would_undo_the_fix_is_said_in_each_run(running):
 
 def test_a_rollout_that_ended_after_each_of_its_steps(fleet, reference):
     """After each task that changed something: the next run does the next one, and the last one ends with everything in force."""
-    assert end_after_each_step(fleet.play) >= STEPS - 2, "hosts do the same step at the same time"
+    assert end_after_each_step(fleet.play) >= STEPS / 2, "two hosts do the same step at the same time"
     assert not all_in_force(fleet)
     assert {name: state(machine) for name, machine in fleet.machines.items()} == reference
 
