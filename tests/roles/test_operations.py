@@ -265,6 +265,7 @@ def test_an_upgrade_of_all_at_once_is_refused(two, tasks):
 
 
 def test_what_upgrade_refuses(two, tasks):
+    forget(two)
     path = tasks()
     for words, id_ in (
         (["-e", "upgrade_tasks=/nowhere.yml"], "upgrade-tasks-missing"), ([], "upgrade-no-tasks"),
