@@ -84,7 +84,7 @@ def status(hostvars, directors, services):
         found[host] = {
             "info": info if "services" in info else None,
             "active": holders.holds_vip(services, facts),
-            "drained": sorted((facts.get("seen") or {}).get("folders", {}).get(places.DRAINED_KEPT) or ()),
+            "drained": drains.kept_in(facts),
         }
     return report.status(services, found)
 
@@ -97,8 +97,7 @@ def infos(hostvars, directors):
         if "services" in info:
             out[host] = info
         elif facts.get("ipvs") is not None:
-            held = (facts.get("seen") or {}).get("folders", {}).get(places.DRAINED_KEPT)
-            out[host] = {"services": facts["ipvs"], "weight_files": sorted(held or ())}
+            out[host] = {"services": facts["ipvs"], "weight_files": drains.kept_in(facts)}
     return out
 
 

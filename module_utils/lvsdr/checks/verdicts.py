@@ -214,6 +214,11 @@ class Load:
         return False
 
 
+def rounded_up(number: float) -> int:
+    """0.07 times 100 is a little more than 7 to a computer, and counts as 7."""
+    return math.ceil(round(number, 9))
+
+
 def shares(
     verdicts: Mapping[str, Verdict], floor: float, now: float, loads: Mapping[str, float] | None = None, kept: bool = False
 ) -> dict[str, float]:
@@ -225,8 +230,7 @@ def shares(
     """
     loads = loads or {}
     out = {name: 1.0 if kept and verdict.state == DOWN else verdict.share(now) for name, verdict in verdicts.items() if loads.get(name, 1)}
-    # 0.07 times 100 is a little more than 7 to a computer.
-    least = min(len(out), math.ceil(round(floor * len(out), 9)))
+    least = min(len(out), rounded_up(floor * len(out)))
     down = sorted((name for name in out if out[name] == 0), key=lambda name: (-(verdicts[name].changed_at or 0.0), name))
     missing = least - (len(out) - len(down))
     for name in down[: max(0, missing)]:

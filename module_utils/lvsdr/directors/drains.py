@@ -19,7 +19,7 @@ from ansible.module_utils.lvsdr.places import DIRECTORS, DRAINED, DRAINED_KEPT, 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from ansible.module_utils.lvsdr.inventory.types import Inventory, VirtualService
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, VirtualService
 
 
 def drained(services: Sequence[VirtualService], inventory: Inventory) -> list[str]:
@@ -94,8 +94,7 @@ def _cut_by_another_director(services: Sequence[VirtualService], inventory: Inve
     info = held_destinations({"services": facts.get("ipvs")})
     for service in services if holders.holds_vip(services, facts) else ():
         if service.mode == "snat" and not service.absent:
-            there = [info[service.table_key, one.address] for one in service.servers if (service.table_key, one.address) in info]
-            count = sum(live(service.options.get("protocol"), (one["active"], one["inactive"])) for one in there)
+            count = running(service, service.servers, info)
             if count > director_settings.max_cut(inventory, director):
                 out.append(messages.SNAT_ENDS_WITH_DIRECTOR(service=service.name, director=director, count=count))
     return out
@@ -114,21 +113,24 @@ def weight_folders(taken: Collection[str], given: Collection[str] | None, direct
 
 def kept(inventory: Inventory, director: str) -> Collection[str]:
     """The names of the files in places.DRAINED_KEPT on a director, when it was read."""
-    return (facts_of(inventory, director).get("seen") or {}).get("folders", {}).get(DRAINED_KEPT) or ()
+    return kept_in(facts_of(inventory, director))
+
+
+def kept_in(facts: dict[str, Any]) -> list[str]:
+    """The same of what lvs_preflight returned of a director, sorted."""
+    return sorted((facts.get("seen") or {}).get("folders", {}).get(DRAINED_KEPT) or ())
 
 
 def connections(services: Iterable[VirtualService], hosts: Collection[str], info: dict[str, Any]) -> int:
-    """How many connections a director counts to hosts in the services, without those of checks. info: what ipvs_info returned.
+    """How many connections a director counts to hosts in the services, without those of checks. info: what ipvs_info returned."""
+    found, those = held_destinations(info), set(hosts)
+    return sum(running(service, [one for one in service.real_servers if one.host in those], found) for service in services)
 
-    plan.live decides which of them are running.
-    """
-    total, found, those = 0, held_destinations(info), set(hosts)
-    for service in services:
-        for server in service.real_servers:
-            there = found.get((service.table_key, server.address))
-            if server.host in those and there:
-                total += live(service.options.get("protocol"), (there["active"], there["inactive"]))
-    return total
+
+def running(service: VirtualService, servers: Iterable[RealServer], found: dict[tuple[Any, ...], dict[str, Any]]) -> int:
+    """The running connections of a service to some of its servers. found: of held_destinations; plan.live decides which count."""
+    there = (found.get((service.table_key, server.address)) for server in servers)
+    return sum(live(service.options.get("protocol"), (one["active"], one["inactive"])) for one in there if one)
 
 
 def waiting(services: Sequence[VirtualService], infos: dict[str, dict[str, Any]]) -> list[str]:

@@ -74,7 +74,7 @@ def measure(services: Sequence[VirtualService], infos: Infos, rates: Mapping[str
     """A look at one service, which may be on several VIPs. rates: {real server: Mbit/s}; woken: those that were woken a moment ago."""
     if not infos:
         return Measured(None, None, None, 0, 0)
-    meant = {one.host for one in capacity.meant(services[0], _merged(infos))}
+    meant = {one.host for one in capacity.meant(services[0], {"weight_files": spares.weight_files(infos)})}
     serving = {host for service in services for info in infos.values() for host in capacity.serving(service, info)}
     counted = max(sum(capacity.connections(service, info) for service in services) for info in infos.values())
     sending = meant & serving
@@ -125,11 +125,6 @@ def _agents(name: str, infos: Infos) -> dict[str, float]:
             if said:
                 out[one["server"]] = 100.0 - min(100, int(said[1]))
     return out
-
-
-def _merged(infos: Infos) -> dict[str, Any]:
-    """What is drained or parked on any director."""
-    return {"weight_files": sorted({name for info in infos.values() for name in info.get("weight_files") or ()})}
 
 
 def _times(found: object) -> dict[str, float]:

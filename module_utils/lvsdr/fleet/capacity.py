@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.checks.verdicts import rounded_up
+from ansible.module_utils.lvsdr.directors import drains
 from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.ipvs.describe import held_destinations
-from ansible.module_utils.lvsdr.ipvs.plan import live
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -32,9 +32,7 @@ def serving(service: VirtualService, info: Mapping[str, Any]) -> dict[str, int]:
 
 def connections(service: VirtualService, info: Mapping[str, Any]) -> int:
     """The running connections of a service on a director."""
-    found, protocol = held_destinations(dict(info)), service.options.get("protocol")
-    there = (found.get((service.table_key, server.address)) for server in service.servers)
-    return sum(live(protocol, (one["active"], one["inactive"])) for one in there if one)
+    return drains.running(service, service.servers, held_destinations(dict(info)))
 
 
 def meant(service: VirtualService, info: Mapping[str, Any]) -> list[RealServer]:
@@ -73,7 +71,7 @@ def _lines(service: VirtualService, info: Mapping[str, Any], now: Mapping[str, i
         return [] if service.sorry else [str(messages.NOBODY_ELSE_SERVES(service=name, hosts=hosts))]
     # Of those that are then meant to take viewers: one that is drained does not count for the floor.
     counted = [server for server in meant(service, info) if server.host not in gone]
-    least = math.ceil(round((service.health_check or {}).get("floor", 0) * len(counted), 9))
+    least = rounded_up((service.health_check or {}).get("floor", 0) * len(counted))
     if len(left) < least:
         return [str(messages.BELOW_FLOOR(service=name, hosts=hosts, left=len(left), least=least))]
     times = sum(now.values()) / sum(left.values())

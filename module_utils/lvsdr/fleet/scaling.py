@@ -9,10 +9,11 @@ dip that viewers come back from: half-time takes 15 minutes.
 
 from __future__ import annotations
 
-import math
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.lvsdr.checks.verdicts import rounded_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,8 +161,8 @@ class _Look:
         self._top = max(self.loads, key=lambda name: self.loads[name], default="")
         # A load can be anything; one more than max tells as much, and can be rounded.
         load = min(self.loads.get(self._top, 0.0), self.most + 1)
-        self._worth = _ceil(load)
-        self._spacious = _ceil(load / COMFORTABLE)
+        self._worth = rounded_up(load)
+        self._spacious = rounded_up(load / COMFORTABLE)
         self.need, self.fewest = max(self.least, self._worth), max(self.least, self._spacious)
 
     def _load(self) -> str:
@@ -188,11 +189,6 @@ class _Look:
         if self._spacious < self.awake:
             return "min is %d" % self.least
         return self._load() + (", and %d with room to spare" % self._spacious if self._spacious > self._worth else "")
-
-
-def _ceil(servers: float) -> int:
-    # 0.07 times 100 is a little more than 7 to a computer.
-    return math.ceil(round(servers, 9))
 
 
 def _is_finite(value: object) -> bool:

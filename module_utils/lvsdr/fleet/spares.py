@@ -67,11 +67,12 @@ def named(services: Sequence[VirtualService], name: object) -> VirtualService:
 
 def _fit(service: VirtualService, infos: Infos) -> list[RealServer]:
     """The real servers that nobody has drained."""
-    files = _files(infos)
+    files = weight_files(infos)
     return [one for one in service.real_servers if one.weight and not one.drained and drain_file(one.host) not in files]
 
 
-def _files(infos: Infos) -> set[str]:
+def weight_files(infos: Infos) -> set[str]:
+    """What takes a weight on any director."""
     return {name for info in infos.values() for name in info.get("weight_files") or ()}
 
 
