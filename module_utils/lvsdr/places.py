@@ -46,6 +46,27 @@ STREAMCHECK_PARTS = (
     )),
 )  # fmt: skip
 
+# lvsdr-console, its helper, and the counters that it reads on real servers. The first port is on loopback, the second one for the other
+# director alone, and the third one for directors alone.
+CONSOLE, CONSOLE_SOCKET = "/run/lvsdr/console", "/run/lvsdr/console-helper.sock"
+CONSOLE_CONF = "/etc/lvsdr/console.json"
+CONSOLE_UNIT = "/etc/systemd/system/lvsdr-console.service"
+CONSOLE_HELPER_UNIT = "/etc/systemd/system/lvsdr-console-helper.service"
+CONSOLE_JOURNAL = "/var/lib/lvsdr/journal.jsonl"
+CONSOLE_CREDENTIAL = "console-key"
+CONSOLE_PORT, CONSOLE_PEER_PORT, EGRESS_PORT = 9180, 9181, 9134
+CONSOLE_MODULE, CONSOLE_HELPER_MODULE = PACKAGE + ".console.web", PACKAGE + ".console.helper"
+CONSOLE_PARTS = (
+    *("/".join([*_above[: depth + 1], "__init__"]) for depth in range(len(_above))),
+    *(STREAMCHECK_FOLDER + part for part in (
+        "__init__", "addresses", "checks/__init__", "checks/verdicts", "console/__init__", "console/actions", "console/assets",
+        "console/collect", "console/config", "console/helper", "console/look", "console/memory", "console/messages", "console/metrics",
+        "console/notes", "console/page", "console/problems", "console/state", "console/web", "errors", "ipvs/__init__", "ipvs/codec",
+        "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types", "messages", "places", "system/__init__",
+        "system/files", "system/messages", "system/rtnetlink", "text",
+    )),
+)  # fmt: skip
+
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.
 FILES = (
     KEEPALIVED_CONF, KEEPALIVED_DROP_IN, RULES, NGINX_CONF, TEST_SOURCE_UNIT, STREAMCHECK_CONF, STREAMCHECK_UNIT,

@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "agent": ("checks",),
     "inventory": ("checks", "ipvs", "streams", "system"),
     "directors": ("arp", "checks", "inventory", "ipvs", "streams"),
+    "console": ("checks", "ipvs", "system"),
     "fleet": ("arp", "checks", "directors", "inventory", "ipvs", "routes", "streams"),
 }
 MOST_LINES, MOST_LINES_OF_FUNCTION = 400, 50
@@ -123,16 +124,21 @@ def test_no_module_imports_itself_in_a_circle():
         walk(module, [])
 
 
-def test_a_director_gets_all_that_the_daemon_imports_and_no_more():
+@pytest.mark.parametrize(
+    "programs, parts",
+    [(("agent.runner",), places.STREAMCHECK_PARTS), (("console.web", "console.helper"), places.CONSOLE_PARTS)],
+    ids=["lvsdr-streamcheck", "lvsdr-console"],
+)
+def test_a_director_gets_all_that_a_daemon_imports_and_no_more(programs, parts):
     below = {module_of(path): {other for other, _name in imports(ast.parse(path.read_text()))} for path in FILES}
-    found, left = set(), {"agent.runner"}
+    found, left = set(), set(programs)
     while left:
         module = left.pop()
         found.add(module)
         left |= below[module] - found
     found |= {wing_of(module) + "." * bool(wing_of(module)) + "__init__" for module in found}
     house = "ansible/module_utils/lvsdr/"
-    assert {part[len(house) :].replace("/", ".") for part in places.STREAMCHECK_PARTS if part.startswith(house)} == found
+    assert {part[len(house) :].replace("/", ".") for part in parts if part.startswith(house)} == found
 
 
 @pytest.mark.parametrize("path", [*PRODUCTION, *LAB], ids=lambda path: "%s/%s" % (path.parent.name, path.stem))

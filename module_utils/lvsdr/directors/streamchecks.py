@@ -14,6 +14,8 @@ from ansible.module_utils.lvsdr.inventory.hosts import host_address
 from ansible.module_utils.lvsdr.places import credential
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, Resolved, VirtualService
 
 
@@ -57,11 +59,11 @@ def _member(
     }  # fmt: skip
 
 
-def program() -> list[dict[str, str]]:
-    """The program's files, as host_files takes them, from where this module is."""
+def program(parts: Iterable[str] = places.STREAMCHECK_PARTS) -> list[dict[str, str]]:
+    """The files of a program, as host_files takes them, from where this module is."""
     house = os.path.dirname(os.path.dirname(__file__))
     out = []
-    for part in places.STREAMCHECK_PARTS:
+    for part in parts:
         content = ""
         if part.startswith(places.STREAMCHECK_FOLDER):
             with open(os.path.join(house, part[len(places.STREAMCHECK_FOLDER) :] + ".py"), encoding="utf-8") as f:

@@ -1,0 +1,212 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where the console's numbers come from: the helper of this director, the console of the other one, and the real servers' counters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.console import actions, look, messages
+from ansible.module_utils.lvsdr.console.memory import Memory
+from ansible.module_utils.lvsdr.console.state import state
+from ansible.module_utils.lvsdr.errors import LvsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Seconds between two looks, and between two readings of a real server's counters.
+INTERVAL, EGRESS_INTERVAL = 2.0, 10.0
+HELPER_TIMEOUT, PEER_TIMEOUT, EGRESS_TIMEOUT = 10.0, 3.0, 3.0
+LONGEST_LOOK, LONGEST_COUNTERS = 8 << 20, 1 << 18
+EGRESS_AT_ONCE = 16
+
+
+class Helper:
+    """The helper, over one connection that is made again whenever it is lost."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.lock = asyncio.Lock()
+        self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, request: dict[str, Any]) -> bytes:
+        """The answer, a line of JSON; LvsError where there is none."""
+        async with self.lock:
+            try:
+                return await asyncio.wait_for(self._ask(request), HELPER_TIMEOUT)
+            except (OSError, asyncio.TimeoutError, ValueError) as error:
+                self.close()
+                raise LvsError(messages.HELPER_SILENT(why=str(error) or type(error).__name__))
+
+    async def _ask(self, request: dict[str, Any]) -> bytes:
+        if not self.streams:
+            self.streams = await asyncio.open_unix_connection(self.path, limit=LONGEST_LOOK)
+        reader, writer = self.streams
+        writer.write(json.dumps(request).encode() + b"\n")
+        await writer.drain()
+        line = await reader.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError("it ended")
+        return line
+
+    def close(self) -> None:
+        if self.streams:
+            self.streams[1].close()
+        self.streams = None
+
+
+def counters(text: bytes) -> dict[str, int]:
+    """{name: bytes} of what `nft -j list counters` prints. A server may send anything."""
+    out: dict[str, int] = {}
+    with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+        for item in json.loads(text)["nftables"]:
+            one = item.get("counter") or {}
+            if isinstance(one.get("name"), str) and isinstance(one.get("bytes"), int) and 0 <= one["bytes"] < 1 << 64:
+                out[one["name"]] = one["bytes"]
+    return out
+
+
+class Egress:
+    """What each real server has sent, as it counts it itself."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.servers: dict[str, str] = {}
+        self.names: dict[str, set[str]] = {}
+        for service in config["services"]:
+            for server in service["servers"] if service["counter"] else ():
+                self.servers[server["name"]] = server["address"]
+                self.names.setdefault(server["name"], set()).add(service["counter"])
+        self.port = config.get("egress_port") or places.EGRESS_PORT
+        # {server: (when, {counter: bytes})}
+        self.last: dict[str, tuple[float, dict[str, int]]] = {}
+        self.now: dict[str, dict[str, tuple[int, float]]] = {}
+
+    async def run(self) -> None:
+        while True:
+            begin = time.monotonic()
+            gate = asyncio.Semaphore(EGRESS_AT_ONCE)
+            await asyncio.gather(*(self._one(name, address, gate) for name, address in self.servers.items()))
+            await asyncio.sleep(max(1.0, EGRESS_INTERVAL - (time.monotonic() - begin)))
+
+    async def _one(self, name: str, address: str, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            try:
+                text = await asyncio.wait_for(self._read(address), EGRESS_TIMEOUT)
+            except (OSError, asyncio.TimeoutError):
+                self.now.pop(name, None)
+                self.last.pop(name, None)
+                return
+        self.take(name, counters(text), time.monotonic())
+
+    async def _read(self, address: str) -> bytes:
+        reader, writer = await asyncio.open_connection(address, self.port)
+        try:
+            out = b""
+            while len(out) < LONGEST_COUNTERS:
+                data = await reader.read(65536)
+                if not data:
+                    break
+                out += data
+            return out
+        finally:
+            writer.close()
+
+    def take(self, name: str, found: dict[str, int], now: float) -> None:
+        found = {counter: count for counter, count in found.items() if counter in self.names[name]}
+        when, before = self.last.get(name, (now, {}))
+        self.last[name] = (now, found)
+        # A counter that begins again, as after a rollout, has no rate.
+        self.now[name] = {
+            counter: (count, (count - before[counter]) / (now - when) if now > when and before.get(counter, count + 1) <= count else 0.0)
+            for counter, count in found.items()
+        }
+
+
+class Collector:
+    def __init__(self, config: dict[str, Any], socket: str = places.CONSOLE_SOCKET) -> None:
+        self.config = config
+        self.helper, self.egress, self.memory = Helper(socket), Egress(config), Memory()
+        self.own: bytes = b""
+        self.state: dict[str, Any] | None = None
+        self.error = ""
+        self.peers = {one["name"]: one["address"] for one in config["directors"] if one["name"] != config["director"]}
+        self.told: list[Callable[[], None]] = []
+
+    async def run(self) -> None:
+        import aiohttp
+
+        limits = aiohttp.ClientTimeout(total=PEER_TIMEOUT)
+        async with aiohttp.ClientSession(timeout=limits, trust_env=False) as session:
+            self.session = session
+            await asyncio.gather(self._looks(), self.egress.run())
+
+    async def _looks(self) -> None:
+        while True:
+            begin = time.monotonic()
+            await self.look()
+            await asyncio.sleep(max(0.2, INTERVAL - (time.monotonic() - begin)))
+
+    async def look(self) -> None:
+        """One look at both directors, and what follows from it."""
+        try:
+            self.own, self.error = await self.helper.ask({"do": "look"}), ""
+        except LvsError as error:
+            self.own, self.error = b"", str(error)
+        looks = {self.config["director"]: look.decoded(self.own)}
+        for name, found in zip(self.peers, await asyncio.gather(*map(self._peer, self.peers.values()))):
+            looks[name] = found
+        if looks[self.config["director"]] is None:
+            if not self.error:
+                self.error = str(messages.HELPER_SILENT(why=self.own.decode(errors="replace")[:200]))
+            self.own = b""
+        now = state(self.config, looks, self.egress.now, time.time())
+        if self.error:
+            now["problems"].insert(0, {
+                "kind": "director-silent", "level": "bad", "what": self.error, "do": "`systemctl restart lvsdr-console-helper` here",
+            })  # fmt: skip
+        self.memory.take(now)
+        self.state = now
+        for tell in list(self.told):
+            tell()
+
+    async def _peer(self, address: str) -> dict[str, Any] | None:
+        import aiohttp
+
+        try:
+            async with self.session.get(self._url(address, "look")) as answer:
+                data = await answer.content.read(LONGEST_LOOK) if answer.status == 200 else b""
+                while answer.status == 200 and not answer.content.at_eof() and len(data) < LONGEST_LOOK:
+                    data += await answer.content.read(LONGEST_LOOK - len(data))
+                return look.decoded(data)
+        except (aiohttp.ClientError, OSError, asyncio.TimeoutError):
+            return None
+
+    def _url(self, address: str, what: str) -> str:
+        return "http://%s:%d/%s" % ("[%s]" % address if ":" in address else address, self.config["peer_port"], what)
+
+    async def act(self, request: dict[str, str], key: str | None) -> dict[str, Any]:
+        """Has the helpers of both directors do it: ``{"refused", "says", "warnings"}``."""
+        import aiohttp
+
+        done: dict[str, Any] = json.loads(await self.helper.ask({"do": "act", **request}))
+        if "error" in done:
+            done = {"refused": [done["error"]]}
+        warnings = []
+        for name, address in self.peers.items() if not done["refused"] else ():
+            at, nonce = int(time.time()), "%d" % time.time_ns()
+            body = {**request, "at": at, "nonce": nonce, "signature": actions.signed(key or "", request, at, nonce)}
+            try:
+                async with self.session.post(self._url(address, "act"), json=body) as answer:
+                    why = "; ".join((await answer.json())["refused"])
+            except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
+                why = str(error) or type(error).__name__
+            if why:
+                verb = {"wake": "scale.yml", "park": "scale.yml"}.get(request["verb"], request["verb"] + ".yml")
+                warnings.append(str(messages.PEER_DID_NOT(director=name, why=why, verb=verb)))
+        await self.look()
+        return {"refused": done["refused"], "says": done.get("says", []), "warnings": warnings}

@@ -1,0 +1,103 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""A state for Prometheus. Labels are names of services, VIPs, servers and directors, never of clients: a series for each server of each VIP
+and a dozen numbers, so 300 servers are some 4,000 series. docs/console.md lists them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from ansible.module_utils.lvsdr.console.problems import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SERVER, SERVICE = ("service", "vip", "server"), ("service", "vip")
+# Name of a metric, what it is, the field of a server or service, and whether it counts up.
+OF_SERVERS = (
+    ("lvsdr_server_weight", "Weight in the table", "weight", False),
+    ("lvsdr_server_weight_declared", "Weight in the inventory", "declared", False),
+    ("lvsdr_server_connections_active", "Running connections", "active", False),
+    ("lvsdr_server_connections_inactive", "Connections that end", "inactive", False),
+    ("lvsdr_server_connections", "Connections so far", "connections", True),
+    ("lvsdr_server_received_bytes", "Bytes from viewers", "in_bytes", True),
+    ("lvsdr_server_sent_bytes", "Bytes to viewers, counted where they leave", "out_bytes", True),
+    ("lvsdr_server_check_duration_seconds", "How long the last check took", "check_seconds", False),
+)
+OF_SERVICES = (
+    ("lvsdr_service_servers_serving", "Real servers that take viewers", "serving", False),
+    ("lvsdr_service_servers", "Real servers that are meant to take viewers", "counted", False),
+    ("lvsdr_service_servers_floor", "How many of them checks leave in", "floor", False),
+    ("lvsdr_service_connections_active", "Running connections", "active", False),
+    ("lvsdr_service_connections", "Connections so far", "connections", True),
+    ("lvsdr_service_received_bytes", "Bytes from viewers", "in_bytes", True),
+)
+
+
+class _Now:
+    """What generate_latest asks for."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.state = state
+
+    def collect(self) -> Iterator[Metric]:
+        yield from _directors(self.state)
+        for name, words, field, counts in OF_SERVICES:
+            family = _family(name, words, SERVICE, counts)
+            for service in self.state["services"]:
+                family.add_metric([service["name"], service["vip"]], service[field])
+            yield family
+        rows = [(service, one) for service in self.state["services"] for one in service["servers"]]
+        for name, words, field, counts in OF_SERVERS:
+            family = _family(name, words, SERVER, counts)
+            for service, one in rows:
+                if one[field] is not None:
+                    family.add_metric([service["name"], service["vip"], one["name"]], one[field])
+            yield family
+        reason = GaugeMetricFamily("lvsdr_server_state", "Why a server has its weight: 1 of the reason that holds", labels=(*SERVER, "reason"))
+        for service, one in rows:
+            reason.add_metric([service["name"], service["vip"], one["name"], one["reason"]], 1)
+        yield reason
+        found = [one["kind"] for one in self.state["problems"]]
+        problems = GaugeMetricFamily("lvsdr_problems", "Things to look at, by kind", labels=("kind",))
+        for kind in KINDS:
+            problems.add_metric([kind], found.count(kind))
+        yield problems
+        yield GaugeMetricFamily("lvsdr_drift", "Things that run and the inventory does not say", value=len(self.state["drift"]))
+        yield GaugeMetricFamily("lvsdr_look_timestamp_seconds", "When the table was read last, in seconds since 1970", value=self.state["at"])
+
+
+def _family(name: str, words: str, labels: tuple[str, ...], counts: bool) -> Any:
+    return (CounterMetricFamily if counts else GaugeMetricFamily)(name, words, labels=labels)
+
+
+def _directors(state: dict[str, Any]) -> Iterator[Metric]:
+    answers = GaugeMetricFamily("lvsdr_director_answers", "Whether this console hears a director", labels=("director",))
+    active = GaugeMetricFamily("lvsdr_director_active", "Whether a director holds a VIP", labels=("director",))
+    sync = GaugeMetricFamily("lvsdr_director_sync", "Whether both of its sync daemons run", labels=("director",))
+    checker = GaugeMetricFamily("lvsdr_checker_age_seconds", "Since lvsdr-streamcheck wrote its status", labels=("director",))
+    changes = CounterMetricFamily("lvsdr_director_transitions", "Changes between active and standby that were seen", labels=("director",))
+    for one in state["directors"]:
+        answers.add_metric([one["name"]], one["answers"])
+        changes.add_metric([one["name"]], one["transitions"])
+        if one["answers"]:
+            active.add_metric([one["name"]], bool(one["active"]))
+            sync.add_metric([one["name"]], one["sync"] == ["backup", "master"])
+            if one["checker"] is not None:
+                checker.add_metric([one["name"]], one["checker"])
+    yield from (answers, active, sync, checker, changes)
+
+
+def text(state: dict[str, Any] | None) -> bytes:
+    """In the text format; nothing before the first look."""
+    registry = CollectorRegistry(auto_describe=False)
+    if state is not None:
+        registry.register(_Now(state))
+    out: bytes = generate_latest(registry)
+    return out

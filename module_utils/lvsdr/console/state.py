@@ -1,0 +1,204 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""From the configuration, and what each director holds, to what the console shows. Pure.
+
+``config`` is made by directors/console.py. ``looks`` is ``{director: look}``, with the look of console/helper.py, or None of a director
+that does not answer. ``egress`` is ``{server: {counter: (bytes, bytes a second)}}`` of the servers that answered.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.lvsdr.console import problems
+
+# Why a real server has the weight that it has: a closed set, which metrics and colours use.
+SERVING, PART, KEPT = "serving", "part", "kept"
+DRAINED, PARKED, DOWN, UNCHECKED, MISSING, SORRY, ZERO = "drained", "parked", "down", "unchecked", "missing", "sorry", "zero"
+REASONS = (SERVING, PART, KEPT, DRAINED, PARKED, DOWN, UNCHECKED, MISSING, SORRY, ZERO)
+# Those of a server that takes viewers.
+IN_SERVICE = (SERVING, PART, KEPT)
+
+Look = dict[str, Any]
+Egress = dict[str, dict[str, tuple[int, float]]]
+
+
+def state(config: dict[str, Any], looks: dict[str, Look | None], egress: Egress, now: float) -> dict[str, Any]:
+    """What a page shows: ``{"at", "director", "actions", "directors", "services", "drift", "problems"}``."""
+    directors = [_director(config, one, looks.get(one["name"])) for one in config["directors"]]
+    services = [_service(config, service, looks, egress, now) for service in config["services"]]
+    out = {
+        "at": now, "director": config["director"], "actions": config["actions"],
+        "directors": directors, "services": services, "drift": _drift(config, looks),
+    }  # fmt: skip
+    out["problems"] = problems.found(config, out, looks)
+    return out
+
+
+def _director(config: dict[str, Any], director: dict[str, Any], look: Look | None) -> dict[str, Any]:
+    """``{"name", "answers", "active": the VIPs that it holds, "drained", "note", "sync", "keepalived", "checker"}``; checker: seconds since
+    lvsdr-streamcheck wrote its status, None where nothing is watched or there is none."""
+    held = set(look["addresses"]) if look else set()
+    vips = list(dict.fromkeys(vip for service in config["services"] for vip in service["vips"]))
+    drained = (look or {}).get("files", {}).get(director["drain_file"])
+    return {
+        "name": director["name"], "answers": look is not None, "active": [vip for vip in vips if vip in held],
+        "drained": drained is not None, "note": drained or {}, "sync": sorted(look["sync"]) if look else [],
+        "keepalived": bool(look and look["keepalived"]), "checker": look["checks_age"] if look else None,
+        "config": look["config"] if look else None,
+    }  # fmt: skip
+
+
+def view_of(service: dict[str, Any], config: dict[str, Any], looks: dict[str, Look | None]) -> str:
+    """The director whose numbers count for a service: the one that holds its VIP, else this one."""
+    for name, look in looks.items():
+        if look and service["vips"][0] in look["addresses"]:
+            return name
+    own: str = config["director"]
+    return own
+
+
+def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, Look | None], egress: Egress, now: float) -> dict[str, Any]:
+    view = view_of(service, config, looks)
+    look = looks.get(view) or {}
+    held = _held(look, service)
+    checks = _checks(look, service)
+    servers = [_server(service, one, look, held, checks, egress, now) for one in service["servers"]]
+    for one, declared in zip(servers, service["servers"]):
+        one["weights"] = {name: _weight(other, service, declared) for name, other in looks.items()}
+    known = {(one["address"], one["port"]) for one in service["servers"]}
+    leaving = [_leaving(one) for key, one in sorted((held or {}).get("destinations", {}).items()) if key not in known]
+    counters = (held or {}).get("counters", {})
+    out = sum(one["out"] or 0 for one in servers) if service["counter"] else counters.get("outbps", 0)
+    taking = [one for one in servers if one["reason"] in IN_SERVICE]
+    counted = [one for one in servers if one["reason"] not in (DRAINED, PARKED, SORRY, ZERO)]
+    return {
+        "name": service["name"], "vip": service["vips"][0], "vips": service["vips"], "ports": service["ports"], "mode": service["mode"],
+        "scheduler": service["scheduler"], "view": view, "holders": [n for n, o in looks.items() if o and service["vips"][0] in o["addresses"]],
+        "there": held is not None, "servers": servers, "leaving": leaving, "floor": least(service["floor"], len(counted)),
+        "share": service["floor"], "sorry": any(one["fallback"] for one in servers), "serving": len(taking), "counted": len(counted), "active": sum(one["active"] for one in servers + leaving),
+        "new": counters.get("cps", 0), "in": counters.get("inbps", 0), "out": out,
+        "connections": counters.get("conns", 0), "in_bytes": counters.get("inbytes", 0), "out_bytes": counters.get("outbytes", 0),
+    }  # fmt: skip
+
+
+def least(floor: float, count: int) -> int:
+    """How many of so many servers the floor of a check keeps in."""
+    return -int(-floor * count // 1)
+
+
+def _held(look: Look, service: dict[str, Any]) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = look.get("services", {}).get(service["key"])
+    return found
+
+
+def _checks(look: Look, service: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """{server: what lvsdr-streamcheck holds of it, a dict for each check}"""
+    out: dict[str, list[dict[str, Any]]] = {}
+    for one in look.get("checks") or ():
+        if one["service"] in service["checks"] and one["vip"] == service["vips"][0]:
+            out.setdefault(one["server"], []).append(one)
+    return out
+
+
+def _weight(look: Look | None, service: dict[str, Any], server: dict[str, Any]) -> int | None:
+    held = _held(look or {}, service)
+    there = held and held["destinations"].get((server["address"], server["port"]))
+    return there["weight"] if there else None
+
+
+def _server(
+    service: dict[str, Any],
+    server: dict[str, Any],
+    look: Look,
+    held: dict[str, Any] | None,
+    checks: dict[str, list[dict[str, Any]]],
+    egress: Egress,
+    now: float,
+) -> dict[str, Any]:
+    there = held and held["destinations"].get((server["address"], server["port"]))
+    files = look.get("files", {})
+    taken = next((files[name] for name in (server["drain_file"], server["spare_file"]) if name in files), None)
+    said = checks.get(server["name"], [])
+    reason, why = _reason(service, server, there, files, said)
+    counters = (there or {}).get("counters", {})
+    count, rate = egress.get(server["name"], {}).get(service["counter"] or "", (None, None))
+    if not service["counter"]:
+        count, rate = counters.get("outbytes"), counters.get("outbps")
+    return {
+        "name": server["name"], "address": server["address"], "port": server["port"], "declared": server["weight"],
+        "weight": there["weight"] if there else None, "reason": reason, "why": why, "spare": server["spare"], "fallback": server["fallback"],
+        "note": taken or {}, "active": there["active"] if there else 0, "inactive": there["inactive"] if there else 0,
+        "new": counters.get("cps", 0), "in": counters.get("inbps", 0), "out": rate, "connections": counters.get("conns", 0),
+        "in_bytes": counters.get("inbytes", 0), "out_bytes": count,
+        "certificate": next((one["warning"] for one in said if one.get("warning")), ""),
+        "agent": next((one["agent"] for one in said if one.get("agent")), ""),
+        "check_seconds": max((one["seconds"] or 0 for one in said), default=None),
+    }  # fmt: skip
+
+
+def _reason(
+    service: dict[str, Any], server: dict[str, Any], there: dict[str, Any] | None, files: dict[str, Any], said: list[dict[str, Any]]
+) -> tuple[str, str]:
+    """(one of REASONS, in words)"""
+    bad = next((one for one in said if one["state"] == "down"), said[0] if said else None)
+    words = str(bad["why"]) if bad else ""
+    if server["drained"] or server["drain_file"] in files:
+        return DRAINED, _by(files.get(server["drain_file"]), "in the inventory" if server["drained"] else "")
+    if server["spare_file"] in files:
+        return PARKED, _by(files.get(server["spare_file"]), "spare")
+    if server["fallback"] and not (there and there["weight"]):
+        return SORRY, "serves when all others are out"
+    if not there:
+        return MISSING, "not in the table of this director"
+    if not server["weight"]:
+        return ZERO, "declared with weight 0"
+    if any(one.get("kept") for one in said):
+        return KEPT, "%s; kept in, because all servers failed at once" % words
+    if not there["weight"]:
+        if not service["checked"]:
+            return ZERO, "weight 0 in the table, and no check that would raise it"
+        if bad and bad["state"] == "unknown":
+            return UNCHECKED, words or "not checked yet"
+        return DOWN, words if bad and bad["state"] == "down" else "its health check fails"
+    if there["weight"] < server["weight"]:
+        return PART, _part(there, server, said)
+    return SERVING, words
+
+
+def _by(note: dict[str, Any] | None, otherwise: str) -> str:
+    """``by anna: kernel upgrade``"""
+    if not note or not note.get("who"):
+        return otherwise
+    return "by %s%s" % (note["who"], ": " + note["why"] if note.get("why") else "")
+
+
+def _part(there: dict[str, Any], server: dict[str, Any], said: list[dict[str, Any]]) -> str:
+    """Why a server has a part of its weight."""
+    agent = next((one["agent"] for one in said if one.get("agent")), "")
+    return "%d %% of its weight: %s" % (100 * there["weight"] // server["weight"], "its agent says %s" % agent if agent else "slow start")
+
+
+def _leaving(there: dict[str, Any]) -> dict[str, Any]:
+    return {"address": there["address"], "port": there["port"], "weight": there["weight"], "active": there["active"]}
+
+
+def _drift(config: dict[str, Any], looks: dict[str, Look | None]) -> list[dict[str, str]]:
+    """What runs and the inventory does not say: ``[{"what", "line"}]``, with the line that would make it permanent."""
+    out: dict[str, str] = {}
+    for director, look in looks.items():
+        if not look:
+            continue
+        for server in {one["name"]: one for service in config["services"] for one in service["servers"]}.values():
+            if server["drain_file"] in look["files"] and not server["drained"]:
+                out["%s is drained" % server["name"]] = "%s: real_server_state: drained" % server["name"]
+        known = {service["key"] for service in config["services"]}
+        for key, held in look["services"].items():
+            if key not in known:
+                out["%s is in the table of %s" % (held["words"], director)] = "a service of these ports in virtual_services"
+        for service in config["services"]:
+            found = _held(look, service)
+            if found and found["scheduler"] != service["scheduler"]:
+                what = "%s (%s) has the scheduler %s on %s" % (service["name"], service["vips"][0], found["scheduler"], director)
+                out[what] = "scheduler: %s" % found["scheduler"]
+    return [{"what": what, "line": line} for what, line in out.items()]

@@ -1,0 +1,72 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What lvsdr-console is given on a director: its configuration, and its program. Pure but for the program's files."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.checks.health_check import is_watched
+from ansible.module_utils.lvsdr.directors.keepalived import vrrp_family
+from ansible.module_utils.lvsdr.inventory.hosts import host_address
+from ansible.module_utils.lvsdr.inventory.ports import words
+from ansible.module_utils.lvsdr.ipvs.describe import key_name
+from ansible.module_utils.lvsdr.places import DIRECTORS, drain_file, spare_file
+
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, Resolved, VirtualService
+
+# Real servers of these modes answer viewers themselves, so no director counts what they send.
+DIRECT = ("dr", "tunnel")
+
+
+def console(resolved: Resolved, director: str, inventory: Inventory, settings: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of the console of a director.
+
+    settings: {"port", "actions", "names", "egress"}: port on loopback; whether it may act; names under which a proxy reaches it; whether
+    real servers count what they send.
+    """
+    family = vrrp_family(inventory)
+    directors = [
+        {"name": name, "address": host_address(inventory["hosts"].get(name, {}), family), "drain_file": drain_file(name)}
+        for name in inventory["groups"].get(DIRECTORS, [])
+    ]
+    services = [_service(service, settings) for service in resolved.services if not service.absent]
+    return {
+        "director": director, "directors": directors, "services": services, "actions": settings["actions"], "names": settings["names"],
+        "port": settings["port"], "peer_port": places.CONSOLE_PEER_PORT, "egress_port": places.EGRESS_PORT,
+        "sync": bool(services), "watched": any(is_watched(check) for service in resolved.services for check in service.checks),
+    }  # fmt: skip
+
+
+def _service(service: VirtualService, settings: dict[str, Any]) -> dict[str, Any]:
+    counted = settings["egress"] and service.mode in DIRECT and service.viewer_ports()
+    return {
+        "name": service.name, "vips": list(service.vips), "ports": words(service.viewer_ports()) or key_name(service.table_key),
+        "mode": service.mode, "key": _key(service), "scheduler": service.options["scheduler"],
+        "floor": (service.health_check or {}).get("floor", 0), "checked": bool(service.health_check),
+        "checks": [service.check_name(index) for index in range(len(service.checks))],
+        "counter": counter(service) if counted else None, "servers": [_server(service, one) for one in service.servers],
+    }  # fmt: skip
+
+
+def _key(service: VirtualService) -> str:
+    """The name of the service in a look (ipvs/types.py, service_name)."""
+    return key_name(service.table_key) + (" (IPv6)" if service.options.get("family") == "ipv6" else "")
+
+
+def _server(service: VirtualService, server: RealServer) -> dict[str, Any]:
+    return {
+        "name": server.host, "address": server.address, "port": service.port_of(server), "weight": server.weight,
+        "drained": server.drained, "spare": server.spare, "fallback": server.fallback,
+        "drain_file": drain_file(server.host), "spare_file": spare_file(server.host),
+    }  # fmt: skip
+
+
+def counter(service: VirtualService) -> str:
+    """The name of a real server's counter of what it sends for a service, as nft(8) takes it."""
+    vip = service.vips[0]
+    return "%s_%08x" % (re.sub("[^A-Za-z0-9]", "_", "s_" + service.name)[:60], zlib.crc32(("%s %s" % (service.name, vip)).encode()))
