@@ -83,6 +83,22 @@ options:
     type: list
     elements: str
     default: []
+  counters:
+    description: As of egress_counters. Only with O(vips).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name: {description: Name of the counter., type: str, required: true}
+      vip: {description: The address that viewers are answered from., type: str, required: true}
+      protocol: {description: Transport protocol., type: str, choices: [tcp, udp, sctp], default: tcp}
+      first: {description: The first port., type: int, required: true}
+      last: {description: The last port., type: int}
+  counter_sources:
+    description: As of egress_counters, its C(sources).
+    type: list
+    elements: str
+    default: []
   replies:
     description: Addresses of this host from which programs answer viewers.
     type: list
@@ -203,7 +219,7 @@ replies:
   sample: {198.51.100.21: 198.51.100.1}
 real_server:
   description:
-    - Whether a rollout has anything to do on this real server. C(differs) whether real_server_vip, return_path or tunnel_endpoint would
+    - Whether a rollout has anything to do on this real server. C(differs) whether real_server_vip, return_path, tunnel_endpoint or egress_counters would
       change something or fail, C(stale_paths) as return_path has them, C(devices) the kinds of its tunnel devices, C(stale) the VIPs that
       it holds by an earlier rollout and that are not among O(vips), C(unanswered) a sentence for each service for which nothing answers,
       C(conflicts) as of real_server_vip, also as warnings.
@@ -225,7 +241,7 @@ from ansible.module_utils.lvsdr.arp.seen import add_arp_filters
 from ansible.module_utils.lvsdr.checks import listeners, listening
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
-from ansible.module_utils.lvsdr.routes import endpoints, tunnels
+from ansible.module_utils.lvsdr.routes import counting, egress, endpoints, tunnels
 from ansible.module_utils.lvsdr.routes import host as routes
 from ansible.module_utils.lvsdr.routes import plan as routes_plan
 from ansible.module_utils.lvsdr.system import commands, files, in_force, links, messages, rtnetlink, sysctl
@@ -253,6 +269,8 @@ SPEC = {
     "return_paths": {"type": "list", "elements": "dict", "default": [], "options": routes_plan.OPTIONS},
     "endpoints": {"type": "list", "elements": "dict", "default": [], "options": tunnels.OPTIONS},
     "endpoint_sources": {"type": "list", "elements": "str", "default": []},
+    "counters": {"type": "list", "elements": "dict", "default": [], "options": egress.OPTIONS},
+    "counter_sources": {"type": "list", "elements": "str", "default": []},
     "replies": {"type": "list", "elements": "str", "default": []},
     "misplaced": {"type": "str", "choices": ["move", "refuse"], "default": "move"},
     "listeners": {"type": "list", "elements": "dict", "default": [], "options": listeners.OPTIONS},
@@ -318,11 +336,12 @@ def _read_real_server(params, interfaces):
         plan = real_server.converge(params["vips"], purge=False, move=move, check=True, found=interfaces)
         ends = endpoints.converge(*tunnels.read_endpoints(params["endpoints"], params["endpoint_sources"], params["vips"]), check=True)
         back = routes.converge(routes_plan.read_paths(params["return_paths"]), purge=False, check=True)
+        counts = counting.converge(*egress.read_counters(params["counters"], params["counter_sources"]), check=True)
         unanswered = listening.listen(listeners.read_services(params["listeners"]), LISTEN_SECONDS)["problems"]
     except (LvsError, OSError):
         # The modules report it themselves, when they are called.
         return {"differs": True, "stale": [], "stale_paths": [], "devices": [], "unanswered": [], "conflicts": []}
-    differs, stale_paths = plan["changed"] or back["changed"] or ends["changed"], back["stale"]
+    differs, stale_paths = any(one["changed"] for one in (plan, back, ends, counts)), back["stale"]
     return {
         "differs": differs,
         "stale_paths": stale_paths,

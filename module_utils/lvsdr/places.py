@@ -48,7 +48,7 @@ STREAMCHECK_PARTS = (
 
 # lvsdr-console, its helper, and the counters that it reads on real servers. The first port is on loopback, the second one for the other
 # director alone, and the third one for directors alone.
-CONSOLE, CONSOLE_SOCKET = "/run/lvsdr/console", "/run/lvsdr/console-helper.sock"
+CONSOLE, CONSOLE_SOCKET = "/run/lvsdr/console", "/run/lvsdr/console-helper/socket"
 CONSOLE_CONF = "/etc/lvsdr/console.json"
 CONSOLE_UNIT = "/etc/systemd/system/lvsdr-console.service"
 CONSOLE_HELPER_UNIT = "/etc/systemd/system/lvsdr-console-helper.service"
@@ -61,8 +61,8 @@ CONSOLE_PARTS = (
     *(STREAMCHECK_FOLDER + part for part in (
         "__init__", "addresses", "checks/__init__", "checks/verdicts", "console/__init__", "console/actions", "console/assets",
         "console/collect", "console/config", "console/helper", "console/look", "console/memory", "console/messages", "console/metrics",
-        "console/notes", "console/page", "console/problems", "console/state", "console/web", "errors", "ipvs/__init__", "ipvs/codec",
-        "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types", "messages", "places", "system/__init__",
+        "console/page", "console/problems", "console/state", "console/web", "errors", "ipvs/__init__", "ipvs/codec",
+        "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types", "messages", "notes", "places", "system/__init__",
         "system/files", "system/messages", "system/rtnetlink", "text",
     )),
 )  # fmt: skip
@@ -70,7 +70,8 @@ CONSOLE_PARTS = (
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.
 FILES = (
     KEEPALIVED_CONF, KEEPALIVED_DROP_IN, RULES, NGINX_CONF, TEST_SOURCE_UNIT, STREAMCHECK_CONF, STREAMCHECK_UNIT,
-    *("%s/%s.py" % (STREAMCHECK_PROGRAM, part) for part in STREAMCHECK_PARTS),
+    CONSOLE_CONF, CONSOLE_UNIT, CONSOLE_HELPER_UNIT,
+    *("%s/%s.py" % (STREAMCHECK_PROGRAM, part) for part in dict.fromkeys((*STREAMCHECK_PARTS, *CONSOLE_PARTS))),
 )  # fmt: skip
 # Settings of the kernel, of the whole host and of each interface.
 SYSCTLS = ("net/netfilter/nf_conntrack_max", "net/ipv4/ip_forward", "net/ipv4/conf/all/send_redirects", "net/ipv6/conf/all/forwarding")
@@ -78,7 +79,7 @@ SYSCTLS_OF_LINKS = (
     "net/ipv4/conf/%s/accept_local", "net/ipv4/conf/%s/arp_ignore", "net/ipv4/conf/%s/send_redirects", "net/ipv6/conf/%s/accept_ra",
 )  # fmt: skip
 FOLDERS = (DRAINED, DRAINED_KEPT, STREAMCHECK)
-UNITS = ("keepalived", "lvsdr-streamcheck", "nginx", "lvsdr-test-source")
+UNITS = ("keepalived", "lvsdr-streamcheck", "lvsdr-console-helper", "lvsdr-console", "nginx", "lvsdr-test-source")
 
 # Copies of what a unit has read, by unit (system/in_force.py).
 IN_FORCE = "/run/lvsdr/in_force"

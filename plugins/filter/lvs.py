@@ -16,7 +16,7 @@ if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
 from ansible.module_utils.lvsdr import places, text
-from ansible.module_utils.lvsdr.directors import drains, forwarding, holders, keepalived, nftables, parity, streamchecks
+from ansible.module_utils.lvsdr.directors import console, drains, forwarding, holders, keepalived, nftables, parity, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import autoscale, capacity, journal, proofs, report, rollout, spares, summary, upgrade
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
@@ -160,6 +160,8 @@ FILTERS = {
     "lvs_waiting_as": waiting_as,
     "lvs_waiting": _services(drains.waiting),
     "lvs_streamchecks": _resolved(streamchecks.streamchecks),
+    "lvs_console": _resolved(console.console),
+    "lvs_console_program": lambda _name: streamchecks.program(places.CONSOLE_PARTS),
     "lvs_vrrp_wrong": _services(report.vrrp_wrong, 1),
     "lvs_held_wrongly": _services(held_wrongly),
     "lvs_holders": _services(holding),

@@ -86,12 +86,10 @@ class Egress:
         self.last: dict[str, tuple[float, dict[str, int]]] = {}
         self.now: dict[str, dict[str, tuple[int, float]]] = {}
 
-    async def run(self) -> None:
-        while True:
-            begin = time.monotonic()
-            gate = asyncio.Semaphore(EGRESS_AT_ONCE)
-            await asyncio.gather(*(self._one(name, address, gate) for name, address in self.servers.items()))
-            await asyncio.sleep(max(1.0, EGRESS_INTERVAL - (time.monotonic() - begin)))
+    async def read(self) -> None:
+        """Asks all of them once."""
+        gate = asyncio.Semaphore(EGRESS_AT_ONCE)
+        await asyncio.gather(*(self._one(name, address, gate) for name, address in self.servers.items()))
 
     async def _one(self, name: str, address: str, gate: asyncio.Semaphore) -> None:
         async with gate:
@@ -129,13 +127,17 @@ class Egress:
 
 class Collector:
     def __init__(self, config: dict[str, Any], socket: str = places.CONSOLE_SOCKET) -> None:
-        self.config = config
-        self.helper, self.egress, self.memory = Helper(socket), Egress(config), Memory()
+        self.helper, self.memory = Helper(socket), Memory()
         self.own: bytes = b""
         self.state: dict[str, Any] | None = None
         self.error = ""
-        self.peers = {one["name"]: one["address"] for one in config["directors"] if one["name"] != config["director"]}
         self.told: list[Callable[[], None]] = []
+        self.configure(config)
+
+    def configure(self, config: dict[str, Any]) -> None:
+        """Goes on with another configuration; what was seen stays known."""
+        self.config, self.egress = config, Egress(config)
+        self.peers = {one["name"]: one["address"] for one in config["directors"] if one["name"] != config["director"]}
 
     async def run(self) -> None:
         import aiohttp
@@ -143,13 +145,19 @@ class Collector:
         limits = aiohttp.ClientTimeout(total=PEER_TIMEOUT)
         async with aiohttp.ClientSession(timeout=limits, trust_env=False) as session:
             self.session = session
-            await asyncio.gather(self._looks(), self.egress.run())
+            await asyncio.gather(self._looks(), self._counters())
 
     async def _looks(self) -> None:
         while True:
             begin = time.monotonic()
             await self.look()
             await asyncio.sleep(max(0.2, INTERVAL - (time.monotonic() - begin)))
+
+    async def _counters(self) -> None:
+        while True:
+            begin = time.monotonic()
+            await self.egress.read()
+            await asyncio.sleep(max(1.0, EGRESS_INTERVAL - (time.monotonic() - begin)))
 
     async def look(self) -> None:
         """One look at both directors, and what follows from it."""

@@ -13,6 +13,7 @@ import argparse
 import collections
 import json
 import os
+import signal
 import socket
 import socketserver
 import struct
@@ -21,9 +22,9 @@ import threading
 import time
 from typing import Any
 
-from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr import notes, places
 from ansible.module_utils.lvsdr.checks.verdicts import OUT
-from ansible.module_utils.lvsdr.console import actions, look, messages, notes
+from ansible.module_utils.lvsdr.console import actions, look, messages
 from ansible.module_utils.lvsdr.console.config import read_config
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.system.files import write_atomically
@@ -143,6 +144,14 @@ def main() -> None:
         helper = Helper(read_config(options.config))
     except LvsError as error:
         sys.exit(str(error))
+
+    def again(_number: int, _frame: object) -> None:
+        try:
+            helper.config = read_config(options.config)
+        except LvsError as error:
+            print("keeping the previous configuration: %s" % error, file=sys.stderr, flush=True)
+
+    signal.signal(signal.SIGHUP, again)
     Server(options.socket, helper).serve_forever()
 
 

@@ -10,8 +10,7 @@ import os
 import time
 from typing import Any
 
-from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.console import notes
+from ansible.module_utils.lvsdr import notes, places
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import kernel
 from ansible.module_utils.lvsdr.ipvs.types import service_name

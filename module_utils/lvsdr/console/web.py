@@ -43,9 +43,8 @@ HEADERS = {
 
 class Console:
     def __init__(self, config: dict[str, Any], key: str | None, socket: str = places.CONSOLE_SOCKET) -> None:
-        self.config, self.key = config, key
-        self.collector = Collector(config, socket)
-        self.names = {*NAMES, *config.get("names", ())}
+        self.key, self.collector = key, Collector(config, socket)
+        self.configure(config)
         self.listeners: set[asyncio.Event] = set()
         self.collector.told.append(self._tell)
         self.html: tuple[float, bytes] = (0.0, b"")
@@ -53,6 +52,10 @@ class Console:
         # Connections that have sent their request.
         self.asked: set[Any] = set()
         self.runners: list[web.AppRunner] = []
+
+    def configure(self, config: dict[str, Any]) -> None:
+        self.config, self.names = config, {*NAMES, *config.get("names", ())}
+        self.collector.configure(config)
 
     def _tell(self) -> None:
         for event in self.listeners:
@@ -263,15 +266,34 @@ def read_key(config: dict[str, Any]) -> str | None:
         return None
 
 
-async def serve(config: dict[str, Any], socket: str) -> None:
-    console = Console(config, read_key(config), socket)
-    over = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, over.set)
-    await console.listen(console.app(), "127.0.0.1", config["port"])
+def ports(config: dict[str, Any]) -> list[tuple[str, int]]:
+    """Where it listens: on loopback for people, and on the director's address for the other one."""
     own = next((one["address"] for one in config["directors"] if one["name"] == config["director"]), None)
-    if own and console.collector.peers:
-        await console.listen(console.peer_app(), own, config["peer_port"])
+    alone = len(config["directors"]) < 2 or not own
+    return [("127.0.0.1", config["port"]), *([] if alone else [(own, config["peer_port"])])]
+
+
+async def serve(path: str, socket: str) -> None:
+    """Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again, and ends it where that has other ports: systemd starts it then."""
+    config = read_config(path)
+    console = Console(config, read_key(config), socket)
+    over, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def again() -> None:
+        try:
+            fresh = read_config(path)
+        except LvsError as error:
+            print("keeping the previous configuration: %s" % error, file=sys.stderr, flush=True)
+            return
+        if ports(fresh) != ports(console.config) or fresh["actions"] != console.config["actions"]:
+            over.set()
+        console.configure(fresh)
+
+    loop.add_signal_handler(signal.SIGHUP, again)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    for app, (address, port) in zip((console.app(), console.peer_app()), ports(config)):
+        await console.listen(app, address, port)
     tasks = [asyncio.ensure_future(work) for work in (console.collector.run(), console.sweep(), over.wait())]
     done, _left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
@@ -289,7 +311,7 @@ def main() -> None:
     parser.add_argument("--socket", default=places.CONSOLE_SOCKET, help="where lvsdr-console-helper listens")
     options = parser.parse_args()
     try:
-        asyncio.run(serve(read_config(options.config), options.socket))
+        asyncio.run(serve(options.config, options.socket))
     except LvsError as error:
         sys.exit(str(error))
 

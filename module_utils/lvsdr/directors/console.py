@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import re
-import zlib
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.checks.health_check import is_watched
 from ansible.module_utils.lvsdr.directors.keepalived import vrrp_family
+from ansible.module_utils.lvsdr.inventory import modes, views
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
 from ansible.module_utils.lvsdr.inventory.ports import words
 from ansible.module_utils.lvsdr.ipvs.describe import key_name
@@ -18,9 +17,6 @@ from ansible.module_utils.lvsdr.places import DIRECTORS, drain_file, spare_file
 
 if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, Resolved, VirtualService
-
-# Real servers of these modes answer viewers themselves, so no director counts what they send.
-DIRECT = ("dr", "tunnel")
 
 
 def console(resolved: Resolved, director: str, inventory: Inventory, settings: dict[str, Any]) -> dict[str, Any]:
@@ -43,13 +39,13 @@ def console(resolved: Resolved, director: str, inventory: Inventory, settings: d
 
 
 def _service(service: VirtualService, settings: dict[str, Any]) -> dict[str, Any]:
-    counted = settings["egress"] and service.mode in DIRECT and service.viewer_ports()
+    counted = settings["egress"] and service.mode in modes.DIRECT and service.viewer_ports()
     return {
         "name": service.name, "vips": list(service.vips), "ports": words(service.viewer_ports()) or key_name(service.table_key),
         "mode": service.mode, "key": _key(service), "scheduler": service.options["scheduler"],
         "floor": (service.health_check or {}).get("floor", 0), "checked": bool(service.health_check),
         "checks": [service.check_name(index) for index in range(len(service.checks))],
-        "counter": counter(service) if counted else None, "servers": [_server(service, one) for one in service.servers],
+        "counter": views.counter_name(service) if counted else None, "servers": [_server(service, one) for one in service.servers],
     }  # fmt: skip
 
 
@@ -64,9 +60,3 @@ def _server(service: VirtualService, server: RealServer) -> dict[str, Any]:
         "drained": server.drained, "spare": server.spare, "fallback": server.fallback,
         "drain_file": drain_file(server.host), "spare_file": spare_file(server.host),
     }  # fmt: skip
-
-
-def counter(service: VirtualService) -> str:
-    """The name of a real server's counter of what it sends for a service, as nft(8) takes it."""
-    vip = service.vips[0]
-    return "%s_%08x" % (re.sub("[^A-Za-z0-9]", "_", "s_" + service.name)[:60], zlib.crc32(("%s %s" % (service.name, vip)).encode()))

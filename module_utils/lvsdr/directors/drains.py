@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr import notes
 from ansible.module_utils.lvsdr.checks.verdicts import OUT
 from ansible.module_utils.lvsdr.directors import holders, keepalived, messages
 from ansible.module_utils.lvsdr.errors import Line, listed
@@ -100,13 +101,16 @@ def _cut_by_another_director(services: Sequence[VirtualService], inventory: Inve
     return out
 
 
-def weight_folders(taken: Collection[str], given: Collection[str] | None, directors: Collection[str]) -> list[dict[str, Any]]:
+def weight_folders(
+    taken: Collection[str], given: Collection[str] | None, directors: Collection[str], who: str = "", why: str = ""
+) -> list[dict[str, Any]]:
     """The ``folders`` of host_files in which files are written that take a weight, and removed that give it back; others are left alone.
 
-    taken, given: names of files; without given all others are removed. directors: their files say how much of a priority they take.
+    taken, given: names of files; without given all others are removed. directors: their files say how much of a priority they take. who, why:
+    what the console says of them.
     """
     low = {drain_file(name) for name in directors}
-    files = {name: "%d\n" % (keepalived.HANDED_OVER if name in low else OUT) for name in taken}
+    files = {name: notes.text(keepalived.HANDED_OVER if name in low else OUT, who, why) for name in taken}
     others = {} if given is None else {"absent": sorted(set(given) - set(taken))}
     return [{"path": path, "files": files, **others} for path in (DRAINED_KEPT, DRAINED)]
 

@@ -80,8 +80,10 @@ def render(resolved: Resolved, director: str, inventory: Inventory, interface: s
         *(["        ip saddr { %s } accept" % peers[4]] if peers[4] else []),
         "        counter name %s drop" % COUNTERS[1],
         "    }",
+        *_console(director, inventory, peers),
         "    chain prerouting {",
         "        type filter hook prerouting priority raw; policy accept;",
+        *_to_console(director, inventory),
         "        meta l4proto %d jump vrrp" % vrrp.PROTOCOL,
         '        iifname "%s" ip daddr %s udp dport %s jump sync' % (interface, DAEMON_DEFAULTS["group"], DAEMON_DEFAULTS["port"]),
         '        iifname != "%s" accept' % interface,
@@ -93,6 +95,33 @@ def render(resolved: Resolved, director: str, inventory: Inventory, interface: s
         "}",
     ]
     return with_digest(HEAD + "\n".join(lines) + "\n")
+
+
+def _has_console(director: str, inventory: Inventory) -> bool:
+    return Reader(Problems(), "", inventory["hosts"].get(director, {})).boolean("director_console", False)
+
+
+def _console(director: str, inventory: Inventory, peers: dict[int, str]) -> list[str]:
+    """The chain that lets in the other directors' consoles alone; none without a console."""
+    if not _has_console(director, inventory):
+        return []
+    return [
+        "    chain console {",
+        *(["        ip saddr { %s } accept" % peers[4]] if peers[4] else []),
+        *(["        ip6 saddr { %s } accept" % peers[6]] if peers[6] else []),
+        "        counter drop",
+        "    }",
+    ]
+
+
+def _to_console(director: str, inventory: Inventory) -> list[str]:
+    """The rules that send there what comes to the port, of the director's own addresses: a VIP may have a service of that port."""
+    out = []
+    for family, word in ((4, "ip"), (6, "ip6")):
+        own = host_address(inventory["hosts"].get(director, {}), family)
+        if own and _has_console(director, inventory):
+            out.append('        iifname != "lo" %s daddr %s tcp dport %d jump console' % (word, own, places.CONSOLE_PEER_PORT))
+    return out
 
 
 def _check_sources(checks: Iterable[CheckPath], variables: dict[str, Any]) -> list[str]:

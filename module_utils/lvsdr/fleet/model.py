@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.fleet import proofs, rollout
-from ansible.module_utils.lvsdr.inventory import leaving, needs, resolve, types, views
+from ansible.module_utils.lvsdr.inventory import director_settings, leaving, needs, resolve, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, is_declared, own_addresses
 from ansible.module_utils.lvsdr.places import DIRECTORS
 
@@ -140,6 +140,7 @@ def _hosts(
     vips: dict[str, list[str]] = {**{name: [] for name in names}, **views.vips_of_hosts(services)}
     listeners, back, ends = proofs.listeners(services), views.return_paths(services), endpoints(services, inventory)
     sources, replies = endpoint_sources(inventory), views.replies(services)
+    counters = views.counters(services) if director_settings.has_console(inventory) else {}
     for name in names:
         # An address that comes from facts, and what has to answer there, is known only then.
         if not inventory.get("read", True) and not is_declared(inventory["hosts"].get(name, {})):
@@ -158,6 +159,7 @@ def _hosts(
             "vips": vips.get(host), "listeners": listeners.get(host, []), "return_paths": back.get(host, []),
             "replies": replies.get(host, []),
             "endpoints": ends.get(host, []), "endpoint_sources": sources if host in ends else [],
+            "counters": counters.get(host, []), "counter_sources": sources if host in counters else [],
             "misplaced": variables.get("real_server_misplaced") or "move",
         }
         for host, variables in inventory["hosts"].items()

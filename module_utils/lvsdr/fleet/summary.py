@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # What the tasks of a rollout register, in their order.
 REGISTERED = (
-    "__streaming_server_files_done", "__streaming_server_units_done", "__real_server_vip", "__real_server_endpoints", "__real_server_paths",
-    "__director_files_done", "__director_table", "__director_units_done",
+    "__streaming_server_files_done", "__streaming_server_units_done", "__real_server_vip", "__real_server_endpoints",
+    "__real_server_counters", "__real_server_paths", "__director_files_done", "__director_table", "__director_units_done",
 )  # fmt: skip
 COLUMNS = ("host", "kept", "drained", "cut", "what changed")
 # Steps of one host that are shown; -v shows all.

@@ -12,9 +12,9 @@ from ansible.module_utils.lvsdr.errors import LvsError, Problems, shown
 from ansible.module_utils.lvsdr.inventory import messages, paths
 from ansible.module_utils.lvsdr.ipvs.declare import read_timeouts
 from ansible.module_utils.lvsdr.ipvs.types import Timeouts
-from ansible.module_utils.lvsdr.places import DIRECTORS, STREAMCHECK_PORT
+from ansible.module_utils.lvsdr.places import CONSOLE_PORT, DIRECTORS, STREAMCHECK_PORT
 from ansible.module_utils.lvsdr.reader import Reader
-from ansible.module_utils.lvsdr.spelling import LABEL_SIGNS, LONGEST_NAME, is_label
+from ansible.module_utils.lvsdr.spelling import LABEL_SIGNS, LONGEST_NAME, is_file, is_host_name, is_label
 from ansible.module_utils.lvsdr.system.sysctl import AUTOMATIC
 from ansible.module_utils.lvsdr.text import did_you_mean, setting_text, whole_number
 
@@ -46,8 +46,29 @@ def read_director(inventory: Inventory, director: str, problems: Problems) -> di
         "metrics_port": values.integer("director_streamcheck_metrics_port", STREAMCHECK_PORT, 0, 65535),
         "streamcheck_install": values.boolean("director_streamcheck_install", True),
     }
+    read["console"] = _read_console(values, len(inventory["groups"].get(DIRECTORS) or ()))
     for name in ("preempt", "unicast"):
         read[name] = values.boolean("director_" + name, True)
+    return read
+
+
+def _read_console(values: Reader, directors: int) -> dict[str, Any]:
+    """Whether the console runs, and what it may do. directors: how many there are."""
+    read: dict[str, Any] = {
+        "on": values.boolean("director_console", False),
+        "port": values.integer("director_console_port", CONSOLE_PORT, 1, 65535),
+        "actions": values.boolean("director_console_actions", False),
+        "install": values.boolean("director_console_install", True),
+        "names": values.list("director_console_names"),
+    }
+    for name in read["names"]:
+        if not is_host_name(name):
+            values.wrong("director_console_names", messages.NOT_A_CONSOLE_NAME(value=shown(name)))
+    key_file = values.get("director_console_key_file") or ""
+    if key_file and not is_file(key_file):
+        values.wrong("director_console_key_file", messages.NOT_A_KEY_FILE(value=shown(key_file)))
+    elif read["on"] and read["actions"] and directors > 1 and not key_file:
+        values.wrong("director_console_key_file", messages.CONSOLE_KEY_MISSING())
     return read
 
 
@@ -143,6 +164,12 @@ SETTINGS: dict[str, tuple[int, int, int] | None] = {
     "sync_qlen_max": (0, (1 << 63) - 1, 1), "sync_threshold": (0, (1 << 31) - 1, 2), "sync_retries": (0, 3, 1), "sync_version": (0, 1, 1),
     "sync_ports": (1, 64, 1), "est_nice": (-20, 19, 1), "est_cpulist": None, **dict.fromkeys(AUTOMATIC, (0, 3, 1)),
 }  # fmt: skip
+
+
+def has_console(inventory: Inventory) -> bool:
+    """Whether the console runs on any director: then real servers count what they send."""
+    directors = [inventory["hosts"].get(name, {}) for name in inventory["groups"].get(DIRECTORS) or ()]
+    return any(Reader(Problems(), "", variables).boolean("director_console", False) for variables in directors)
 
 
 def max_cut(inventory: Inventory, director: str) -> int:

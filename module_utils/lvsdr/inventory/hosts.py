@@ -34,6 +34,8 @@ HOST_VARIABLES = (
     "real_server_misplaced", "director_interface", "director_instances", "director_virtual_router_id", "director_priority",
     "director_advertisement_interval", "director_preempt", "director_unicast", "director_timeouts", "director_sysctls",
     "director_max_cut_connections", "director_drain_seconds", "director_streamcheck_metrics_port", "director_streamcheck_install",
+    "director_console", "director_console_port", "director_console_actions", "director_console_key_file", "director_console_names",
+    "director_console_install",
     "preflight_allow_cloud", "preflight_allow_drained", "streaming_server_kind", "streaming_server_listen", "streaming_server_packages",
     "streaming_server_user", "streaming_server_connections", "streaming_server_keepalive_requests", "streaming_server_origin",
     "streaming_server_vod_dir", "streaming_server_cache_dir", "streaming_server_cache_size", "streaming_server_hls_dir",

@@ -57,6 +57,9 @@ def files_needed(virtual_services: Any, directs: bool, variables: dict[str, Any]
         for field, readers in (("certificate", "any"), ("certificate_key", "root")):
             if spelling.is_file(variables.get("streaming_server_" + field)):
                 found[variables["streaming_server_" + field]] = readers
+    key = variables.get("director_console_key_file")
+    if directs and key and spelling.is_file(key):
+        found[key] = "root"
     for check in _checks(virtual_services) if directs else ():
         for field in ("verify", "login_file"):
             path = check.get(field)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import family_of, parse_address
@@ -80,6 +82,24 @@ def endpoints(services: Iterable[VirtualService]) -> dict[str, list[dict[str, An
             one = endpoint(server.address, service.tunnel)
             if one not in out.setdefault(server.host, []):
                 out[server.host].append(one)
+    return out
+
+
+def counter_name(service: VirtualService) -> str:
+    """The name of a real server's counter of what it sends for a service, as nft(8) takes it."""
+    named = re.sub("[^A-Za-z0-9]", "_", "s_" + service.name)[:60]
+    return "%s_%08x" % (named, zlib.crc32(("%s %s" % (service.name, service.vips[0])).encode()))
+
+
+def counters(services: Iterable[VirtualService]) -> dict[str, list[dict[str, Any]]]:
+    """{real server: the ``counters`` of the module egress_counters}: of what it sends to viewers itself."""
+    out: dict[str, list[dict[str, Any]]] = {}
+    for service in services:
+        for server in service.servers if service.mode in modes.DIRECT and not service.absent else ():
+            for vip in service.vips:
+                for protocol, first, last in service.viewer_ports():
+                    one = {"name": counter_name(service), "vip": vip, "protocol": protocol, "first": first, "last": last}
+                    out.setdefault(server.host, []).append(one)
     return out
 
 

@@ -13,3 +13,6 @@ ROUTING_TABLE_TAKEN = Message(
     "routing table %(table)d of this host has a default route through %(gateway)s that is not lvsdr's; use another table for it",
 )
 ROUTES_NOT_IN_FORCE = Message("routes-not-in-force", "the kernel has not taken: %(what)s; nothing else was undone, run it again")
+COUNTER_NAME_UNUSABLE = Message(
+    "counter-name-unusable", "%(value)s can't be the name of a counter; it begins with a letter, and has letters, digits and _"
+)
