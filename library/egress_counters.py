@@ -10,8 +10,8 @@ short_description: Count what a real server sends to viewers
 description:
   - In direct routing, and through tunnels, a real server answers viewers itself, so no director sees what it sends. This module counts it
     by service, in a table of nftables of its own.
-  - A systemd socket on TCP port 9134 answers with the counters as JSON, which C(lvsdr-console) of the directors reads. The same table lets in
-    the directors alone.
+  - A systemd socket on TCP port 9134 answers with the counters as JSON, which C(lvsdr-console) of the directors reads.
+    The same table lets in the directors alone.
   - A counter begins at 0 again when its rules change, and at boot.
 options:
   counters:
@@ -54,7 +54,7 @@ attributes:
     support: full
 notes:
   - Needs root, systemd and nftables.
-  - With segmentation offload the kernel counts a large packet once, before a network card cuts it, so up to 4 % fewer bytes than on the wire.
+  - With segmentation offload the kernel counts a large packet before a network card cuts it, up to 4 % fewer bytes than on the wire.
 seealso:
   - module: real_server_vip
 author: the lvsdr authors (!UNKNOWN)

@@ -62,8 +62,8 @@ CONSOLE_PARTS = (
         "__init__", "addresses", "checks/__init__", "checks/verdicts", "console/__init__", "console/actions", "console/assets",
         "console/collect", "console/config", "console/helper", "console/look", "console/memory", "console/messages", "console/metrics",
         "console/page", "console/problems", "console/state", "console/web", "errors", "ipvs/__init__", "ipvs/codec",
-        "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types", "messages", "notes", "places", "system/__init__",
-        "system/files", "system/messages", "system/rtnetlink", "text",
+        "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types", "messages", "notes", "places",
+        "system/__init__", "system/files", "system/messages", "system/rtnetlink", "text",
     )),
 )  # fmt: skip
 

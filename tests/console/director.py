@@ -42,7 +42,9 @@ def table(config):
                 taken = any((FOLDER / "drained" / name).exists() for name in files)
                 weight = 0 if taken else there["weight"]
                 connections = (there["active"], 0, 0)
-                held.destination(one, server["address"], server["port"], weight=weight, connections=connections, stats=stats(there["counters"]))
+                held.destination(
+                    one, server["address"], server["port"], weight=weight, connections=connections, stats=stats(there["counters"])
+                )
     return held
 
 
@@ -52,7 +54,7 @@ def stats(counters):
 
 @contextlib.contextmanager
 def opened():
-    addresses = [SimpleNamespace(address=address, ifindex=2) for address in scene()["addresses"]]
+    addresses = [SimpleNamespace(text=address, ifindex=2) for address in scene()["addresses"]]
     yield SimpleNamespace(links=lambda: [SimpleNamespace(ifindex=2, name="eth0")], addresses=lambda: addresses)
 
 

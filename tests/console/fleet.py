@@ -94,7 +94,7 @@ class Director:
         credentials.mkdir(exist_ok=True)
         (credentials / places.CONSOLE_CREDENTIAL).write_text(KEY + "\n")
         path = str(self.folder / "console.json")
-        self.log = open(self.folder / "log", "ab")
+        self.log = (self.folder / "log").open("ab")  # until stop()
         self.start_helper()
         environment = {"PYTHONPATH": str(program), "CREDENTIALS_DIRECTORY": str(credentials), "PATH": os.environ["PATH"]}
         command = [sys.executable, "-m", places.CONSOLE_MODULE, path, "--socket", str(self.folder / "helper.sock")]
@@ -162,6 +162,7 @@ class Counters:
 
     async def serve(self):
         for name, address in self.servers.items():
+
             async def answer(_reader, writer, name=name):
                 writer.write(self.texts.get(name, b""))
                 writer.close()

@@ -17,6 +17,7 @@ from ansible.module_utils.lvsdr.console.state import IN_SERVICE, least, state
 
 DRAIN, UNDRAIN, WAKE, PARK = "drain", "undrain", "wake", "park"
 VERBS = (DRAIN, UNDRAIN, WAKE, PARK)
+FIELDS = ("verb", "host", "who", "why")
 LEAST_REASON, LONGEST_REASON, LONGEST_NAME = 3, 200, 40
 # For so many seconds a request of the other director counts.
 FRESH = 30
@@ -37,7 +38,9 @@ def plan(config: dict[str, Any], look: dict[str, Any], verb: str, host: str) -> 
         return _refusal(messages.INVENTORY_DRAINS(host=host))
     name, write = server["drain_file" if verb in (DRAIN, UNDRAIN) else "spare_file"], verb in (DRAIN, PARK)
     if write == (name in look["files"]):
-        return _refusal(messages.NOTHING_TO_DO(host=host, state={DRAIN: "drained", UNDRAIN: "not drained", WAKE: "awake", PARK: "parked"}[verb]))
+        return _refusal(
+            messages.NOTHING_TO_DO(host=host, state={DRAIN: "drained", UNDRAIN: "not drained", WAKE: "awake", PARK: "parked"}[verb])
+        )
     seen = state(config, {config["director"]: look}, {}, look["at"])["services"]
     refused, says = [], []
     for service in seen:
@@ -73,8 +76,9 @@ def _taken(service: dict[str, Any], one: dict[str, Any], host: str) -> tuple[lis
 def wrong(request: Any) -> list[str]:
     """Why a request ``{"verb", "host", "who", "why"}`` can't be one."""
     out = []
-    texts = {name: request.get(name) for name in ("verb", "host", "who", "why")} if isinstance(request, dict) else {}
-    if not texts or not all(isinstance(value, str) and value.isprintable() for value in texts.values()):
+    found = [request.get(name) for name in FIELDS] if isinstance(request, dict) else []
+    texts = {name: value for name, value in zip(FIELDS, found) if isinstance(value, str) and value.isprintable()}
+    if len(texts) < len(FIELDS):
         return [str(messages.REQUEST_UNUSABLE())]
     if texts["verb"] not in VERBS:
         out.append(str(messages.NO_SUCH_VERB(verbs=", ".join(VERBS))))
@@ -87,5 +91,5 @@ def wrong(request: Any) -> list[str]:
 
 def signed(key: str, request: dict[str, str], at: int, nonce: str) -> str:
     """What the other director wants to see with a request: HMAC-SHA256 of it, the second it was sent in, and a number used once."""
-    text = json.dumps([at, nonce, *(request[name] for name in ("verb", "host", "who", "why"))])
+    text = json.dumps([at, nonce, *(request[name] for name in FIELDS)])
     return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()

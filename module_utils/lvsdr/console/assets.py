@@ -8,7 +8,8 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --text: #e6e9ec; --soft: #a7b0ba; --back: #14181c; --line: #343c44; --good: #6fd39b;
   --warn: #f0bd5e; --bad: #ff8a93; --calm: #9dbce6; --badback: #3a1a1e; --warnback: #33290f; --fineback: #14301f; --band: #1c2227; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 84rem; padding: 0 1rem 2rem; font: 15px/1.45 system-ui, sans-serif; color: var(--text); background: var(--back); }
+body { margin: 0 auto; max-width: 84rem; padding: 0 1rem 2rem; font: 15px/1.45 system-ui, sans-serif; color: var(--text);
+  background: var(--back); }
 header { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem; flex-wrap: wrap; }
 h1 { font-size: 1.3rem; margin: .8rem 0; } h2 { font-size: 1.1rem; margin: 1.2rem 0 .2rem; }
 small, .since, .why, .totals, #live, time { color: var(--soft); font-weight: normal; } p { margin: .2rem 0 .5rem; }
@@ -17,29 +18,39 @@ small, .since, .why, .totals, #live, time { color: var(--soft); font-weight: nor
 #problems.bad { border-color: var(--bad); background: var(--badback); }
 #problems h2, #drift h2 { margin: .5rem 0 .3rem; } #problems ul, #drift ul { margin: .2rem 0 .4rem; padding-left: 1.1rem; }
 #problems .do { display: block; } #problems .since, #problems .do { color: var(--text); }
-#drift[hidden] { display: none; } code { font-size: .92em; background: var(--band); padding: 0 .3em; }
+#drift { margin: 1.2rem 0; } #drift[hidden] { display: none; }
+code { font-size: .92em; background: var(--band); padding: 0 .3em; }
 .path { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem 2rem; list-style: none; padding: 0; margin: 1rem 0; }
 .path > li { position: relative; border: 1px solid var(--line); border-radius: .4rem; padding: .4rem .8rem; }
 .path > li + li::before { content: "\\2192"; position: absolute; left: -1.6rem; color: var(--soft); }
-.path span { display: block; color: var(--soft); } .path ul { list-style: none; margin: 0; padding: 0; display: flex; gap: .6rem; flex-wrap: wrap; }
+.path span { display: block; color: var(--soft); }
+.path ul { list-style: none; margin: 0; padding: 0; display: flex; gap: .6rem; flex-wrap: wrap; }
 .path ul li { border: 1px solid var(--line); border-radius: .3rem; padding: .2rem .7rem; } .path .group { border-style: dashed; }
-.path ul li.active { border: 2px solid var(--good); } .path ul li.bad { border: 2px solid var(--bad); } .path li.bad span { color: var(--bad); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .25rem .6rem; vertical-align: top; }
+.path ul li.active { border: 2px solid var(--good); } .path ul li.bad { border: 2px solid var(--bad); }
+.path li.bad span { color: var(--bad); }
+.scroll { overflow-x: auto; position: relative; } table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .25rem .6rem; vertical-align: top; }
 tbody tr { border-top: 1px solid var(--line); } thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; } tbody th { font-weight: 600; white-space: nowrap; }
+.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+tbody th { font-weight: 600; white-space: nowrap; }
 tr.bad { background: var(--badback); } tr.calm { background: var(--band); }
-.good { color: var(--good); } .warn { color: var(--text); } b.warn { color: var(--warn); } b.bad, p.bad { color: var(--bad); } b.calm { color: var(--calm); }
+b.good { color: var(--good); } b.warn { color: var(--warn); } b.bad, p.bad { color: var(--bad); } b.calm { color: var(--calm); }
 #problems.bad, #problems.warn { color: var(--text); }
-.spark { width: 7.5rem; height: 1.2rem; } .spark polyline { fill: none; stroke: var(--calm); stroke-width: 1; vector-effect: non-scaling-stroke; }
+.spark { width: 7.5rem; height: 1.2rem; }
+.spark polyline { fill: none; stroke: var(--calm); stroke-width: 1; vector-effect: non-scaling-stroke; }
 #events ol { list-style: none; padding: 0; margin: .2rem 0; max-height: 20rem; overflow-y: auto; } time { margin-right: .6rem; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
-button { font: inherit; padding: .1rem .7rem; border: 1px solid var(--soft); border-radius: .3rem; background: var(--back); color: var(--text); cursor: pointer; }
+button { font: inherit; padding: .1rem .7rem; border: 1px solid var(--soft); border-radius: .3rem; background: var(--back);
+  color: var(--text); cursor: pointer; }
+button:disabled { opacity: .5; cursor: default; } tbody td:nth-child(2) { min-width: 13rem; }
 button:focus-visible, input:focus-visible, .scroll:focus-visible { outline: 3px solid var(--calm); outline-offset: 1px; }
 dialog { max-width: 34rem; border: 1px solid var(--line); border-radius: .5rem; color: var(--text); background: var(--back); }
 dialog::backdrop { background: rgba(0, 0, 0, .5); } dialog label { display: block; margin: .5rem 0; }
-dialog input { display: block; width: 100%; font: inherit; padding: .3rem; color: var(--text); background: var(--back); border: 1px solid var(--soft); }
+dialog input { display: block; width: 100%; font: inherit; padding: .3rem; color: var(--text); background: var(--back);
+  border: 1px solid var(--soft); }
 #ask-answer { color: var(--bad); white-space: pre-line; } #live.bad { color: var(--bad); font-weight: 600; }
-@media (max-width: 40rem) { .path { gap: 1.6rem; flex-direction: column; align-items: stretch; } .path > li + li::before { content: "\\2193"; left: 50%; top: -1.5rem; } }
+@media (max-width: 40rem) { .path { gap: 1.6rem; flex-direction: column; align-items: stretch; }
+  .path > li + li::before { content: "\\2193"; left: 50%; top: -1.5rem; } }
 @media print { button, #live { display: none; } }
 """
 
@@ -94,7 +105,8 @@ main.addEventListener('click', async (event) => {
   ask.showModal();
   try {
     const found = await post('api/plan', { verb, host });
-    by('ask-says').replaceChildren(...(found.says || []).map((words) => Object.assign(document.createElement('li'), { textContent: words })));
+    const item = (words) => Object.assign(document.createElement('li'), { textContent: words });
+    by('ask-says').replaceChildren(...(found.says || []).map(item));
     by('ask-answer').textContent = (found.refused || []).join('\\n');
     by('ask-yes').disabled = (found.refused || []).length > 0;
   } catch (error) { by('ask-answer').textContent = `The console does not answer: ${error.message}`; }

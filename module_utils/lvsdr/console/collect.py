@@ -143,7 +143,10 @@ class Collector:
         import aiohttp
 
         limits = aiohttp.ClientTimeout(total=PEER_TIMEOUT)
-        async with aiohttp.ClientSession(timeout=limits, trust_env=False) as session:
+        # The other director lets in the address that the inventory names.
+        own = next((one["address"] for one in self.config["directors"] if one["name"] == self.config["director"]), None)
+        connector = aiohttp.TCPConnector(local_addr=(own, 0) if own else None, force_close=True)
+        async with aiohttp.ClientSession(timeout=limits, trust_env=False, connector=connector) as session:
             self.session = session
             await asyncio.gather(self._looks(), self._counters())
 
@@ -186,7 +189,7 @@ class Collector:
         import aiohttp
 
         try:
-            async with self.session.get(self._url(address, "look")) as answer:
+            async with self.session.get(self._url(address, "look"), allow_redirects=False) as answer:
                 data = await answer.content.read(LONGEST_LOOK) if answer.status == 200 else b""
                 while answer.status == 200 and not answer.content.at_eof() and len(data) < LONGEST_LOOK:
                     data += await answer.content.read(LONGEST_LOOK - len(data))
@@ -209,7 +212,7 @@ class Collector:
             at, nonce = int(time.time()), "%d" % time.time_ns()
             body = {**request, "at": at, "nonce": nonce, "signature": actions.signed(key or "", request, at, nonce)}
             try:
-                async with self.session.post(self._url(address, "act"), json=body) as answer:
+                async with self.session.post(self._url(address, "act"), json=body, allow_redirects=False) as answer:
                     why = "; ".join((await answer.json())["refused"])
             except (aiohttp.ClientError, OSError, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
                 why = str(error) or type(error).__name__

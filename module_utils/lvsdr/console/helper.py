@@ -65,7 +65,7 @@ class Helper:
         now = time.monotonic()
         if len(self.done) == MOST_ACTIONS and now - self.done[0] < MINUTE:
             return {"refused": [str(messages.TOO_MANY_ACTIONS(count=MOST_ACTIONS + 1))]}
-        verb, host, who, why = (request[name].strip() for name in ("verb", "host", "who", "why"))
+        verb, host, who, why = (request[name].strip() for name in actions.FIELDS)
         found = self.plan(verb, host)
         if not found["refused"]:
             self.done.append(now)
@@ -119,9 +119,10 @@ class Connection(socketserver.StreamRequestHandler):
         """Whether the other end is root, or runs as lvsdr-console does: systemd gives it its folder."""
         _pid, uid, _gid = struct.unpack("3i", self.request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
         try:
-            return uid in (0, os.stat(places.CONSOLE).st_uid)
+            console = os.stat(places.CONSOLE).st_uid
         except OSError:
-            return uid == 0
+            console = 0
+        return uid == 0 or bool(uid == console)
 
 
 class Server(socketserver.ThreadingUnixStreamServer):

@@ -48,7 +48,7 @@ def read(config: str) -> dict[str, Any]:
         })  # fmt: skip
     with rtnetlink.opened() as route:
         links = {link.ifindex: link.name for link in route.links()}
-        held = [one.address for one in route.addresses() if links.get(one.ifindex) != "lo"]
+        held = [one.text for one in route.addresses() if links.get(one.ifindex) != "lo"]
     checks, age = _checks()
     return {
         "at": time.time(), "config": config, "services": services, "sync": daemons, "files": _files(places.DRAINED),
@@ -104,7 +104,12 @@ def decoded(data: bytes) -> dict[str, Any] | None:
         services = {}
         for one in look["services"]:
             destinations = {(there["address"], there["port"]): there for there in one["destinations"]}
-            services[one["key"]] = {"words": one["key"], "scheduler": one["scheduler"], "counters": one["counters"], "destinations": destinations}
+            services[one["key"]] = {
+                "words": one["key"],
+                "scheduler": one["scheduler"],
+                "counters": one["counters"],
+                "destinations": destinations,
+            }
         names = ("at", "config", "sync", "files", "checks", "checks_age", "addresses", "keepalived")
         return {"services": services, **{name: look[name] for name in names}}
     except (ValueError, KeyError, TypeError, RecursionError, LvsError):

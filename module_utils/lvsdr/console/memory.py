@@ -48,7 +48,8 @@ class Memory:
         self.first = True
 
     def take(self, state: dict[str, Any]) -> None:
-        """Takes in a state, and adds to it: ``since`` of each server and director, ``spark`` of each server, problems that last, ``events``."""
+        """Takes in a state, and adds to it: ``since`` of servers and directors, ``spark`` of servers, ``events``. Only problems
+        that have lasted stay."""
         now = state["at"]
         self._close(now)
         for director in state["directors"]:

@@ -20,16 +20,16 @@ TOO_MANY_ACTIONS = Message("too-many-actions", "that was the %(count)dth action 
 NOT_A_SERVER = Message("not-a-server", "%(host)s is not a real server of any service here")
 NOT_A_SPARE = Message("not-a-spare", "%(host)s is not a spare; drain it instead")
 NO_CHECK_OWNS_WEIGHT = Message(
-    "no-check-owns-weight", "%(host)s can't be drained by a file: no health check owns its weight in %(services)s; declare one and run site.yml"
+    "no-check-owns-weight",
+    "%(host)s can't be drained by a file: no health check owns its weight in %(services)s; declare one and run site.yml",
 )
-INVENTORY_DRAINS = Message(
-    "inventory-drains", "the inventory drains %(host)s; remove real_server_state: drained there and run site.yml"
-)
+INVENTORY_DRAINS = Message("inventory-drains", "the inventory drains %(host)s; remove real_server_state: drained there and run site.yml")
 NOTHING_TO_DO = Message("nothing-to-do", "%(host)s is %(state)s already")
 LAST_SERVER = Message("last-server", "%(host)s is the last server of %(service)s that takes viewers; bring another one back first")
 UNDER_FLOOR = Message(
     "under-floor", "without %(host)s only %(left)d servers of %(service)s are left, and its floor is %(floor)d; wake a spare first"
 )
 PEER_DID_NOT = Message(
-    "peer-did-not", "%(director)s did not do it (%(why)s): the directors differ until playbooks/%(verb)s or the next rollout makes them equal"
+    "peer-did-not",
+    "%(director)s did not do it (%(why)s): the directors differ until playbooks/%(verb)s or the next rollout makes them equal",
 )

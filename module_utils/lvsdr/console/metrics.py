@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.console.problems import KINDS
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-
-from ansible.module_utils.lvsdr.console.problems import KINDS
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ OF_SERVICES = (
 )
 
 
-class _Now:
+class _Now(Collector):
     """What generate_latest asks for."""
 
     def __init__(self, state: dict[str, Any]) -> None:
@@ -60,7 +60,9 @@ class _Now:
                 if one[field] is not None:
                     family.add_metric([service["name"], service["vip"], one["name"]], one[field])
             yield family
-        reason = GaugeMetricFamily("lvsdr_server_state", "Why a server has its weight: 1 of the reason that holds", labels=(*SERVER, "reason"))
+        reason = GaugeMetricFamily(
+            "lvsdr_server_state", "Why a server has its weight: 1 of the reason that holds", labels=(*SERVER, "reason")
+        )
         for service, one in rows:
             reason.add_metric([service["name"], service["vip"], one["name"], one["reason"]], 1)
         yield reason
@@ -70,7 +72,9 @@ class _Now:
             problems.add_metric([kind], found.count(kind))
         yield problems
         yield GaugeMetricFamily("lvsdr_drift", "Things that run and the inventory does not say", value=len(self.state["drift"]))
-        yield GaugeMetricFamily("lvsdr_look_timestamp_seconds", "When the table was read last, in seconds since 1970", value=self.state["at"])
+        yield GaugeMetricFamily(
+            "lvsdr_look_timestamp_seconds", "When the table was read last, in seconds since 1970", value=self.state["at"]
+        )
 
 
 def _family(name: str, words: str, labels: tuple[str, ...], counts: bool) -> Any:

@@ -21,10 +21,17 @@ if TYPE_CHECKING:
 
 # Reason of a server: (what it is called, the class of its colour).
 LABELS = {
-    "serving": ("serving", "good"), "part": ("part of its weight", "good"), "kept": ("failing, kept in", "bad"), "drained": ("drained", "calm"),
+    "serving": ("serving", "good"), "part": ("part of its weight", "good"), "kept": ("failing, kept in", "bad"),
+    "drained": ("drained", "calm"),
     "parked": ("spare, parked", "calm"), "down": ("out", "bad"), "unchecked": ("not checked yet", "warn"), "missing": ("missing", "bad"),
     "sorry": ("sorry server", "calm"), "zero": ("weight 0", "calm"),
 }  # fmt: skip
+
+
+# Columns of numbers.
+NUMBERS = ("Weight", "Active", "New/s", "In", "Out")
+# Modes in which servers answer viewers themselves.
+DIRECT = ("dr", "tunnel")
 
 
 def policy(live: bool = True) -> str:
@@ -88,13 +95,15 @@ def _directors(state: dict[str, Any]) -> str:
         )
     total = sum(service["active"] for service in state["services"])
     into, out = (sum(service[name] or 0 for service in state["services"]) for name in ("in", "out"))
+    known = [service["out"] for service in state["services"] if service["out"] is not None]
+    past = ", past the directors" if any(service["mode"] in DIRECT for service in state["services"]) else ""
     servers = {one["name"]: one["reason"] for service in state["services"] for one in service["servers"]}
     serving = sum(reason in ("serving", "part", "kept") for reason in servers.values())
     return (
         '<section id="path" aria-label="Data path"><ol class="path"><li><b>viewers</b> <span>%s in</span></li>'
         '<li class="group"><ul>%s</ul></li><li><b>%d of %d servers</b> <span>%s connections</span></li>'
-        "<li><b>viewers</b> <span>%s out</span></li></ol></section>"
-    ) % (rate(into), "".join(boxes), serving, len(servers), number(total), rate(out))
+        "<li><b>viewers</b> <span>%s out%s</span></li></ol></section>"
+    ) % (rate(into), "".join(boxes), serving, len(servers), number(total), rate(out) if known else "–", past)
 
 
 def _director_words(one: dict[str, Any]) -> tuple[str, str]:
@@ -122,13 +131,13 @@ def _service(state: dict[str, Any], service: dict[str, Any], place: int) -> str:
     return (
         '<section class="service" aria-labelledby="h%d"><h2 id="h%d">%s <small>%s, %s, %s</small></h2>'
         '<p id="t%d" class="totals">%d of %d servers%s · %s active · %s new/s · %s in · %s out</p>%s'
-        '<div class="scroll" tabindex="0" role="group" aria-labelledby="h%d"><table><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div></section>'
+        '<div class="scroll" tabindex="0" role="group" aria-labelledby="h%d"><table><thead><tr>%s</tr></thead>'
+        "<tbody>%s</tbody></table></div></section>"
     ) % (
         place, place, escape(service["name"]), escape("%s %s" % (service["vip"], service["ports"])), escape(service["mode"]),
-        escape(service["scheduler"]), place, service["serving"], service["counted"], floor, number(service["active"]), number(service["new"]),
-        rate(service["in"]), rate(service["out"]), held, place,
-        "".join('<th scope="col"%s>%s</th>' % (' class="n"' if name in ("Weight", "Active", "New/s", "In", "Out") else "", name) for name in heads),
-        rows,
+        escape(service["scheduler"]), place, service["serving"], service["counted"], floor, number(service["active"]),
+        number(service["new"]), rate(service["in"]), "–" if service["out"] is None else rate(service["out"]), held, place,
+        "".join('<th scope="col"%s>%s</th>' % (' class="n"' if name in NUMBERS else "", name) for name in heads), rows,
     )  # fmt: skip
 
 
@@ -136,7 +145,7 @@ def _row(state: dict[str, Any], service: dict[str, Any], one: dict[str, Any], na
     label, kind = LABELS[one["reason"]]
     weight = "–" if one["weight"] is None else str(one["weight"])
     if one["weight"] is not None and one["weight"] != one["declared"]:
-        weight += ' <small>of %d</small>' % one["declared"]
+        weight += " <small>of %d</small>" % one["declared"]
     since = ' <span class="since">since %s</span>' % clock(one["since"]) if one.get("since") and one["reason"] != "serving" else ""
     cells = [
         '<th scope="row">%s <small>%s</small></th>' % (escape(one["name"]), escape(one["address"])),
@@ -196,7 +205,8 @@ def _dialog() -> str:
         '<dialog id="ask" aria-labelledby="ask-title"><form method="dialog"><h2 id="ask-title"></h2><ul id="ask-says"></ul>'
         '<label>Why <input id="ask-why" required minlength="3" maxlength="200" autocomplete="off"></label>'
         '<label>Your name <input id="ask-who" required maxlength="40" autocomplete="name"></label>'
-        '<p id="ask-answer" role="alert"></p><button id="ask-yes" value="yes">Confirm</button> <button id="ask-no" value="no" formnovalidate>Cancel</button>'
+        '<p id="ask-answer" role="alert"></p><button id="ask-yes" value="yes">Confirm</button> '
+        '<button id="ask-no" value="no" formnovalidate>Cancel</button>'
         "</form></dialog>"
     )
 
@@ -225,4 +235,3 @@ def rate(value: float | None) -> str:
             return ("%.0f %s" if bits >= 100 or unit == "bit/s" else "%.1f %s") % (bits, unit)
         bits /= 1000
     return "%.2f Gbit/s" % bits
-

@@ -12,8 +12,8 @@ from typing import Any
 
 BAD, WARN = "bad", "warn"
 KINDS = (
-    "split-brain", "nobody-active", "all-failed", "nobody-serves", "floor", "director-silent", "keepalived", "server-down", "checker-stalled",
-    "parity", "sync", "configuration", "certificate",
+    "split-brain", "nobody-active", "all-failed", "nobody-serves", "floor", "director-silent", "keepalived", "server-down",
+    "checker-stalled", "parity", "sync", "configuration", "certificate",
 )  # fmt: skip
 # lvsdr-streamcheck writes its status each second.
 STALLED = 10
@@ -45,7 +45,10 @@ def _vips(state: dict[str, Any]) -> list[dict[str, str]]:
                 )  # fmt: skip
             elif not holders and not silent:
                 out[vip] = _problem(
-                    "nobody-active", BAD, "no director holds %s" % vip, "start keepalived on one: `systemctl restart keepalived`, then its journal"
+                    "nobody-active",
+                    BAD,
+                    "no director holds %s" % vip,
+                    "start keepalived on one: `systemctl restart keepalived`, then its journal",
                 )
     return list(out.values())
 
@@ -67,10 +70,16 @@ def _service(service: dict[str, Any]) -> list[dict[str, str]]:
         what = "%s is at its floor: %d of %d servers take viewers" % (name, service["serving"], service["counted"])
         out.append(_problem("floor", BAD, what, "mend a server or wake a spare: checks take out no more of them"))
     for one in down:
-        out.append(_problem("server-down", WARN, "%s is out of %s: %s" % (one["name"], name, one["why"]), "mend the server; it comes back by itself"))
+        out.append(
+            _problem(
+                "server-down", WARN, "%s is out of %s: %s" % (one["name"], name, one["why"]), "mend the server; it comes back by itself"
+            )
+        )
     for one in service["servers"]:
         if one["certificate"]:
-            out.append(_problem("certificate", WARN, "%s on %s: %s" % (name, one["name"], one["certificate"]), "renew the certificate there"))
+            out.append(
+                _problem("certificate", WARN, "%s on %s: %s" % (name, one["name"], one["certificate"]), "renew the certificate there")
+            )
     return out
 
 
@@ -85,14 +94,20 @@ def _directors(config: dict[str, Any], state: dict[str, Any]) -> list[dict[str, 
             ))  # fmt: skip
             continue
         if not one["keepalived"]:
-            out.append(_problem("keepalived", BAD, "keepalived does not run on %s" % name, "`systemctl restart keepalived` there, then its journal"))
+            out.append(
+                _problem(
+                    "keepalived", BAD, "keepalived does not run on %s" % name, "`systemctl restart keepalived` there, then its journal"
+                )
+            )
         if config["sync"] and one["sync"] != ["backup", "master"]:
             what = "%s does not sync connections (%s)" % (name, " and ".join(one["sync"]) or "no daemon")
             out.append(_problem("sync", WARN, what, "a failover cuts streams until it does: run site.yml"))
         if config["watched"] and (one["checker"] is None or one["checker"] > STALLED):
             since = "does not run" if one["checker"] is None else "has been silent for %d s" % one["checker"]
             what = "lvsdr-streamcheck %s on %s" % (since, name)
-            out.append(_problem("checker-stalled", WARN, what, "`systemctl restart lvsdr-streamcheck` there; keepalived checks alone meanwhile"))
+            out.append(
+                _problem("checker-stalled", WARN, what, "`systemctl restart lvsdr-streamcheck` there; keepalived checks alone meanwhile")
+            )
     if len({one["config"] for one in state["directors"] if one["answers"]}) > 1:
         out.append(_problem("configuration", WARN, "the directors have different configurations", "run site.yml on both"))
     return out

@@ -69,14 +69,17 @@ def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, L
     known = {(one["address"], one["port"]) for one in service["servers"]}
     leaving = [_leaving(one) for key, one in sorted((held or {}).get("destinations", {}).items()) if key not in known]
     counters = (held or {}).get("counters", {})
-    out = sum(one["out"] or 0 for one in servers) if service["counter"] else counters.get("outbps", 0)
+    sent = [one["out"] for one in servers if one["out"] is not None]
+    out = (sum(sent) if sent else None) if service["counter"] else counters.get("outbps", 0)
     taking = [one for one in servers if one["reason"] in IN_SERVICE]
     counted = [one for one in servers if one["reason"] not in (DRAINED, PARKED, SORRY, ZERO)]
     return {
         "name": service["name"], "vip": service["vips"][0], "vips": service["vips"], "ports": service["ports"], "mode": service["mode"],
-        "scheduler": service["scheduler"], "view": view, "holders": [n for n, o in looks.items() if o and service["vips"][0] in o["addresses"]],
+        "scheduler": service["scheduler"], "view": view,
+        "holders": [name for name, other in looks.items() if other and service["vips"][0] in other["addresses"]],
         "there": held is not None, "servers": servers, "leaving": leaving, "floor": least(service["floor"], len(counted)),
-        "share": service["floor"], "sorry": any(one["fallback"] for one in servers), "serving": len(taking), "counted": len(counted), "active": sum(one["active"] for one in servers + leaving),
+        "share": service["floor"], "sorry": any(one["fallback"] for one in servers),
+        "serving": len(taking), "counted": len(counted), "active": sum(one["active"] for one in servers + leaving),
         "new": counters.get("cps", 0), "in": counters.get("inbps", 0), "out": out,
         "connections": counters.get("conns", 0), "in_bytes": counters.get("inbytes", 0), "out_bytes": counters.get("outbytes", 0),
     }  # fmt: skip
@@ -127,7 +130,8 @@ def _server(
         count, rate = counters.get("outbytes"), counters.get("outbps")
     return {
         "name": server["name"], "address": server["address"], "port": server["port"], "declared": server["weight"],
-        "weight": there["weight"] if there else None, "reason": reason, "why": why, "spare": server["spare"], "fallback": server["fallback"],
+        "weight": there["weight"] if there else None, "reason": reason, "why": why, "spare": server["spare"],
+        "fallback": server["fallback"],
         "note": taken or {}, "active": there["active"] if there else 0, "inactive": there["inactive"] if there else 0,
         "new": counters.get("cps", 0), "in": counters.get("inbps", 0), "out": rate, "connections": counters.get("conns", 0),
         "in_bytes": counters.get("inbytes", 0), "out_bytes": count,
@@ -146,7 +150,7 @@ def _reason(
     if server["drained"] or server["drain_file"] in files:
         return DRAINED, _by(files.get(server["drain_file"]), "in the inventory" if server["drained"] else "")
     if server["spare_file"] in files:
-        return PARKED, _by(files.get(server["spare_file"]), "spare")
+        return PARKED, _by(files.get(server["spare_file"]), "")
     if server["fallback"] and not (there and there["weight"]):
         return SORRY, "serves when all others are out"
     if not there:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
-
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.console import actions, messages, metrics, page
 from ansible.module_utils.lvsdr.console.collect import Collector
@@ -157,7 +156,7 @@ class Console:
         lines = lines or actions.wrong(body)
         if lines:
             return web.json_response({"refused": lines}, status=400)
-        wanted = {name: body[name].strip() for name in ("verb", "host", "who", "why")}
+        wanted = {name: body[name].strip() for name in actions.FIELDS}
         try:
             return web.json_response(await self.collector.act(wanted, self.key))
         except LvsError as error:
@@ -199,7 +198,7 @@ class Console:
             lines = ["its signature is not of this key, or is too old"]
         if lines:
             return web.json_response({"refused": lines}, status=403)
-        answer = json.loads(await self._helped({"do": "act", **{name: body[name] for name in ("verb", "host", "who", "why")}}))
+        answer = json.loads(await self._helped({"do": "act", **{name: body[name] for name in actions.FIELDS}}))
         await self.collector.look()
         return web.json_response({"refused": answer.get("refused", []) or ([answer["error"]] if "error" in answer else [])})
 
@@ -230,7 +229,9 @@ class Console:
         since: dict[Any, float] = {}
         while True:
             now = time.monotonic()
-            there = [one.transport for runner in self.runners for one in (runner.server.connections if runner.server else ()) if one.transport]
+            there = [
+                one.transport for runner in self.runners for one in (runner.server.connections if runner.server else ()) if one.transport
+            ]
             since = {transport: since.get(transport, now) for transport in there}
             self.asked &= set(there)
             waiting = [transport for transport in there if transport not in self.asked]
@@ -269,12 +270,12 @@ def read_key(config: dict[str, Any]) -> str | None:
 def ports(config: dict[str, Any]) -> list[tuple[str, int]]:
     """Where it listens: on loopback for people, and on the director's address for the other one."""
     own = next((one["address"] for one in config["directors"] if one["name"] == config["director"]), None)
-    alone = len(config["directors"]) < 2 or not own
-    return [("127.0.0.1", config["port"]), *([] if alone else [(own, config["peer_port"])])]
+    out: list[tuple[str, int]] = [("127.0.0.1", config["port"])]
+    return [*out, (own, config["peer_port"])] if own and len(config["directors"]) > 1 else out
 
 
 async def serve(path: str, socket: str) -> None:
-    """Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again, and ends it where that has other ports: systemd starts it then."""
+    """Runs until SIGTERM or SIGINT. SIGHUP reads the configuration again, and ends this where that has other ports: systemd starts it."""
     config = read_config(path)
     console = Console(config, read_key(config), socket)
     over, loop = asyncio.Event(), asyncio.get_running_loop()

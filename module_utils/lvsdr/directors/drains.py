@@ -106,8 +106,8 @@ def weight_folders(
 ) -> list[dict[str, Any]]:
     """The ``folders`` of host_files in which files are written that take a weight, and removed that give it back; others are left alone.
 
-    taken, given: names of files; without given all others are removed. directors: their files say how much of a priority they take. who, why:
-    what the console says of them.
+    taken, given: names of files; without given all others are removed. directors: their files say how much of a priority they take.
+    who, why: what the console says of them.
     """
     low = {drain_file(name) for name in directors}
     files = {name: notes.text(keepalived.HANDED_OVER if name in low else OUT, who, why) for name in taken}

@@ -144,7 +144,9 @@ NOT_A_ROUTER_ID = Message(
     "%(value)s can't be keepalived's router_id; name the host in one line of up to %(longest)d bytes without blanks, %(signs)s",
 )
 NOT_A_VIP_INTERFACE = Message("not-a-vip-interface", "%(value)s is not the name of an interface that can carry VIPs; give one such as eth0")
-NOT_A_CONSOLE_NAME = Message("not-a-console-name", "%(value)s is not the name of a host; write it as the proxy sends it, such as lb.example.com")
+NOT_A_CONSOLE_NAME = Message(
+    "not-a-console-name", "%(value)s is not the name of a host; write it as the proxy sends it, such as lb.example.com"
+)
 NOT_A_KEY_FILE = Message("not-a-key-file", "%(value)s is not the path of a file on the directors; write it as /etc/lvsdr/console.key")
 CONSOLE_KEY_MISSING = Message(
     "console-key-missing",

@@ -27,8 +27,8 @@ def config(**more):
 
 def check(name, **more):
     usual = {
-        "service": "live", "vip": VIP, "server": name, "state": "up", "why": "2 s of new video", "drained": False, "agent": "", "share": 1.0,
-        "seconds": 0.02, "checked_at": NOW, "kept": False, "warning": "",
+        "service": "live", "vip": VIP, "server": name, "state": "up", "why": "2 s of new video", "drained": False, "agent": "",
+        "share": 1.0, "seconds": 0.02, "checked_at": NOW, "kept": False, "warning": "",
     }  # fmt: skip
     return {**usual, **more}
 

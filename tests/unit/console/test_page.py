@@ -57,7 +57,8 @@ def test_it_says_what_an_operator_needs():
     made["services"][0]["servers"][2] = server("edge3", spare=True)
     text = Reader(shown(made, both(made, files={"drained-edge1": note, "spare-edge3": {"who": "", "why": "", "since": NOW}}))).text
     for words in ("director1 active", "director2 standby", "drained by anna: kernel upgrade", "spare, parked", "1 of 1 servers, floor 1",
-                  "edge1 is drained edge1: real_server_state: drained", "Drain edge2", "Undrain edge1", "Wake edge3", "Nothing is wrong"):  # fmt: skip
+                  "edge1 is drained edge1: real_server_state: drained", "Drain edge2", "Undrain edge1", "Wake edge3",
+                  "Nothing is wrong"):  # fmt: skip
         assert words in text, words
 
 
@@ -76,7 +77,10 @@ def test_names_and_reasons_are_text():
     made["services"][0]["servers"][0] = {**server("edge1"), "name": EVIL}
     note = {"who": EVIL, "why": EVIL, "since": NOW}
     checks = [check(EVIL, service=EVIL, state="down", why=EVIL, warning=EVIL), check("edge2", service=EVIL, kept=True, why=EVIL)]
-    looks = {EVIL: look(made, active=True, weights={EVIL: 0}, checks=checks, sync=[EVIL]), "director2": look(made, files={"drained-edge3": note})}
+    looks = {
+        EVIL: look(made, active=True, weights={EVIL: 0}, checks=checks, sync=[EVIL]),
+        "director2": look(made, files={"drained-edge3": note}),
+    }
     looks["director2"]["services"][EVIL] = {"words": EVIL, "scheduler": EVIL, "counters": {}, "destinations": {}}
     found = seen(made, looks)
     memory = Memory()

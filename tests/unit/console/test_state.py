@@ -40,7 +40,7 @@ NOTE = {"who": "anna", "why": "kernel upgrade", "since": NOW - 60}
         ({}, {"files": {"drained-edge1": NOTE}}, ("drained", "by anna: kernel upgrade")),
         ({}, {"files": {"drained-edge1": {"who": "", "why": "", "since": NOW}}}, ("drained", "")),
         ({"drained": True}, {"weights": {"edge1": 0}}, ("drained", "in the inventory")),
-        ({"spare": True}, {"files": {"spare-edge1": {"who": "", "why": "", "since": NOW}}}, ("parked", "spare")),
+        ({"spare": True}, {"files": {"spare-edge1": {"who": "", "why": "", "since": NOW}}}, ("parked", "")),
         ({"fallback": True}, {}, ("sorry", "serves when all others are out")),
         ({}, {"weights": {"edge1": None}}, ("missing", "not in the table of this director")),
         ({"weight": 0}, {}, ("zero", "declared with weight 0")),
@@ -126,7 +126,12 @@ def test_at_the_floor():
 def test_what_the_inventory_does_not_say():
     made = config()
     looks = both(made, files={"drained-edge1": NOTE})
-    looks["director1"]["services"]["udp 192.0.2.100:53"] = {"words": "udp 192.0.2.100:53", "scheduler": "rr", "counters": {}, "destinations": {}}
+    looks["director1"]["services"]["udp 192.0.2.100:53"] = {
+        "words": "udp 192.0.2.100:53",
+        "scheduler": "rr",
+        "counters": {},
+        "destinations": {},
+    }
     looks["director2"]["services"]["tcp 192.0.2.100:80"]["scheduler"] = "wrr"
     lines = {one["what"]: one["line"] for one in seen(made, looks)["drift"]}
     assert lines["edge1 is drained"] == "edge1: real_server_state: drained"
