@@ -118,6 +118,11 @@ weight_files:
   returned: always
   type: list
   elements: str
+weight_notes:
+  description: What is known of each of these files, C(who) wrote it, C(why), and C(since) when, in seconds since 1970.
+  returned: always
+  type: dict
+  sample: {drained-streaming4-1b2c3d4e: {who: anna, why: kernel upgrade, since: 1764000000.0}}
 version:
   description: Version of IPVS and size of the connection table.
   returned: always
@@ -130,7 +135,7 @@ from ansible.module_utils.lvsdr.agent import status
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
 from ansible.module_utils.lvsdr.options import from_json
-from ansible.module_utils.lvsdr.system import files, nft_maps
+from ansible.module_utils.lvsdr.system import files, nft_maps, weights
 
 
 def main():
@@ -148,8 +153,8 @@ def main():
         result = table.describe_kernel(module.params["counters"], services, module.params["state"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
-    held = files.names_in(places.DRAINED)
-    module.exit_json(changed=False, stream_checks=status.stream_checks(), marks=marks(result["services"]), weight_files=held, **result)
+    result.update(weight_files=files.names_in(places.DRAINED), weight_notes=weights.taken())
+    module.exit_json(changed=False, stream_checks=status.stream_checks(), marks=marks(result["services"]), **result)
 
 
 def marks(services):

@@ -220,7 +220,8 @@ replies:
 real_server:
   description:
     - Whether a rollout has anything to do on this real server. C(differs) whether real_server_vip, return_path,
-      tunnel_endpoint or egress_counters would change something or fail, C(stale_paths) as return_path has them, C(devices) the kinds of its tunnel devices, C(stale) the VIPs that
+      tunnel_endpoint or egress_counters would change something or fail,
+      C(stale_paths) as return_path has them, C(devices) the kinds of its tunnel devices, C(stale) the VIPs that
       it holds by an earlier rollout and that are not among O(vips), C(unanswered) a sentence for each service for which nothing answers,
       C(conflicts) as of real_server_vip, also as warnings.
   returned: with O(vips)

@@ -63,7 +63,7 @@ CONSOLE_PARTS = (
         "console/collect", "console/config", "console/helper", "console/look", "console/memory", "console/messages", "console/metrics",
         "console/page", "console/problems", "console/state", "console/web", "errors", "ipvs/__init__", "ipvs/codec",
         "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types", "messages", "notes", "places",
-        "system/__init__", "system/files", "system/messages", "system/rtnetlink", "text",
+        "system/__init__", "system/files", "system/messages", "system/rtnetlink", "system/weights", "text",
     )),
 )  # fmt: skip
 

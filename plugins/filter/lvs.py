@@ -18,7 +18,7 @@ if _here not in ansible.module_utils.__path__:
 from ansible.module_utils.lvsdr import places, text
 from ansible.module_utils.lvsdr.directors import console, drains, forwarding, holders, keepalived, nftables, parity, streamchecks
 from ansible.module_utils.lvsdr.errors import LvsError
-from ansible.module_utils.lvsdr.fleet import autoscale, capacity, journal, proofs, report, rollout, spares, summary, upgrade
+from ansible.module_utils.lvsdr.fleet import autoscale, capacity, journal, proofs, report, report_page, rollout, spares, summary, upgrade
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import macs
 from ansible.module_utils.lvsdr.system import in_force
@@ -87,6 +87,16 @@ def status(hostvars, directors, services):
             "drained": drains.kept_in(facts),
         }
     return report.status(services, found)
+
+
+def static_page(hostvars, directors, services, inventory):
+    """The page of a console from what directors registered as lvs_info, or as report_state where a console runs."""
+    found = {}
+    for host in directors:
+        info = hostvars[host].get("lvs_info") or {}
+        state = (hostvars[host].get("report_state") or {}).get("json")
+        found[host] = {"info": info if "services" in info else None, "state": state if isinstance(state, dict) else None}
+    return report_page.html(services, inventory, found, time.time())
 
 
 def infos(hostvars, directors):
@@ -160,6 +170,7 @@ FILTERS = {
     "lvs_waiting_as": waiting_as,
     "lvs_waiting": _services(drains.waiting),
     "lvs_streamchecks": _resolved(streamchecks.streamchecks),
+    "lvs_report_page": _resolved(static_page, 2),
     "lvs_console": _resolved(console.console),
     "lvs_console_program": lambda _name: streamchecks.program(places.CONSOLE_PARTS),
     "lvs_vrrp_wrong": _services(report.vrrp_wrong, 1),

@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import glob
 import json
-import os
 import time
 from typing import Any
 
-from ansible.module_utils.lvsdr import notes, places
+from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import kernel
 from ansible.module_utils.lvsdr.ipvs.types import service_name
-from ansible.module_utils.lvsdr.system import rtnetlink
+from ansible.module_utils.lvsdr.system import rtnetlink, weights
 from ansible.module_utils.lvsdr.system.files import read_text
 
 KEEPALIVED_PIDS = ("/run/keepalived.pid", "/run/keepalived/keepalived.pid")
@@ -51,32 +49,13 @@ def read(config: str) -> dict[str, Any]:
         held = [one.text for one in route.addresses() if links.get(one.ifindex) != "lo"]
     checks, age = _checks()
     return {
-        "at": time.time(), "config": config, "services": services, "sync": daemons, "files": _files(places.DRAINED),
+        "at": time.time(), "config": config, "services": services, "sync": daemons, "files": weights.taken(),
         "checks": checks, "checks_age": age, "addresses": held, "keepalived": _runs(),
     }  # fmt: skip
 
 
 def _counters(of: dict[str, int]) -> dict[str, int]:
     return {name: of.get(name, 0) for name in COUNTERS}
-
-
-def _files(folder: str) -> dict[str, dict[str, Any]]:
-    """{name: {"who", "why", "since"}} of the files that take a weight. Those of places.DRAINED_KEPT are older than this boot."""
-    out: dict[str, dict[str, Any]] = {}
-    for path in sorted(glob.glob(os.path.join(folder, "*"))):
-        text = read_text(path)
-        if text is None or path.endswith(".new"):
-            continue
-        name = os.path.basename(path)
-        since = None
-        for candidate in (os.path.join(places.DRAINED_KEPT, name), path):
-            try:
-                since = os.stat(candidate).st_mtime
-                break
-            except OSError:
-                continue
-        out[name] = {**notes.read(text), "since": since}
-    return out
 
 
 def _checks() -> tuple[list[dict[str, Any]], float | None]:

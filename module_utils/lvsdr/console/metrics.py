@@ -8,16 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.console.problems import KINDS
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client.core import Metric
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 SERVER, SERVICE = ("service", "vip", "server"), ("service", "vip")
 # Name of a metric, what it is, the field of a server or service, and whether it counts up.
 OF_SERVERS = (
@@ -40,48 +36,45 @@ OF_SERVICES = (
 )
 
 
-class _Now(Collector):
-    """What generate_latest asks for."""
+def families(state: dict[str, Any]) -> Iterator[Metric]:
+    """What generate_latest asks a collector for."""
+    from prometheus_client.core import GaugeMetricFamily
 
-    def __init__(self, state: dict[str, Any]) -> None:
-        self.state = state
-
-    def collect(self) -> Iterator[Metric]:
-        yield from _directors(self.state)
-        for name, words, field, counts in OF_SERVICES:
-            family = _family(name, words, SERVICE, counts)
-            for service in self.state["services"]:
-                family.add_metric([service["name"], service["vip"]], service[field])
-            yield family
-        rows = [(service, one) for service in self.state["services"] for one in service["servers"]]
-        for name, words, field, counts in OF_SERVERS:
-            family = _family(name, words, SERVER, counts)
-            for service, one in rows:
-                if one[field] is not None:
-                    family.add_metric([service["name"], service["vip"], one["name"]], one[field])
-            yield family
-        reason = GaugeMetricFamily(
-            "lvsdr_server_state", "Why a server has its weight: 1 of the reason that holds", labels=(*SERVER, "reason")
-        )
+    yield from _directors(state)
+    for name, words, field, counts in OF_SERVICES:
+        family = _family(name, words, SERVICE, counts)
+        for service in state["services"]:
+            family.add_metric([service["name"], service["vip"]], service[field])
+        yield family
+    rows = [(service, one) for service in state["services"] for one in service["servers"]]
+    for name, words, field, counts in OF_SERVERS:
+        family = _family(name, words, SERVER, counts)
         for service, one in rows:
-            reason.add_metric([service["name"], service["vip"], one["name"], one["reason"]], 1)
-        yield reason
-        found = [one["kind"] for one in self.state["problems"]]
-        problems = GaugeMetricFamily("lvsdr_problems", "Things to look at, by kind", labels=("kind",))
-        for kind in KINDS:
-            problems.add_metric([kind], found.count(kind))
-        yield problems
-        yield GaugeMetricFamily("lvsdr_drift", "Things that run and the inventory does not say", value=len(self.state["drift"]))
-        yield GaugeMetricFamily(
-            "lvsdr_look_timestamp_seconds", "When the table was read last, in seconds since 1970", value=self.state["at"]
-        )
+            if one[field] is not None:
+                family.add_metric([service["name"], service["vip"], one["name"]], one[field])
+        yield family
+    reason = GaugeMetricFamily("lvsdr_server_state", "Why a server has its weight: 1 of the reason that holds", labels=(*SERVER, "reason"))
+    for service, one in rows:
+        reason.add_metric([service["name"], service["vip"], one["name"], one["reason"]], 1)
+    yield reason
+    found = [one["kind"] for one in state["problems"]]
+    problems = GaugeMetricFamily("lvsdr_problems", "Things to look at, by kind", labels=("kind",))
+    for kind in KINDS:
+        problems.add_metric([kind], found.count(kind))
+    yield problems
+    yield GaugeMetricFamily("lvsdr_drift", "Things that run and the inventory does not say", value=len(state["drift"]))
+    yield GaugeMetricFamily("lvsdr_look_timestamp_seconds", "When the table was read last, in seconds since 1970", value=state["at"])
 
 
 def _family(name: str, words: str, labels: tuple[str, ...], counts: bool) -> Any:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
     return (CounterMetricFamily if counts else GaugeMetricFamily)(name, words, labels=labels)
 
 
 def _directors(state: dict[str, Any]) -> Iterator[Metric]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
     answers = GaugeMetricFamily("lvsdr_director_answers", "Whether this console hears a director", labels=("director",))
     active = GaugeMetricFamily("lvsdr_director_active", "Whether a director holds a VIP", labels=("director",))
     sync = GaugeMetricFamily("lvsdr_director_sync", "Whether both of its sync daemons run", labels=("director",))
@@ -98,10 +91,25 @@ def _directors(state: dict[str, Any]) -> Iterator[Metric]:
     yield from (answers, active, sync, checker, changes)
 
 
+def content_type() -> str:
+    from prometheus_client import CONTENT_TYPE_LATEST
+
+    found: str = CONTENT_TYPE_LATEST
+    return found
+
+
 def text(state: dict[str, Any] | None) -> bytes:
     """In the text format; nothing before the first look."""
+    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client.registry import Collector
+
+    class Now(Collector):
+        def collect(self) -> Iterator[Metric]:
+            assert state is not None  # it is registered with one
+            return families(state)
+
     registry = CollectorRegistry(auto_describe=False)
     if state is not None:
-        registry.register(_Now(state))
+        registry.register(Now())
     out: bytes = generate_latest(registry)
     return out

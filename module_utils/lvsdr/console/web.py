@@ -18,12 +18,17 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from aiohttp import web
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.console import actions, messages, metrics, page
 from ansible.module_utils.lvsdr.console.collect import Collector
 from ansible.module_utils.lvsdr.console.config import read_config
 from ansible.module_utils.lvsdr.errors import LvsError
+
+try:
+    from aiohttp import web
+except ImportError:  # the role installs it; what only reads this file needs none
+    if not TYPE_CHECKING:
+        web = None
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,7 +68,11 @@ class Console:
     # What people ask for.
 
     def app(self) -> web.Application:
-        app = web.Application(middlewares=[self._guard], client_max_size=LONGEST_BODY)
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._guard(request, handler)
+
+        app = web.Application(middlewares=[guard], client_max_size=LONGEST_BODY)
         app.router.add_get("/", self.page)
         app.router.add_get("/api/state", self.get_state)
         app.router.add_get("/api/events", self.get_events)
@@ -72,7 +81,6 @@ class Console:
         app.router.add_post("/api/actions", self.post_action)
         return app
 
-    @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """One request a connection, from a page of this console, and the headers of every answer."""
         self.asked.add(request.transport)
@@ -114,7 +122,7 @@ class Console:
         return web.json_response(self.collector.state, dumps=_dumps)
 
     async def get_metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=metrics.text(self.collector.state), headers={"Content-Type": metrics.CONTENT_TYPE})
+        return web.Response(body=metrics.text(self.collector.state), headers={"Content-Type": metrics.content_type()})
 
     async def get_events(self, request: web.Request) -> web.StreamResponse:
         """The page's main part, as JSON, whenever it has changed (server-sent events)."""
@@ -171,12 +179,15 @@ class Console:
     # What the other director's console asks for.
 
     def peer_app(self) -> web.Application:
-        app = web.Application(middlewares=[self._peers_only], client_max_size=LONGEST_BODY)
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._peers_only(request, handler)
+
+        app = web.Application(middlewares=[guard], client_max_size=LONGEST_BODY)
         app.router.add_get("/look", self.get_look)
         app.router.add_post("/act", self.post_peer_action)
         return app
 
-    @web.middleware
     async def _peers_only(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """The rules of nftables let in the other directors alone; this holds where somebody flushed them."""
         self.asked.add(request.transport)

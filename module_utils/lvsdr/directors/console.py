@@ -12,7 +12,7 @@ from ansible.module_utils.lvsdr.directors.keepalived import vrrp_family
 from ansible.module_utils.lvsdr.inventory import modes, views
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
 from ansible.module_utils.lvsdr.inventory.ports import words
-from ansible.module_utils.lvsdr.ipvs.describe import key_name
+from ansible.module_utils.lvsdr.ipvs.describe import key_name, table_key
 from ansible.module_utils.lvsdr.places import DIRECTORS, drain_file, spare_file
 
 if TYPE_CHECKING:
@@ -42,16 +42,16 @@ def _service(service: VirtualService, settings: dict[str, Any]) -> dict[str, Any
     counted = settings["egress"] and service.mode in modes.DIRECT and service.viewer_ports()
     return {
         "name": service.name, "vips": list(service.vips), "ports": words(service.viewer_ports()) or key_name(service.table_key),
-        "mode": service.mode, "key": _key(service), "scheduler": service.options["scheduler"],
+        "mode": service.mode, "key": key_of(service.options), "scheduler": service.options["scheduler"],
         "floor": (service.health_check or {}).get("floor", 0), "checked": bool(service.health_check),
         "checks": [service.check_name(index) for index in range(len(service.checks))],
         "counter": views.counter_name(service) if counted else None, "servers": [_server(service, one) for one in service.servers],
     }  # fmt: skip
 
 
-def _key(service: VirtualService) -> str:
-    """The name of the service in a look (ipvs/types.py, service_name)."""
-    return key_name(service.table_key) + (" (IPv6)" if service.options.get("family") == "ipv6" else "")
+def key_of(options: dict[str, Any]) -> str:
+    """The name of a service in a look (ipvs/types.py, service_name). options: in the words of ipvs_table's."""
+    return key_name(table_key(options)) + (" (IPv6)" if options.get("family") == "ipv6" else "")
 
 
 def _server(service: VirtualService, server: RealServer) -> dict[str, Any]:

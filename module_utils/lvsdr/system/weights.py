@@ -1,0 +1,31 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""The files of a director that take a weight, with who wrote them, why, and when."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ansible.module_utils.lvsdr import notes, places
+from ansible.module_utils.lvsdr.system.files import names_in, read_text
+
+
+def taken() -> dict[str, dict[str, Any]]:
+    """{name: {"who", "why", "since": seconds since 1970, or None}} of the files in places.DRAINED. Their copies in places.DRAINED_KEPT may be
+    older than this boot."""
+    out: dict[str, dict[str, Any]] = {}
+    for name in names_in(places.DRAINED):
+        text = read_text(os.path.join(places.DRAINED, name))
+        if text is not None and not name.endswith(".new"):
+            out[name] = {**notes.read(text), "since": _since(name)}
+    return out
+
+
+def _since(name: str) -> float | None:
+    for folder in (places.DRAINED_KEPT, places.DRAINED):
+        try:
+            return os.stat(os.path.join(folder, name)).st_mtime
+        except OSError:
+            continue
+    return None
