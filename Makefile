@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases kernel datapath arp molecule collection bench release-check clean
+.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases console kernel datapath arp molecule collection bench release-check clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -36,8 +36,8 @@ test: ## All tests, tier by tier, with what each took
 	@rm -f build/tiers
 	@tools/bootstrap dev newest
 	@tools/tiers lint unit -- modules
-	@tools/bootstrap lab netns oracle
-	@tools/tiers netns roles -- oracle releases kernel datapath collection arp
+	@tools/bootstrap lab netns oracle console
+	@tools/tiers netns roles -- oracle console releases kernel datapath collection arp
 	@tools/tiers molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
@@ -81,6 +81,11 @@ oracle: ## Real players play the corpus, and do as tests/corpus/played.json says
 	@tools/bootstrap dev oracle
 	$(call step,ffmpeg and hls.js and dash.js)
 	.venv/bin/python tests/oracle/run.py $(if $(RECORD),--record)
+
+console: ## The console in a real browser, attacked, behind a proxy, and read by Prometheus (root)
+	@tools/bootstrap dev oracle console
+	$(call step,pages and attacks and metrics)
+	.venv/bin/python -m pytest -q tests/console
 
 netns: ## ARP on real links, in network namespaces (root)
 	@tools/bootstrap dev netns

@@ -57,7 +57,8 @@ def browser():
 
     with sync_playwright() as play:
         path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-proxy-server"]
+        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-proxy-server",
+                   "--host-resolver-rules=MAP *.example.com 127.0.0.1"]  # fmt: skip
         found = play.chromium.launch(executable_path=path, args=options)
         yield found
         found.close()

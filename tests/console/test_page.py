@@ -252,7 +252,7 @@ def test_what_servers_send_is_read_from_them(pair, open_page):
     name = one.config["services"][0]["counter"]
     # One is honest, one sends rubbish, and one sends without an end.
     counters.texts = {
-        "edge1": json.dumps({"nftables": [{"metainfo": {}}, {"counter": {"name": name, "bytes": 12_500_000}}]}).encode(),
+        "edge1": json.dumps({"nftables": [{"metainfo": {}}, {"counter": {"name": name, "bytes": 12_500_000, "packets": 8400}}]}).encode(),
         "edge2": b"\xff" * 5000, "edge3": b"[" * 500_000,
     }  # fmt: skip
     loop = asyncio.new_event_loop()
@@ -263,7 +263,7 @@ def test_what_servers_send_is_read_from_them(pair, open_page):
     begin = time.monotonic()
     first = fleet.eventually(lambda: one.server("edge1")["out_bytes"], 40)
     assert first == 12_500_000
-    counters.texts["edge1"] = json.dumps({"nftables": [{"counter": {"name": name, "bytes": 25_000_000}}]}).encode()
+    counters.texts["edge1"] = json.dumps({"nftables": [{"counter": {"name": name, "bytes": 25_000_000, "packets": 16800}}]}).encode()
     rate = fleet.eventually(lambda: one.server("edge1")["out"], 40)
     assert 12_500_000 / (time.monotonic() - begin + 1) < rate < 12_500_000 / 2, "about ten seconds lie between two readings"
     fleet.eventually(lambda: cell(page, "edge1", "Out") != "–")

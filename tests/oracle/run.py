@@ -2,8 +2,8 @@
 
 ffmpeg plays all of HLS and DASH, hls.js and dash.js play theirs in headless Chromium. Each case is served to each player, on a port of
 its own. A case plays where a player has as much of it as ``play`` says (a second), within ``WAIT`` seconds. What is not as it was recorded
-is played again, one case at a time, up to ``TRIES`` times: a live stream moves on while a busy machine decodes it, and that is no fault of
-the player. Nothing but this machine is asked for anything.
+is played again, one case at a time, up to ``TRIES`` times: a live stream moves on while a busy machine decodes it, and that is not the
+player's fault. Nothing but this machine is asked for anything.
 """
 
 import argparse

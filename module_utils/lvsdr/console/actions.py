@@ -19,7 +19,7 @@ DRAIN, UNDRAIN, WAKE, PARK = "drain", "undrain", "wake", "park"
 VERBS = (DRAIN, UNDRAIN, WAKE, PARK)
 FIELDS = ("verb", "host", "who", "why")
 LEAST_REASON, LONGEST_REASON, LONGEST_NAME = 3, 200, 40
-# For so many seconds a request of the other director counts.
+# Seconds for which a request of the other director counts.
 FRESH = 30
 
 

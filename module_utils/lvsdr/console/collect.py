@@ -24,6 +24,8 @@ INTERVAL, EGRESS_INTERVAL = 2.0, 10.0
 HELPER_TIMEOUT, PEER_TIMEOUT, EGRESS_TIMEOUT = 10.0, 3.0, 3.0
 LONGEST_LOOK, LONGEST_COUNTERS = 8 << 20, 1 << 18
 EGRESS_AT_ONCE = 16
+# The longest packet that a viewer's link carries.
+VIEWERS_MTU = 1500
 
 
 class Helper:
@@ -60,15 +62,28 @@ class Helper:
         self.streams = None
 
 
-def counters(text: bytes) -> dict[str, int]:
-    """{name: bytes} of what `nft -j list counters` prints. A server may send anything."""
-    out: dict[str, int] = {}
-    with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+def counters(text: bytes) -> dict[str, tuple[int, int]]:
+    """{name: (bytes, packets)} of what `nft -j list counters` prints. A server may send anything."""
+    out: dict[str, tuple[int, int]] = {}
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
         for item in json.loads(text)["nftables"]:
             one = item.get("counter") or {}
-            if isinstance(one.get("name"), str) and isinstance(one.get("bytes"), int) and 0 <= one["bytes"] < 1 << 64:
-                out[one["name"]] = one["bytes"]
+            pair: Any = (one.get("bytes"), one.get("packets"))
+            if isinstance(one.get("name"), str) and all(isinstance(count, int) and 0 <= count < 1 << 64 for count in pair):
+                out[one["name"]] = pair
     return out
+
+
+def on_wire(count: int, packets: int, header: int) -> int:
+    """How many bytes of IP packets a link carries of what nftables counted.
+
+    The kernel hands TCP's data down in large packets, which are counted with one header each, and cut into segments behind that. What a
+    viewer can take is a packet of 1,500 bytes. header: bytes of the headers of IP and TCP; 0 for a protocol that is not cut.
+    """
+    data = count - header * packets
+    if not header or data <= 0:
+        return count
+    return data + header * max(packets, -(-data // (VIEWERS_MTU - header)))
 
 
 class Egress:
@@ -76,11 +91,12 @@ class Egress:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.servers: dict[str, str] = {}
-        self.names: dict[str, set[str]] = {}
+        # {server: {counter: bytes of headers}}
+        self.names: dict[str, dict[str, int]] = {}
         for service in config["services"]:
             for server in service["servers"] if service["counter"] else ():
                 self.servers[server["name"]] = server["address"]
-                self.names.setdefault(server["name"], set()).add(service["counter"])
+                self.names.setdefault(server["name"], {})[service["counter"]] = service["header"]
         self.port = config.get("egress_port") or places.EGRESS_PORT
         # {server: (when, {counter: bytes})}
         self.last: dict[str, tuple[float, dict[str, int]]] = {}
@@ -99,7 +115,9 @@ class Egress:
                 self.now.pop(name, None)
                 self.last.pop(name, None)
                 return
-        self.take(name, counters(text), time.monotonic())
+        headers = self.names[name]
+        found = {counter: on_wire(*counted, headers[counter]) for counter, counted in counters(text).items() if counter in headers}
+        self.take(name, found, time.monotonic())
 
     async def _read(self, address: str) -> bytes:
         reader, writer = await asyncio.open_connection(address, self.port)
@@ -115,7 +133,6 @@ class Egress:
             writer.close()
 
     def take(self, name: str, found: dict[str, int], now: float) -> None:
-        found = {counter: count for counter, count in found.items() if counter in self.names[name]}
         when, before = self.last.get(name, (now, {}))
         self.last[name] = (now, found)
         # A counter that begins again, as after a rollout, has no rate.

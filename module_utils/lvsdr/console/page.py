@@ -48,7 +48,9 @@ def page(state: dict[str, Any] | None, live: bool = True) -> str:
     head = '<meta http-equiv="Content-Security-Policy" content="%s">' % escape(policy(live)) if not live else ""
     script = "<script>%s</script>" % SCRIPT if live else ""
     words = "lvsdr %s" % escape(state["director"]) if state else "lvsdr"
-    noscript = '<noscript><p class="hint">Without JavaScript this page stands still; reload it.</p></noscript>' if live else ""
+    noscript = (
+        '<noscript><p class="hint">Without JavaScript this page has to be reloaded.</p></noscript>' if live else ""
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         '%s<meta name="color-scheme" content="light dark"><title>%s</title><style>%s</style></head><body>'

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What a real server sends to viewers, which no director sees in direct routing: counters of nftables, and who may read them. Pure.
 
-A counter counts packets as they leave the IP layer. Where a network card cuts large ones into segments, the headers of all but the first
-segment are not among its bytes: up to 4 % less than on the wire.
+A counter counts packets as they leave the IP layer. Those of TCP are large, and are cut into segments behind that, so the headers of all
+but the first segment are not among its bytes; console/collect.py adds them.
 
 Sources: nft(8) of 1.0.6, systemd.socket(5).
 """
@@ -118,7 +118,7 @@ ExecStartPre=%s -f %s
 ListenStream=%d
 Accept=yes
 MaxConnections=8
-# A table that somebody takes away for a moment is no reason to stop.
+# Many questions in a row must not end it.
 TriggerLimitIntervalSec=0
 
 [Install]
@@ -138,7 +138,7 @@ CollectMode=inactive-or-failed
 ExecStart=-%s -j list counters table %s
 StandardOutput=socket
 RuntimeMaxSec=10
-# systemd's own line at each start is no news.
+# systemd's own line at each start tells nobody anything.
 LogLevelMax=warning
 DynamicUser=yes
 AmbientCapabilities=CAP_NET_ADMIN

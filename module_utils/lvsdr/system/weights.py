@@ -12,8 +12,8 @@ from ansible.module_utils.lvsdr.system.files import names_in, read_text
 
 
 def taken() -> dict[str, dict[str, Any]]:
-    """{name: {"who", "why", "since": seconds since 1970, or None}} of the files in places.DRAINED. Their copies in places.DRAINED_KEPT may be
-    older than this boot."""
+    """{name: {"who", "why", "since": seconds since 1970, or None}} of the files in places.DRAINED. A boot copies them from
+    places.DRAINED_KEPT, whose files are as old as the drain."""
     out: dict[str, dict[str, Any]] = {}
     for name in names_in(places.DRAINED):
         text = read_text(os.path.join(places.DRAINED, name))
