@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases console kernel datapath arp molecule collection bench release-check clean
+.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases console screenshots kernel datapath arp molecule collection bench release-check clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -86,6 +86,10 @@ console: ## The console in a real browser, attacked, behind a proxy, and read by
 	@tools/bootstrap dev oracle console
 	$(call step,pages and attacks and metrics)
 	.venv/bin/python -m pytest -q tests/console
+
+screenshots: ## The pictures of docs/console.md, from the lab as `make demo` leaves it
+	@tools/bootstrap dev lab console
+	.venv/bin/python tools/screenshots
 
 netns: ## ARP on real links, in network namespaces (root)
 	@tools/bootstrap dev netns

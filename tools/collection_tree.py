@@ -21,7 +21,8 @@ COLLECTION = "lvsdr.streaming"
 PACKAGE = "ansible_collections.%s.plugins.module_utils." % COLLECTION
 # What of the checkout is in the collection, and where. A role of a collection has no modules of its own.
 PLACES = (
-    ("collection", "."), ("LICENSE", "LICENSE"), ("docs", "docs"), ("changelogs", "changelogs"), ("inventories", "inventories"),
+    ("collection", "."), ("LICENSE", "LICENSE"), ("docs", "docs"), ("changelogs", "changelogs"),
+    ("monitoring", "monitoring"), ("inventories", "inventories"),
     ("plugins", "plugins"), ("library", "plugins/modules"), ("module_utils", "plugins/module_utils"), ("roles", "roles"),
     ("roles/*/library", "plugins/modules"), ("roles/*/module_utils", "plugins/module_utils"),
     ("playbooks", "playbooks"), ("site.yml", "playbooks/site.yml"),
@@ -273,6 +274,8 @@ def write(source, path, folder, names):
         raise CollectionError("%s: there are two of them; the other one is not %s" % (path, source))
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, target)
+    if path.suffix == ".png":
+        return
     try:
         target.write_text(translated(path, source.read_text(), names))
     except (CollectionError, yaml.YAMLError, SyntaxError) as error:

@@ -90,3 +90,13 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns of equal width; the last one is left as it is."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     return ["  ".join([cell.ljust(width) for cell, width in zip(row, widths)] + [row[-1]]).rstrip() for row in rows]
+
+
+def bit_rate(value: float | None) -> str:
+    """Bytes a second as bits: ``1.2 Mbit/s``"""
+    bits = 8.0 * (value or 0)
+    for unit in ("bit/s", "kbit/s", "Mbit/s"):
+        if bits < 1000:
+            return ("%.0f %s" if bits >= 100 or unit == "bit/s" else "%.1f %s") % (bits, unit)
+        bits /= 1000
+    return "%.2f Gbit/s" % bits

@@ -85,8 +85,16 @@ def status(hostvars, directors, services):
             "info": info if "services" in info else None,
             "active": holders.holds_vip(services, facts),
             "drained": drains.kept_in(facts),
+            "sent": sent((variables.get("report_state") or {}).get("json")),
         }
     return report.status(services, found)
+
+
+def sent(state):
+    """{(service, first VIP, server): bytes a second} of a console's state, or nothing without one."""
+    services = state["services"] if isinstance(state, dict) else ()
+    servers = [(service, one) for service in services for one in service["servers"]]
+    return {(service["name"], service["vip"], one["name"]): one["out"] for service, one in servers if one["out"] is not None}
 
 
 def static_page(hostvars, directors, services, inventory):

@@ -87,7 +87,7 @@ def test_a_variable_with_the_name_of_a_module_keeps_it(built):
     "path, old, new, words",
     [
         # What the first pass does not know, and the second one has to find.
-        ("playbooks/status.yml", "      ipvs_info:\n        counters: false\n", "      action: ipvs_info\n", "ipvs_info is without"),
+        ("playbooks/status.yml", "      ipvs_info:\n", "      action: ipvs_info\n", "ipvs_info is without"),
         ("playbooks/status.yml", "| lvs_status(", "| map(\"lvs_macs\") | lvs_status(", "lvs_macs is without"),
         ("playbooks/status.yml", "| lvs_status(", "| lvsdr.streaming.lvs_nothing | lvs_status(", "lvs_nothing is without its collection"),
         ("roles/lab/templates/ssh_config.j2", "Host ", "{{ x | map(\"lvs_macs\") }}Host ", "lvs_macs is without its collection"),

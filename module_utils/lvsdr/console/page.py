@@ -15,6 +15,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.console.assets import SCRIPT, STYLE
+from ansible.module_utils.lvsdr.text import bit_rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,9 +49,7 @@ def page(state: dict[str, Any] | None, live: bool = True) -> str:
     head = '<meta http-equiv="Content-Security-Policy" content="%s">' % escape(policy(live)) if not live else ""
     script = "<script>%s</script>" % SCRIPT if live else ""
     words = "lvsdr %s" % escape(state["director"]) if state else "lvsdr"
-    noscript = (
-        '<noscript><p class="hint">Without JavaScript this page has to be reloaded.</p></noscript>' if live else ""
-    )
+    noscript = '<noscript><p class="hint">Without JavaScript this page has to be reloaded.</p></noscript>' if live else ""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         '%s<meta name="color-scheme" content="light dark"><title>%s</title><style>%s</style></head><body>'
@@ -105,7 +104,7 @@ def _directors(state: dict[str, Any]) -> str:
         '<section id="path" aria-label="Data path"><ol class="path"><li><b>viewers</b> <span>%s in</span></li>'
         '<li class="group"><ul>%s</ul></li><li><b>%d of %d servers</b> <span>%s connections</span></li>'
         "<li><b>viewers</b> <span>%s out%s</span></li></ol></section>"
-    ) % (rate(into), "".join(boxes), serving, len(servers), number(total), rate(out) if known else "–", past)
+    ) % (bit_rate(into), "".join(boxes), serving, len(servers), number(total), bit_rate(out) if known else "–", past)
 
 
 def _director_words(one: dict[str, Any]) -> tuple[str, str]:
@@ -138,7 +137,7 @@ def _service(state: dict[str, Any], service: dict[str, Any], place: int) -> str:
     ) % (
         place, place, escape(service["name"]), escape("%s %s" % (service["vip"], service["ports"])), escape(service["mode"]),
         escape(service["scheduler"]), place, service["serving"], service["counted"], floor, number(service["active"]),
-        number(service["new"]), rate(service["in"]), "–" if service["out"] is None else rate(service["out"]), held, place,
+        number(service["new"]), bit_rate(service["in"]), "–" if service["out"] is None else bit_rate(service["out"]), held, place,
         "".join('<th scope="col"%s>%s</th>' % (' class="n"' if name in NUMBERS else "", name) for name in heads), rows,
     )  # fmt: skip
 
@@ -153,7 +152,7 @@ def _row(state: dict[str, Any], service: dict[str, Any], one: dict[str, Any], na
         '<th scope="row">%s <small>%s</small></th>' % (escape(one["name"]), escape(one["address"])),
         '<td><b class="%s">%s</b> <span class="why">%s</span>%s</td>' % (kind, label, escape(one["why"]), since),
         '<td class="n">%s</td>' % weight, '<td class="n">%s</td>' % number(one["active"]), '<td class="n">%s</td>' % number(one["new"]),
-        '<td class="n">%s</td>' % rate(one["in"]), '<td class="n">%s</td>' % ("–" if one["out"] is None else rate(one["out"])),
+        '<td class="n">%s</td>' % bit_rate(one["in"]), '<td class="n">%s</td>' % ("–" if one["out"] is None else bit_rate(one["out"])),
         "<td>%s</td>" % spark(one.get("spark"), service),
     ]  # fmt: skip
     if state["actions"]:
@@ -182,7 +181,7 @@ def spark(rows: Sequence[Sequence[float]] | None, service: dict[str, Any]) -> st
     if not most:
         return '<svg class="spark" viewBox="0 0 60 16" role="img" aria-label="nothing in 30 minutes"></svg>'
     points = " ".join("%d,%.1f" % (at, 15 - 14 * value / most) for at, value in enumerate(values))
-    words = "%s in 30 minutes, at most %s" % (what, rate(most))
+    words = "%s in 30 minutes, at most %s" % (what, bit_rate(most))
     return '<svg class="spark" viewBox="0 0 60 16" role="img" aria-label="%s"><polyline points="%s"/></svg>' % (escape(words), points)
 
 
@@ -227,13 +226,3 @@ def clock(at: float) -> str:
 def number(value: float) -> str:
     """``1 234``"""
     return format(int(value), ",").replace(",", "\u202f")
-
-
-def rate(value: float | None) -> str:
-    """Bytes a second as bits: ``1.2 Mbit/s``"""
-    bits = 8.0 * (value or 0)
-    for unit in ("bit/s", "kbit/s", "Mbit/s"):
-        if bits < 1000:
-            return ("%.0f %s" if bits >= 100 or unit == "bit/s" else "%.1f %s") % (bits, unit)
-        bits /= 1000
-    return "%.2f Gbit/s" % bits

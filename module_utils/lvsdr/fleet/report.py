@@ -11,12 +11,12 @@ from ansible.module_utils.lvsdr.arp import audit as arp_audit
 from ansible.module_utils.lvsdr.directors import vrrp
 from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.fleet import messages
-from ansible.module_utils.lvsdr.inventory import hosts
+from ansible.module_utils.lvsdr.inventory import hosts, modes
 from ansible.module_utils.lvsdr.inventory import instances as vrrp_instances
 from ansible.module_utils.lvsdr.inventory.ports import words
 from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS
-from ansible.module_utils.lvsdr.text import aligned
+from ansible.module_utils.lvsdr.text import aligned, bit_rate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -67,14 +67,18 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
     """The lines of a table of what each director holds of each real server.
 
     services: resolved. directors: ``{name: {"info": result of ipvs_info or None, "active": whether it holds a VIP, "drained": names of the
-    files in places.DRAINED_KEPT}}``.
+    files in places.DRAINED_KEPT, "sent": {(service, first VIP, server): bytes a second to viewers}}}``; sent is of a console, and
+    without one what no director sees is missing.
     """
+    rated = any("counters" in one for found in directors.values() for table in (found["info"] or {}).get("services", ())
+                for one in table["destinations"])  # fmt: skip
     rows: list[Row] = [
         (
             "SERVICE",
             "VIP",
             "REAL SERVER",
             *("%s (%s)" % (name, _director_state(name, found)) for name, found in directors.items()),
+            *(("NEW/s", "IN", "OUT") if rated else ()),
             "CHECK",
         )
     ]
@@ -90,8 +94,25 @@ def status(services: Iterable[VirtualService], directors: Mapping[str, dict[str,
             said = list(dict.fromkeys(_said(found[name]) for name in names for found in checks if name in found))
             said[:0] = _states(server, drained)
             shown = "%s (%s)" % (service.name, words(service.ports)) if service.ports else service.name
-            rows.append((shown, *named[1:], *cells, " / ".join(said)))
+            rates = _rates(service, server, list(zip(directors.values(), tables))) if rated else ()
+            rows.append((shown, *named[1:], *cells, *rates, " / ".join(said)))
     return aligned(rows) + _cut_by_a_failover(services, tables, directors)
+
+
+def _rates(
+    service: VirtualService, server: RealServer, directors: Sequence[tuple[Mapping[str, Any], dict[Any, Any] | None]]
+) -> tuple[str, str, str]:
+    """New connections a second, and what comes in and goes out, as the director counts it that is active, else the first that was read."""
+    read = [(found, table) for found, table in directors if table is not None]
+    read.sort(key=lambda pair: not pair[0]["active"])
+    there = read[0][1].get((service.table_key, server.address)) if read and read[0][1] else None
+    counters = (there or {}).get("counters")
+    if not counters:
+        return "-", "-", "-"
+    sent = counters["outbps"] if service.mode not in modes.DIRECT else None
+    for found, _table in read:
+        sent = found.get("sent", {}).get((service.name, service.vips[0], server.host)) if sent is None else sent
+    return str(counters["cps"]), bit_rate(counters["inbps"]), "-" if sent is None else bit_rate(sent)
 
 
 def _director_state(name: str, found: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 from ansible.module_utils.lvsdr.console import page
 from ansible.module_utils.lvsdr.console.memory import Memory
+from ansible.module_utils.lvsdr.text import bit_rate
 from hypothesis import given
 from hypothesis import strategies as st
 from looks import NOW, both, check, config, look, seen, server
@@ -120,7 +121,7 @@ def test_before_the_first_look():
 
 
 def test_rates_and_numbers():
-    assert [page.rate(value) for value in (0, 12.5, 125, 125_000, 12_500_000, 1.25e9, None)] == [
+    assert [bit_rate(value) for value in (0, 12.5, 125, 125_000, 12_500_000, 1.25e9, None)] == [
         "0 bit/s", "100 bit/s", "1.0 kbit/s", "1.0 Mbit/s", "100 Mbit/s", "10.00 Gbit/s", "0 bit/s",
     ]  # fmt: skip
     assert page.number(1234567.9) == "1\u202f234\u202f567"

@@ -98,6 +98,14 @@ def test_the_status_of_real_servers():
         "live     192.0.2.100  server1      weight 10, 3 active  not reached          up: segment 4",
         "live     192.0.2.100  server2      missing              not reached          drained",
     ]
+    there = info["services"][0]["destinations"][0]
+    there["counters"] = {"cps": 2, "inbps": 1250, "outbps": 0}
+    directors["director1"]["sent"] = {("live", "192.0.2.100", "server1"): 125000.0}
+    assert report.status(services.services, directors)[:2] == [
+        "SERVICE  VIP          REAL SERVER  director1 (active)   director2 (standby)  NEW/s  IN           OUT         CHECK",
+        "live     192.0.2.100  server1      weight 10, 3 active  not reached          2      10.0 kbit/s  1.0 Mbit/s  up: segment 4",
+    ]
+    del there["counters"]
     info["stream_checks"][0].update(state="down", why="it is gone", kept=True, warning="its certificate expires in 3 days, on 2026-11-28")
     words = "down, kept in as all failed at once: it is gone; its certificate expires in 3 days, on 2026-11-28"
     assert report.status(services.services, directors)[1].endswith(words)
