@@ -142,13 +142,15 @@ collection: ## Build the collection lvsdr.streaming, install it where nothing el
 	@tools/collection prove
 
 bench: ## What rollouts, modules, the stream checker and directors cost, as ratios (root)
-	@tools/bootstrap dev lab netns
+	@tools/bootstrap dev lab netns console
 	$(call step,20 VIPs that are there already)
 	.venv/bin/python tests/netns/bench.py
 	$(call step,rollouts with 10 and 100 and 500 real servers)
 	.venv/bin/python tests/scale/bench.py
 	$(call step,300 checks of streams)
 	.venv/bin/python tests/modules/bench_streamcheck.py
+	$(call step,the console of 300 servers)
+	.venv/bin/python tests/console/bench.py
 	$(call step,a guest with IPVS)
 	tests/kernel/run bench
 	$(call step,a director in each mode and HAProxy)

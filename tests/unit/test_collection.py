@@ -11,7 +11,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 # Of jinja2, on regular expressions in templates that Ansible is fine with.
 pytestmark = pytest.mark.filterwarnings("ignore:invalid escape sequence:DeprecationWarning")
-SHIPPED = ("collection", "docs", "changelogs", "inventories", "plugins", "library", "module_utils", "roles", "playbooks")
+SHIPPED = ("collection", "docs", "changelogs", "monitoring", "inventories", "plugins", "library", "module_utils", "roles", "playbooks")
 
 
 def load(path):
