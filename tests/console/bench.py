@@ -1,4 +1,4 @@
-"""Cost of the console with 300 servers, on this machine: `make bench` prints it. Its kernel is in memory, and part of the helper's share."""
+"""Cost of the console with 300 servers: `make bench` prints it. Its kernel is in memory, and part of the helper's share."""
 
 import os
 import sys
