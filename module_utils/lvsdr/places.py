@@ -42,7 +42,8 @@ STREAMCHECK_PARTS = (
     *(STREAMCHECK_FOLDER + part for part in (
         "__init__", "agent/__init__", "agent/looks", "agent/messages", "agent/metrics", "agent/runner", "agent/server", "checks/__init__",
         "checks/certificates", "checks/live", "checks/matching", "checks/outcomes", "checks/protocols", "checks/sockets", "checks/verdicts",
-        "errors", "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/messages", "streams/packets",
+        "errors", "notify", "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/messages",
+        "streams/packets",
     )),
 )  # fmt: skip
 
@@ -62,7 +63,7 @@ CONSOLE_PARTS = (
         "__init__", "addresses", "checks/__init__", "checks/verdicts", "console/__init__", "console/actions", "console/assets",
         "console/collect", "console/config", "console/helper", "console/look", "console/memory", "console/messages", "console/metrics",
         "console/page", "console/problems", "console/state", "console/web", "errors", "ipvs/__init__", "ipvs/codec",
-        "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types", "messages", "notes", "places",
+        "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types", "messages", "notes", "notify", "places",
         "system/__init__", "system/files", "system/messages", "system/rtnetlink", "system/weights", "text",
     )),
 )  # fmt: skip

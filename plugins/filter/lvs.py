@@ -20,7 +20,7 @@ from ansible.module_utils.lvsdr.directors import console, drains, forwarding, ho
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import autoscale, capacity, journal, proofs, report, report_page, rollout, spares, summary, upgrade
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
-from ansible.module_utils.lvsdr.inventory.hosts import macs
+from ansible.module_utils.lvsdr.inventory.hosts import macs, on_links
 from ansible.module_utils.lvsdr.system import in_force
 
 
@@ -85,6 +85,7 @@ def status(hostvars, directors, services):
             "info": info if "services" in info else None,
             "active": holders.holds_vip(services, facts),
             "drained": drains.kept_in(facts),
+            "vips": [str(address.ip) for address in on_links(facts)],
             "sent": sent((variables.get("report_state") or {}).get("json")),
         }
     return report.status(services, found)

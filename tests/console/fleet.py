@@ -6,7 +6,6 @@ weight of 0 to whom a file drains. Molecule's scenario ``fleet`` has all of it f
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -23,6 +22,8 @@ ADDRESSES = {"director1": "127.0.0.1", "director2": "127.0.0.2"}
 # Real servers have addresses of this prefix, so that their counters can be read here, too.
 SERVER = "127.0.%d.%d"
 KEY = "0123456789abcdef" * 4
+# The distribution's, with its own aiohttp and prometheus_client, as a director has them.
+PYTHON = "/usr/bin/python3"
 
 
 def free_port(address="127.0.0.1"):
@@ -62,7 +63,7 @@ class Director:
     def __init__(self, folder, name, found, made, ports, **settings):
         self.folder, self.name = Path(folder) / name, name
         self.folder.mkdir(parents=True)
-        wanted = {"port": ports[name], "actions": True, "names": [], "egress": True, **settings}
+        wanted = {"port": ports[name], "actions": True, "names": [], **settings}
         self.config = console.console(found, name, made, wanted)
         self.config.update(peer_port=ports["peer"], egress_port=ports["egress"])
         self.port, self.processes = ports[name], []
@@ -96,8 +97,8 @@ class Director:
         path = str(self.folder / "console.json")
         self.log = (self.folder / "log").open("ab")  # until stop()
         self.start_helper()
-        environment = {"PYTHONPATH": str(program), "CREDENTIALS_DIRECTORY": str(credentials), "PATH": os.environ["PATH"]}
-        command = [sys.executable, "-m", places.CONSOLE_MODULE, path, "--socket", str(self.folder / "helper.sock")]
+        environment = {"PYTHONPATH": str(program), "CREDENTIALS_DIRECTORY": str(credentials), "PATH": "/usr/bin:/bin"}
+        command = [PYTHON, "-m", places.CONSOLE_MODULE, path, "--socket", str(self.folder / "helper.sock")]
         self.console = subprocess.Popen(command, env=environment, stdout=self.log, stderr=self.log, cwd="/")
         self.processes.append(self.console)
 

@@ -167,9 +167,9 @@ def peer_request(director, body, source):
     return ask(director, "POST", "/act", json.dumps(body).encode(), port=port, source=(source, 0))
 
 
-def signed(request, at=None, nonce="n1", key=fleet.KEY):
+def signed(request, at=None, nonce="n1", key=fleet.KEY, ends=("director2", "director1")):
     at = int(time.time()) if at is None else at
-    return {**request, "at": at, "nonce": nonce, "signature": actions.signed(key, request, at, nonce)}
+    return {**request, "at": at, "nonce": nonce, "signature": actions.signed(key, ends, request, at, nonce)}
 
 
 def test_the_other_director_has_to_sign(pair):
@@ -178,6 +178,8 @@ def test_the_other_director_has_to_sign(pair):
     bad = [
         GOOD, {**signed(GOOD), "host": "edge2"}, signed(GOOD, key="x" * 32), signed(GOOD, at=int(time.time()) - 60),
         {**signed(GOOD), "signature": "ä"}, {**signed(GOOD), "nonce": 5}, {**signed(GOOD), "at": "now"}, {**signed(GOOD), "at": True},
+        # What this director sent to the other one itself.
+        signed(GOOD, ends=("director1", "director2")),
     ]  # fmt: skip
     for body in bad:
         assert peer_request(one, body, peer)[0] == 403, body

@@ -21,7 +21,6 @@ import os
 import random
 import re
 import signal
-import socket
 import sys
 import time
 from typing import Any, NoReturn
@@ -34,6 +33,7 @@ from ansible.module_utils.lvsdr.checks import verdicts
 from ansible.module_utils.lvsdr.checks.live import Live
 from ansible.module_utils.lvsdr.checks.protocols import Http
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.notify import notify
 
 # Seconds between two looks at the clock, and for how long the loop may be blocked before looks of that time do not count.
 TICK, STILL = 0.1, 0.3
@@ -174,14 +174,6 @@ class Checker:
         with open(path + ".new", "w") as f:
             f.write(json.dumps({"at": time.time(), "checks": status}))  # dump() is several times slower: it does not use C
         os.rename(path + ".new", path)
-
-
-def notify(text: str) -> None:
-    """sd_notify(3)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
 
 
 def read(path: str) -> Checker:

@@ -13,7 +13,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.lvsdr.console import messages
-from ansible.module_utils.lvsdr.console.state import IN_SERVICE, least, state
+from ansible.module_utils.lvsdr.console.state import IN_SERVICE, NOT_MEANT, least, state
 
 DRAIN, UNDRAIN, WAKE, PARK = "drain", "undrain", "wake", "park"
 VERBS = (DRAIN, UNDRAIN, WAKE, PARK)
@@ -21,14 +21,16 @@ FIELDS = ("verb", "host", "who", "why")
 LEAST_REASON, LONGEST_REASON, LONGEST_NAME = 3, 200, 40
 # Seconds for which a request of the other director counts.
 FRESH = 30
+LEAST_KEY = 32
 
 
 def plan(config: dict[str, Any], look: dict[str, Any], verb: str, host: str) -> dict[str, Any]:
     """``{"refused": [line], "says": [sentence], "name": of the file, "write": bool}`` of what a verb would do on this director."""
-    services = [one for one in config["services"] if any(server["name"] == host for server in one["servers"])]
+    # A sorry server is nobody's to drain: keepalived adds it by itself.
+    services = [one for one in config["services"] if any(server["name"] == host and not server["fallback"] for server in one["servers"])]
     if not services:
         return _refusal(messages.NOT_A_SERVER(host=host))
-    server = next(one for one in services[0]["servers"] if one["name"] == host)
+    server = next(one for one in services[0]["servers"] if one["name"] == host and not one["fallback"])
     if verb in (WAKE, PARK) and not server["spare"]:
         return _refusal(messages.NOT_A_SPARE(host=host))
     unchecked = [one["name"] for one in services if not one["checked"]]
@@ -44,7 +46,7 @@ def plan(config: dict[str, Any], look: dict[str, Any], verb: str, host: str) -> 
     seen = state(config, {config["director"]: look}, {}, look["at"])["services"]
     refused, says = [], []
     for service in seen:
-        one = next((one for one in service["servers"] if one["name"] == host), None)
+        one = next((one for one in service["servers"] if one["name"] == host and not one["fallback"]), None)
         if one and write:
             line, sentence = _taken(service, one, host)
             refused += line
@@ -61,7 +63,7 @@ def _refusal(line: Any) -> dict[str, Any]:
 def _taken(service: dict[str, Any], one: dict[str, Any], host: str) -> tuple[list[str], str]:
     """(why not, what it does) of taking a server's weight."""
     serves = one["reason"] in IN_SERVICE
-    left, counted = service["serving"] - serves, service["counted"] - (one["reason"] not in ("drained", "parked", "sorry", "zero"))
+    left, counted = service["serving"] - serves, service["counted"] - (one["reason"] not in NOT_MEANT)
     floor = least(service["share"], counted)
     sentence = "%s of %s: its %d running connections go on, and it gets no new ones; %d of %d servers stay in service" % (
         host, service["name"], one["active"], left, counted
@@ -89,7 +91,8 @@ def wrong(request: Any) -> list[str]:
     return out
 
 
-def signed(key: str, request: dict[str, str], at: int, nonce: str) -> str:
-    """What the other director wants to see with a request: HMAC-SHA256 of it, the second it was sent in, and a number used once."""
-    text = json.dumps([at, nonce, *(request[name] for name in FIELDS)])
+def signed(key: str, ends: tuple[str, str], request: dict[str, str], at: int, nonce: str) -> str:
+    """What the other director wants to see with a request: HMAC-SHA256 of it, of who sends it to whom, the second it was sent in, and a
+    number used once. ends: (sender, receiver)."""
+    text = json.dumps([*ends, at, nonce, *(request[name] for name in FIELDS)])
     return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()

@@ -59,13 +59,19 @@ SCRIPT = """
 const main = document.getElementById('main'), live = document.getElementById('live'), ask = document.getElementById('ask');
 const by = (id) => document.getElementById(id);
 // Exchanges what differs, row by row, so that a button keeps its focus and a list its place.
+const shape = (root) => [...root.querySelectorAll('[id]')].map((one) => one.id).join();
+function frame(one) {
+  const copy = one.cloneNode(true);
+  copy.querySelectorAll('tr[id], p[id]').forEach((part) => part.remove());
+  return copy.outerHTML;
+}
 function exchange(html) {
   const fresh = new DOMParser().parseFromString(html, 'text/html').body;
-  const shape = (root) => [...root.querySelectorAll('[id]')].map((one) => one.id).join();
   if (shape(fresh) !== shape(main)) return replace(main, fresh);
-  for (const one of fresh.querySelectorAll('tr[id], p[id], section[id]')) {
-    const old = by(one.id);
-    if (old.outerHTML !== one.outerHTML) replaceOne(old, one);
+  for (const section of fresh.querySelectorAll('section[id]')) {
+    const old = by(section.id);
+    if (frame(old) !== frame(section)) { replaceOne(old, section); continue; }
+    for (const one of section.querySelectorAll('tr[id], p[id]')) if (by(one.id).outerHTML !== one.outerHTML) replaceOne(by(one.id), one);
   }
 }
 function keep(work) {
@@ -77,16 +83,18 @@ function keep(work) {
 }
 const replace = (old, fresh) => keep(() => old.replaceChildren(...fresh.childNodes));
 const replaceOne = (old, fresh) => keep(() => old.replaceWith(fresh));
+let last = Date.now();
 function listen() {
   const source = new EventSource('api/events');
-  let last = Date.now();
   source.addEventListener('state', (event) => { last = Date.now(); exchange(JSON.parse(event.data)); });
-  setInterval(() => {
-    const age = Math.round((Date.now() - last) / 1000);
-    live.textContent = age > 6 ? `not up to date: nothing heard for ${age} s` : 'live';
-    live.className = age > 6 ? 'bad' : '';
-  }, 1000);
+  // A proxy that answers with an error while the console restarts ends it for good.
+  source.addEventListener('error', () => { if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000); });
 }
+setInterval(() => {
+  const age = Math.round((Date.now() - last) / 1000);
+  live.textContent = age > 6 ? `not up to date: nothing heard for ${age} s` : 'live';
+  live.className = age > 6 ? 'bad' : '';
+}, 1000);
 const post = (path, body) => fetch(path, {
   method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Lvsdr-Console': '1' }, body: JSON.stringify(body),
 }).then((answer) => answer.json());

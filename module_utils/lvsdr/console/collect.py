@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 # Seconds between two looks, and between two readings of a real server's counters.
 INTERVAL, EGRESS_INTERVAL = 2.0, 10.0
 HELPER_TIMEOUT, PEER_TIMEOUT, EGRESS_TIMEOUT = 10.0, 3.0, 3.0
-LONGEST_LOOK, LONGEST_COUNTERS = 8 << 20, 1 << 18
+LONGEST_LOOK, LONGEST_COUNTERS = 4 << 20, 1 << 18
+# Seconds after which the same look of the other director is one of a console that reads nothing any more.
+STALE = 10.0
 EGRESS_AT_ONCE = 16
+# What is packed could become anything.
+PLAIN = {"Accept-Encoding": "identity"}
 # The longest packet that a viewer's link carries.
 VIEWERS_MTU = 1500
 
@@ -39,11 +44,15 @@ class Helper:
     async def ask(self, request: dict[str, Any]) -> bytes:
         """The answer, a line of JSON; LvsError where there is none."""
         async with self.lock:
-            try:
-                return await asyncio.wait_for(self._ask(request), HELPER_TIMEOUT)
-            except (OSError, asyncio.TimeoutError, ValueError) as error:
-                self.close()
-                raise LvsError(messages.HELPER_SILENT(why=str(error) or type(error).__name__))
+            for again in (True, False):
+                try:
+                    return await asyncio.wait_for(self._ask(request), HELPER_TIMEOUT)
+                except (OSError, asyncio.TimeoutError, ValueError) as error:
+                    self.close()
+                    # A helper that was restarted since the last look has closed the connection, and did not get the request.
+                    if not again or not isinstance(error, ConnectionError):
+                        raise LvsError(messages.HELPER_SILENT(why=str(error) or type(error).__name__))
+            raise AssertionError("it returns or raises")
 
     async def _ask(self, request: dict[str, Any]) -> bytes:
         if not self.streams:
@@ -98,8 +107,8 @@ class Egress:
                 self.servers[server["name"]] = server["address"]
                 self.names.setdefault(server["name"], {})[service["counter"]] = service["header"]
         self.port = config.get("egress_port") or places.EGRESS_PORT
-        # {server: (when, {counter: bytes})}
-        self.last: dict[str, tuple[float, dict[str, int]]] = {}
+        # {server: (when, {counter: (bytes, packets) as the server counts them})}
+        self.last: dict[str, tuple[float, dict[str, tuple[int, int]]]] = {}
         self.now: dict[str, dict[str, tuple[int, float]]] = {}
 
     async def read(self) -> None:
@@ -112,12 +121,10 @@ class Egress:
             try:
                 text = await asyncio.wait_for(self._read(address), EGRESS_TIMEOUT)
             except (OSError, asyncio.TimeoutError):
-                self.now.pop(name, None)
-                self.last.pop(name, None)
+                # What it has sent so far stays counted; it has no rate meanwhile.
+                self.now[name] = {counter: (count, 0.0) for counter, (count, _rate) in self.now.get(name, {}).items()}
                 return
-        headers = self.names[name]
-        found = {counter: on_wire(*counted, headers[counter]) for counter, counted in counters(text).items() if counter in headers}
-        self.take(name, found, time.monotonic())
+        self.take(name, counters(text), time.monotonic())
 
     async def _read(self, address: str) -> bytes:
         reader, writer = await asyncio.open_connection(address, self.port)
@@ -132,14 +139,21 @@ class Egress:
         finally:
             writer.close()
 
-    def take(self, name: str, found: dict[str, int], now: float) -> None:
+    def take(self, name: str, found: dict[str, tuple[int, int]], now: float) -> None:
+        """Adds what was sent since the last reading; a counter that is lower has begun again, as after a rollout of other rules."""
+        headers = self.names[name]
+        found = {counter: pair for counter, pair in found.items() if counter in headers}
         when, before = self.last.get(name, (now, {}))
         self.last[name] = (now, found)
-        # A counter that begins again, as after a rollout, has no rate.
-        self.now[name] = {
-            counter: (count, (count - before[counter]) / (now - when) if now > when and before.get(counter, count + 1) <= count else 0.0)
-            for counter, count in found.items()
-        }
+        totals = self.now.get(name, {})
+        self.now[name] = {}
+        for counter, (count, packets) in found.items():
+            count_before, packets_before = before.get(counter, (0, 0))
+            if count < count_before or packets < packets_before:
+                count_before = packets_before = 0
+            more = max(0, on_wire(count - count_before, packets - packets_before, headers[counter]))
+            rate = more / (now - when) if now > when and counter in before else 0.0
+            self.now[name][counter] = (totals.get(counter, (0, 0.0))[0] + more, rate)
 
 
 class Collector:
@@ -149,6 +163,9 @@ class Collector:
         self.state: dict[str, Any] | None = None
         self.error = ""
         self.told: list[Callable[[], None]] = []
+        # When this director's table was read last, and {director: (its look's own time, when that was new here)}.
+        self.read = 0.0
+        self.fresh: dict[str, tuple[float, float]] = {}
         self.configure(config)
 
     def configure(self, config: dict[str, Any]) -> None:
@@ -163,14 +180,17 @@ class Collector:
         # The other director lets in the address that the inventory names.
         own = next((one["address"] for one in self.config["directors"] if one["name"] == self.config["director"]), None)
         connector = aiohttp.TCPConnector(local_addr=(own, 0) if own else None, force_close=True)
-        async with aiohttp.ClientSession(timeout=limits, trust_env=False, connector=connector) as session:
+        async with aiohttp.ClientSession(timeout=limits, trust_env=False, connector=connector, auto_decompress=False) as session:
             self.session = session
             await asyncio.gather(self._looks(), self._counters())
 
     async def _looks(self) -> None:
         while True:
             begin = time.monotonic()
-            await self.look()
+            try:
+                await self.look()
+            except Exception as error:  # one look that can't be understood must not end all that follow
+                print("a look failed: %r" % error, file=sys.stderr, flush=True)
             await asyncio.sleep(max(0.2, INTERVAL - (time.monotonic() - begin)))
 
     async def _counters(self) -> None:
@@ -187,26 +207,37 @@ class Collector:
             self.own, self.error = b"", str(error)
         looks = {self.config["director"]: look.decoded(self.own)}
         for name, found in zip(self.peers, await asyncio.gather(*map(self._peer, self.peers.values()))):
-            looks[name] = found
+            looks[name] = self._if_new(name, found)
         if looks[self.config["director"]] is None:
             if not self.error:
                 self.error = str(messages.HELPER_SILENT(why=self.own.decode(errors="replace")[:200]))
             self.own = b""
+        else:
+            self.read = time.time()
         now = state(self.config, looks, self.egress.now, time.time())
         if self.error:
-            now["problems"].insert(0, {
-                "kind": "director-silent", "level": "bad", "what": self.error, "do": "`systemctl restart lvsdr-console-helper` here",
-            })  # fmt: skip
-        self.memory.take(now)
+            do = "`systemctl restart lvsdr-console-helper` here"
+            now["problems"].insert(0, {"kind": "director-silent", "level": "bad", "key": "helper", "what": self.error, "do": do})
+        now["read"] = self.read
+        self.memory.take(now, time.monotonic())
         self.state = now
         for tell in list(self.told):
             tell()
+
+    def _if_new(self, name: str, found: dict[str, Any] | None) -> dict[str, Any] | None:
+        """None of a director whose look has not changed for a while: its console runs, and its helper does not."""
+        if found is None:
+            return None
+        at, since = self.fresh.get(name, (-1.0, 0.0))
+        if at != found["at"]:
+            at, since = self.fresh[name] = (found["at"], time.monotonic())
+        return found if time.monotonic() - since <= STALE else None
 
     async def _peer(self, address: str) -> dict[str, Any] | None:
         import aiohttp
 
         try:
-            async with self.session.get(self._url(address, "look"), allow_redirects=False) as answer:
+            async with self.session.get(self._url(address, "look"), allow_redirects=False, headers=PLAIN) as answer:
                 data = await answer.content.read(LONGEST_LOOK) if answer.status == 200 else b""
                 while answer.status == 200 and not answer.content.at_eof() and len(data) < LONGEST_LOOK:
                     data += await answer.content.read(LONGEST_LOOK - len(data))
@@ -227,7 +258,8 @@ class Collector:
         warnings = []
         for name, address in self.peers.items() if not done["refused"] else ():
             at, nonce = int(time.time()), "%d" % time.time_ns()
-            body = {**request, "at": at, "nonce": nonce, "signature": actions.signed(key or "", request, at, nonce)}
+            ends = (self.config["director"], name)
+            body = {**request, "at": at, "nonce": nonce, "signature": actions.signed(key or "", ends, request, at, nonce)}
             try:
                 async with self.session.post(self._url(address, "act"), json=body, allow_redirects=False) as answer:
                     why = "; ".join((await answer.json())["refused"])

@@ -62,13 +62,14 @@ class Helper:
         lines = actions.wrong(request)
         if lines:
             return {"refused": lines}
+        # Refused ones count as well: each is a look at the table and a line of the journal.
         now = time.monotonic()
         if len(self.done) == MOST_ACTIONS and now - self.done[0] < MINUTE:
             return {"refused": [str(messages.TOO_MANY_ACTIONS(count=MOST_ACTIONS + 1))]}
+        self.done.append(now)
         verb, host, who, why = (request[name].strip() for name in actions.FIELDS)
         found = self.plan(verb, host)
         if not found["refused"]:
-            self.done.append(now)
             # As the playbooks do: first what a boot reads, then what keepalived watches.
             for folder in (places.DRAINED_KEPT, places.DRAINED):
                 path = os.path.join(folder, found["name"])

@@ -9,7 +9,6 @@ import time
 from typing import Any
 
 from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import kernel
 from ansible.module_utils.lvsdr.ipvs.types import service_name
 from ansible.module_utils.lvsdr.system import rtnetlink, weights
@@ -76,20 +75,50 @@ def _runs() -> bool:
     return False
 
 
+NUMBER = (int, float)
+# What a look has, and of which type. A peer is known by its address alone, so nothing is taken for granted.
+FIELDS: dict[str, Any] = {
+    "at": NUMBER, "config": str, "sync": list, "files": dict, "checks": list, "checks_age": (*NUMBER, type(None)), "addresses": list,
+    "keepalived": bool, "services": list,
+}  # fmt: skip
+OF_SERVICES = {"key": str, "scheduler": str, "counters": dict, "destinations": list}
+OF_DESTINATIONS = {"address": str, "port": int, "weight": int, "active": int, "inactive": int, "counters": dict}
+OF_FILES = {"who": str, "why": str, "since": (*NUMBER, type(None))}
+OF_CHECKS = {
+    "service": str, "vip": str, "server": str, "state": str, "why": str, "agent": str, "warning": str, "seconds": (*NUMBER, type(None)),
+    "kept": bool,
+}  # fmt: skip
+
+
 def decoded(data: bytes) -> dict[str, Any] | None:
     """A look as state.py takes it, of what came over a socket; None where it is not one."""
     try:
-        look: dict[str, Any] = json.loads(data)
+        look = json.loads(data)
+        _require(look, FIELDS)
         services = {}
         for one in look["services"]:
-            destinations = {(there["address"], there["port"]): there for there in one["destinations"]}
+            _require(one, OF_SERVICES)
+            destinations = {}
+            for there in one["destinations"]:
+                _require(there, OF_DESTINATIONS)
+                _require(there["counters"], dict.fromkeys(COUNTERS, int))
+                destinations[there["address"], there["port"]] = there
+            _require(one["counters"], dict.fromkeys(COUNTERS, int))
             services[one["key"]] = {
-                "words": one["key"],
-                "scheduler": one["scheduler"],
-                "counters": one["counters"],
-                "destinations": destinations,
-            }
-        names = ("at", "config", "sync", "files", "checks", "checks_age", "addresses", "keepalived")
-        return {"services": services, **{name: look[name] for name in names}}
-    except (ValueError, KeyError, TypeError, RecursionError, LvsError):
+                "words": one["key"], "scheduler": one["scheduler"], "counters": one["counters"], "destinations": destinations
+            }  # fmt: skip
+        for one in look["files"].values():
+            _require(one, OF_FILES)
+        for one in look["checks"]:
+            _require(one, OF_CHECKS)
+        for text in (*look["addresses"], *look["sync"]):
+            if not isinstance(text, str):
+                raise ValueError(text)
+    except (ValueError, TypeError, RecursionError):
         return None
+    return {**{name: look[name] for name in FIELDS}, "services": services}
+
+
+def _require(item: Any, fields: dict[str, Any]) -> None:
+    if not isinstance(item, dict) or not all(isinstance(item.get(name), kind) for name, kind in fields.items()):
+        raise ValueError("not a look")

@@ -11,8 +11,12 @@ from typing import Any
 # Seconds of a bucket, and how many: 30 minutes.
 BUCKET, BUCKETS = 30, 60
 DAY, MOST_EVENTS = 86400, 2000
-# Seconds that a problem has to last: both directors check by themselves, and never in the same moment.
-LASTING = {"parity": 10.0, "configuration": 30.0, "director-silent": 5.0, "sync": 5.0}
+# Seconds that a problem has to last: the directors check by themselves, and never in the same moment.
+LASTING = {
+    "parity": 10.0, "configuration": 30.0, "director-silent": 5.0, "sync": 5.0, "server-missing": 5.0, "not-in-table": 5.0,
+    # A look at the other director may be two seconds older, so a hand-over looks like one of these for a moment.
+    "split-brain": 5.0, "nobody-active": 5.0,
+}  # fmt: skip
 SERIES = ("new", "in", "out")
 
 Key = tuple[str, str, str]
@@ -43,15 +47,17 @@ class Memory:
         self.events: collections.deque[tuple[float, str]] = collections.deque(maxlen=MOST_EVENTS)
         self.since: dict[Any, tuple[Any, float]] = {}
         self.transitions: dict[str, int] = {}
-        self.problems: dict[str, float] = {}
+        # {key of a problem: since when, on the clock that never steps, and by the time of day}
+        self.problems: dict[str, tuple[float, float]] = {}
         self.closes: float | None = None
         self.first = True
 
-    def take(self, state: dict[str, Any]) -> None:
+    def take(self, state: dict[str, Any], clock: float | None = None) -> None:
         """Takes in a state, and adds to it: ``since`` of servers and directors, ``spark`` of servers, ``events``. Only problems
-        that have lasted stay."""
+        that have lasted stay. clock: seconds of a clock that never steps."""
         now = state["at"]
-        self._close(now)
+        clock = now if clock is None else clock
+        self._close(clock)
         for director in state["directors"]:
             self._director(director, now)
         there = set()
@@ -65,20 +71,20 @@ class Memory:
                 self._server(key, service, server, now)
         for key in set(self.series) - there:
             del self.series[key]
-        self._last(state, now)
+        self._last(state, now, clock)
         while self.events and self.events[0][0] < now - DAY:
             self.events.popleft()
         state["events"] = list(self.events)
         self.first = False
 
-    def _close(self, now: float) -> None:
+    def _close(self, clock: float) -> None:
         if self.closes is None:
-            self.closes = now + BUCKET
-        while now >= self.closes:
+            self.closes = clock + BUCKET
+        while clock >= self.closes:
             for series in self.series.values():
                 series.close()
-            # A clock that was set, or a host that slept, has no use for each bucket in between.
-            self.closes = max(self.closes + BUCKET, now - BUCKET * BUCKETS)
+            # A host that slept has no use for each bucket in between.
+            self.closes = max(self.closes + BUCKET, clock - BUCKET * BUCKETS)
 
     def changed(self, what: Any, value: Any, now: float) -> Any:
         """The former value where it is another one now, else the value itself; ``since[what]`` says since when."""
@@ -106,6 +112,9 @@ class Memory:
         director["transitions"] = self.transitions.get(name, 0)
 
     def _server(self, key: Key, service: dict[str, Any], server: dict[str, Any], now: float) -> None:
+        if server["reason"] == "unknown":  # of a director that is silent for a moment
+            server["since"] = self.since.get(key, (None, now))[1]
+            return
         before = self.changed(key, server["reason"], now)
         server["since"] = server["note"].get("since") or self.since[key][1]
         if before != server["reason"]:
@@ -114,14 +123,13 @@ class Memory:
             why = ": %s" % server["why"] if server["why"] and server["reason"] != "serving" else ""
             self.say(now, "%s %s in %s (%s)%s" % (server["name"], what, service["name"], service["vip"], why))
 
-    def _last(self, state: dict[str, Any], now: float) -> None:
-        """Leaves out the problems that have not lasted yet, and says which ones are new."""
-        seen = {one["what"]: one for one in state["problems"]}
-        for what in set(self.problems) - set(seen):
-            del self.problems[what]
+    def _last(self, state: dict[str, Any], now: float, clock: float) -> None:
+        """Leaves out the problems that have not lasted yet."""
+        there = {one["key"] for one in state["problems"]}
+        self.problems = {key: since for key, since in self.problems.items() if key in there}
         out = []
-        for what, one in seen.items():
-            begin = self.problems.setdefault(what, now)
-            if now - begin >= LASTING.get(one["kind"], 0.0):
-                out.append({**one, "since": begin})
+        for one in state["problems"]:
+            begin, since = self.problems.setdefault(one["key"], (clock, now))
+            if clock - begin >= LASTING.get(one["kind"], 0.0):
+                out.append({**one, "since": since})
         state["problems"] = out

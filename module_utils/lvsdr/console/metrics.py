@@ -17,23 +17,20 @@ if TYPE_CHECKING:
 SERVER, SERVICE = ("service", "vip", "server"), ("service", "vip")
 # Name of a metric, what it is, the field of a server or service, and whether it counts up.
 OF_SERVERS = (
-    ("lvsdr_server_weight", "Weight in the table", "weight", False),
-    ("lvsdr_server_weight_declared", "Weight in the inventory", "declared", False),
-    ("lvsdr_server_connections_active", "Running connections", "active", False),
-    ("lvsdr_server_connections_inactive", "Connections that end", "inactive", False),
-    ("lvsdr_server_connections", "Connections so far", "connections", True),
-    ("lvsdr_server_received_bytes", "Bytes from viewers", "in_bytes", True),
-    ("lvsdr_server_sent_bytes", "Bytes to viewers, counted where they leave", "out_bytes", True),
-    ("lvsdr_server_check_duration_seconds", "How long the last check took", "check_seconds", False),
+    ("lvsdr_server_weight", "Weight in the table of the director that is active", "weight"),
+    ("lvsdr_server_weight_declared", "Weight in the inventory", "declared"),
+    ("lvsdr_server_connections_active", "Running connections", "active"),
+    ("lvsdr_server_check_duration_seconds", "How long the last check took", "check_seconds"),
 )
 OF_SERVICES = (
-    ("lvsdr_service_servers_serving", "Real servers that take viewers", "serving", False),
-    ("lvsdr_service_servers", "Real servers that are meant to take viewers", "counted", False),
-    ("lvsdr_service_servers_floor", "How many of them checks leave in", "floor", False),
-    ("lvsdr_service_connections_active", "Running connections", "active", False),
-    ("lvsdr_service_connections", "Connections so far", "connections", True),
-    ("lvsdr_service_received_bytes", "Bytes from viewers", "in_bytes", True),
+    ("lvsdr_service_servers_serving", "Real servers that take viewers", "serving"),
+    ("lvsdr_service_servers", "Real servers that are meant to take viewers", "counted"),
+    ("lvsdr_service_servers_declared", "Real servers that the inventory has, without the sorry server", "declared"),
+    ("lvsdr_service_servers_floor", "How many of them checks leave in", "floor"),
+    ("lvsdr_service_connections_active", "Running connections", "active"),
 )
+# What this director has counted itself: totals of another one would begin elsewhere after a failover. Their sum is the fleet's.
+COUNTED = (("connections", "Connections that this director has passed on", "conns"), ("received_bytes", "Bytes from viewers", "inbytes"))
 
 
 def families(state: dict[str, Any]) -> Iterator[Metric]:
@@ -41,18 +38,19 @@ def families(state: dict[str, Any]) -> Iterator[Metric]:
     from prometheus_client.core import GaugeMetricFamily
 
     yield from _directors(state)
-    for name, words, field, counts in OF_SERVICES:
-        family = _family(name, words, SERVICE, counts)
+    rows = [(service, one) for service in state["services"] for one in service["servers"]]
+    for name, words, field in OF_SERVICES:
+        family = GaugeMetricFamily(name, words, labels=SERVICE)
         for service in state["services"]:
             family.add_metric([service["name"], service["vip"]], service[field])
         yield family
-    rows = [(service, one) for service in state["services"] for one in service["servers"]]
-    for name, words, field, counts in OF_SERVERS:
-        family = _family(name, words, SERVER, counts)
+    for name, words, field in OF_SERVERS:
+        family = GaugeMetricFamily(name, words, labels=SERVER)
         for service, one in rows:
             if one[field] is not None:
                 family.add_metric([service["name"], service["vip"], one["name"]], one[field])
         yield family
+    yield from _counted(state)
     reason = GaugeMetricFamily("lvsdr_server_state", "Why a server has its weight: 1 of the reason that holds", labels=(*SERVER, "reason"))
     for service, one in rows:
         reason.add_metric([service["name"], service["vip"], one["name"], one["reason"]], 1)
@@ -63,13 +61,30 @@ def families(state: dict[str, Any]) -> Iterator[Metric]:
         problems.add_metric([kind], found.count(kind))
     yield problems
     yield GaugeMetricFamily("lvsdr_drift", "Things that run and the inventory does not say", value=len(state["drift"]))
-    yield GaugeMetricFamily("lvsdr_look_timestamp_seconds", "When the table was read last, in seconds since 1970", value=state["at"])
+    yield GaugeMetricFamily("lvsdr_look_timestamp_seconds", "When the table was read last, in seconds since 1970", value=state["read"])
 
 
-def _family(name: str, words: str, labels: tuple[str, ...], counts: bool) -> Any:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+def _counted(state: dict[str, Any]) -> Iterator[Metric]:
+    """What only grows: of this director's own table, and what servers have counted."""
+    from prometheus_client.core import CounterMetricFamily
 
-    return (CounterMetricFamily if counts else GaugeMetricFamily)(name, words, labels=labels)
+    rows = [(service, one) for service in state["services"] for one in service["servers"]]
+    for name, words, field in COUNTED:
+        of_services = CounterMetricFamily("lvsdr_service_" + name, words, labels=SERVICE)
+        of_servers = CounterMetricFamily("lvsdr_server_" + name, words, labels=SERVER)
+        for service in state["services"]:
+            if service["own"]:
+                of_services.add_metric([service["name"], service["vip"]], service["own"][field])
+        for service, one in rows:
+            if one["own"]:
+                of_servers.add_metric([service["name"], service["vip"], one["name"]], one["own"][field])
+        yield from (of_services, of_servers)
+    sent = CounterMetricFamily("lvsdr_server_sent_bytes", "Bytes to viewers, counted where they leave", labels=SERVER)
+    for service, one in rows:
+        count = one["sent"] if service["direct"] else (one["own"] or {}).get("outbytes")
+        if count is not None:
+            sent.add_metric([service["name"], service["vip"], one["name"]], count)
+    yield sent
 
 
 def _directors(state: dict[str, Any]) -> Iterator[Metric]:

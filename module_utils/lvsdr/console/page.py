@@ -26,6 +26,7 @@ LABELS = {
     "drained": ("drained", "calm"),
     "parked": ("spare, parked", "calm"), "down": ("out", "bad"), "unchecked": ("not checked yet", "warn"), "missing": ("missing", "bad"),
     "sorry": ("sorry server", "calm"), "zero": ("weight 0", "calm"),
+    "unknown": ("not read", "warn"),
 }  # fmt: skip
 
 
@@ -70,8 +71,8 @@ def main(state: dict[str, Any]) -> str:
 
 def _problems(state: dict[str, Any]) -> str:
     if not state["problems"]:
-        serving = sum(service["serving"] for service in state["services"])
-        text = "All %d services are served" % len(state["services"]) if serving else "No service is declared"
+        count = len(state["services"])
+        text = "All %d services are served" % count if count > 1 else "The service is served" if count else "No service is declared"
         return '<section id="problems" class="fine"><h2>Nothing is wrong</h2><p>%s.</p></section>' % text
     rows = [
         '<li class="%s"><strong>%s</strong> <span class="do">%s</span> <span class="since">since %s</span></li>'
@@ -122,20 +123,20 @@ def _service(state: dict[str, Any], service: dict[str, Any], place: int) -> str:
     actions = state["actions"]
     heads = ["Server", "State", "Weight", "Active", "New/s", "In", "Out", "30 min"] + (["Action"] if actions else [])
     rows = "".join(_row(state, service, one, "s%d-%s" % (place, slug(one["name"]))) for one in service["servers"])
-    rows += "".join(
-        '<tr class="calm"><th scope="row">%s</th><td>leaving</td><td class="n">%d</td><td class="n">%d</td>%s</tr>'
-        % (escape("%(address)s:%(port)d" % one), one["weight"], one["active"], "<td></td>" * (len(heads) - 4))
-        for one in service["leaving"]
-    )
+    for one in service["leaving"]:
+        where = "%(address)s:%(port)d" % one
+        rows += (
+            '<tr id="s%d-leaving-%s" class="calm"><th scope="row">%s</th><td>leaving</td><td class="n">%d</td><td class="n">%d</td>%s</tr>'
+        ) % (place, slug(where), escape(where), one["weight"], one["active"], "<td></td>" * (len(heads) - 4))
     floor = ", floor %d" % service["floor"] if service["floor"] else ""
     held = "" if service["there"] else '<p class="bad">This service is not in the table of %s. Run site.yml.</p>' % escape(service["view"])
     return (
-        '<section class="service" aria-labelledby="h%d"><h2 id="h%d">%s <small>%s, %s, %s</small></h2>'
+        '<section id="v%d" class="service" aria-labelledby="h%d"><h2 id="h%d">%s <small>%s, %s, %s</small></h2>'
         '<p id="t%d" class="totals">%d of %d servers%s · %s active · %s new/s · %s in · %s out</p>%s'
         '<div class="scroll" tabindex="0" role="group" aria-labelledby="h%d"><table><thead><tr>%s</tr></thead>'
         "<tbody>%s</tbody></table></div></section>"
     ) % (
-        place, place, escape(service["name"]), escape("%s %s" % (service["vip"], service["ports"])), escape(service["mode"]),
+        place, place, place, escape(service["name"]), escape("%s %s" % (service["vip"], service["ports"])), escape(service["mode"]),
         escape(service["scheduler"]), place, service["serving"], service["counted"], floor, number(service["active"]),
         number(service["new"]), bit_rate(service["in"]), "–" if service["out"] is None else bit_rate(service["out"]), held, place,
         "".join('<th scope="col"%s>%s</th>' % (' class="n"' if name in NUMBERS else "", name) for name in heads), rows,
@@ -144,7 +145,7 @@ def _service(state: dict[str, Any], service: dict[str, Any], place: int) -> str:
 
 def _row(state: dict[str, Any], service: dict[str, Any], one: dict[str, Any], name: str) -> str:
     label, kind = LABELS[one["reason"]]
-    weight = "–" if one["weight"] is None else str(one["weight"])
+    weight = "–" if one["weight"] is None else "%d" % one["weight"]
     if one["weight"] is not None and one["weight"] != one["declared"]:
         weight += " <small>of %d</small>" % one["declared"]
     since = ' <span class="since">since %s</span>' % clock(one["since"]) if one.get("since") and one["reason"] != "serving" else ""

@@ -11,13 +11,16 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.module_utils.lvsdr.console import problems
+from ansible.module_utils.lvsdr.ipvs.plan import live
 
 # Why a real server has the weight that it has: a closed set, which metrics and colours use.
 SERVING, PART, KEPT = "serving", "part", "kept"
 DRAINED, PARKED, DOWN, UNCHECKED, MISSING, SORRY, ZERO = "drained", "parked", "down", "unchecked", "missing", "sorry", "zero"
-REASONS = (SERVING, PART, KEPT, DRAINED, PARKED, DOWN, UNCHECKED, MISSING, SORRY, ZERO)
-# Those of a server that takes viewers.
-IN_SERVICE = (SERVING, PART, KEPT)
+# The director whose table counts does not answer.
+UNKNOWN = "unknown"
+REASONS = (SERVING, PART, KEPT, DRAINED, PARKED, DOWN, UNCHECKED, MISSING, SORRY, ZERO, UNKNOWN)
+# Those of a server that takes viewers, and of one that is not meant to.
+IN_SERVICE, NOT_MEANT = (SERVING, PART, KEPT), (DRAINED, PARKED, SORRY, ZERO)
 
 Look = dict[str, Any]
 Egress = dict[str, dict[str, tuple[int, float]]]
@@ -31,7 +34,7 @@ def state(config: dict[str, Any], looks: dict[str, Look | None], egress: Egress,
         "at": now, "director": config["director"], "actions": config["actions"],
         "directors": directors, "services": services, "drift": _drift(config, looks),
     }  # fmt: skip
-    out["problems"] = problems.found(config, out, looks)
+    out["problems"] = problems.found(config, out)
     return out
 
 
@@ -60,28 +63,29 @@ def view_of(service: dict[str, Any], config: dict[str, Any], looks: dict[str, Lo
 
 def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, Look | None], egress: Egress, now: float) -> dict[str, Any]:
     view = view_of(service, config, looks)
-    look = looks.get(view) or {}
-    held = _held(look, service)
-    checks = _checks(look, service)
-    servers = [_server(service, one, look, held, checks, egress, now) for one in service["servers"]]
+    look, own = looks.get(view), looks.get(config["director"])
+    held = _held(look or {}, service)
+    checks = _checks(look or {}, service)
+    servers = [_server(service, one, look, held, checks, egress) for one in service["servers"]]
+    mine = _held(own or {}, service)
     for one, declared in zip(servers, service["servers"]):
         one["weights"] = {name: _weight(other, service, declared) for name, other in looks.items()}
+        one["own"] = (_destination(mine, declared) or {}).get("counters")
     known = {(one["address"], one["port"]) for one in service["servers"]}
-    leaving = [_leaving(one) for key, one in sorted((held or {}).get("destinations", {}).items()) if key not in known]
+    leaving = [_leaving(service, one) for key, one in sorted((held or {}).get("destinations", {}).items()) if key not in known]
     counters = (held or {}).get("counters", {})
     sent = [one["out"] for one in servers if one["out"] is not None]
-    out = (sum(sent) if sent else None) if service["counter"] else counters.get("outbps", 0)
-    taking = [one for one in servers if one["reason"] in IN_SERVICE]
-    counted = [one for one in servers if one["reason"] not in (DRAINED, PARKED, SORRY, ZERO)]
+    out = (sum(sent) if sent else None) if service["direct"] else counters.get("outbps", 0)
     return {
         "name": service["name"], "vip": service["vips"][0], "vips": service["vips"], "ports": service["ports"], "mode": service["mode"],
-        "scheduler": service["scheduler"], "view": view,
+        "scheduler": service["scheduler"], "view": view, "read": look is not None, "direct": service["direct"],
         "holders": [name for name, other in looks.items() if other and service["vips"][0] in other["addresses"]],
-        "there": held is not None, "servers": servers, "leaving": leaving, "floor": least(service["floor"], len(counted)),
-        "share": service["floor"], "sorry": any(one["fallback"] for one in servers),
-        "serving": len(taking), "counted": len(counted), "active": sum(one["active"] for one in servers + leaving),
-        "new": counters.get("cps", 0), "in": counters.get("inbps", 0), "out": out,
-        "connections": counters.get("conns", 0), "in_bytes": counters.get("inbytes", 0), "out_bytes": counters.get("outbytes", 0),
+        "there": held is not None, "servers": servers, "leaving": leaving, "share": service["floor"],
+        "floor": least(service["floor"], sum(one["reason"] not in NOT_MEANT for one in servers)),
+        "sorry": any(one["fallback"] for one in servers), "declared": sum(bool(one["declared"]) and not one["fallback"] for one in servers),
+        "serving": sum(one["reason"] in IN_SERVICE for one in servers), "counted": sum(one["reason"] not in NOT_MEANT for one in servers),
+        "active": sum(one["active"] for one in servers + leaving), "new": counters.get("cps", 0), "in": counters.get("inbps", 0),
+        "out": out, "own": mine and mine["counters"],
     }  # fmt: skip
 
 
@@ -104,38 +108,44 @@ def _checks(look: Look, service: dict[str, Any]) -> dict[str, list[dict[str, Any
     return out
 
 
+def _destination(held: dict[str, Any] | None, server: dict[str, Any]) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = held and held["destinations"].get((server["address"], server["port"]))
+    return found
+
+
 def _weight(look: Look | None, service: dict[str, Any], server: dict[str, Any]) -> int | None:
-    held = _held(look or {}, service)
-    there = held and held["destinations"].get((server["address"], server["port"]))
+    there = _destination(_held(look or {}, service), server)
     return there["weight"] if there else None
+
+
+def _active(service: dict[str, Any], there: dict[str, Any]) -> int:
+    """Its running connections."""
+    return live(service["protocol"], (there["active"], there["inactive"]))
 
 
 def _server(
     service: dict[str, Any],
     server: dict[str, Any],
-    look: Look,
+    look: Look | None,
     held: dict[str, Any] | None,
     checks: dict[str, list[dict[str, Any]]],
     egress: Egress,
-    now: float,
 ) -> dict[str, Any]:
-    there = held and held["destinations"].get((server["address"], server["port"]))
-    files = look.get("files", {})
+    there = _destination(held, server)
+    files = (look or {}).get("files", {})
     taken = next((files[name] for name in (server["drain_file"], server["spare_file"]) if name in files), None)
     said = checks.get(server["name"], [])
-    reason, why = _reason(service, server, there, files, said)
+    reason, why = (UNKNOWN, "") if look is None else _reason(service, server, there, files, said)
     counters = (there or {}).get("counters", {})
     count, rate = egress.get(server["name"], {}).get(service["counter"] or "", (None, None))
-    if not service["counter"]:
-        count, rate = counters.get("outbytes"), counters.get("outbps")
+    if not service["direct"]:
+        rate = counters.get("outbps")
     return {
         "name": server["name"], "address": server["address"], "port": server["port"], "declared": server["weight"],
         "weight": there["weight"] if there else None, "reason": reason, "why": why, "spare": server["spare"],
-        "fallback": server["fallback"],
-        "note": taken or {}, "active": there["active"] if there else 0, "inactive": there["inactive"] if there else 0,
-        "new": counters.get("cps", 0), "in": counters.get("inbps", 0), "out": rate, "connections": counters.get("conns", 0),
-        "in_bytes": counters.get("inbytes", 0), "out_bytes": count,
-        "certificate": next((one["warning"] for one in said if one.get("warning")), ""),
+        "fallback": server["fallback"], "note": taken or {}, "active": _active(service, there) if there else 0,
+        "inactive": there["inactive"] if there else 0, "new": counters.get("cps", 0), "in": counters.get("inbps", 0), "out": rate,
+        "sent": count, "certificate": next((one["warning"] for one in said if one.get("warning")), ""),
         "agent": next((one["agent"] for one in said if one.get("agent")), ""),
         "check_seconds": max((one["seconds"] or 0 for one in said), default=None),
     }  # fmt: skip
@@ -147,24 +157,24 @@ def _reason(
     """(one of REASONS, in words)"""
     bad = next((one for one in said if one["state"] == "down"), said[0] if said else None)
     words = str(bad["why"]) if bad else ""
+    if server["fallback"]:
+        return SORRY, "answers, because all others are out" if there and there["weight"] else "answers when all others are out"
     if server["drained"] or server["drain_file"] in files:
         return DRAINED, _by(files.get(server["drain_file"]), "in the inventory" if server["drained"] else "")
     if server["spare_file"] in files:
         return PARKED, _by(files.get(server["spare_file"]), "")
-    if server["fallback"] and not (there and there["weight"]):
-        return SORRY, "serves when all others are out"
     if not there:
         return MISSING, "not in the table of this director"
     if not server["weight"]:
         return ZERO, "declared with weight 0"
-    if any(one.get("kept") for one in said):
-        return KEPT, "%s; kept in, because all servers failed at once" % words
     if not there["weight"]:
         if not service["checked"]:
             return ZERO, "weight 0 in the table, and no check that would raise it"
         if bad and bad["state"] == "unknown":
             return UNCHECKED, words or "not checked yet"
-        return DOWN, words if bad and bad["state"] == "down" else "its health check fails"
+        return DOWN, words if bad and bad["state"] == "down" and not bad.get("kept") else "its health check fails"
+    if any(one.get("kept") for one in said):
+        return KEPT, "%s; kept in, because all servers failed at once" % words
     if there["weight"] < server["weight"]:
         return PART, _part(there, server, said)
     return SERVING, words
@@ -183,8 +193,8 @@ def _part(there: dict[str, Any], server: dict[str, Any], said: list[dict[str, An
     return "%d %% of its weight: %s" % (100 * there["weight"] // server["weight"], "its agent says %s" % agent if agent else "slow start")
 
 
-def _leaving(there: dict[str, Any]) -> dict[str, Any]:
-    return {"address": there["address"], "port": there["port"], "weight": there["weight"], "active": there["active"]}
+def _leaving(service: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    return {"address": there["address"], "port": there["port"], "weight": there["weight"], "active": _active(service, there)}
 
 
 def _drift(config: dict[str, Any], looks: dict[str, Look | None]) -> list[dict[str, str]]:
@@ -196,7 +206,7 @@ def _drift(config: dict[str, Any], looks: dict[str, Look | None]) -> list[dict[s
         for server in {one["name"]: one for service in config["services"] for one in service["servers"]}.values():
             if server["drain_file"] in look["files"] and not server["drained"]:
                 out["%s is drained" % server["name"]] = "%s: real_server_state: drained" % server["name"]
-        known = {service["key"] for service in config["services"]}
+        known = {*(service["key"] for service in config["services"]), *config["known"]}
         for key, held in look["services"].items():
             if key not in known:
                 out["%s is in the table of %s" % (held["words"], director)] = "a service of these ports in virtual_services"

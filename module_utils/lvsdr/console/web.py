@@ -23,6 +23,7 @@ from ansible.module_utils.lvsdr.console import actions, messages, metrics, page
 from ansible.module_utils.lvsdr.console.collect import Collector
 from ansible.module_utils.lvsdr.console.config import read_config
 from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.notify import notify
 
 try:
     from aiohttp import web
@@ -53,6 +54,7 @@ class Console:
         self.collector.told.append(self._tell)
         self.html: tuple[float, bytes] = (0.0, b"")
         self.nonces: dict[str, float] = {}
+        self.began = int(time.time())
         # Connections that have sent their request.
         self.asked: set[Any] = set()
         self.runners: list[web.AppRunner] = []
@@ -219,9 +221,12 @@ class Console:
         if not isinstance(at, int) or not isinstance(nonce, str) or not isinstance(signature, str) or abs(now - at) > actions.FRESH:
             return False
         self.nonces = {one: when for one, when in self.nonces.items() if now - when <= 2 * actions.FRESH}
-        if nonce in self.nonces or not self.key or not signature.isascii():
+        # One that was sent before this program began may have been seen by the one before it.
+        if nonce in self.nonces or not self.key or not signature.isascii() or at < self.began:
             return False
-        good = hmac.compare_digest(signature, actions.signed(self.key, body, at, nonce))
+        own = self.config["director"]
+        found = (actions.signed(self.key, (peer, own), body, at, nonce) for peer in self.collector.peers)
+        good = any(hmac.compare_digest(signature, one) for one in found)
         if good:
             self.nonces[nonce] = now
         return good
@@ -230,7 +235,7 @@ class Console:
 
     async def listen(self, app: web.Application, address: str, port: int) -> None:
         """A port, until the runner is cleaned up."""
-        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await runner.setup()
         await web.TCPSite(runner, address, port, reuse_address=True).start()
         self.runners.append(runner)
@@ -273,9 +278,14 @@ def read_key(config: dict[str, Any]) -> str | None:
         return None
     try:
         with open(os.path.join(folder, places.CONSOLE_CREDENTIAL)) as f:
-            return f.read().strip() or None
+            key = f.read().strip()
     except OSError:
         return None
+    if len(key) < actions.LEAST_KEY:
+        print("the key of the consoles has %d characters, and needs %d: nothing is done for the other director" % (
+            len(key), actions.LEAST_KEY), file=sys.stderr, flush=True)  # fmt: skip
+        return None
+    return key
 
 
 def ports(config: dict[str, Any]) -> list[tuple[str, int]]:
@@ -306,12 +316,17 @@ async def serve(path: str, socket: str) -> None:
         loop.add_signal_handler(number, over.set)
     for app, (address, port) in zip((console.app(), console.peer_app()), ports(config)):
         await console.listen(app, address, port)
+    notify("READY=1")
     tasks = [asyncio.ensure_future(work) for work in (console.collector.run(), console.sweep(), over.wait())]
     done, _left = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     for runner in console.runners:
+        # Pages listen for as long as they are open.
+        for connection in runner.server.connections if runner.server else ():
+            if connection.transport:
+                connection.transport.abort()
         await runner.cleanup()
     for task in done:
         task.result()  # what it failed of

@@ -22,30 +22,32 @@ if TYPE_CHECKING:
 def console(resolved: Resolved, director: str, inventory: Inventory, settings: dict[str, Any]) -> dict[str, Any]:
     """The configuration of the console of a director.
 
-    settings: {"port", "actions", "names", "egress"}: port on loopback; whether it may act; names under which a proxy reaches it; whether
-    real servers count what they send.
+    settings: {"port", "actions", "names"}: port on loopback; whether it may act; names under which a proxy reaches it.
     """
     family = vrrp_family(inventory)
     directors = [
         {"name": name, "address": host_address(inventory["hosts"].get(name, {}), family), "drain_file": drain_file(name)}
         for name in inventory["groups"].get(DIRECTORS, [])
     ]
-    services = [_service(service, settings) for service in resolved.services if not service.absent]
+    services = [_service(service) for service in resolved.services if not service.absent]
     return {
-        "director": director, "directors": directors, "services": services, "actions": settings["actions"], "names": settings["names"],
-        "port": settings["port"], "peer_port": places.CONSOLE_PEER_PORT, "egress_port": places.EGRESS_PORT,
+        "director": director, "directors": directors, "services": services, "actions": settings["actions"],
+        "names": [name.lower() for name in settings["names"]],
+        "known": sorted(map(key_of, resolved.tables())), "port": settings["port"],
+        "peer_port": places.CONSOLE_PEER_PORT, "egress_port": places.EGRESS_PORT,
         "sync": bool(services), "watched": any(is_watched(check) for service in resolved.services for check in service.checks),
     }  # fmt: skip
 
 
-def _service(service: VirtualService, settings: dict[str, Any]) -> dict[str, Any]:
-    counted = settings["egress"] and service.mode in modes.DIRECT and service.viewer_ports()
+def _service(service: VirtualService) -> dict[str, Any]:
+    direct = service.mode in modes.DIRECT
     return {
         "name": service.name, "vips": list(service.vips), "ports": words(service.viewer_ports()) or key_name(service.table_key),
-        "mode": service.mode, "key": key_of(service.options), "scheduler": service.options["scheduler"],
+        "mode": service.mode, "direct": direct, "protocol": service.options.get("protocol"),
+        "key": key_of(service.options), "scheduler": service.options["scheduler"],
         "floor": (service.health_check or {}).get("floor", 0), "checked": bool(service.health_check),
         "checks": [service.check_name(index) for index in range(len(service.checks))],
-        "counter": views.counter_name(service) if counted else None, "header": _header(service),
+        "counter": views.counter_name(service) if direct and service.viewer_ports() else None, "header": _header(service),
         "servers": [_server(service, one) for one in service.servers],
     }  # fmt: skip
 

@@ -104,7 +104,8 @@ def _rates(
 ) -> tuple[str, str, str]:
     """New connections a second, and what comes in and goes out, as the director counts it that is active, else the first that was read."""
     read = [(found, table) for found, table in directors if table is not None]
-    read.sort(key=lambda pair: not pair[0]["active"])
+    # With several VRRP instances each director may hold some VIPs.
+    read.sort(key=lambda pair: (service.vips[0] not in pair[0].get("vips", ()), not pair[0]["active"]))
     there = read[0][1].get((service.table_key, server.address)) if read and read[0][1] else None
     counters = (there or {}).get("counters")
     if not counters:

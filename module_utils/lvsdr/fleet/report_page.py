@@ -34,7 +34,7 @@ def html(resolved: Resolved, inventory: Inventory, found: Mapping[str, Mapping[s
 def _read(resolved: Resolved, inventory: Inventory, found: Mapping[str, Mapping[str, Any]], now: float) -> dict[str, Any]:
     """The same without a console: what is known of this moment."""
     first = next(iter(found), "")
-    settings = {"port": places.CONSOLE_PORT, "actions": False, "names": [], "egress": True}
+    settings = {"port": places.CONSOLE_PORT, "actions": False, "names": []}
     config = console.console(resolved, first, inventory, settings)
     return state(config, {name: _look(inventory, name, one["info"]) for name, one in found.items()}, {}, now)
 

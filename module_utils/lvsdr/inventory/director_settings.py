@@ -56,7 +56,7 @@ def _read_console(values: Reader, directors: int) -> dict[str, Any]:
     """Whether the console runs, and what it may do. directors: how many there are."""
     read: dict[str, Any] = {
         "on": values.boolean("director_console", False),
-        "port": values.integer("director_console_port", CONSOLE_PORT, 1, 65535),
+        "port": values.integer("director_console_port", CONSOLE_PORT, 1024, 65535),
         "actions": values.boolean("director_console_actions", False),
         "install": values.boolean("director_console_install", True),
         "names": values.list("director_console_names"),
@@ -139,6 +139,7 @@ def check_directors(inventory: Inventory, problems: Problems) -> dict[str, dict[
 def _shared(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that all directors have in common, by the names of their variables."""
     out = {"director_" + name: settings[name] for name in ("advertisement_interval", "preempt", "unicast")}
+    out.update(director_console=settings["console"]["on"], director_console_actions=settings["console"]["actions"])
     out.update({"director_timeouts." + name: value for name, value in (settings["timeouts"] or NO_TIMEOUTS)._asdict().items() if value})
     out.update({"director_sysctls." + name: value for name, value in settings["sysctls"].items() if name not in OF_ONE_HOST})
     return out

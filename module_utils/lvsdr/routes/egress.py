@@ -111,7 +111,8 @@ Description=What this host sends to viewers, for the directors
 DefaultDependencies=no
 Before=sockets.target shutdown.target
 Conflicts=shutdown.target
-After=local-fs.target
+# Which flushes all rules when it starts.
+After=local-fs.target nftables.service
 
 [Socket]
 ExecStartPre=%s -f %s

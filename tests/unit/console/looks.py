@@ -17,12 +17,21 @@ def server(name, **more):
 
 def config(**more):
     service = {
-        "name": "live", "vips": [VIP], "ports": "tcp 80", "mode": "dr", "key": KEY, "scheduler": "mh", "floor": 0.5, "checked": True,
+        "name": "live", "vips": [VIP], "ports": "tcp 80", "mode": "dr", "direct": True, "protocol": "tcp",
+        "key": KEY, "scheduler": "mh", "floor": 0.5, "checked": True,
         "checks": ["live"], "counter": "s_live_0", "header": 52, "servers": [server(name) for name in SERVERS],
     }  # fmt: skip
     directors = [{"name": "director%d" % n, "address": "192.0.2.1%d" % n, "drain_file": "drained-director%d" % n} for n in (1, 2)]
-    usual = {"director": "director1", "directors": directors, "services": [service], "actions": True, "sync": True, "watched": True}
-    return {**usual, **more}
+    usual = {
+        "director": "director1",
+        "directors": directors,
+        "services": [service],
+        "actions": True,
+        "sync": True,
+        "watched": True,
+        "known": [],
+    }
+    return {"known": [], **usual, **more}
 
 
 def check(name, **more):

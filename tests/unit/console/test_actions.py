@@ -25,6 +25,7 @@ def test_a_drain_says_what_it_does():
     "verb, host, changes, held, wanted",
     [
         ("drain", "nobody", {}, {}, ["not-a-server"]),
+        ("drain", "edge1", {"fallback": True}, {}, ["not-a-server"]),
         ("wake", "edge1", {}, {}, ["not-a-spare"]),
         ("park", "edge1", {}, {}, ["not-a-spare"]),
         ("drain", "edge1", {"drained": True}, {}, ["inventory-drains"]),
@@ -85,13 +86,15 @@ def test_a_request_is_four_lines_of_text():
         assert actions.wrong(other)
 
 
-def test_a_signature_is_of_one_key_request_and_moment():
-    good = actions.signed("k" * 32, GOOD, 100, "1")
+def test_a_signature_is_of_one_key_sender_request_and_moment():
+    ends = ("director1", "director2")
+    good = actions.signed("k" * 32, ends, GOOD, 100, "1")
     others = [
-        actions.signed("j" * 32, GOOD, 100, "1"), actions.signed("k" * 32, {**GOOD, "host": "edge2"}, 100, "1"),
-        actions.signed("k" * 32, GOOD, 101, "1"), actions.signed("k" * 32, GOOD, 100, "2"),
+        actions.signed("j" * 32, ends, GOOD, 100, "1"), actions.signed("k" * 32, ends, {**GOOD, "host": "edge2"}, 100, "1"),
+        actions.signed("k" * 32, ends, GOOD, 101, "1"), actions.signed("k" * 32, ends, GOOD, 100, "2"),
+        actions.signed("k" * 32, ends[::-1], GOOD, 100, "1"),
     ]  # fmt: skip
-    assert good == actions.signed("k" * 32, dict(reversed(GOOD.items())), 100, "1") and good not in others
+    assert good == actions.signed("k" * 32, ends, dict(reversed(GOOD.items())), 100, "1") and good not in others
 
 
 @given(st.text(max_size=60), st.text(max_size=300))

@@ -64,15 +64,47 @@ def test_directors_may_differ_for_a_moment():
     assert take(memory, made, looks, 0)["problems"] == []
     found = take(memory, made, looks, LASTING["parity"])
     assert [(one["kind"], one["since"]) for one in found["problems"]] == [("parity", NOW)]
+    # With other weights it is the same problem.
+    looks["director1"] = look(made, active=True, weights={"edge1": 7})
+    assert [one["since"] for one in take(memory, made, looks, 11)["problems"]] == [NOW]
     take(memory, made, both(made), 12)
     assert take(memory, made, looks, 14)["problems"] == []
 
 
-def test_a_split_brain_is_said_at_once():
+def test_a_hand_over_is_not_a_split_brain():
+    """The other director's look is older than this one's, so both hold the VIP for a look."""
     memory, made = Memory(), config()
+    take(memory, made, both(made), 0)
     looks = both(made)
     looks["director2"]["addresses"].append(VIP)
-    assert [one["kind"] for one in take(memory, made, looks, 0)["problems"]] == ["split-brain"]
+    assert take(memory, made, looks, 2)["problems"] == []
+    after = {"director1": look(made), "director2": look(made, active=True)}
+    assert take(memory, made, after, 4)["problems"] == []
+    for at in range(6, 14, 2):
+        found = take(memory, made, looks, at)
+    assert [one["kind"] for one in found["problems"]] == ["split-brain"]
+
+
+def test_a_clock_that_is_set_changes_nothing():
+    memory, made = Memory(), config()
+    looks = {"director1": look(made, active=True), "director2": None}
+
+    def at(day, clock):
+        found = seen(made, looks, now=NOW + day)
+        memory.take(found, clock)
+        return [one["kind"] for one in found["problems"]]
+
+    assert at(0, 100.0) == [] and at(-3600, 110.0) == ["director-silent"] and at(DAY, 112.0) == ["director-silent"]
+
+
+def test_a_director_that_is_silent_for_a_moment_makes_no_events_of_servers():
+    memory, made = Memory(), config()
+    take(memory, made, both(made), 0)
+    since = take(memory, made, both(made), 2)["services"][0]["servers"][0]["since"]
+    take(memory, made, {"director1": None, "director2": look(made)}, 4)
+    found = take(memory, made, both(made), 6)
+    assert [words for _at, words in memory.events if "edge" in words] == []
+    assert found["services"][0]["servers"][0]["since"] == since
 
 
 def test_a_server_that_is_gone_is_forgotten():

@@ -22,12 +22,12 @@ def test_nothing_is_wrong():
     assert (service["serving"], service["counted"], service["floor"], service["view"], service["active"]) == (3, 3, 2, "director1", 12)
     assert [one["reason"] for one in service["servers"]] == ["serving"] * 3
     # What direct routing keeps from the director comes from the server itself.
-    assert [(one["out"], one["out_bytes"]) for one in service["servers"]] == [(50.0, 900), (None, None), (None, None)]
+    assert [(one["out"], one["sent"]) for one in service["servers"]] == [(50.0, 900), (None, None), (None, None)]
 
 
 def test_a_director_counts_what_goes_through_it():
     made = config()
-    made["services"][0].update(mode="nat", counter=None)
+    made["services"][0].update(mode="nat", direct=False, counter=None)
     assert [one["out"] for one in seen(made, both(made))["services"][0]["servers"]] == [0, 0, 0]
 
 
@@ -41,7 +41,7 @@ NOTE = {"who": "anna", "why": "kernel upgrade", "since": NOW - 60}
         ({}, {"files": {"drained-edge1": {"who": "", "why": "", "since": NOW}}}, ("drained", "")),
         ({"drained": True}, {"weights": {"edge1": 0}}, ("drained", "in the inventory")),
         ({"spare": True}, {"files": {"spare-edge1": {"who": "", "why": "", "since": NOW}}}, ("parked", "")),
-        ({"fallback": True}, {}, ("sorry", "serves when all others are out")),
+        ({"fallback": True}, {}, ("sorry", "answers when all others are out")),
         ({}, {"weights": {"edge1": None}}, ("missing", "not in the table of this director")),
         ({"weight": 0}, {}, ("zero", "declared with weight 0")),
         ({}, {"checks": [check("edge1", kept=True, state="down", why="playlist frozen")]},
@@ -88,6 +88,8 @@ def test_the_numbers_are_those_of_who_holds_the_vip():
         (lambda made, looks: looks["director2"].update(config="d2"), "configuration"),
         (lambda made, looks: looks["director1"].update(checks=[check("edge1", warning="ends in 5 days")]), "certificate"),
         (lambda made, looks: looks.update(director2=look(made, weights={"edge3": None})), "parity"),
+        (lambda made, looks: looks.update(both(made, weights={"edge3": None})), "server-missing"),
+        (lambda made, looks: [one["services"].clear() for one in looks.values()], "not-in-table"),
         (lambda made, looks: looks.update(director2=look(made, weights={"edge3": 0})), "parity"),
         (lambda made, looks: made["services"][0].update(floor=0) or looks.update(both(made, weights={"edge3": 0})), "server-down"),
     ],
@@ -157,3 +159,57 @@ def test_the_floor_is_that_of_the_checks(count):
 
     for floor in (0, 0.1, 0.3, 0.5, 2 / 3, 1):
         assert state.least(floor, count) == rounded_up(floor * count)
+
+
+def test_a_sorry_server_does_not_serve():
+    """It answers for the others, which is bad enough; and keepalived of each director adds it by itself."""
+    made = config()
+    made["services"][0]["servers"].append(server("sorry", fallback=True))
+    down = dict.fromkeys(("edge1", "edge2", "edge3"), 0)
+    looks = {"director1": look(made, active=True, weights={**down, "sorry": 1}), "director2": look(made, weights=down)}
+    found = seen(made, looks)
+    assert kinds(found)[0] == "nobody-serves" and "the sorry server answers" in found["problems"][0]["what"]
+    assert "parity" not in kinds(found) and reason_of(found, "sorry") == ("sorry", "answers, because all others are out")
+
+
+def test_all_failed_and_out_is_nobody():
+    made = config()
+    checks = [check(name, kept=True, state="down", why="no route") for name in ("edge1", "edge2", "edge3")]
+    found = seen(made, both(made, weights=dict.fromkeys(("edge1", "edge2", "edge3"), 0), checks=checks))
+    assert kinds(found)[0] == "nobody-serves"
+
+
+def test_flows_of_udp_are_connections():
+    made = config()
+    made["services"][0]["protocol"] = "udp"
+    assert seen(made, both(made))["services"][0]["active"] == 15, "the kernel calls them inactive"
+
+
+def test_services_of_checks_are_not_drift():
+    made = config(known=["fwmark 1275068417"])
+    looks = both(made)
+    looks["director1"]["services"]["fwmark 1275068417"] = {"words": "x", "scheduler": "rr", "counters": {}, "destinations": {}}
+    assert seen(made, looks)["drift"] == []
+
+
+def test_nothing_is_known_of_a_director_that_is_silent():
+    made = config()
+    found = seen(made, {"director1": None, "director2": look(made)})
+    service = found["services"][0]
+    assert {one["reason"] for one in service["servers"]} == {"unknown"} and kinds(found) == ["director-silent"]
+    assert service["own"] is None and service["servers"][0]["own"] is None
+
+
+def test_a_direct_service_without_ports_has_no_counter():
+    made = config()
+    made["services"][0]["counter"] = None
+    assert [one["out"] for one in seen(made, both(made))["services"][0]["servers"]] == [None, None, None]
+
+
+def test_a_problem_keeps_its_key():
+    made = config()
+    keys = {
+        seen(made, {"director1": look(made, active=True), "director2": look(made, weights={"edge3": None}), **more})["problems"][0]["key"]
+        for more in ({}, {"director1": look(made, active=True, weights={"edge3": 4})})
+    }
+    assert len(keys) == 1
