@@ -63,12 +63,20 @@ def test_promtool_finds_no_fault_in_the_metrics(pair):
     assert done.returncode == 0 and not done.stderr, done.stderr
 
 
+def test_each_metric_is_documented(pair):
+    one, _other = pair(actions=False)
+    text = (ROOT / "docs" / "console.md").read_text().partition("## Metrics")[2].partition("## ")[0]
+    known = set(re.findall(r"`(lvsdr_\w+)`", text)) - {"lvsdr_certificate_expires"}
+    declared = set(re.findall(r"^# TYPE (\w+) ", exposed(one), re.MULTILINE))
+    assert declared == known
+
+
 def test_series_are_as_many_as_the_documentation_says(pair):
     one, _other = pair(300)
     lines = [line for line in exposed(one).splitlines() if not line.startswith("#")]
     assert len({line.rpartition(" ")[0] for line in lines}) == len(lines), "no series is there twice"
     # A server has no line for what it sends while it is not asked.
-    assert 300 * 7 <= len(lines) <= 300 * len(metrics.OF_SERVERS) + 300 + 100
+    assert 300 * 6 <= len(lines) <= 300 * (len(metrics.OF_SERVERS) + len(metrics.COUNTED) + 2) + 100
     labels = {label for line in lines for label in re.findall(r'(\w+)="', line)}
     assert labels <= {"service", "vip", "server", "director", "reason", "kind"}
 

@@ -29,18 +29,6 @@ def as_declared():
     assert done.returncode == 0, why(done)
 
 
-def test_with_mitogen():
-    """A change, and a run that changes nothing, with Mitogen's strategy. The next rollout takes the change back."""
-    changed, unchanged = (playbook("site.yml", "-e", '{"real_server_weight": 20}', strategy="mitogen_linear") for _run in range(2))
-    for done in (changed, unchanged):
-        assert done.returncode == 0, why(done)
-    assert "weight 20" in ssh("director1", "cat /etc/keepalived/keepalived.conf")
-    recap = {line.split()[0]: line for line in changed.stdout[changed.stdout.index("PLAY RECAP") :].splitlines()[1:] if line}
-    assert all("changed=0" not in recap[director] for director in DIRECTORS)
-    recap = [line for line in unchanged.stdout[unchanged.stdout.index("PLAY RECAP") :].splitlines()[1:] if line]
-    assert recap and all("changed=0" in line for line in recap)
-
-
 # Asks who has the VIPs, every 0.1 s until its file is gone. With nothing of lvsdr: it is what the product is judged by.
 SAMPLER = """
 import json, os, socket, struct, time
@@ -94,26 +82,40 @@ def owners(samples):
     return {vip: {"most": max(map(len, one)), "samples": len(one), "nobody": sum(not macs for macs in one)} for vip, one in samples.items()}
 
 
-def test_a_vip_comes_and_goes():
-    """The first VIP of the pair, too: the directors hear each other all the while."""
+def recap(done):
+    return {line.split()[0]: line for line in done.stdout[done.stdout.index("PLAY RECAP") :].splitlines()[1:] if line}
+
+
+def test_a_pair_that_serves_changes():
+    """One rollout after the other, each with several changes, and one owner of each VIP all the while: a VIP comes, by Mitogen's strategy;
+    the first one goes, so that the other is the pair's only IPv4 VIP, and directors change what they say to each other, while who stands by
+    is silent; and all of it goes back, with settings as YAML spells them."""
     declared = services()
+    more = {**declared[0], "name": "more", "addresses": [MORE], "health_check": {"type": "tcp"}, "stream": None}
     with sampled(VIP, MORE) as samples:
-        more = {**declared[0], "name": "more", "addresses": [MORE], "health_check": {"type": "tcp"}, "stream": None}
-        assert site(virtual_services=[*declared, more]).returncode == 0
+        wanted = json.dumps({"virtual_services": [*declared, more]})
+        changed, unchanged = (playbook("site.yml", "-e", wanted, strategy="mitogen_linear") for _run in range(2))
+        for done in (changed, unchanged):
+            assert done.returncode == 0, why(done)
+        assert all("changed=0" not in recap(changed)[director] for director in DIRECTORS)
+        assert recap(unchanged) and all("changed=0" in line for line in recap(unchanged).values())
         ssh("viewer", "curl -sf -m 5 -o /dev/null http://%s/healthz" % MORE)
         # Deleting the entry does not retire it: keepalived would cut its viewers.
         done = site()
         said = " ".join(done.stdout.split())
         assert done.returncode != 0 and "and nothing was changed" in said
         assert "tcp %s:80 is served by director1 and director2 " % MORE in said and "[service-undeclared]" in said
-        # Now the first one goes, and the other is the pair's only IPv4 VIP.
         without = [{**one, "addresses": [VIP6]} for one in declared] + [more]
         without += [{**one, "name": "old " + one["name"], "addresses": [VIP], "state": "absent"} for one in declared]
-        done = site(virtual_services=without)
+        # A part of a second needs another version of VRRP, so that changes as well, between keepalived 2.2 and 2.3.
+        done = site(virtual_services=without, director_advertisement_interval=1.5, director_unicast=False)
         assert done.returncode == 0, why(done)
         assert ssh("viewer", "curl -s -m 3 -o /dev/null http://%s/healthz; echo $?" % VIP).strip() != "0"
-        # And back, with the other one retired.
-        done = site(virtual_services=[*declared, {**more, "state": "absent"}])
+        for director in DIRECTORS:
+            text = ssh(director, "cat /run/lvsdr/in_force/keepalived/etc/keepalived/keepalived.conf")
+            assert "version 3\n    advert_int 1.5\n" in text and "unicast_peer" not in text
+        settings = {"conntrack": False, "conn_reuse_mode": "3", "sloppy_tcp": "yes"}
+        done = site(virtual_services=[*declared, {**more, "state": "absent"}], director_sysctls=settings)
         assert done.returncode == 0, why(done)
     found = owners(samples)
     print(found)
@@ -122,26 +124,9 @@ def test_a_vip_comes_and_goes():
         assert MORE not in ssh(server, "ip -br address show lo") and VIP in ssh(server, "ip -br address show lo")
 
 
-def test_what_directors_say_changes():
-    """Directors with another interval, version or kind of packet are deaf to each other: who stands by is silent meanwhile."""
-    with sampled(VIP) as samples:
-        # A part of a second needs another version of VRRP, so that changes as well, between keepalived 2.2 and 2.3.
-        done = site(director_advertisement_interval=1.5, director_unicast=False)
-        assert done.returncode == 0, why(done)
-        for director in DIRECTORS:
-            assert "version 3\n    advert_int 1.5\n" in ssh(director, "cat /run/lvsdr/in_force/keepalived/etc/keepalived/keepalived.conf")
-            assert "unicast_peer" not in ssh(director, "cat /run/lvsdr/in_force/keepalived/etc/keepalived/keepalived.conf")
-        # What the next test rolls out takes it back.
-    found = owners(samples)
-    print(found)
-    assert {vip: one["most"] for vip, one in found.items()} == {VIP: 1}
-
-
 def test_a_boot_after_other_settings(active):
-    """Settings as YAML spells them: keepalived's unit starts with them as well."""
+    """keepalived's unit starts with the settings of the last test."""
     (waiting,) = set(DIRECTORS) - {active}
-    done = site(director_sysctls={"conntrack": False, "conn_reuse_mode": "3", "sloppy_tcp": "yes"})
-    assert done.returncode == 0, why(done)
     reboot(waiting, 400)
     deadline = time.monotonic() + 300
     while ssh(waiting, "systemctl is-active keepalived", check=False).strip() != "active":
@@ -150,3 +135,7 @@ def test_a_boot_after_other_settings(active):
     values = ssh(waiting, "cd /proc/sys/net/ipv4/vs; cat conntrack conn_reuse_mode sloppy_tcp").split()
     assert values == ["0", "3", "1"]
     assert "lvsdr" in ssh(waiting, "nft list table inet lvsdr")
+    # The console comes back as well.
+    while ssh(waiting, "systemctl is-active lvsdr-console", check=False).strip() != "active":
+        assert time.monotonic() < deadline, ssh(waiting, "journalctl -u lvsdr-console -n 20")
+        time.sleep(2)
