@@ -30,7 +30,7 @@ def main():
         )
         try:
             cost.counting(directors[0])
-            fleet.eventually(lambda: directors[0].state() and directors[0].server("edge300")["out_bytes"], 120)
+            fleet.eventually(lambda: directors[0].state() and directors[0].server("edge300")["sent"], 120)
             alone = cost.share(directors[0], SECONDS)
             page = browser.new_page()
             page.goto(directors[0].url)

@@ -21,7 +21,7 @@ def test_memory_with_300_servers_and_a_page(pair, open_page):
     directors = pair(300)
     loop = cost.counting(directors[0])
     page = open_page(directors[0])
-    fleet.eventually(lambda: directors[0].server("edge300")["out_bytes"], 90)
+    fleet.eventually(lambda: directors[0].server("edge300")["sent"], 90)
     for _time in range(5):
         urllib.request.urlopen(directors[0].url + "/metrics", timeout=10).read()
     taken = cost.memory(directors)

