@@ -87,7 +87,7 @@ let last = Date.now();
 function listen() {
   const source = new EventSource('api/events');
   source.addEventListener('state', (event) => { last = Date.now(); exchange(JSON.parse(event.data)); });
-  // A proxy that answers with an error while the console restarts ends it for good.
+  // After an error of a proxy, as while the console restarts, it does not try again.
   source.addEventListener('error', () => { if (source.readyState === EventSource.CLOSED) setTimeout(listen, 3000); });
 }
 setInterval(() => {
