@@ -178,13 +178,14 @@ def test_units(ready, run, program):
         "LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nNeedDaemonReload=no",
         "LoadState=loaded\nActiveState=reloading\nUnitFileState=disabled\nNeedDaemonReload=yes",
         "LoadState=loaded\nActiveState=activating\nUnitFileState=enabled\nNeedDaemonReload=no",
-        "LoadState=not-found\nActiveState=inactive\nUnitFileState=\nNeedDaemonReload=no",
+        *["LoadState=not-found\nActiveState=inactive\nUnitFileState=\nNeedDaemonReload=no"] * (len(places.UNITS) - 3),
     ]
     program("systemctl", "\n\n".join(blocks) + "\n", status=0)
     found = run()["seen"]["units"]
     assert list(found) == list(places.UNITS)
     assert [[unit[name] for name in ("loaded", "active", "enabled", "stale")] for unit in found.values()] == [
-        [True, True, True, False], [True, True, False, True], [True, False, True, False], [False, False, False, False],
+        [True, True, True, False], [True, True, False, True], [True, False, True, False],
+        *[[False, False, False, False]] * (len(places.UNITS) - 3),
     ]  # fmt: skip
     # systemctl that fails, as where systemd does not run, prints nothing for it.
     program("systemctl", status=1)
