@@ -59,7 +59,10 @@ def playbook(name, *more, inventory="inventories/lab", strategy=None):
     if strategy:
         import ansible_mitogen
 
-        environment.update(ANSIBLE_STRATEGY=strategy, ANSIBLE_STRATEGY_PLUGINS=ansible_mitogen.__path__[0] + "/plugins/strategy")
+        # Mitogen starts a Python before it says that it is connected, and an emulated director takes its time.
+        environment.update(
+            ANSIBLE_TIMEOUT="120", ANSIBLE_STRATEGY=strategy, ANSIBLE_STRATEGY_PLUGINS=ansible_mitogen.__path__[0] + "/plugins/strategy"
+        )
     return subprocess.run(
         ["ansible-playbook", "-i", inventory, *more, name],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, cwd=PROJECT,
