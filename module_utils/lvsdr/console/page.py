@@ -18,7 +18,7 @@ from ansible.module_utils.lvsdr.console.assets import SCRIPT, STYLE
 from ansible.module_utils.lvsdr.text import bit_rate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 # Reason of a server: (what it is called, the class of its colour).
 LABELS = {
@@ -90,8 +90,9 @@ def _problems(state: dict[str, Any]) -> str:
 def _directors(state: dict[str, Any]) -> str:
     """The data path, with who is active."""
     boxes = []
+    both = {name for service in state["services"] for name in service["holders"] if len(service["holders"]) > 1}
     for one in state["directors"]:
-        word, kind = _director_words(one)
+        word, kind = _director_words(one, both)
         boxes.append(
             '<li id="director-%s" class="%s"><b>%s</b> <span>%s</span></li>' % (slug(one["name"]), kind, escape(one["name"]), escape(word))
         )
@@ -108,7 +109,8 @@ def _directors(state: dict[str, Any]) -> str:
     ) % (bit_rate(into), "".join(boxes), serving, len(servers), number(total), bit_rate(out) if known else "–", past)
 
 
-def _director_words(one: dict[str, Any]) -> tuple[str, str]:
+def _director_words(one: dict[str, Any], both: Collection[str]) -> tuple[str, str]:
+    """(what it is, the class of its box). both: those that are active for a VIP beside another one."""
     if not one["answers"]:
         return "does not answer", "bad"
     word = "active" if one["active"] else "standby"
@@ -116,7 +118,7 @@ def _director_words(one: dict[str, Any]) -> tuple[str, str]:
         word += ", drained"
     if not one["keepalived"]:
         return word + ", keepalived is not running", "bad"
-    return word, "active" if one["active"] else "standby"
+    return word, "bad" if one["name"] in both else "active" if one["active"] else "standby"
 
 
 def _service(state: dict[str, Any], service: dict[str, Any], place: int) -> str:

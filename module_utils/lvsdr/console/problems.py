@@ -21,8 +21,8 @@ STALLED = 10
 
 def found(config: dict[str, Any], state: dict[str, Any]) -> list[dict[str, str]]:
     """All that is wrong, the worst first. ``key`` names a problem from one look to the next, whatever its words are by then."""
-    out = _vips(state) + [one for service in state["services"] for one in _service(service)] + _directors(config, state)
-    out += _parity(state)
+    out = _vips(state) + [one for service in state["services"] for one in _service(service)] + _servers(state)
+    out += _directors(config, state) + _parity(state)
     order = {kind: number for number, kind in enumerate(KINDS)}
     return sorted(out, key=lambda one: (one["level"] != BAD, order[one["kind"]]))
 
@@ -33,17 +33,20 @@ def _problem(kind: str, level: str, about: str, what: str, do: str) -> dict[str,
 
 def _vips(state: dict[str, Any]) -> list[dict[str, str]]:
     """Each VIP is held by exactly one director, as far as directors answer."""
-    out = {}
-    silent = [one["name"] for one in state["directors"] if not one["answers"]]
-    for service in state["services"]:
-        holders, vip = service["holders"], service["vip"]
+    held = {service["vip"]: tuple(service["holders"]) for service in state["services"]}
+    vips: dict[tuple[str, ...], list[str]] = {}
+    for vip, holders in held.items():
+        vips.setdefault(holders, []).append(vip)
+    out = []
+    for holders, those in vips.items():
+        named = " and ".join(those)
         if len(holders) > 1:
-            what, do = "%s hold %s at once" % (" and ".join(holders), vip), "let VRRP (IP protocol 112) pass between them"
-            out[vip] = _problem("split-brain", BAD, vip, what, "%s; `journalctl -u keepalived` on each says since when" % do)
-        elif not holders and not silent:
+            do = "let VRRP (IP protocol 112) pass between them; `journalctl -u keepalived` on each says since when"
+            out.append(_problem("split-brain", BAD, " ".join(holders), "%s hold %s at once" % (" and ".join(holders), named), do))
+        elif not holders and all(one["answers"] for one in state["directors"]):
             do = "start keepalived on one: `systemctl restart keepalived`, then its journal"
-            out[vip] = _problem("nobody-active", BAD, vip, "no director holds %s" % vip, do)
-    return list(out.values())
+            out.append(_problem("nobody-active", BAD, "", "no director holds %s" % named, do))
+    return out
 
 
 def _service(service: dict[str, Any]) -> list[dict[str, str]]:
@@ -53,7 +56,7 @@ def _service(service: dict[str, Any]) -> list[dict[str, str]]:
     if not service["there"]:
         what = "%s is not in the table of %s" % (name, service["view"])
         return [_problem("not-in-table", BAD, name, what, "run site.yml: until then its viewers are refused")]
-    return [*_all_of(service, name), *(problem for one in service["servers"] for problem in _server(one, name))]
+    return _all_of(service, name)
 
 
 def _all_of(service: dict[str, Any], name: str) -> list[dict[str, str]]:
@@ -74,17 +77,26 @@ def _all_of(service: dict[str, Any], name: str) -> list[dict[str, str]]:
     return out
 
 
-def _server(one: dict[str, Any], name: str) -> list[dict[str, str]]:
-    out, about = [], "%s %s" % (name, one["name"])
-    if one["reason"] == "down":
-        what = "%s is out of %s: %s" % (one["name"], name, one["why"])
-        out.append(_problem("server-down", WARN, about, what, "mend the server; it comes back by itself"))
-    if one["reason"] == "missing":
-        what = "%s of %s is not in the directors' table" % (one["name"], name)
-        out.append(_problem("server-missing", WARN, about, what, "run site.yml"))
-    if one["certificate"]:
-        what = "%s on %s: %s" % (name, one["name"], one["certificate"])
-        out.append(_problem("certificate", WARN, about, what, "renew the certificate there"))
+def _servers(state: dict[str, Any]) -> list[dict[str, str]]:
+    """One that is down is usually down in all of its services, and for one reason."""
+    out = []
+    found: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for service in state["services"]:
+        for one in service["servers"] if service["read"] and service["there"] else ():
+            name = "%s (%s)" % (service["name"], service["vip"])
+            if one["reason"] in ("down", "missing"):
+                found.setdefault((one["name"], one["reason"]), []).append((name, one["why"]))
+            if one["certificate"]:
+                what = "%s on %s: %s" % (name, one["name"], one["certificate"])
+                out.append(_problem("certificate", WARN, "%s %s" % (name, one["name"]), what, "renew the certificate there"))
+    for (server, reason), where in found.items():
+        names, why = ", ".join(name for name, _why in where), where[0][1]
+        if reason == "down":
+            what = "%s is out of %s: %s" % (server, names, why)
+            out.append(_problem("server-down", WARN, server, what, "mend the server; it comes back by itself"))
+        else:
+            what = "%s of %s is not in the directors' table" % (server, names)
+            out.append(_problem("server-missing", WARN, server, what, "run site.yml"))
     return out
 
 
