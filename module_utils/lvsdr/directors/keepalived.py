@@ -38,6 +38,8 @@ HARMLESS = (
     r"quorum \d+ for .* exceeds total weight of real servers 0, reducing quorum to 0$",
     r"hysteresis \d+ >= quorum 0; setting hysteresis to \d+$",
 )
+# Seconds that a director waits at most before it takes its VIPs back.
+LONGEST_DELAY = 60
 
 
 def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
@@ -47,6 +49,7 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
     """
     services = resolved.services
     settings = _read_settings(director, services, inventory)
+    settings["preemption"] = _preemption(services)
     lines = [
         "# Managed by lvsdr, made from virtual_services: changes made here go with the next rollout.",
         "global_defs {",
@@ -82,6 +85,14 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
     for check in resolved.checks:
         lines += _server_of_check(check)
     return "\n".join(lines)
+
+
+def _preemption(services: Sequence[VirtualService]) -> list[str]:
+    """A director that starts takes its VIPs back once each of its checks has had a result: until then its servers have weight 0, and
+    newcomers would be refused. keepalived spreads first checks over an interval (check_api.c, warmup)."""
+    checks = [check for service in services if not service.absent for check in service.checks]
+    longest = max((check["interval"] + check["timeout"] for check in checks), default=0)
+    return ["    preempt_delay %d" % min(LONGEST_DELAY, longest + 1)] if checks else []
 
 
 def _is_script(service: VirtualService) -> bool:
@@ -179,7 +190,7 @@ def _instance(instance: dict[str, Any], director: str, inventory: Inventory, set
         # Version 3 knows hundredths of a second, version 2 only whole ones.
         *(["    version 3"] if settings["advertisement_interval"] % 1 else []),
         "    advert_int %g" % settings["advertisement_interval"],
-        *([] if settings["preempt"] else ["    nopreempt"]),
+        *(settings["preemption"] if settings["preempt"] else ["    nopreempt"]),
         "    garp_master_refresh 60",
     ]
     if peers and settings["unicast"]:

@@ -189,6 +189,10 @@ def test_a_single_director_has_no_peers():
 def test_settings_that_are_off_by_default():
     assert "nopreempt" not in render(service()) and "    version" not in render(service())
     assert "    nopreempt\n" in render(service(), settings={**SETTINGS, "preempt": "no"})
+    # A director that starts waits for the first result of its slowest check. Nobody waits where there is none, or without preemption.
+    slow = render(service(health_check={"type": "tcp", "interval": 8, "timeout": 4}))
+    assert "    preempt_delay 13\n" in slow and "preempt_delay" not in render(service())
+    assert "preempt_delay" not in render(service(health_check={"type": "tcp"}), settings={**SETTINGS, "preempt": "no"})
     half = render(service(), settings={**SETTINGS, "advertisement_interval": 0.5})
     assert "    version 3\n    advert_int 0.5\n" in half, "version 2 has whole seconds only"
     group = render(service(), settings={**SETTINGS, "unicast": False})
