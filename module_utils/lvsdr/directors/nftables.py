@@ -23,9 +23,9 @@ from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.text import with_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from ansible.module_utils.lvsdr.inventory.types import CheckPath, Inventory, Resolved
+    from ansible.module_utils.lvsdr.inventory.types import CheckPath, Inventory, Resolved, VirtualService
 
 HEAD = """\
 # Managed by lvsdr. VRRP and connection sync have no authentication: they are let in from the other directors alone, and VRRP from this
@@ -91,10 +91,29 @@ def render(resolved: Resolved, director: str, inventory: Inventory, interface: s
         "        meta nfproto ipv4 fib saddr type local counter drop",
         "    }",
         *_check_sources(resolved.checks, inventory["hosts"].get(director, {})),
+        *_never_local(resolved.services),
         *nftables_modes.tables(resolved.services, inventory["hosts"].get(director, {})),
         "}",
     ]
     return with_digest(HEAD + "\n".join(lines) + "\n")
+
+
+def _never_local(services: Sequence[VirtualService]) -> list[str]:
+    """The chain that drops what IPVS did not take of a service's packets, right behind its last hook (ip_vs_core.c, ip_vs_ops4: 99).
+
+    The VIP is local, so this host's own TCP would reset running connections while keepalived restarts: it removes its services first, and
+    without one IPVS has no hooks (ip_vs_ctl.c, ip_vs_unregister_hooks). What is dropped is sent again, to the director that has taken over.
+    """
+    lines: dict[str, None] = {}
+    for service in services:
+        # Those of a service may be for this host itself where another program made it so.
+        local = any(one.destination.get("forward") == "local" for one in service.leaving)
+        for vip in service.vips if not service.absent and not local else ():
+            for protocol, first, last in service.viewer_ports():
+                port = "%d" % first if first == last else "%d-%d" % (first, last)
+                lines["        %s daddr %s %s dport %s counter drop" % ("ip6" if ":" in vip else "ip", vip, protocol, port)] = None
+    head = ["    chain never_local {", "        type filter hook input priority 110; policy accept;"]
+    return [*head, *lines, "    }"] if lines else []
 
 
 def _has_console(director: str, inventory: Inventory) -> bool:
