@@ -2,8 +2,10 @@
 
 import time
 
+import net
 import pytest
-from net import Running
+from ansible.module_utils.lvsdr.ipvs import table
+from net import Running, inside
 from pair import Coming, Pair, busy
 
 
@@ -52,5 +54,27 @@ def test_a_directors_power_off(pair):
         pair.wait_for("director2")
         time.sleep(3)
     assert viewers.late() and viewers.blackout() < 10, "newcomers of that moment wait, and no others"
+    assert streams.cut() == 0
+    streams.end()
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_director_without_its_services_resets_nobody(pair, family):
+    """As for a moment while keepalived restarts: the VIPs are still there, and the services are gone."""
+    streams = Running(20, family)
+    assert streams.cut() == 0
+    net.run("ip", "netns", "exec", "director1", "ipvsadm", "-C")
+    for sock, _name in streams.found:
+        sock.setblocking(False)
+        sock.send(b"x")
+    time.sleep(1)
+    for sock, _name in streams.found:
+        with pytest.raises(BlockingIOError):  # neither an answer nor a reset
+            sock.recv(1)
+    with inside("director1"):
+        table.converge(pair.services.tables())
+    for sock, _name in streams.found:
+        sock.settimeout(60)
+        assert sock.recv(1) == b"x", "it was sent again"
     assert streams.cut() == 0
     streams.end()

@@ -50,3 +50,19 @@ def test_only_checks_through_the_vip_need_it():
     for check in (None, {"target": "server"}):
         marks, text = rendered(service(health_check=check))
         assert not marks and "checks_" not in text
+
+
+def test_what_ipvs_did_not_take_is_dropped():
+    """Each VIP and port of a service, and nothing else that this host has on them."""
+    _marks, text = rendered(service(addresses=BOTH), service(name="media", addresses=[VIP], ports=["554/tcp", "6970-7170/udp"]))
+    (chain,) = [part.partition("    }\n")[0] for part in text.split("    chain never_local {\n")[1:]]
+    # Behind IPVS' own hooks, of which the last one is at 99.
+    assert chain.splitlines() == [
+        "        type filter hook input priority 110; policy accept;",
+        "        ip daddr %s tcp dport 80 counter drop" % VIP,
+        "        ip6 daddr %s tcp dport 80 counter drop" % VIP6,
+        "        ip daddr %s tcp dport 554 counter drop" % VIP,
+        "        ip daddr %s udp dport 6970-7170 counter drop" % VIP,
+    ]
+    _marks, text = rendered(service(state="absent", real_servers=None))
+    assert "never_local" not in text
