@@ -37,7 +37,7 @@ test: ## All tests, tier by tier, with what each took
 	@tools/bootstrap dev newest
 	@tools/tiers lint unit -- modules
 	@tools/bootstrap lab netns oracle console
-	@tools/tiers netns roles releases oracle console kernel datapath collection -- molecule arp
+	@tools/tiers kernel datapath netns roles releases oracle console collection -- molecule arp
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
 lint: ## ansible-lint, ruff, mypy, yamllint, changelog, words, documentation, messages of commits
