@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases console screenshots kernel datapath arp molecule collection bench release-check clean
+.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases console screenshots rootfs kernel datapath arp molecule collection bench release-check clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -35,9 +35,10 @@ verify: ## Prove on the wire that the lab works
 test: ## All tests, tier by tier, with what each took
 	@rm -f build/tiers
 	@tools/bootstrap dev newest
-	@tools/tiers lint unit -- modules
+	@tools/tiers lint unit -- modules rootfs
 	@tools/bootstrap lab netns oracle console
-	@tools/tiers kernel datapath netns roles releases oracle console collection -- molecule arp
+	@tools/tiers kernel datapath -- arp netns
+	@tools/tiers roles oracle releases console collection -- molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
 lint: ## ansible-lint, ruff, mypy, yamllint, changelog, words, documentation, messages of commits
@@ -105,6 +106,10 @@ releases: ## Rendered files against keepalived, nftables and systemd of Debian 1
 	ansible-playbook playbooks/lab.yml --tags rootfs
 	$(call step,keepalived and nftables of both releases)
 	.venv/bin/python -m pytest -q tests/releases
+
+rootfs: ## The lab's root file systems, which several tiers start from (root)
+	@tools/bootstrap python lab
+	ansible-playbook playbooks/lab.yml --tags rootfs
 
 kernel: ## ipvs_table against a real IPVS kernel in a guest of its own (root)
 	@tools/bootstrap python lab
