@@ -5,8 +5,9 @@ import re
 from pathlib import Path
 
 import jinja2
+import pytest
 from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.routes import lasting, plan, tunnels
+from ansible.module_utils.lvsdr.routes import egress, lasting, plan, tunnels
 
 TEMPLATE = Path(__file__).parents[2] / "roles/director/templates/lvsdr-streamcheck.service.j2"
 PATH = "/run/lvsdr-streamcheck.service"
@@ -26,6 +27,31 @@ def test_systemd_knows_all_of_it(release):
     _status, said = release.run("systemd-analyze", "--offline=true", "--no-pager", "security", PATH)
     exposure = re.search(r"exposure level for .*: ([0-9.]+)", said)
     assert exposure and float(exposure.group(1)) <= 1.6, said
+
+
+@pytest.mark.parametrize("name, most", [("lvsdr-console", 1.6), ("lvsdr-console-helper", 4.0)])
+def test_the_units_of_the_console(release, name, most):
+    environment = jinja2.Environment()
+    environment.filters.update(lvs_place=lambda one: getattr(places, one), bool=bool)
+    template = (TEMPLATE.parent / (name + ".service.j2")).read_text()
+    text = environment.from_string(template).render(director_console_actions=True, director_console_key_file="/etc/hostname")
+    path = "/run/%s.service" % name
+    release.run("sh", "-c", "cat >" + path, stdin=text)
+    _status, said = release.run("systemd-analyze", "verify", "--man=no", path)
+    assert not [line for line in said.splitlines() if name in line], said
+    _status, said = release.run("systemd-analyze", "--offline=true", "--no-pager", "security", path)
+    exposure = re.search(r"exposure level for .*: ([0-9.]+)", said)
+    assert exposure and float(exposure.group(1)) <= most, said
+
+
+def test_the_socket_of_the_counters(release):
+    for name, text in (
+        (egress.READER_NAME, egress.reader_unit("/usr/sbin/nft")),
+        (egress.SOCKET_NAME, egress.socket_unit("/usr/sbin/nft")),
+    ):
+        release.run("sh", "-c", "cat >/run/" + name, stdin=text)
+    _status, said = release.run("systemd-analyze", "verify", "--man=no", "/run/" + egress.SOCKET_NAME)
+    assert not [line for line in said.splitlines() if "lvsdr-egress" in line], said
 
 
 def test_the_units_of_real_servers(release):
