@@ -120,6 +120,13 @@ def test_other_ports_and_addresses_are_not_counted(counting):
         assert carried(server, viewer, address, port)[1] == 0
 
 
+def test_answers_to_checks_are_not_counted(counting):
+    """A director asks through the VIP, and is no viewer."""
+    server, _viewer, director = counting
+    director.ip("route", "add", VIP, "via", server.address, "dev", "eth0")
+    assert carried(server, director, VIP, 80)[1] == 0
+
+
 def test_directors_alone_may_read(counting):
     server, viewer, director = counting
     with running(server, SERVE, "0.0.0.0", places.EGRESS_PORT, 10):

@@ -37,10 +37,13 @@ class Counter(NamedTuple):
     first: int
     last: int
 
-    def rule(self) -> str:
+    def rule(self, sources: Collection[str]) -> str:
+        """What directors are answered are health checks, and none of them is a viewer."""
+        checks = ", ".join(sorted(source for source in sources if (":" in source) == (":" in self.vip)))
         port = str(self.first) if self.first == self.last else "%d-%d" % (self.first, self.last)
         word = "ip6" if ":" in self.vip else "ip"
-        return '        %s saddr %s %s sport %s counter name "%s"' % (word, self.vip, self.protocol, port, self.name)
+        others = " %s daddr != { %s }" % (word, checks) if checks else ""
+        return '        %s saddr %s%s %s sport %s counter name "%s"' % (word, self.vip, others, self.protocol, port, self.name)
 
 
 OPTIONS: dict[str, Any] = {
@@ -95,7 +98,7 @@ def rules(counters: Collection[Counter], sources: Collection[str]) -> str:
         "    }",
         "    chain sent {",
         "        type filter hook output priority filter; policy accept;",
-        *(one.rule() for one in counters),
+        *(one.rule(sources) for one in counters),
         "    }",
         "}",
     ]
