@@ -121,7 +121,7 @@ def test_other_ports_and_addresses_are_not_counted(counting):
 
 
 def test_answers_to_checks_are_not_counted(counting):
-    """A director asks through the VIP, and is no viewer."""
+    """A director that asks through the VIP is not a viewer."""
     server, _viewer, director = counting
     director.ip("route", "add", VIP, "via", server.address, "dev", "eth0")
     assert carried(server, director, VIP, 80)[1] == 0
