@@ -38,8 +38,6 @@ HARMLESS = (
     r"quorum \d+ for .* exceeds total weight of real servers 0, reducing quorum to 0$",
     r"hysteresis \d+ >= quorum 0; setting hysteresis to \d+$",
 )
-# Seconds that a director waits at most before it takes its VIPs back.
-LONGEST_DELAY = 60
 
 
 def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
@@ -92,7 +90,7 @@ def _preemption(services: Sequence[VirtualService]) -> list[str]:
     newcomers would be refused. keepalived spreads first checks over an interval (check_api.c, warmup)."""
     checks = [check for service in services if not service.absent for check in service.checks]
     longest = max((check["interval"] + check["timeout"] for check in checks), default=0)
-    return ["    preempt_delay %d" % min(LONGEST_DELAY, longest + 1)] if checks else []
+    return ["    preempt_delay %d" % min(60, longest + 1)] if checks else []
 
 
 def _is_script(service: VirtualService) -> bool:

@@ -63,9 +63,7 @@ def render(resolved: Resolved, director: str, inventory: Inventory, interface: s
     near = ", fe80::/10" if vrrp_family(inventory) == 6 and not unicast else ""
     lines = [
         *(line for table in FORMER for line in ("table " + table, "delete table " + table)),
-        "table %s" % places.RULES_TABLE,
-        "delete table %s" % places.RULES_TABLE,
-        "table %s {" % places.RULES_TABLE,
+        *(line % places.RULES_TABLE for line in ("table %s", "delete table %s", "table %s {")),
         '    comment "lvsdr @DIGEST@"',
         *("    counter %s {\n    }" % name for name in COUNTERS),
         "    chain vrrp {",
