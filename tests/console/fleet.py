@@ -14,8 +14,9 @@ import urllib.request
 from pathlib import Path
 
 from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.directors import console, streamchecks
+from ansible.module_utils.lvsdr.directors import console
 from ansible.module_utils.lvsdr.inventory.resolve import resolve
+from fakes.program import install
 
 HERE = Path(__file__).parent
 ADDRESSES = {"director1": "127.0.0.1", "director2": "127.0.0.2"}
@@ -134,11 +135,7 @@ def check(service, server, **more):
 
 def program(folder):
     """The console's files as a director has them."""
-    for one in streamchecks.program(places.CONSOLE_PARTS):
-        path = Path(folder) / one["path"][len(places.STREAMCHECK_PROGRAM) + 1 :]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(one["content"])
-    return folder
+    return install(folder, places.CONSOLE_PARTS)
 
 
 def eventually(what, seconds=30):

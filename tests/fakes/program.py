@@ -9,9 +9,9 @@ from ansible.module_utils.lvsdr.directors import streamchecks
 COMMAND = (sys.executable, "-m", places.STREAMCHECK_MODULE)
 
 
-def install(folder):
-    """Writes the program into a folder; returns the PYTHONPATH that it needs."""
-    for one in streamchecks.program():
+def install(folder, parts=places.STREAMCHECK_PARTS):
+    """Writes a program, by default this one, into a folder; returns the PYTHONPATH that it needs."""
+    for one in streamchecks.program(parts):
         path = Path(folder) / one["path"][len(places.STREAMCHECK_PROGRAM) + 1 :]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(one["content"])

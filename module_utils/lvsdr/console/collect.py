@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.console import actions, look, messages
+from ansible.module_utils.lvsdr.console.config import own_address
 from ansible.module_utils.lvsdr.console.memory import Memory
 from ansible.module_utils.lvsdr.console.state import state
 from ansible.module_utils.lvsdr.errors import LvsError
@@ -177,8 +178,7 @@ class Collector:
         import aiohttp
 
         limits = aiohttp.ClientTimeout(total=PEER_TIMEOUT)
-        # The other director lets in the address that the inventory names.
-        own = next((one["address"] for one in self.config["directors"] if one["name"] == self.config["director"]), None)
+        own = own_address(self.config)
         connector = aiohttp.TCPConnector(local_addr=(own, 0) if own else None, force_close=True)
         async with aiohttp.ClientSession(timeout=limits, trust_env=False, connector=connector, auto_decompress=False) as session:
             self.session = session

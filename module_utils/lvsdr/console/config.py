@@ -14,6 +14,12 @@ from ansible.module_utils.lvsdr.text import digest_of
 NEEDED = ("director", "directors", "services", "actions", "port", "peer_port", "sync", "watched")
 
 
+def own_address(config: dict[str, Any]) -> str | None:
+    """The director's address, which the other one lets in."""
+    found: str | None = next((one["address"] for one in config["directors"] if one["name"] == config["director"]), None)
+    return found
+
+
 def read_config(path: str) -> dict[str, Any]:
     """The configuration, with the digest of what both directors have to have; LvsError where it can't be used."""
     try:

@@ -54,7 +54,7 @@ class Helper:
             return {"refused": [str(messages.ACTIONS_OFF())], "says": []}
         if verb not in actions.VERBS:
             return {"refused": [str(messages.NO_SUCH_VERB(verbs=", ".join(actions.VERBS)))], "says": []}
-        now = look.decoded(json.dumps(look.read(self.config["digest"])).encode())
+        now = look.understood(look.read(self.config["digest"]))
         assert now is not None  # it was made here
         return actions.plan(self.config, now, verb, host)
 

@@ -93,7 +93,14 @@ OF_CHECKS = {
 def decoded(data: bytes) -> dict[str, Any] | None:
     """A look as state.py takes it, of what came over a socket; None where it is not one."""
     try:
-        look = json.loads(data)
+        return understood(json.loads(data))
+    except (ValueError, RecursionError):
+        return None
+
+
+def understood(look: Any) -> dict[str, Any] | None:
+    """The same of what ``read`` returned."""
+    try:
         _require(look, FIELDS)
         services = {}
         for one in look["services"]:
@@ -114,7 +121,7 @@ def decoded(data: bytes) -> dict[str, Any] | None:
         for text in (*look["addresses"], *look["sync"]):
             if not isinstance(text, str):
                 raise ValueError(text)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         return None
     return {**{name: look[name] for name in FIELDS}, "services": services}
 

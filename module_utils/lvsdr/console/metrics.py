@@ -1,7 +1,7 @@
 # Copyright: the lvsdr authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """A state for Prometheus. Labels are names of services, VIPs, servers and directors, never of clients: a series for each server of each VIP
-and a dozen numbers, so 300 servers are some 4,000 series. docs/console.md lists them."""
+and less than ten numbers, so 300 servers are fewer than 3,000 series. docs/console.md lists them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 SERVER, SERVICE = ("service", "vip", "server"), ("service", "vip")
-# Name of a metric, what it is, the field of a server or service, and whether it counts up.
+# Name of a metric, what it is, and the field of a server or service.
 OF_SERVERS = (
     ("lvsdr_server_weight", "Weight in the table of the director that is active", "weight"),
     ("lvsdr_server_weight_declared", "Weight in the inventory", "declared"),

@@ -32,8 +32,6 @@ LABELS = {
 
 # Columns of numbers.
 NUMBERS = ("Weight", "Active", "New/s", "In", "Out")
-# Modes in which servers answer viewers themselves.
-DIRECT = ("dr", "tunnel")
 
 
 def policy(live: bool = True) -> str:
@@ -99,7 +97,7 @@ def _directors(state: dict[str, Any]) -> str:
     total = sum(service["active"] for service in state["services"])
     into, out = (sum(service[name] or 0 for service in state["services"]) for name in ("in", "out"))
     known = [service["out"] for service in state["services"] if service["out"] is not None]
-    past = ", past the directors" if any(service["mode"] in DIRECT for service in state["services"]) else ""
+    past = ", past the directors" if any(service["direct"] for service in state["services"]) else ""
     servers = {one["name"]: one["reason"] for service in state["services"] for one in service["servers"]}
     serving = sum(reason in ("serving", "part", "kept") for reason in servers.values())
     return (

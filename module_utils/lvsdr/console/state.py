@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible.module_utils.lvsdr.checks.verdicts import rounded_up
 from ansible.module_utils.lvsdr.console import problems
 from ansible.module_utils.lvsdr.ipvs.plan import live
 
@@ -29,7 +30,7 @@ Egress = dict[str, dict[str, tuple[int, float]]]
 def state(config: dict[str, Any], looks: dict[str, Look | None], egress: Egress, now: float) -> dict[str, Any]:
     """What a page shows: ``{"at", "director", "actions", "directors", "services", "drift", "problems"}``."""
     directors = [_director(config, one, looks.get(one["name"])) for one in config["directors"]]
-    services = [_service(config, service, looks, egress, now) for service in config["services"]]
+    services = [_service(config, service, looks, egress) for service in config["services"]]
     out = {
         "at": now, "director": config["director"], "actions": config["actions"],
         "directors": directors, "services": services, "drift": _drift(config, looks),
@@ -61,7 +62,7 @@ def view_of(service: dict[str, Any], config: dict[str, Any], looks: dict[str, Lo
     return own
 
 
-def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, Look | None], egress: Egress, now: float) -> dict[str, Any]:
+def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, Look | None], egress: Egress) -> dict[str, Any]:
     view = view_of(service, config, looks)
     look, own = looks.get(view), looks.get(config["director"])
     held = _held(look or {}, service)
@@ -74,6 +75,7 @@ def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, L
     known = {(one["address"], one["port"]) for one in service["servers"]}
     leaving = [_leaving(service, one) for key, one in sorted((held or {}).get("destinations", {}).items()) if key not in known]
     counters = (held or {}).get("counters", {})
+    counted = sum(one["reason"] not in NOT_MEANT for one in servers)
     sent = [one["out"] for one in servers if one["out"] is not None]
     out = (sum(sent) if sent else None) if service["direct"] else counters.get("outbps", 0)
     return {
@@ -81,9 +83,9 @@ def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, L
         "scheduler": service["scheduler"], "view": view, "read": look is not None, "direct": service["direct"],
         "holders": [name for name, other in looks.items() if other and service["vips"][0] in other["addresses"]],
         "there": held is not None, "servers": servers, "leaving": leaving, "share": service["floor"],
-        "floor": least(service["floor"], sum(one["reason"] not in NOT_MEANT for one in servers)),
+        "floor": least(service["floor"], counted),
         "sorry": any(one["fallback"] for one in servers), "declared": sum(bool(one["declared"]) and not one["fallback"] for one in servers),
-        "serving": sum(one["reason"] in IN_SERVICE for one in servers), "counted": sum(one["reason"] not in NOT_MEANT for one in servers),
+        "serving": sum(one["reason"] in IN_SERVICE for one in servers), "counted": counted,
         "active": sum(one["active"] for one in servers + leaving), "new": counters.get("cps", 0), "in": counters.get("inbps", 0),
         "out": out, "own": mine and mine["counters"],
     }  # fmt: skip
@@ -91,7 +93,7 @@ def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, L
 
 def least(floor: float, count: int) -> int:
     """How many of so many servers the floor of a check keeps in."""
-    return -int(-floor * count // 1)
+    return rounded_up(floor * count)
 
 
 def _held(look: Look, service: dict[str, Any]) -> dict[str, Any] | None:
@@ -200,13 +202,14 @@ def _leaving(service: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
 def _drift(config: dict[str, Any], looks: dict[str, Look | None]) -> list[dict[str, str]]:
     """What runs and the inventory does not say: ``[{"what", "line"}]``, with the line that would make it permanent."""
     out: dict[str, str] = {}
+    servers = {one["name"]: one for service in config["services"] for one in service["servers"]}
+    known = {*(service["key"] for service in config["services"]), *config["known"]}
     for director, look in looks.items():
         if not look:
             continue
-        for server in {one["name"]: one for service in config["services"] for one in service["servers"]}.values():
+        for server in servers.values():
             if server["drain_file"] in look["files"] and not server["drained"]:
                 out["%s is drained" % server["name"]] = "%s: real_server_state: drained" % server["name"]
-        known = {*(service["key"] for service in config["services"]), *config["known"]}
         for key, held in look["services"].items():
             if key not in known:
                 out["%s is in the table of %s" % (held["words"], director)] = "a service of these ports in virtual_services"

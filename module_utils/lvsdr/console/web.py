@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.console import actions, messages, metrics, page
 from ansible.module_utils.lvsdr.console.collect import Collector
-from ansible.module_utils.lvsdr.console.config import read_config
+from ansible.module_utils.lvsdr.console.config import own_address, read_config
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.notify import notify
 
@@ -290,7 +290,7 @@ def read_key(config: dict[str, Any]) -> str | None:
 
 def ports(config: dict[str, Any]) -> list[tuple[str, int]]:
     """Where it listens: on loopback for people, and on the director's address for the other one."""
-    own = next((one["address"] for one in config["directors"] if one["name"] == config["director"]), None)
+    own = own_address(config)
     out: list[tuple[str, int]] = [("127.0.0.1", config["port"])]
     return [*out, (own, config["peer_port"])] if own and len(config["directors"]) > 1 else out
 

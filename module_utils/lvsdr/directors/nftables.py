@@ -14,6 +14,7 @@ from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.directors import nftables_modes, vrrp
 from ansible.module_utils.lvsdr.directors.keepalived import vrrp_family
 from ansible.module_utils.lvsdr.errors import Problems
+from ansible.module_utils.lvsdr.inventory import director_settings
 from ansible.module_utils.lvsdr.inventory.check_paths import CHECK_MARKS, check_marks, check_source
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, own_addresses
 from ansible.module_utils.lvsdr.inventory.views import director_vips
@@ -106,21 +107,16 @@ def _never_local(services: Sequence[VirtualService]) -> list[str]:
     for service in services:
         # Those of a service may be for this host itself where another program made it so.
         local = any(one.destination.get("forward") == "local" for one in service.leaving)
-        for vip in service.vips if not service.absent and not local else ():
-            for protocol, first, last in service.viewer_ports():
-                port = "%d" % first if first == last else "%d-%d" % (first, last)
-                lines["        %s daddr %s %s dport %s counter drop" % ("ip6" if ":" in vip else "ip", vip, protocol, port)] = None
+        for vip, protocol, first, last in nftables_modes.claimed(service) if not service.absent and not local else ():
+            port = "%d" % first if first == last else "%d-%d" % (first, last)
+            lines["        %s daddr %s %s dport %s counter drop" % ("ip6" if ":" in vip else "ip", vip, protocol, port)] = None
     head = ["    chain never_local {", "        type filter hook input priority 110; policy accept;"]
     return [*head, *lines, "    }"] if lines else []
 
 
-def _has_console(director: str, inventory: Inventory) -> bool:
-    return Reader(Problems(), "", inventory["hosts"].get(director, {})).boolean("director_console", False)
-
-
 def _console(director: str, inventory: Inventory, peers: dict[int, str]) -> list[str]:
     """The chain that lets in the other directors' consoles alone; none without a console."""
-    if not _has_console(director, inventory):
+    if not director_settings.runs_console(inventory, director):
         return []
     return [
         "    chain console {",
@@ -136,7 +132,7 @@ def _to_console(director: str, inventory: Inventory) -> list[str]:
     out = []
     for family, word in ((4, "ip"), (6, "ip6")):
         own = host_address(inventory["hosts"].get(director, {}), family)
-        if own and _has_console(director, inventory):
+        if own and director_settings.runs_console(inventory, director):
             out.append('        iifname != "lo" %s daddr %s tcp dport %d jump console' % (word, own, places.CONSOLE_PEER_PORT))
     return out
 

@@ -169,8 +169,12 @@ SETTINGS: dict[str, tuple[int, int, int] | None] = {
 
 def has_console(inventory: Inventory) -> bool:
     """Whether the console runs on any director: then real servers count what they send."""
-    directors = [inventory["hosts"].get(name, {}) for name in inventory["groups"].get(DIRECTORS) or ()]
-    return any(Reader(Problems(), "", variables).boolean("director_console", False) for variables in directors)
+    return any(runs_console(inventory, name) for name in inventory["groups"].get(DIRECTORS) or ())
+
+
+def runs_console(inventory: Inventory, director: str) -> bool:
+    """Whether the console runs on this director."""
+    return Reader(Problems(), "", inventory["hosts"].get(director, {})).boolean("director_console", False)
 
 
 def max_cut(inventory: Inventory, director: str) -> int:
