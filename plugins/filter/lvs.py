@@ -57,6 +57,10 @@ def _services(function, place=0):
     return _resolved(wrapper, place)
 
 
+def the_history(journal_text, count=20, hostvars=None, directors=()):
+    return journal.history(journal.with_clicks(journal.entries(journal_text), hostvars or {}, directors), int(count))
+
+
 def what_changed(hostvars, hosts):
     """What a rollout has changed on each host, and which connections that touched, in lines (module_utils/lvsdr/fleet/summary.py)."""
     return summary.summary({host: {name: hostvars[host].get(name) for name in summary.REGISTERED} for host in hosts})
@@ -225,7 +229,7 @@ OPERATIONS = {
     "lvs_upgrade_stopped": upgrade.standing,
     "lvs_numbers": _services(journal.numbers),
     "lvs_unfinished": lambda text, verb, what, event=journal.DONE: journal.unfinished(journal.entries(text), verb, what, event),
-    "lvs_history": lambda text, count=20: journal.history(journal.entries(text), int(count)),
+    "lvs_history": the_history,
     "lvs_joins": _services(rollout.joins),
     "lvs_infos": infos,
     "lvs_chosen": chosen,

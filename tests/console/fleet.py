@@ -128,7 +128,7 @@ class Director:
 def check(service, server, **more):
     usual = {
         "service": service["name"], "vip": service["vips"][0], "server": server, "state": "up", "why": "2 s of new video", "drained": False,
-        "agent": "", "share": 1.0, "seconds": 0.02, "checked_at": time.time(), "kept": False, "warning": "",
+        "agent": "", "share": 1.0, "seconds": 0.02, "checked_at": time.time(), "kept": False, "warning": "", "certificate_ends": None,
     }  # fmt: skip
     return {**usual, **more}
 

@@ -1,5 +1,7 @@
 """Role director with the console, and real servers that count: what is written, what a second run does, and what a click leaves."""
 
+import json
+
 from ansible.module_utils.lvsdr import notes, places
 from ansible.module_utils.lvsdr.checks.verdicts import OUT
 from ansible.module_utils.lvsdr.routes import egress
@@ -60,8 +62,13 @@ def test_a_click_is_undone_by_a_rollout_that_names_it(fleet):
     for director in DIRECTORS:
         for folder in FOLDERS:
             fleet.machines[director].write("%s/%s" % (folder, name), notes.text(OUT, "anna", "kernel upgrade"))
+        line = {"at": "2026-01-01T10:00:00Z", "run": "console-" + director, "on": director, "verb": "drain", "what": "server2",
+                "by": "anna", "reason": "kernel upgrade", "event": "ended", "result": "done"}  # fmt: skip
+        fleet.machines[director].write(places.CONSOLE_JOURNAL, json.dumps(line) + "\n")
     # Runs about something else leave it, and what it says.
     good(fleet.play("playbooks/drain.yml", "-e", "drain_servers=server2", "-e", "preflight_allow_drained=true"))
+    said = good(fleet.play("playbooks/history.yml", "-e", "director_console_actions=true")).said
+    assert said.count("done (kernel upgrade)") == 1, "both directors wrote one click down"
     assert "anna: kernel upgrade" in fleet.machines["director1"].read("%s/%s" % (places.DRAINED_KEPT, name))
     done = good(fleet.play())
     assert "remove %s/%s" % (places.DRAINED, name) in done.said

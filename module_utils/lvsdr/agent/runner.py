@@ -166,6 +166,7 @@ class Checker:
                 "state": server.verdict.state, "why": server.verdict.why, "drained": server.drained, "agent": server.load.said,
                 "share": round(server.share, 2), "seconds": server.seconds and round(server.seconds, 3), "checked_at": server.checked_at,
                 "kept": service.together.kept and server.verdict.state == verdicts.DOWN, "warning": server.certificate.warning,
+                "certificate_ends": server.certificate.ends,
             }
             for service in self.services
             for server in service.servers.values()

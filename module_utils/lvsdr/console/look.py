@@ -76,6 +76,8 @@ def _runs() -> bool:
 
 
 NUMBER = (int, float)
+# Seconds since 1970 that have a date: a certificate ends before the year 5000.
+LAST_MOMENT = 95617584000
 # What a look has, and of which type. A peer is known by its address alone, so nothing is taken for granted.
 FIELDS: dict[str, Any] = {
     "at": NUMBER, "config": str, "sync": list, "files": dict, "checks": list, "checks_age": (*NUMBER, type(None)), "addresses": list,
@@ -86,7 +88,7 @@ OF_DESTINATIONS = {"address": str, "port": int, "weight": int, "active": int, "i
 OF_FILES = {"who": str, "why": str, "since": (*NUMBER, type(None))}
 OF_CHECKS = {
     "service": str, "vip": str, "server": str, "state": str, "why": str, "agent": str, "warning": str, "seconds": (*NUMBER, type(None)),
-    "kept": bool,
+    "kept": bool, "certificate_ends": (*NUMBER, type(None)),
 }  # fmt: skip
 
 
@@ -118,6 +120,8 @@ def understood(look: Any) -> dict[str, Any] | None:
             _require(one, OF_FILES)
         for one in look["checks"]:
             _require(one, OF_CHECKS)
+            if not 0 <= (one.get("certificate_ends") or 0) < LAST_MOMENT:
+                raise ValueError(one["certificate_ends"])
         for text in (*look["addresses"], *look["sync"]):
             if not isinstance(text, str):
                 raise ValueError(text)

@@ -129,16 +129,18 @@ def _service(state: dict[str, Any], service: dict[str, Any], place: int) -> str:
             '<tr id="s%d-leaving-%s" class="calm"><th scope="row">%s</th><td>leaving</td><td class="n">%d</td><td class="n">%d</td>%s</tr>'
         ) % (place, slug(where), escape(where), one["weight"], one["active"], "<td></td>" * (len(heads) - 4))
     floor = ", floor %d" % service["floor"] if service["floor"] else ""
+    ends = [one["certificate_ends"] for one in service["servers"] if one.get("certificate_ends")]
+    until = " · certificates until %s" % time.strftime("%Y-%m-%d", time.gmtime(min(ends))) if ends else ""
     held = "" if service["there"] else '<p class="bad">This service is not in the table of %s. Run site.yml.</p>' % escape(service["view"])
     return (
         '<section id="v%d" class="service" aria-labelledby="h%d"><h2 id="h%d">%s <small>%s, %s, %s</small></h2>'
-        '<p id="t%d" class="totals">%d of %d servers%s · %s active · %s new/s · %s in · %s out</p>%s'
+        '<p id="t%d" class="totals">%d of %d servers%s · %s active · %s new/s · %s in · %s out%s</p>%s'
         '<div class="scroll" tabindex="0" role="group" aria-labelledby="h%d"><table><thead><tr>%s</tr></thead>'
         "<tbody>%s</tbody></table></div></section>"
     ) % (
         place, place, place, escape(service["name"]), escape("%s %s" % (service["vip"], service["ports"])), escape(service["mode"]),
         escape(service["scheduler"]), place, service["serving"], service["counted"], floor, number(service["active"]),
-        number(service["new"]), bit_rate(service["in"]), "–" if service["out"] is None else bit_rate(service["out"]), held, place,
+        number(service["new"]), bit_rate(service["in"]), "–" if service["out"] is None else bit_rate(service["out"]), until, held, place,
         "".join('<th scope="col"%s>%s</th>' % (' class="n"' if name in NUMBERS else "", name) for name in heads), rows,
     )  # fmt: skip
 

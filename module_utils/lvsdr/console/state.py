@@ -148,6 +148,7 @@ def _server(
         "fallback": server["fallback"], "note": taken or {}, "active": _active(service, there) if there else 0,
         "inactive": there["inactive"] if there else 0, "new": counters.get("cps", 0), "in": counters.get("inbps", 0), "out": rate,
         "sent": count, "certificate": next((one["warning"] for one in said if one.get("warning")), ""),
+        "certificate_ends": min((one["certificate_ends"] for one in said if one.get("certificate_ends")), default=None),
         "agent": next((one["agent"] for one in said if one.get("agent")), ""),
         "check_seconds": max((one["seconds"] or 0 for one in said), default=None),
     }  # fmt: skip

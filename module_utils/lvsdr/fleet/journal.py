@@ -8,7 +8,9 @@ ended have ``numbers``, and a line that is not understood, of another release or
 
 from __future__ import annotations
 
+import base64
 import json
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.fleet import capacity
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 EVENTS = BEGUN, DRAINED, DONE, ENDED = "begun", "drained", "done", "ended"
 NEEDED = ("at", "run", "verb", "what", "event")
+# Seconds within which both directors write down one click.
+ONE_CLICK = 30
 
 
 def line(at: str, by: str, on: str, options: Mapping[str, Any]) -> str:
@@ -39,6 +43,30 @@ def entries(text: str) -> list[dict[str, Any]]:
         if isinstance(one, dict) and all(isinstance(one.get(name), str) for name in NEEDED):
             out.append(one)
     return out
+
+
+def with_clicks(found: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Any], directors: Iterable[str]) -> list[Mapping[str, Any]]:
+    """The same, with what was clicked on the pages of the directors: each of them keeps a journal, and writes a click down once.
+    hostvars: those of the directors, where ``slurp`` was registered as lvs_clicks."""
+    texts = (hostvars[name].get("lvs_clicks", {}).get("content", "") for name in directors)
+    clicks: list[Mapping[str, Any]] = []
+    last: dict[tuple[str, ...], float] = {}
+    written = (one for text in texts for one in entries(base64.b64decode(text).decode(errors="replace")))
+    for one in sorted(written, key=_moment):
+        key = tuple(str(one.get(name)) for name in ("verb", "what", "by", "reason", "result"))
+        if _moment(one) - last.get(key, 0) > ONE_CLICK:
+            clicks.append(one)
+        last[key] = _moment(one)
+    return sorted([*found, *clicks], key=_moment)
+
+
+def _moment(one: Mapping[str, Any]) -> float:
+    """Seconds since 1970 of a line, in whatever zone it was written; 0 where that can't be read."""
+    try:
+        at = datetime.fromisoformat(one["at"].replace("Z", "+00:00"))
+    except ValueError:
+        return 0.0
+    return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def numbers(services: Sequence[VirtualService], infos: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
@@ -77,6 +105,8 @@ def history(found: Sequence[Mapping[str, Any]], count: int = 20) -> list[str]:
         result = str(last.get("result") or "done") if last["event"] == ENDED else "did not end"
         if done:
             result += ": " + ", ".join(done)
+        if first.get("reason"):
+            result += " (%s)" % first["reason"]
         what = ("%s %s" % (first["verb"], first["what"])).strip()
         after = _words(last) if last["event"] == ENDED else ""
         rows.append((first["at"], str(first.get("by", "")), what, result, _words(first), after))

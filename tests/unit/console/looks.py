@@ -37,7 +37,7 @@ def config(**more):
 def check(name, **more):
     usual = {
         "service": "live", "vip": VIP, "server": name, "state": "up", "why": "2 s of new video", "drained": False, "agent": "",
-        "share": 1.0, "seconds": 0.02, "checked_at": NOW, "kept": False, "warning": "",
+        "share": 1.0, "seconds": 0.02, "checked_at": NOW, "kept": False, "warning": "", "certificate_ends": None,
     }  # fmt: skip
     return {**usual, **more}
 

@@ -63,6 +63,14 @@ def test_it_says_what_an_operator_needs():
         assert words in text, words
 
 
+def test_it_says_until_when_certificates_are_valid():
+    made = config()
+    ends = {"edge1": 1893456000, "edge2": 1798761600}  # 2030-01-01, 2027-01-01
+    checks = [check(name, certificate_ends=at) for name, at in ends.items()] + [check("edge3")]
+    assert "certificates until 2027-01-01" in Reader(shown(made, both(made, checks=checks))).text
+    assert "certificates" not in Reader(shown(made, both(made))).text
+
+
 def test_a_split_brain_comes_first():
     made = config()
     looks = both(made)

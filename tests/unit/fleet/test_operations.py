@@ -1,6 +1,7 @@
 """Which spares are woken, whether others would carry a server's viewers, what an upgrade does next, and the journal."""
 
 import base64
+import json
 
 import pytest
 from ansible.module_utils.lvsdr import places
@@ -308,9 +309,31 @@ def test_the_history():
     assert len(journal.history([])) == 1
 
 
+def clicked(run, at, **more):
+    line = {"verb": "drain", "what": "server1", "by": "anna", "reason": "a new disk", "event": "ended", "result": "done"}
+    return json.dumps({**line, "at": at, "run": run, **more}) + "\n"
+
+
+def registered(text):
+    return {"lvs_clicks": {"content": base64.b64encode(text.encode()).decode()}}
+
+
+def test_a_click_is_in_the_history_once():
+    """Both directors write it down, each by its own clock; another click of the same, later, is another line."""
+    hostvars = {
+        "d1": registered(clicked("c1", "2026-01-01T10:00:05Z") + clicked("c2", "2026-01-01T11:00:00Z") + "rubbish"),
+        "d2": registered(clicked("c3", "2026-01-01T10:00:07Z") + clicked("c4", "2026-01-01T10:00:00Z", verb="undrain", result="refused")),
+        "d3": {"lvs_clicks": {"failed": True}}, "d4": {},
+    }  # fmt: skip
+    own = [{"at": "2026-01-01T12:30:00+02:00", "run": "1", "by": "bo", "verb": "scale", "what": "live 5", "event": "begun"}]
+    lines = journal.history(journal.with_clicks(own, hostvars, ["d1", "d2", "d3", "d4"]))
+    assert [line.split()[2] for line in lines[1:]] == ["undrain", "drain", "scale", "drain"]
+    assert "anna" in lines[2] and "done (a new disk)" in lines[2] and "refused" in lines[1]
+
+
 @given(st.text())
 def test_any_journal_can_be_read(text):
-    journal.history(journal.entries(text))
+    journal.history(journal.with_clicks(journal.entries(text), {"d": registered(text)}, ["d"]))
 
 
 def test_numbers_are_of_the_director_that_counts_most():
