@@ -40,7 +40,7 @@ _above = PACKAGE.split(".")[:-1]  # empty packages
 STREAMCHECK_PARTS = (
     *("/".join([*_above[: depth + 1], "__init__"]) for depth in range(len(_above))),
     *(STREAMCHECK_FOLDER + part for part in (
-        "__init__", "agent/__init__", "agent/looks", "agent/messages", "agent/metrics", "agent/runner", "agent/server", "checks/__init__",
+        "__init__", "agent/__init__", "agent/agent_check", "agent/looks", "agent/messages", "agent/metrics", "agent/runner", "agent/server", "checks/__init__",
         "checks/certificates", "checks/live", "checks/matching", "checks/outcomes", "checks/protocols", "checks/sockets", "checks/verdicts",
         "errors", "notify", "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/messages",
         "streams/packets",
@@ -67,6 +67,10 @@ CONSOLE_PARTS = (
         "system/__init__", "system/files", "system/messages", "system/rtnetlink", "system/weights", "text",
     )),
 )  # fmt: skip
+
+# HAProxy on proxies. The ports are on loopback: of its own metrics, and of what lvsdr-streamcheck says to it.
+HAPROXY_CFG, HAPROXY_SOCKET = "/etc/haproxy/haproxy.cfg", "/run/haproxy/admin.sock"
+HAPROXY_METRICS_PORT, AGENT_PORT = 9135, 9136
 
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.
 FILES = (

@@ -26,6 +26,7 @@ import time
 from typing import Any, NoReturn
 
 from ansible.module_utils.lvsdr.agent import messages
+from ansible.module_utils.lvsdr.agent.agent_check import AgentCheck
 from ansible.module_utils.lvsdr.agent.looks import BAD, UNABLE, log, odd
 from ansible.module_utils.lvsdr.agent.metrics import Metrics
 from ansible.module_utils.lvsdr.agent.server import Server
@@ -48,6 +49,8 @@ class Service:
     def __init__(self, options: dict[str, Any], folder: str) -> None:
         check = options["check"]
         self.name, self.vip, self.floor = options["name"], options["vip"], options.get("floor", 0)
+        # HAProxy's backend of these servers, on a proxy.
+        self.backend: str | None = options.get("backend")
         self.servers = {one["name"]: Server(options, one, folder) for one in options["servers"]}
         # All of them have been looked at by then, as often as it takes.
         window = (check["fall"] + 1) * check["interval"] + check["timeout"]
@@ -80,6 +83,7 @@ class Checker:
         self.folder: str = config["folder"]
         self.services = [Service(one, self.folder) for one in config["services"]]
         self.metrics_port: int | None = config.get("metrics_port")
+        self.agent_port: int | None = config.get("agent_port")
         self.metrics: Metrics | None = None
         self.still_until = 0.0  # until when the loop was blocked, on the monotonic clock
 
@@ -110,7 +114,15 @@ class Checker:
         pairs = [(service, server) for service in self.services for server in service.servers.values()]
         self._expose()
         notify("READY=1\nSTATUS=%d checks" % len(pairs))
-        await asyncio.gather(self._settle(), self._tick(), *(self._watch(*pair) for pair in pairs))
+        agent = [AgentCheck(self._by_backend()).serve(self.agent_port)] if self.agent_port else []
+        await asyncio.gather(self._settle(), self._tick(), *agent, *(self._watch(*pair) for pair in pairs))
+
+    def _by_backend(self) -> dict[str, list[Server]]:
+        out: dict[str, list[Server]] = {}
+        for service in self.services:
+            for server in service.servers.values():
+                out.setdefault("%s/%s" % (service.backend, server.name), []).append(server)
+        return out
 
     def _expose(self) -> None:
         """Metrics where the configuration has them now."""

@@ -17,9 +17,34 @@ SERVICE_NAME_TAKEN = Message("service-name-taken", "%(value)s is already the nam
 NOT_A_LABEL = Message(
     "not-a-label", "%(value)s can't be written into keepalived.conf; a name is one line of up to %(longest)d bytes without %(signs)s"
 )
-MODE_NOT_IPVS = Message(
-    "mode-not-ipvs", "mode %(mode)s needs a program other than IPVS, which this version does not offer; choose from: %(modes)s"
+NOT_A_PROXY_NAME = Message(
+    "not-a-proxy-name", "%(value)s can't be a name in HAProxy; take up to 60 letters, digits, full stops, underscores and hyphens"
 )
+PROXIES_ARE_DIRECTORS = Message(
+    "proxies-are-directors", "directors can't be proxies in this version; name a group of other hosts, which become its real servers"
+)
+PROXY_NEEDS_ONE_PORT = Message(
+    "proxy-needs-one-port", "a service of mode proxy has one TCP port, not %(value)s; declare a service for each port"
+)
+PROXY_NEEDS_TCP = Message("proxy-needs-tcp", "HAProxy takes TCP alone; use mode dr, nat, snat or tunnel for UDP")
+PROXY_IS_ITS_OWN_ORIGIN = Message(
+    "proxy-is-its-own-origin", "%(host)s is also one of the real servers, and a proxy would ask itself; name two groups of different hosts"
+)
+CHECK_NOT_OF_PROXIES = Message(
+    "check-not-of-proxies", "a proxy can't make a check of type %(type)s; choose from: %(types)s"
+)
+CERTIFICATES_MISSING = Message(
+    "certificates-missing", "TLS needs at least one; name PEM files on the proxies, each with a certificate, its chain and its key"
+)
+NOT_A_CERTIFICATE_PATH = Message(
+    "not-a-certificate-path", "must be the absolute path of a PEM file on the proxies, not %(value)s"
+)
+COOKIE_NEEDS_HTTP = Message("cookie-needs-http", "only HTTP has cookies; use {source: MINUTES} with application tcp")
+NOT_A_COOKIE = Message("not-a-cookie", "must be a name of up to 60 letters, digits, underscores and hyphens, not %(value)s")
+ORIGIN_WITHOUT_ADDRESS = Message(
+    "origin-without-address", "the address of %(host)s, a real server of %(service)s, is not known; set real_server_address or ansible_host"
+)
+WEIGHT_OF_PROXY = Message("weight-of-proxy", "HAProxy has weights up to %(most)d, not %(value)d; give all its real servers smaller ones")
 OPTION_NEEDS_MODE = Message(
     "option-needs-mode", "%(option)s is an option of mode %(needed)s, not of %(mode)s; remove it, or change the mode"
 )

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 # What the kernel does with a packet (forward of a destination), by mode. SNAT is NAT, and the director's nftables change the source too.
 FORWARDS = {"dr": "dr", "nat": "nat", "snat": "nat", "tunnel": "tunnel"}
 MODES = tuple(FORWARDS)
-# This needs another program.
-MODES_NOT_OFFERED = ("proxy",)
 # In these a real server holds the VIP itself, silent on ARP, and answers viewers without the director.
 DIRECT = ("dr", "tunnel")
 # In these the director forwards what servers answer.
@@ -48,17 +46,9 @@ class Way:
         return FORWARDS[self.mode]
 
 
-def read_mode(reader: Reader) -> str:
-    mode = reader.get("mode")
-    if isinstance(mode, str) and mode in MODES_NOT_OFFERED:
-        reader.wrong("mode", messages.MODE_NOT_IPVS(mode=mode, modes=", ".join(MODES)))
-        return MODES[0]
-    return reader.choice("mode", MODES[0], MODES)
-
-
 def read_way(reader: Reader, families: Iterable[int]) -> Way:
     """families: those of the service's VIPs."""
-    mode = read_mode(reader)
+    mode = reader.choice("mode", MODES[0], MODES)
     port = reader.get("real_server_port")
     if port is not None:
         port = reader.integer("real_server_port", 1, 1, 65535)

@@ -19,7 +19,7 @@ from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.addresses import not_an_address, parse_address
 from ansible.module_utils.lvsdr.checks.health_check import read_health_checks
 from ansible.module_utils.lvsdr.errors import Problems, shown
-from ansible.module_utils.lvsdr.inventory import check_paths, leaving, messages, modes, paths, ports
+from ansible.module_utils.lvsdr.inventory import check_paths, leaving, messages, modes, paths, ports, proxy_option
 from ansible.module_utils.lvsdr.inventory.director_settings import max_cut
 from ansible.module_utils.lvsdr.inventory.hosts import STAND_INS, facts_of, host_address
 from ansible.module_utils.lvsdr.inventory.instances import INSTANCE, INSTANCE_NAME
@@ -35,7 +35,7 @@ from ansible.module_utils.lvsdr.inventory.servers import (
     read_sorry_server,
 )
 from ansible.module_utils.lvsdr.inventory.stream_option import read_stream
-from ansible.module_utils.lvsdr.inventory.types import RealServer, Resolved, VirtualService
+from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer, Resolved, VirtualService
 from ansible.module_utils.lvsdr.ipvs.declare import read_service
 from ansible.module_utils.lvsdr.ipvs.describe import wanted_as_dict
 from ansible.module_utils.lvsdr.ipvs.types import FALLBACK_FLAGS, service_key, service_name
@@ -76,7 +76,7 @@ def resolve(virtual_services: Any, inventory: Inventory) -> Resolved:
             names.setdefault(host_address(variables, family), host)
     cut = max([max_cut(inventory, director) for director in directors] or [0])
     services = leaving.with_leaving(resolved.services, tables, cut, names)
-    return Resolved(services, resolved.checks + check_paths.still_used(services, resolved.checks, tables.values()))
+    return Resolved(services, resolved.checks + check_paths.still_used(services, resolved.checks, tables.values()), resolved.proxies)
 
 
 def read_services_of(virtual_services: Any, inventory: Inventory, problems: Problems) -> Resolved:
@@ -84,6 +84,7 @@ def read_services_of(virtual_services: Any, inventory: Inventory, problems: Prob
         problems.add("virtual_services", messages.NO_VIRTUAL_SERVICES(value=shown(virtual_services)))
         return Resolved()
     services: list[VirtualService] = []
+    proxies: list[ProxyService] = []
     names: dict[str, str] = {}
     keys: dict[ServiceKey, str] = {}
     indices = paths.indices(virtual_services)
@@ -93,7 +94,14 @@ def read_services_of(virtual_services: Any, inventory: Inventory, problems: Prob
             problems.add(path, common.NOT_A_DICTIONARY(value=shown(item)))
             continue
         _check_name(item.get("name"), path, names, problems)
-        for service in _resolve_one(Reader(problems, path, item), inventory, problems):
+        reader, found = Reader(problems, path, item), []
+        if proxy_option.is_proxy(item):
+            found = _resolve_one(proxy_option.FrontReader(problems, path, proxy_option.front_of(item)), inventory, problems)
+            vips = tuple(vip for service in found for vip in service.vips)
+            proxies.append(proxy_option.read_proxy(reader, inventory, vips))
+        else:
+            found = _resolve_one(reader, inventory, problems)
+        for service in found:
             if service.key is not None:
                 if service.key in keys:
                     problems.add(path, common.DECLARED_TWICE(what=service_name(service.key), by=keys[service.key]))
@@ -101,7 +109,7 @@ def read_services_of(virtual_services: Any, inventory: Inventory, problems: Prob
             services.append(dataclasses.replace(service, index=index))
     _check_instances(services, problems)
     _check_claims(services, problems)
-    return Resolved(tuple(services), check_paths.paths_of(services))
+    return Resolved(tuple(services), check_paths.paths_of(services), tuple(proxies))
 
 
 def _check_name(name: Any, path: str, names: dict[str, str], problems: Problems) -> None:

@@ -200,6 +200,35 @@ class VirtualService:
 
 
 @dataclass(frozen=True)
+class ProxyService:
+    """What HAProxy does for a service on each of its proxies (proxy_option.py)."""
+
+    name: str
+    vips: tuple[str, ...]
+    port: int
+    # The hosts that run HAProxy for it.
+    hosts: tuple[str, ...]
+    # http or tcp.
+    application: str = "http"
+    # What HAProxy asks, the sorry server last.
+    servers: tuple[RealServer, ...] = ()
+    # Of its real servers, with every default.
+    checks: tuple[dict[str, Any], ...] = ()
+    # {"certificates": [path on the proxies], "least": version, "http2": bool}
+    tls: dict[str, Any] | None = None
+    balance: str = "roundrobin"
+    # {"cookie": name} or {"source": minutes}
+    sticky: dict[str, Any] | None = None
+    # Whether its real servers take PROXY protocol, version 2.
+    proxy_protocol: bool = False
+    absent: bool = False
+
+    def check_name(self, index: int) -> str:
+        """What lvsdr-streamcheck calls a check: the first one as the service."""
+        return self.name if not index else "%s, check %d" % (self.name, index + 1)
+
+
+@dataclass(frozen=True)
 class CheckPath:
     """A firewall-mark service that takes the checks of one real server to it on the data path of viewers (check_paths.py)."""
 
@@ -229,6 +258,7 @@ class Resolved:
 
     services: tuple[VirtualService, ...] = ()
     checks: tuple[CheckPath, ...] = ()
+    proxies: tuple[ProxyService, ...] = ()
 
     def hosts(self) -> list[str]:
         """The names of all servers, in order, and of those that are checked though they serve nobody yet (rollout.ready)."""
@@ -248,18 +278,16 @@ def _said(one: Any) -> dict[str, Any]:
 
 def to_data(resolved: Resolved) -> dict[str, Any]:
     """Plain data, as JSON carries it."""
+    out = {"services": [_plain(one) for one in resolved.services], "checks": _said_all(resolved.checks)}
+    return {**out, "proxies": [_plain(one) for one in resolved.proxies]} if resolved.proxies else out
+
+
+def _plain(one: VirtualService | ProxyService) -> dict[str, Any]:
     lists: dict[str, Callable[[Any], Any]] = {
-        "vips": list,
-        "key": list,
-        "ports": list,
-        "more_checks": list,
-        "servers": _said_all,
-        "leaving": _said_all,
+        **dict.fromkeys(("vips", "key", "ports", "more_checks", "hosts", "checks"), list),
+        **dict.fromkeys(("servers", "leaving"), _said_all),
     }
-    services = [
-        {name: lists[name](value) if name in lists else value for name, value in _said(service).items()} for service in resolved.services
-    ]
-    return {"services": services, "checks": _said_all(resolved.checks)}
+    return {name: lists[name](value) if name in lists else value for name, value in _said(one).items()}
 
 
 def _said_all(items: tuple[Any, ...]) -> list[dict[str, Any]]:
@@ -269,12 +297,17 @@ def _said_all(items: tuple[Any, ...]) -> list[dict[str, Any]]:
 def from_data(data: dict[str, Any]) -> Resolved:
     """What to_data was given; nothing of nothing."""
     types: dict[str, Callable[[Any], Any]] = {
-        "vips": tuple, "key": tuple, "more_checks": tuple, "ports": lambda items: tuple(tuple(item) for item in items),
+        **dict.fromkeys(("vips", "key", "more_checks", "hosts", "checks"), tuple),
+        "ports": lambda items: tuple(tuple(item) for item in items),
         "servers": lambda items: tuple(RealServer(**item) for item in items),
         "leaving": lambda items: tuple(Leaving(**item) for item in items),
-    }  # fmt: skip
-    services = [
-        VirtualService(**{name: types[name](value) if name in types else value for name, value in service.items()})
-        for service in data.get("services", ())
-    ]
-    return Resolved(tuple(services), tuple(CheckPath(**one) for one in data.get("checks", ())))
+    }
+
+    def read(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{name: types[name](value) if name in types else value for name, value in item.items()} for item in items]
+
+    return Resolved(
+        tuple(VirtualService(**one) for one in read(data.get("services", []))),
+        tuple(CheckPath(**one) for one in data.get("checks", ())),
+        tuple(ProxyService(**one) for one in read(data.get("proxies", []))),
+    )

@@ -1,0 +1,235 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""What ``mode: proxy`` says: the proxies, how they talk to viewers, and what they ask. Pure.
+
+Such a service is two things. Viewers reach the hosts of ``proxies`` by a direct-routing service like any other (``front_of``), so TLS scales
+with their number and they see viewers' addresses. On each of them HAProxy asks the real servers (``read_proxy``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.lvsdr import messages as common
+from ansible.module_utils.lvsdr.checks.health_check import PLAIN_TEXT, SECURE, STREAM_CHECKS, WATCHED, read_health_checks
+from ansible.module_utils.lvsdr.errors import Problems, shown
+from ansible.module_utils.lvsdr.inventory import messages, paths
+from ansible.module_utils.lvsdr.inventory.hosts import host_address
+from ansible.module_utils.lvsdr.inventory.servers import is_drained, is_spare, read_real_servers, read_sorry_server
+from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer
+from ansible.module_utils.lvsdr.ipvs.types import MAX_WEIGHT
+from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.reader import Reader
+from ansible.module_utils.lvsdr.spelling import is_file
+from ansible.module_utils.lvsdr.text import whole_number
+
+if TYPE_CHECKING:
+    from ansible.module_utils.lvsdr.errors import Line
+    from ansible.module_utils.lvsdr.inventory.servers import Hosts
+    from ansible.module_utils.lvsdr.inventory.types import Inventory
+
+PROXY = "proxy"
+# Options of a service that only this mode has.
+PROXY_FIELDS = ("proxies", "application", "tls", "balance", "sticky", "proxy_protocol")
+# Those that the front has as any other service has them.
+FRONT_FIELDS = (
+    "name", "addresses", "protocol", "ports", "scheduler", "scheduler_flags", "persistence", "instance", "stream", "state", "mode",
+)  # fmt: skip
+# Those of what the proxies ask.
+BACK_FIELDS = ("real_servers", "real_server_port", "health_check", "checks", "sorry_server")
+APPLICATIONS = ("http", "tcp")
+BALANCE = ("roundrobin", "leastconn", "source", "uri", "random")
+LEAST_TLS = ("1.2", "1.3")
+# What HAProxy takes for the name of a proxy or a server (cfgparse.c, invalid_char), without the sign that parts them in agent-send.
+NAME = re.compile("[A-Za-z0-9_.-]{1,60}")
+# The largest weight of a server (configuration.txt, "weight").
+LARGEST_WEIGHT = 256
+# Where real servers listen behind TLS that ends at the proxies, unless real_server_port says otherwise.
+PLAIN_PORT = 80
+COOKIE = re.compile("[A-Za-z0-9_-]{1,60}")
+# Checks that lvsdr-streamcheck makes over TCP; the others need a socket that HAProxy has no part in.
+CHECKS = ("tcp", *PLAIN_TEXT, *SECURE, "rtmp", "rtsp")
+# Of a check those options that say how it is asked, and not of whom; proxies are asked as viewers ask them.
+ASKED = ("type", "path", "host", "urls", "status", "match", "interval", "timeout", "retries", "fall", "rise")
+
+
+class FrontReader(Reader):
+    """Of ``front_of``: what is wrong with its real servers is wrong with ``proxies``."""
+
+    def wrong(self, field: str, said: Line) -> None:
+        super().wrong("proxies" if field == "real_servers" else field, said)
+
+
+def is_proxy(item: Any) -> bool:
+    return isinstance(item, dict) and item.get("mode") == PROXY
+
+
+def front_of(item: dict[str, Any]) -> dict[str, Any]:
+    """The direct-routing service by which viewers reach the proxies, as if it were declared."""
+    front = {name: item[name] for name in FRONT_FIELDS if name in item}
+    checks = item.get("checks")
+    first = item.get("health_check") or (checks[0] if isinstance(checks, list) and checks else None)
+    return {**front, "mode": "dr", "real_servers": item.get("proxies"), "health_check": _check_of_proxies(first, item.get("tls") is not None)}
+
+
+def _check_of_proxies(check: Any, tls: bool) -> dict[str, Any]:
+    """The check of the real servers, asked through a proxy: what a viewer would ask."""
+    if not isinstance(check, dict):
+        return {"type": "tcp"}
+    asked = {name: check[name] for name in ASKED if name in check}
+    kind = check.get("type", "tcp")
+    if kind in ("https", "http"):
+        asked["type"] = "https" if tls else "http"
+    elif kind in PLAIN_TEXT:
+        asked.update({"tls": True} if tls else {})
+    elif kind in ("rtmp", "rtmps", "rtsp", "rtsps"):
+        asked["type"] = kind[:4] + "s"[: int(tls)]
+    elif kind != "tcp":
+        return {"type": "tcp"}
+    return asked
+
+
+def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> ProxyService:
+    """reader: of the whole declaration."""
+    reader.known((*FRONT_FIELDS, *PROXY_FIELDS, *BACK_FIELDS))
+    name = reader.get("name")
+    if isinstance(name, str) and not NAME.fullmatch(name):
+        reader.wrong("name", messages.NOT_A_PROXY_NAME(value=shown(name)))
+    proxies = _read_proxies(reader, inventory)
+    application = reader.choice("application", APPLICATIONS[0], APPLICATIONS)
+    tls = _read_tls(reader)
+    port = _read_port(reader)
+    default = port if not tls else PLAIN_PORT
+    # They are asked on their own port, and not on that of the service.
+    asked = {**_watched(reader.data), "ports": [reader.get("real_server_port", default)]}
+    checks = read_health_checks(Reader(reader.problems, reader.path, asked))
+    absent = reader.get("state") == "absent"
+    hosts = [] if absent else read_real_servers(reader, inventory)
+    sorry = [] if absent else read_sorry_server(reader, inventory, checks[0] if checks else None, hosts)
+    for host, _path in hosts + sorry:
+        if host in proxies:
+            reader.wrong("proxies", messages.PROXY_IS_ITS_OWN_ORIGIN(host=host))
+    for index, check in enumerate(checks):
+        if check["type"] not in CHECKS:
+            field = "health_check" if len(checks) == 1 and reader.get("checks") is None else "checks[%d]" % index
+            reader.wrong(field + ".type", messages.CHECK_NOT_OF_PROXIES(type=check["type"], types=", ".join(CHECKS)))
+    servers = [
+        *_servers(reader, inventory, hosts, bool(checks), default, False),
+        *_servers(reader, inventory, sorry, False, default, True),
+    ]
+    return ProxyService(
+        name=name if isinstance(name, str) else "", vips=vips, port=port, hosts=tuple(proxies), application=application,
+        servers=tuple(servers), checks=tuple(checks), tls=tls, absent=absent,
+        balance=reader.choice("balance", BALANCE[0], BALANCE), sticky=_read_sticky(reader, application),
+        proxy_protocol=reader.boolean("proxy_protocol", False),
+    )  # fmt: skip
+
+
+def _watched(item: dict[str, Any]) -> dict[str, Any]:
+    """The same, with checks that lvsdr-streamcheck makes all of: HAProxy has no verdicts of its own."""
+
+    def watched(check: Any) -> Any:
+        if not isinstance(check, dict) or any(check.get(name) is not None for name in WATCHED):
+            return check
+        return {**check, "fall": 2} if check.get("type", "tcp") not in STREAM_CHECKS else check
+
+    out = {**item, "health_check": watched(item.get("health_check"))}
+    if isinstance(item.get("checks"), list):
+        out["checks"] = [watched(check) for check in item["checks"]]
+    return out
+
+
+def _read_proxies(reader: Reader, inventory: Inventory) -> list[str]:
+    group = reader.get("proxies")
+    if group == DIRECTORS:
+        reader.wrong("proxies", messages.PROXIES_ARE_DIRECTORS())
+        return []
+    # What is wrong with the group is said of the front, whose real servers they are.
+    hosts = inventory["groups"].get(group) or [] if isinstance(group, str) else []
+    for host in hosts:
+        if not NAME.fullmatch(host):
+            reader.problems.add(paths.of_host(host), messages.NOT_A_PROXY_NAME(value=shown(host)))
+    return list(hosts)
+
+
+def _read_port(reader: Reader) -> int:
+    declared = reader.get("ports")
+    port = whole_number(declared[0]) if isinstance(declared, list) and len(declared) == 1 else None
+    if port is not None and 0 < port < 65536:
+        if reader.get("protocol", "tcp") != "tcp":
+            reader.wrong("protocol", messages.PROXY_NEEDS_TCP())
+        return port
+    reader.wrong("ports", messages.PROXY_NEEDS_ONE_PORT(value=shown(declared)))
+    return 80
+
+
+def _read_tls(reader: Reader) -> dict[str, Any] | None:
+    """{"certificates": [path on the proxies], "least": version, "http2": bool}"""
+    value = reader.get("tls")
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        reader.wrong("tls", common.NOT_A_DICTIONARY_LIKE(example="{certificates: [/etc/ssl/private/live.pem]}", value=shown(value)))
+        return None
+    inner = reader.inner("tls", value)
+    inner.known(("certificates", "least", "http2"))
+    found = inner.list("certificates")
+    if not found:
+        inner.wrong("certificates", messages.CERTIFICATES_MISSING())
+    for index, path in enumerate(found):
+        if not is_file(path):
+            inner.wrong("certificates[%d]" % index, messages.NOT_A_CERTIFICATE_PATH(value=shown(path)))
+        elif path in found[:index]:
+            inner.wrong("certificates[%d]" % index, common.LISTED_TWICE(what=path))
+    least = inner.get("least", LEAST_TLS[0])
+    if str(least) not in LEAST_TLS:
+        inner.wrong("least", common.UNKNOWN_VALUE(value=shown(least), choices=", ".join(LEAST_TLS)))
+    return {"certificates": [str(path) for path in found], "least": str(least), "http2": inner.boolean("http2", True)}
+
+
+def _read_sticky(reader: Reader, application: str) -> dict[str, Any] | None:
+    """{"cookie": name} or {"source": minutes}"""
+    value = reader.get("sticky")
+    if value is None:
+        return None
+    if not isinstance(value, dict) or len(value) != 1:
+        reader.wrong("sticky", common.NOT_A_DICTIONARY_LIKE(example="{cookie: LVSDR} or {source: 30}", value=shown(value)))
+        return None
+    inner = reader.inner("sticky", value)
+    inner.known(("cookie", "source"))
+    if "cookie" in value:
+        cookie = value["cookie"]
+        if application != "http":
+            inner.wrong("cookie", messages.COOKIE_NEEDS_HTTP())
+        if not isinstance(cookie, str) or not COOKIE.fullmatch(cookie):
+            inner.wrong("cookie", messages.NOT_A_COOKIE(value=shown(cookie)))
+            return None
+        return {"cookie": cookie}
+    return {"source": inner.integer("source", 30, 1, 1440, " minutes")}
+
+
+def _servers(reader: Reader, inventory: Inventory, hosts: Hosts, checked: bool, port: int, fallback: bool) -> list[RealServer]:
+    out = []
+    common_port = reader.integer("real_server_port", port, 1, 65535)
+    for host, path in hosts:
+        variables = inventory["hosts"].get(host, {})
+        # Its errors are named already, by read_real_servers.
+        values = Reader(Problems(), path, variables)
+        if not NAME.fullmatch(host):
+            reader.problems.add(path, messages.NOT_A_PROXY_NAME(value=shown(host)))
+        address = host_address(variables, 4) or host_address(variables, 6)
+        if address is None:
+            reader.problems.add(path, messages.ORIGIN_WITHOUT_ADDRESS(host=host, service=reader.path))
+            address = "0.0.0.0"
+        weight = values.integer("real_server_weight", 1, 0, MAX_WEIGHT)
+        if weight > LARGEST_WEIGHT:
+            reader.problems.add(path + ".real_server_weight", messages.WEIGHT_OF_PROXY(most=LARGEST_WEIGHT, value=weight))
+        own = whole_number(variables.get("real_server_port"))
+        out.append(
+            RealServer(
+                host=host, address=address, weight=weight, port=own if own and 0 < own < 65536 else common_port, checked=checked,
+                drained=not fallback and is_drained(inventory, host), spare=not fallback and is_spare(inventory, host), fallback=fallback,
+            )
+        )  # fmt: skip
+    return out

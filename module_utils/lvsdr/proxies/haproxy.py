@@ -1,0 +1,194 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""haproxy.cfg of a proxy. Pure.
+
+HAProxy 2.6 and 3.0 read it. A server's line is whole in itself, without ``default-server``: ``add server`` of the command line inherits
+nothing (management.txt), so that what is read from the file and what is added while it runs are the same.
+
+Sources: configuration.txt and management.txt of 2.6 and 3.0.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ansible.module_utils.lvsdr import places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer, Resolved
+
+# Of every server that an agent gives its weight: it says a percentage of this (configuration.txt, "agent-check"), so that no change of a
+# declared weight needs a reload.
+AGENT_WEIGHT = 100
+# Modern clients alone, as the package's own file has it.
+CIPHERS = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+)
+# A reload leaves a process behind until its last connection has ended; that of a live stream may never end.
+LAST_CONNECTIONS = "1h"
+MOST_RELOADS = 10
+
+
+def services_of(resolved: Resolved, host: str) -> list[ProxyService]:
+    """Those that HAProxy serves on a host."""
+    return [one for one in resolved.proxies if host in one.hosts and not one.absent]
+
+
+def render(resolved: Resolved, host: str) -> str:
+    """The file of a host, whole."""
+    blocks = [_global(), _defaults(), _metrics()]
+    for service in services_of(resolved, host):
+        blocks += [_frontend(service), _backend(service)]
+    return "\n".join("\n".join(lines) + "\n" for lines in blocks)
+
+
+def _global() -> list[str]:
+    return [
+        "# Managed by lvsdr. Lines of servers are exchanged while it runs; all others need a reload.",
+        "global",
+        "    log /dev/log local0 info",
+        "    user haproxy",
+        "    group haproxy",
+        "    chroot /var/lib/haproxy",
+        "    stats socket %s mode 600 level admin expose-fd listeners" % places.HAPROXY_SOCKET,
+        "    hard-stop-after %s" % LAST_CONNECTIONS,
+        # Clients of HTTP that keep their connection are told to come again, over this time.
+        "    close-spread-time 30s",
+        "    mworker-max-reloads %d" % MOST_RELOADS,
+        "    ssl-default-bind-ciphers %s" % CIPHERS,
+        "    ssl-default-bind-options no-tls-tickets",
+    ]
+
+
+def _defaults() -> list[str]:
+    return [
+        "defaults lvsdr",
+        "    log global",
+        "    option dontlognull",
+        "    option redispatch",
+        "    retries 2",
+        "    timeout connect 3s",
+        "    timeout client 1m",
+        "    timeout server 1m",
+        "    timeout queue 5s",
+        "    timeout check 2s",
+        "    timeout http-request 10s",
+        "    timeout http-keep-alive 15s",
+        # WebSocket, and all of a connection in TCP mode once both sides have spoken.
+        "    timeout tunnel 1h",
+    ]
+
+
+def _metrics() -> list[str]:
+    """HAProxy's own exporter, for this host alone."""
+    return [
+        "frontend lvsdr-metrics from lvsdr",
+        "    mode http",
+        "    no log",
+        "    bind 127.0.0.1:%d" % places.HAPROXY_METRICS_PORT,
+        "    http-request use-service prometheus-exporter if { path /metrics }",
+        "    http-request return status 404",
+    ]
+
+
+def _frontend(service: ProxyService) -> list[str]:
+    lines = ["frontend %s from lvsdr" % service.name, "    mode %s" % service.application]
+    lines += ["    bind %s:%d%s" % (vip, service.port, _tls_words(service)) for vip in service.vips]
+    if service.application == "http":
+        lines += [
+            "    option httplog",
+            # What a viewer says of itself is not to be believed.
+            "    http-request del-header X-Forwarded-For",
+            "    option forwardfor",
+            "    http-request set-header X-Forwarded-Proto %s" % ("https" if service.tls else "http"),
+        ]
+    else:
+        lines += ["    option tcplog", "    option clitcpka"]
+    return [*lines, "    default_backend %s" % service.name]
+
+
+def _tls_words(service: ProxyService) -> str:
+    if not service.tls:
+        return ""
+    names = "".join(" crt " + path for path in service.tls["certificates"])
+    alpn = ""
+    if service.application == "http":
+        alpn = " alpn h2,http/1.1" if service.tls["http2"] else " alpn http/1.1"
+    return " ssl%s ssl-min-ver TLSv%s%s" % (names, service.tls["least"], alpn)
+
+
+def _backend(service: ProxyService) -> list[str]:
+    lines = ["backend %s from lvsdr" % service.name, "    mode %s" % service.application, "    balance %s" % service.balance]
+    if service.balance in ("source", "uri"):
+        # Servers come and go while it runs, which a table of another kind does not allow (management.txt, "add server").
+        lines.append("    hash-type consistent")
+    sticky = service.sticky or {}
+    if "cookie" in sticky:
+        # Made of a server's address and the key, so that servers which are added have one as well.
+        lines += ["    cookie %s insert indirect nocache httponly dynamic" % sticky["cookie"], "    dynamic-cookie-key %s" % service.name]
+    if "source" in sticky:
+        lines += ["    stick-table type ipv6 size 1m expire %dm" % sticky["source"], "    stick on src"]
+    if service.application == "tcp":
+        lines.append("    option srvtcpka")
+    return lines + ["    server %s %s" % (server.host, " ".join(words)) for server, words in server_lines(service)]
+
+
+def server_lines(service: ProxyService) -> Iterable[tuple[RealServer, list[str]]]:
+    """Each server, with the words that stand behind its name: for the file, and for ``add server``."""
+    for server in service.servers:
+        bare = "[%s]" % server.address if ":" in server.address else server.address
+        words = ["%s:%d" % (bare, server.port or service.port)]
+        if server.fallback:
+            words.append("backup")
+        elif service.checks:
+            words += ["weight", str(AGENT_WEIGHT), *_check_words(service, server)]
+        else:
+            words += ["weight", str(0 if server.drained else server.weight)]
+        if service.proxy_protocol:
+            words += ["send-proxy-v2"]
+        yield server, words
+
+
+def _check_words(service: ProxyService, server: RealServer) -> list[str]:
+    """HAProxy looks for a closed port itself; lvsdr-streamcheck asks the real question, and says which part of its weight a server gets."""
+    check = service.checks[0]
+    words = ["check", "inter", "%ds" % check["interval"], "fall", "2", "rise", "1"]
+    words += ["check-send-proxy"] if service.proxy_protocol else []
+    return [
+        *words,
+        *("agent-check", "agent-addr", "127.0.0.1", "agent-port", str(places.AGENT_PORT), "agent-inter", "1s"),
+        *("agent-send", "%s/%s/" % (service.name, server.host)),
+    ]
+
+
+def certificates_in(text: str) -> list[str]:
+    """The files of certificates that a file names."""
+    words = [line.split() for line in text.splitlines() if line.startswith("    bind ")]
+    return list(dict.fromkeys(after for line in words for word, after in zip(line, line[1:]) if word == "crt"))
+
+
+SERVER = re.compile(r"    server (\S+) (.*)")
+
+
+def skeleton(text: str) -> list[str]:
+    """All lines but those of servers: what differs here needs a reload."""
+    return [line for line in text.splitlines() if not SERVER.fullmatch(line)]
+
+
+def servers_in(text: str) -> dict[str, dict[str, list[str]]]:
+    """{backend: {server: words behind its name}} of a file that ``render`` made."""
+    out: dict[str, dict[str, list[str]]] = {}
+    backend = ""
+    for line in text.splitlines():
+        words = line.split()
+        if words and words[0] == "backend":
+            backend = words[1]
+            out[backend] = {}
+        found = SERVER.fullmatch(line)
+        if found and backend:
+            out[backend][found[1]] = found[2].split()
+    return out
