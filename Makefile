@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases console screenshots rootfs kernel datapath arp molecule scenarios collection bench release-check clean
+.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases console proxies screenshots rootfs kernel datapath arp molecule scenarios collection bench release-check clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -36,9 +36,9 @@ test: ## All tiers but the scenarios, within an hour, with what each took
 	@rm -f build/tiers
 	@tools/bootstrap dev newest
 	@tools/tiers lint unit -- modules rootfs
-	@tools/bootstrap lab netns oracle console
+	@tools/bootstrap lab netns oracle console proxies
 	@tools/tiers kernel datapath -- netns collection
-	@tools/tiers roles oracle releases console -- arp molecule
+	@tools/tiers roles oracle releases console proxies -- arp molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
 lint: ## ansible-lint, ruff, mypy, yamllint, changelog, words, documentation, messages of commits
@@ -81,6 +81,12 @@ oracle: ## Real players play the corpus, and do as tests/corpus/played.json says
 	@tools/bootstrap dev oracle
 	$(call step,ffmpeg and hls.js and dash.js)
 	.venv/bin/python tests/oracle/run.py $(if $(RECORD),--record)
+
+proxies: ## HAProxy of both releases with what is rendered for it, changed while viewers watch (root)
+	@tools/bootstrap dev lab proxies
+	ansible-playbook playbooks/lab.yml --tags rootfs
+	$(call step,HAProxy 2.6 and 3.0)
+	.venv/bin/python -m pytest -q tests/proxies
 
 console: ## The console in a real browser, attacked, behind a proxy, and read by Prometheus (root)
 	@tools/bootstrap dev oracle console

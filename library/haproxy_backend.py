@@ -12,7 +12,7 @@ description:
     socket. A server that is no longer in the file takes no new connections, and goes with its last one; a later run removes it.
   - A certificate file that is not the one that HAProxy holds is exchanged. The next handshake has the new one, and no connection ends.
   - Everything else needs a reload. Then nothing is changed, RV(reload) says why, and M(host_units) reloads. Running connections stay with
-    the process of before, and health checks begin anew.
+    the process of before, and health checks begin again.
   - Where HAProxy does not run there is nothing to do.
 options:
   content:

@@ -40,7 +40,8 @@ _above = PACKAGE.split(".")[:-1]  # empty packages
 STREAMCHECK_PARTS = (
     *("/".join([*_above[: depth + 1], "__init__"]) for depth in range(len(_above))),
     *(STREAMCHECK_FOLDER + part for part in (
-        "__init__", "agent/__init__", "agent/agent_check", "agent/looks", "agent/messages", "agent/metrics", "agent/runner", "agent/server", "checks/__init__",
+        "__init__", "agent/__init__", "agent/agent_check", "agent/looks", "agent/messages", "agent/metrics", "agent/runner",
+        "agent/server", "checks/__init__",
         "checks/certificates", "checks/live", "checks/matching", "checks/outcomes", "checks/protocols", "checks/sockets", "checks/verdicts",
         "errors", "notify", "streams/__init__", "streams/dash", "streams/hls", "streams/http", "streams/m3u8", "streams/messages",
         "streams/packets",
@@ -75,7 +76,7 @@ HAPROXY_METRICS_PORT, AGENT_PORT = 9135, 9136
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.
 FILES = (
     KEEPALIVED_CONF, KEEPALIVED_DROP_IN, RULES, NGINX_CONF, TEST_SOURCE_UNIT, STREAMCHECK_CONF, STREAMCHECK_UNIT,
-    CONSOLE_CONF, CONSOLE_UNIT, CONSOLE_HELPER_UNIT,
+    CONSOLE_CONF, CONSOLE_UNIT, CONSOLE_HELPER_UNIT, HAPROXY_CFG,
     *("%s/%s.py" % (STREAMCHECK_PROGRAM, part) for part in dict.fromkeys((*STREAMCHECK_PARTS, *CONSOLE_PARTS))),
 )  # fmt: skip
 # Settings of the kernel, of the whole host and of each interface.
@@ -84,7 +85,7 @@ SYSCTLS_OF_LINKS = (
     "net/ipv4/conf/%s/accept_local", "net/ipv4/conf/%s/arp_ignore", "net/ipv4/conf/%s/send_redirects", "net/ipv6/conf/%s/accept_ra",
 )  # fmt: skip
 FOLDERS = (DRAINED, DRAINED_KEPT, STREAMCHECK)
-UNITS = ("keepalived", "lvsdr-streamcheck", "lvsdr-console-helper", "lvsdr-console", "nginx", "lvsdr-test-source")
+UNITS = ("keepalived", "lvsdr-streamcheck", "lvsdr-console-helper", "lvsdr-console", "nginx", "lvsdr-test-source", "haproxy")
 
 # Copies of what a unit has read, by unit (system/in_force.py).
 IN_FORCE = "/run/lvsdr/in_force"

@@ -21,6 +21,8 @@ from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import autoscale, capacity, journal, proofs, report, report_page, rollout, spares, summary, upgrade
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import macs, on_links
+from ansible.module_utils.lvsdr.proxies import haproxy
+from ansible.module_utils.lvsdr.proxies import streamchecks as proxy_checks
 from ansible.module_utils.lvsdr.system import in_force
 
 
@@ -219,6 +221,13 @@ FILTERS = {
     "lvs_as_declared": lambda files, units, seen: not in_force.differs(files, units, seen),
     "lvs_vrrp_addresses": _services(keepalived.vrrp_addresses),
 }
+# What proxies need.
+PROXIES = {
+    "lvs_haproxy": _resolved(haproxy.render),
+    "lvs_proxy_services": _resolved(lambda resolved, host: [one.name for one in haproxy.services_of(resolved, host)]),
+    "lvs_proxy_checks": _resolved(proxy_checks.streamchecks),
+    "lvs_proxy_drained": _resolved(proxy_checks.drained),
+}
 # What playbooks of a fleet that runs need.
 OPERATIONS = {
     "lvs_server_streams": _resolved(proofs.server_streams),
@@ -239,4 +248,4 @@ OPERATIONS = {
 
 class FilterModule:
     def filters(self):
-        return {name: _readable(function) for name, function in {**FILTERS, **OPERATIONS}.items()}
+        return {name: _readable(function) for name, function in {**FILTERS, **PROXIES, **OPERATIONS}.items()}

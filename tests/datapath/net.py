@@ -198,7 +198,10 @@ def media_servers(vips):
 
 
 def media(count, family, vip, port, seconds=30.0):
-    """Who answers a datagram of each of so many viewers: [name, or "silent"]."""
+    """Who answers a datagram of each of so many viewers: [name, or "silent"].
+
+    A datagram may be lost, so one without an answer is sent again, from the same port.
+    """
     selector, out = selectors.DefaultSelector(), ["silent"] * count
     for number in range(count):
         with inside("viewer"):
@@ -209,7 +212,11 @@ def media(count, family, vip, port, seconds=30.0):
         selector.register(sock, selectors.EVENT_READ, number)
     left, end = count, time.monotonic() + seconds
     while left and time.monotonic() < end:
-        for key, _events in selector.select(1):
+        ready = selector.select(2)
+        for key in () if ready else selector.get_map().values():
+            with contextlib.suppress(OSError):
+                key.fileobj.send(b"x")
+        for key, _events in ready:
             try:
                 out[key.data] = key.fileobj.recv(100).decode()
             except OSError:

@@ -145,7 +145,11 @@ class Proxy:
         return self.origins[name]
 
     def resolved(self):
-        hosts = {"director1": {"ansible_host": "127.0.9.1"}, "edge1": {"ansible_host": "127.0.2.1"}, **self.hosts}
+        hosts = {
+            "director1": {"ansible_host": "127.0.9.1"},
+            "edge1": {"ansible_host": "127.0.2.1", "real_server_address6": "2001:db8::21"},
+            **self.hosts,
+        }
         groups = {"all": list(hosts), "directors": ["director1"], "edges": ["edge1"], "origins": self.members}
         declared = {name: value for name, value in self.service.items() if value is not None}
         return resolve([declared], {"groups": groups, "hosts": hosts})
@@ -191,7 +195,7 @@ class Proxy:
         return ""
 
     def check(self):
-        """Starts lvsdr-streamcheck, or gives it its configuration anew."""
+        """Starts lvsdr-streamcheck, or gives it its configuration again."""
         config = streamchecks.streamchecks(self.resolved(), "edge1", metrics_port=0)
         config.update(folder=str(self.folder / "track"))
         for service in config["services"]:

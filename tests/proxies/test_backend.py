@@ -56,7 +56,6 @@ def test_a_server_with_viewers_goes_with_the_last_of_them(proxy):
 
 def test_one_that_leaves_is_taken_back(proxy):
     running(proxy)
-    thread = threading.Thread(target=lambda: [proxy.get("/paced?30") for _ in range(1)])
     threads = [threading.Thread(target=lambda: proxy.get("/paced?30")) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -75,7 +74,10 @@ def test_weights_and_addresses(proxy):
     proxy.hosts["origin1"]["real_server_weight"] = 30
     proxy.hosts["origin2"]["real_server_state"] = "drained"
     done = proxy.bring()
-    assert [line.split("  #")[0] for line in done["operations"]] == ["set server live/origin1 weight 30", "set server live/origin2 weight 0"]
+    assert [line.split("  #")[0] for line in done["operations"]] == [
+        "set server live/origin1 weight 30",
+        "set server live/origin2 weight 0",
+    ]
     assert proxy.who() == {"origin1", "origin3"} and {name: one.weight for name, one in proxy.servers().items()} == {
         "origin1": 30, "origin2": 0, "origin3": 10,
     }  # fmt: skip
@@ -118,7 +120,7 @@ def test_a_certificate_is_exchanged_under_downloads(proxy):
     done = proxy.bring()
     assert done["operations"] == ["set ssl cert %s; commit ssl cert %s  # keeps connections" % (path, path)]
     assert done["certificates"][str(path)]["serial"] != first["serial"]
-    assert proxy.get(tls=own) [0] == 200, "the next handshake has the new one"
+    assert proxy.get(tls=own)[0] == 200, "the next handshake has the new one"
     for thread in threads:
         thread.join()
     assert [len(body) for _status, body in got.values()] == [60 * 1024] * 20

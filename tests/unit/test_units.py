@@ -16,9 +16,7 @@ def unit(tmp_path):
     environment = jinja2.Environment()
     environment.filters.update(lvs_place=lambda name: getattr(places, name), dirname=os.path.dirname)
     path = tmp_path / "lvsdr-streamcheck.service"
-    path.write_text(
-        environment.from_string(TEMPLATE.read_text()).render(__director_streamchecks={"login_files": {"login-1": "/etc/lvsdr/a"}})
-    )
+    path.write_text(environment.from_string(TEMPLATE.read_text()).render(login_files={"login-1": "/etc/lvsdr/a"}))
     return path
 
 

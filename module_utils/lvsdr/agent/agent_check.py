@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What HAProxy on this host is told of each server: HAProxy's agent-check, on loopback.
 
-HAProxy connects once a second for each server, names it (``agent-send``), and reads one line (configuration.txt, "agent-check"). A word that
-is not said changes nothing, so a server that has not been checked yet is only ``ready``.
+HAProxy connects once a second for each server, names it (``agent-send``), and reads one line (configuration.txt, "agent-check"). A word
+that is not said changes nothing, so a server that has not been checked yet is only ``ready``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def line(servers: Iterable[Server]) -> str:
     worst = min(found, key=lambda one: one.share)
     if not worst.share and worst.verdict.state == verdicts.DOWN:
         # A line ends at the first line end, and its words at spaces and commas, but for what is behind the sharp sign.
-        return "ready down #%s" % "".join(letter if letter.isprintable() and letter.isascii() else "?" for letter in worst.verdict.why)[:100]
+        why = worst.verdict.why[:100]
+        return "ready down #%s" % "".join(letter if letter.isprintable() and letter.isascii() else "?" for letter in why)
     percent = round(worst.share * worst.weight)
     return "ready up %d%%" % (max(1, percent) if worst.share and worst.weight else percent)
 

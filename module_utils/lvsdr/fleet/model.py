@@ -29,12 +29,12 @@ def model(
     """The model as a dict:
 
     ``inventory``, ``services`` (resolved, with their checks: types.to_data), ``ready`` (the same without real servers that may not hold
-    their VIPs), ``real_servers`` (names), ``streaming_servers`` (those whose program lvsdr manages), ``hosts`` ({name: what it is asked
-    for and given}), ``differ`` (real servers that are not as declared), ``stale`` ({real server: VIPs that it holds and that are not
-    declared any more}), ``stale_paths`` ({real server: return paths that it has, and neither the inventory nor a director needs}),
-    ``retiring`` (real servers with anything that is not declared), ``stale_devices`` (real servers with tunnel devices of which that is
-    true), ``rolled_out`` (real servers that are as declared, now or by this run), ``unproven`` (those that take viewers and are not among
-    these), ``askers`` and ``stranger`` (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
+    their VIPs), ``real_servers`` (names), ``streaming_servers`` and ``proxies`` (those whose nginx, or HAProxy, lvsdr manages), ``hosts``
+    ({name: what it is asked for and given}), ``differ`` (real servers that are not as declared), ``stale`` ({real server: VIPs that it
+    holds and that are not declared any more}), ``stale_paths`` ({real server: return paths that it has, and neither the inventory nor a
+    director needs}), ``retiring`` (real servers with anything that is not declared), ``stale_devices`` (real servers with tunnel devices of
+    which that is true), ``rolled_out`` (real servers that are as declared, now or by this run), ``unproven`` (those that take viewers and
+    are not among these), ``askers`` and ``stranger`` (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
 
     done: {host: {"__real_server_vip", …: what the rollout has registered}}. preflight: LvsError with every error that
     can be seen before anything is touched, and not only those of virtual_services. hosts: those that take part in this run. only: the real
@@ -60,7 +60,7 @@ def model(
         "real_servers": names,
         "hosts": _hosts(virtual_services, services, inventory, names),
         "differ": [name for name in names if not as_declared(facts_of(inventory, name)) and "lacks" not in _variables(inventory, name)],
-        "streaming_servers": [name for name in names if _variables(inventory, name).get("streaming_server_kind") is not None],
+        **_programs(virtual_services, inventory, names),
         "rolled_out": rolled_out,
         "unproven": [name for name in views.real_servers(ready.services) if name not in set(rolled_out)],
         "askers": proofs.askers(services, inventory) if read else [],
@@ -68,6 +68,13 @@ def model(
         "leaving": leaving.leaving_lines(services),
         "going": rollout.going(services, inventory),
     }
+
+
+def _programs(virtual_services: Any, inventory: Inventory, names: Sequence[str]) -> dict[str, list[str]]:
+    """The real servers on which lvsdr manages a program."""
+    proxied = needs.proxies(virtual_services, inventory["groups"])
+    streaming = [name for name in names if _variables(inventory, name).get("streaming_server_kind") is not None]
+    return {"streaming_servers": streaming, "proxies": [name for name in names if name in proxied]}
 
 
 def _variables(inventory: Inventory, name: str) -> dict[str, Any]:
@@ -147,6 +154,7 @@ def _hosts(
             del vips[name]
             listeners.pop(name, None)
     directors = inventory["groups"].get(DIRECTORS) or ()
+    proxied = needs.proxies(virtual_services, inventory["groups"])
     of_directors: dict[str, list[str]] = {
         "scripts": needs.scripts(virtual_services), "accounts": needs.accounts(virtual_services),
         "kernel_modules": needs.modules_wanted(virtual_services),
@@ -155,7 +163,7 @@ def _hosts(
     return {
         host: {
             "director": host in directors, **(of_directors if host in directors else nothing),
-            "files": needs.files_needed(virtual_services, host in directors, variables),
+            "files": needs.files_needed(virtual_services, host in directors, variables, proxied.get(host, ())),
             "vips": vips.get(host), "listeners": listeners.get(host, []), "return_paths": back.get(host, []),
             "replies": replies.get(host, []),
             "endpoints": ends.get(host, []), "endpoint_sources": sources if host in ends else [],

@@ -47,7 +47,7 @@ HOST_VARIABLES = (
 # In the place of a missing address, so that all other errors are found as well.
 STAND_INS = {4: "192.0.2.1", 6: "2001:db8::1"}
 # A variable whose name begins so is ours: one that no role and no playbook reads is a mistake.
-PREFIXES = ("director_", "real_server_", "streaming_server_", "verify_", "preflight_", "rehearse_")
+PREFIXES = ("director_", "real_server_", "streaming_server_", "proxy_server_", "verify_", "preflight_", "rehearse_")
 # Those that no role declares, because playbooks read them.
 PLAYBOOK_VARIABLES = (
     "preflight_allow_cloud", "preflight_allow_drained", "preflight_packages", "rehearse_boot_seconds", "rehearse_confirmed",

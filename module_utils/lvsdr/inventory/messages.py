@@ -18,7 +18,9 @@ NOT_A_LABEL = Message(
     "not-a-label", "%(value)s can't be written into keepalived.conf; a name is one line of up to %(longest)d bytes without %(signs)s"
 )
 NOT_A_PROXY_NAME = Message(
-    "not-a-proxy-name", "%(value)s can't be a name in HAProxy; take up to 60 letters, digits, full stops, underscores and hyphens"
+    "not-a-proxy-name",
+    "%(value)s can't be a name in HAProxy; take up to 60 letters, digits, full stops, underscores "
+    "and hyphens, and do not begin with lvsdr-",
 )
 PROXIES_ARE_DIRECTORS = Message(
     "proxies-are-directors", "directors can't be proxies in this version; name a group of other hosts, which become its real servers"
@@ -30,19 +32,18 @@ PROXY_NEEDS_TCP = Message("proxy-needs-tcp", "HAProxy takes TCP alone; use mode 
 PROXY_IS_ITS_OWN_ORIGIN = Message(
     "proxy-is-its-own-origin", "%(host)s is also one of the real servers, and a proxy would ask itself; name two groups of different hosts"
 )
-CHECK_NOT_OF_PROXIES = Message(
-    "check-not-of-proxies", "a proxy can't make a check of type %(type)s; choose from: %(types)s"
-)
+CHECK_NOT_OF_PROXIES = Message("check-not-of-proxies", "a proxy can't make a check of type %(type)s; choose from: %(types)s")
 CERTIFICATES_MISSING = Message(
     "certificates-missing", "TLS needs at least one; name PEM files on the proxies, each with a certificate, its chain and its key"
 )
-NOT_A_CERTIFICATE_PATH = Message(
-    "not-a-certificate-path", "must be the absolute path of a PEM file on the proxies, not %(value)s"
-)
-COOKIE_NEEDS_HTTP = Message("cookie-needs-http", "only HTTP has cookies; use {source: MINUTES} with application tcp")
+NOT_A_CERTIFICATE_PATH = Message("not-a-certificate-path", "must be the absolute path of a PEM file on the proxies, not %(value)s")
+NEEDS_HTTP = Message("needs-http", "%(what)s needs application http; with application tcp use %(instead)s")
 NOT_A_COOKIE = Message("not-a-cookie", "must be a name of up to 60 letters, digits, underscores and hyphens, not %(value)s")
 ORIGIN_WITHOUT_ADDRESS = Message(
     "origin-without-address", "the address of %(host)s, a real server of %(service)s, is not known; set real_server_address or ansible_host"
+)
+SPARE_OF_PROXY = Message(
+    "spare-of-proxy", "%(service)s has mode proxy, whose real servers can't be spares in this version; make it active or drained"
 )
 WEIGHT_OF_PROXY = Message("weight-of-proxy", "HAProxy has weights up to %(most)d, not %(value)d; give all its real servers smaller ones")
 OPTION_NEEDS_MODE = Message(

@@ -7,22 +7,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import spelling
-from ansible.module_utils.lvsdr.inventory import views
+from ansible.module_utils.lvsdr.inventory import proxy_option, views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 def group_members(virtual_services: Any, groups: dict[str, list[str]]) -> list[str]:
     """The hosts of all real_servers groups that exist, and the sorry servers, whatever else is wrong: those that preflight reads."""
     found: dict[str, None] = {}
     for service in virtual_services if isinstance(virtual_services, list) else []:
-        name, sorry = (service.get("real_servers"), service.get("sorry_server")) if isinstance(service, dict) else (None, None)
+        if proxy_option.is_proxy(service):
+            name, sorry = service.get("proxies"), None
+        else:
+            name, sorry = (service.get("real_servers"), service.get("sorry_server")) if isinstance(service, dict) else (None, None)
         members = list(groups.get(name, [])) if isinstance(name, str) else []
         if isinstance(sorry, str) and sorry in groups.get("all", []):
             members.append(sorry)
         found.update(dict.fromkeys(members))
     return list(found)
+
+
+def proxies(virtual_services: Any, groups: dict[str, list[str]]) -> dict[str, list[dict[str, Any]]]:
+    """{host that runs HAProxy: the services that it is declared for}, whatever else is wrong, and absent ones, too."""
+    out: dict[str, list[dict[str, Any]]] = {}
+    for service in virtual_services if isinstance(virtual_services, list) else []:
+        group = service.get("proxies") if proxy_option.is_proxy(service) else None
+        for host in groups.get(group, ()) if isinstance(group, str) else ():
+            out.setdefault(host, []).append(service)
+    return out
+
+
+def _certificates(services: Iterable[dict[str, Any]]) -> list[str]:
+    """The files of certificates that proxies need for these services."""
+    options = [service["tls"].get("certificates") for service in services if isinstance(service.get("tls"), dict)]
+    return [path for found in options if isinstance(found, list) for path in found if spelling.is_file(path)]
 
 
 def _checks(virtual_services: Any) -> Iterator[dict[str, Any]]:
@@ -50,8 +69,11 @@ def accounts(virtual_services: Any) -> list[str]:
     return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
-def files_needed(virtual_services: Any, directs: bool, variables: dict[str, Any]) -> list[dict[str, str]]:
-    """The files that a host has to have, as lvs_preflight takes them: on a director those of checks, and what its nginx needs."""
+def files_needed(
+    virtual_services: Any, directs: bool, variables: dict[str, Any], proxied: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, str]]:
+    """The files that a host has to have, as lvs_preflight takes them: on a director those of checks, what its nginx needs, and what HAProxy
+    needs. proxied: the services that it runs HAProxy for."""
     found: dict[str, str] = {}
     if variables.get("streaming_server_kind") and variables.get("streaming_server_tls_listen"):
         for field, readers in (("certificate", "any"), ("certificate_key", "root")):
@@ -60,7 +82,9 @@ def files_needed(virtual_services: Any, directs: bool, variables: dict[str, Any]
     key = variables.get("director_console_key_file")
     if directs and key and spelling.is_file(key):
         found[key] = "root"
-    for check in _checks(virtual_services) if directs else ():
+    found.update(dict.fromkeys(_certificates(service for service in proxied if service.get("state") != "absent"), "root"))
+    asks = [service for service in virtual_services if not proxy_option.is_proxy(service)] if isinstance(virtual_services, list) else []
+    for check in _checks([*(asks if directs else []), *proxied]):
         for field in ("verify", "login_file"):
             path = check.get(field)
             if isinstance(path, str) and spelling.is_file(path):

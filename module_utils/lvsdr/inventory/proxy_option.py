@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """What ``mode: proxy`` says: the proxies, how they talk to viewers, and what they ask. Pure.
 
-Such a service is two things. Viewers reach the hosts of ``proxies`` by a direct-routing service like any other (``front_of``), so TLS scales
-with their number and they see viewers' addresses. On each of them HAProxy asks the real servers (``read_proxy``).
+Such a service is two things. Viewers reach the hosts of ``proxies`` by a direct-routing service like any other (``front_of``), so TLS
+scales with their number and they see viewers' addresses. On each of them HAProxy asks the real servers (``read_proxy``).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ APPLICATIONS = ("http", "tcp")
 BALANCE = ("roundrobin", "leastconn", "source", "uri", "random")
 LEAST_TLS = ("1.2", "1.3")
 # What HAProxy takes for the name of a proxy or a server (cfgparse.c, invalid_char), without the sign that parts them in agent-send.
-NAME = re.compile("[A-Za-z0-9_.-]{1,60}")
+NAME = re.compile("(?!lvsdr-)[A-Za-z0-9_.-]{1,60}")
 # The largest weight of a server (configuration.txt, "weight").
 LARGEST_WEIGHT = 256
 # Where real servers listen behind TLS that ends at the proxies, unless real_server_port says otherwise.
@@ -70,7 +70,12 @@ def front_of(item: dict[str, Any]) -> dict[str, Any]:
     front = {name: item[name] for name in FRONT_FIELDS if name in item}
     checks = item.get("checks")
     first = item.get("health_check") or (checks[0] if isinstance(checks, list) and checks else None)
-    return {**front, "mode": "dr", "real_servers": item.get("proxies"), "health_check": _check_of_proxies(first, item.get("tls") is not None)}
+    return {
+        **front,
+        "mode": "dr",
+        "real_servers": item.get("proxies"),
+        "health_check": _check_of_proxies(first, item.get("tls") is not None),
+    }
 
 
 def _check_of_proxies(check: Any, tls: bool) -> dict[str, Any]:
@@ -121,7 +126,7 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
     return ProxyService(
         name=name if isinstance(name, str) else "", vips=vips, port=port, hosts=tuple(proxies), application=application,
         servers=tuple(servers), checks=tuple(checks), tls=tls, absent=absent,
-        balance=reader.choice("balance", BALANCE[0], BALANCE), sticky=_read_sticky(reader, application),
+        balance=_read_balance(reader, application), sticky=_read_sticky(reader, application),
         proxy_protocol=reader.boolean("proxy_protocol", False),
     )  # fmt: skip
 
@@ -188,6 +193,13 @@ def _read_tls(reader: Reader) -> dict[str, Any] | None:
     return {"certificates": [str(path) for path in found], "least": str(least), "http2": inner.boolean("http2", True)}
 
 
+def _read_balance(reader: Reader, application: str) -> str:
+    balance = reader.choice("balance", BALANCE[0], BALANCE)
+    if balance == "uri" and application != "http":
+        reader.wrong("balance", messages.NEEDS_HTTP(what="uri", instead="source"))
+    return balance
+
+
 def _read_sticky(reader: Reader, application: str) -> dict[str, Any] | None:
     """{"cookie": name} or {"source": minutes}"""
     value = reader.get("sticky")
@@ -201,7 +213,7 @@ def _read_sticky(reader: Reader, application: str) -> dict[str, Any] | None:
     if "cookie" in value:
         cookie = value["cookie"]
         if application != "http":
-            inner.wrong("cookie", messages.COOKIE_NEEDS_HTTP())
+            inner.wrong("cookie", messages.NEEDS_HTTP(what="a cookie", instead="{source: MINUTES}"))
         if not isinstance(cookie, str) or not COOKIE.fullmatch(cookie):
             inner.wrong("cookie", messages.NOT_A_COOKIE(value=shown(cookie)))
             return None
@@ -218,6 +230,8 @@ def _servers(reader: Reader, inventory: Inventory, hosts: Hosts, checked: bool, 
         values = Reader(Problems(), path, variables)
         if not NAME.fullmatch(host):
             reader.problems.add(path, messages.NOT_A_PROXY_NAME(value=shown(host)))
+        if is_spare(inventory, host):
+            reader.problems.add(path + ".real_server_state", messages.SPARE_OF_PROXY(service=reader.path))
         address = host_address(variables, 4) or host_address(variables, 6)
         if address is None:
             reader.problems.add(path, messages.ORIGIN_WITHOUT_ADDRESS(host=host, service=reader.path))
@@ -229,7 +243,7 @@ def _servers(reader: Reader, inventory: Inventory, hosts: Hosts, checked: bool, 
         out.append(
             RealServer(
                 host=host, address=address, weight=weight, port=own if own and 0 < own < 65536 else common_port, checked=checked,
-                drained=not fallback and is_drained(inventory, host), spare=not fallback and is_spare(inventory, host), fallback=fallback,
+                drained=not fallback and is_drained(inventory, host), fallback=fallback,
             )
         )  # fmt: skip
     return out

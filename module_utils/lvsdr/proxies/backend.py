@@ -113,7 +113,9 @@ def _planned(content: str, before: Mapping[str, Mapping[str, runtime.Server]]) -
         for name, words in servers.items():
             address, port = runtime.endpoint(words)
             now = before.get(backend, {}).get(name)
-            weight = int(words[words.index("weight") + 1]) if "weight" in words and "agent-check" not in words else now.weight if now else 100
+            weight = runtime.weight(words)
+            if weight is None:
+                weight = now.weight if now else haproxy.AGENT_WEIGHT
             out.setdefault(backend, {})[name] = runtime.Server(address, port, weight, 0, 0, 0)
         for name, one in before.get(backend, {}).items():
             if name not in servers and one.connections:

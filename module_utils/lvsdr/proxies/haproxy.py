@@ -97,7 +97,8 @@ def _metrics() -> list[str]:
 
 def _frontend(service: ProxyService) -> list[str]:
     lines = ["frontend %s from lvsdr" % service.name, "    mode %s" % service.application]
-    lines += ["    bind %s:%d%s" % (vip, service.port, _tls_words(service)) for vip in service.vips]
+    # transparent: it listens before the VIP is there, and stays when it goes (configuration.txt).
+    lines += ["    bind %s:%d transparent%s" % (vip, service.port, _tls_words(service)) for vip in service.vips]
     if service.application == "http":
         lines += [
             "    option httplog",

@@ -8,5 +8,6 @@ from ansible.module_utils.lvsdr.errors import Message
 
 HAPROXY_SILENT = Message("haproxy-silent", "HAProxy does not answer at %(path)s: %(why)s; see `journalctl -u haproxy`")
 HAPROXY_REFUSED = Message("haproxy-refused", "HAProxy refused `%(command)s`: %(why)s; run this again, and see `journalctl -u haproxy`")
-CERTIFICATE_UNUSABLE = Message("certificate-unusable", "%(path)s can't be used: %(why)s; put a PEM file with certificate, chain and key there")
-FILE_WITHOUT_BACKENDS = Message("file-without-backends", "%(path)s has a backend that HAProxy does not run: %(names)s; reload it")
+CERTIFICATE_UNUSABLE = Message(
+    "certificate-unusable", "%(path)s can't be used: %(why)s; put a PEM file with certificate, chain and key there"
+)

@@ -3,7 +3,7 @@
 """From what HAProxy holds to what its file says, without a reload where that can be. Pure.
 
 HAProxy exchanges servers, their addresses, weights and states, and certificates, while it runs. All else needs a reload, which starts
-another process: running connections stay with the one before, and its health checks begin anew.
+another process: running connections stay with the one before, and its health checks begin again.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def endpoint(words: Sequence[str]) -> tuple[str, int]:
     return address.strip("[]"), int(port)
 
 
-def _weight(words: Sequence[str]) -> int | None:
+def weight(words: Sequence[str]) -> int | None:
     """What a weight is to be; None where an agent says so."""
     if "agent-check" in words or "weight" not in words:
         return None
@@ -155,10 +155,10 @@ def _server(place: str, words: list[str], now: Server | None) -> list[Operation]
     address, port = endpoint(words)
     if (now.address, now.port) != (address, port):
         out.append(Operation(("set server %s addr %s port %d" % (place, address, port),), "keeps"))
-    weight = _weight(words)
-    if weight is not None and now.weight != weight:
-        effect = "keeps" if weight else "drains"
-        out.append(Operation(("set server %s weight %d" % (place, weight),), effect, 0 if weight else now.connections))
+    wanted = weight(words)
+    if wanted is not None and now.weight != wanted:
+        effect = "keeps" if wanted else "drains"
+        out.append(Operation(("set server %s weight %d" % (place, wanted),), effect, 0 if wanted else now.connections))
     # One that was leaving, and is declared again. What an agent drains, it brings back itself.
     if now.drained and not (asked and now.agent & ENABLED):
         out.append(Operation(("set server %s state ready" % place, *asked), "keeps"))

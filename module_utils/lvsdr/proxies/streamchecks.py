@@ -31,6 +31,12 @@ def streamchecks(resolved: Resolved, host: str, metrics_port: int = places.STREA
     }  # fmt: skip
 
 
+def drained(resolved: Resolved, host: str) -> list[str]:
+    """The names of the files in places.DRAINED that have to be there on a proxy, sorted: of its real servers that are drained."""
+    servers = [server for service in services_of(resolved, host) for server in service.servers if service.checks]
+    return sorted({places.drain_file(server.host) for server in servers if server.drained})
+
+
 def _check(check: dict[str, Any]) -> dict[str, Any]:
     return {**check, "login_credential": places.credential(check["login_file"])} if check.get("login_file") else check
 

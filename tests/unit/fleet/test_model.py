@@ -36,7 +36,7 @@ def test_nothing_is_to_be_done_where_nobody_looked():
 def test_errors_of_preflight_come_all_at_once():
     made = inventory(with_facts=True, groups={"directors": []})
     with pytest.raises(LvsError) as caught:
-        model.model([service(mode="proxy")], made, preflight=True)
+        model.model([service(mode="mesh")], made, preflight=True)
     said = str(caught.value)
     assert said.startswith("The inventory can't be used: 2 errors, and nothing was changed\n  - groups[directors]: ")
     assert [path_and_id(line)[1] for line in said.splitlines()[1:]][:1] == ["directors-empty"]

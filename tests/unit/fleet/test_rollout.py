@@ -127,8 +127,8 @@ def test_a_vip_does_not_move_between_instances_while_it_serves():
 
 def test_errors_of_the_inventory_come_first():
     _services, made = fleet(service())
-    (line,) = rollout.preflight([service(mode="proxy")], made)
-    assert path_and_id(line) == ("virtual_services[live].mode", "mode-not-ipvs")
+    (line,) = rollout.preflight([service(mode="mesh")], made)
+    assert path_and_id(line) == ("virtual_services[live].mode", "unknown-value")
 
 
 HELD = [{"address": VIP, "protocol": "tcp", "port": 80, "scheduler": "wlc", "destinations": [

@@ -37,7 +37,7 @@ ERRORS = {
     "SNAT by a mark of others": ({**MARK, "mode": "snat"}, {}, ".firewall_mark", "mode-needs-ports", "mode snat"),
     "NAT of every port": ({"mode": "nat", "ports": [0], "persistence": 60}, {}, ".ports[0]", "mode-needs-ports"),
     "FTP over NAT": ({"mode": "nat", "ports": [21]}, {}, ".ports[0]", "ftp-not-offered", "SFTP"),
-    "mode proxy": ({"mode": "proxy"}, {}, ".mode", "mode-not-ipvs", "proxy"),
+    "proxies in direct routing": ({"proxies": "web"}, {}, ".proxies", "unknown-option"),
     "unknown scheduler": ({"scheduler": "maglev"}, {}, ".scheduler", "unknown-value", "rr, wrr, lc, wlc, "),
     "unknown state": ({"state": "gone"}, {}, ".state", "unknown-value", "present, absent"),
     "unknown protocol": ({"protocol": "TCP"}, {}, ".protocol", "unknown-value", "tcp, udp, sctp"),

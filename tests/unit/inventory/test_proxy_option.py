@@ -1,0 +1,139 @@
+"""mode: proxy becomes a direct-routing service to the proxies, and what HAProxy does on each of them."""
+
+import json
+
+import pytest
+from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.inventory import needs, proxy_option, resolve, types
+from hypothesis import given
+from hypothesis import strategies as st
+from said import path_and_id
+
+from inventories import GONE, VIP, anything, changed, inventory
+
+HLS = {"type": "hls", "path": "/live.m3u8", "host": "live.example.com"}
+PEM = "/etc/ssl/private/live.pem"
+GROUPS = {"edges": ["edge1", "edge2"], "origins": ["origin1", "origin2"], "directors": ["director1"], "web": GONE}
+HOSTS = {
+    "edge1": {"ansible_host": "192.0.2.31"}, "edge2": {"ansible_host": "192.0.2.32"}, "origin1": {"ansible_host": "198.51.100.1"},
+    "origin2": {"ansible_host": "198.51.100.2", "real_server_weight": 20}, "sorry": {"ansible_host": "198.51.100.9"},
+}  # fmt: skip
+
+
+def proxied(**changes):
+    usual = {
+        "name": "live", "mode": "proxy", "proxies": "edges", "addresses": [VIP], "ports": [443], "real_servers": "origins",
+        "tls": {"certificates": [PEM]}, "health_check": HLS,
+    }  # fmt: skip
+    return changed(usual, changes)
+
+
+def resolved(hosts=None, **changes):
+    return resolve.resolve([proxied(**changes)], inventory({**HOSTS, **(hosts or {})}, GROUPS))
+
+
+def test_viewers_reach_the_proxies_by_a_service_like_any_other():
+    found = resolved(scheduler="mh", persistence=60)
+    (service,) = found.services
+    assert (service.mode, service.hosts, service.options["scheduler"]) == ("dr", ("edge1", "edge2"), "mh")
+    assert service.options["persistence"]["timeout"] == 60
+    # What a viewer would ask, of the proxy; the real servers are asked by the proxy itself.
+    check = service.health_check
+    assert (check["type"], check["tls"], check["host"], check["target"]) == ("hls", True, "live.example.com", "vip")
+    assert {path.host for path in found.checks} == {"edge1", "edge2"}
+
+
+def test_a_proxy_asks_the_real_servers():
+    (proxy,) = resolved(hosts={"origin1": {"ansible_host": "198.51.100.1", "real_server_state": "drained"}}, sorry_server="sorry").proxies
+    assert proxy.hosts == ("edge1", "edge2") and proxy.vips == (VIP,) and proxy.port == 443
+    assert [(one.host, one.address, one.port, one.weight, one.drained, one.fallback) for one in proxy.servers] == [
+        ("origin1", "198.51.100.1", 80, 1, True, False), ("origin2", "198.51.100.2", 80, 20, False, False),
+        ("sorry", "198.51.100.9", 80, 1, False, True),
+    ]  # fmt: skip
+    assert proxy.checks[0]["target"] == "server" and not proxy.checks[0].get("tls")
+    assert types.from_data(json.loads(json.dumps(types.to_data(resolved())))) == resolved()
+
+
+@pytest.mark.parametrize(
+    "check, tls, wanted",
+    [
+        (None, True, "tcp"), (HLS, False, "hls"), ({"type": "http", "path": "/"}, True, "https"), ({"type": "tcp"}, True, "tcp"),
+        ({"type": "https", "path": "/"}, False, "http"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_of_a_proxy(check, tls, wanted):
+    front = resolved(health_check=check, tls={"certificates": [PEM]} if tls else GONE, ports=[443 if tls else 80]).services[0]
+    assert front.health_check["type"] == wanted
+
+
+def test_what_hosts_need():
+    groups = inventory(HOSTS, GROUPS)["groups"]
+    assert needs.group_members([proxied()], groups) == ["edge1", "edge2"]
+    assert list(needs.proxies([proxied(), {"name": "x"}, 5], groups)) == ["edge1", "edge2"]
+    with_ca = [proxied(health_check={**HLS, "tls": True, "verify": "/etc/ssl/ca.pem"})]
+    assert needs.files_needed(with_ca, False, {}, with_ca) == [
+        {"path": PEM, "readers": "root"}, {"path": "/etc/ssl/ca.pem", "readers": "all"}
+    ]  # fmt: skip
+    assert needs.files_needed(with_ca, True, {}) == [], "a director does not ask the real servers"
+    assert needs.files_needed([], False, {}, [proxied(state="absent", health_check=GONE)]) == []
+
+
+BAD = {
+    "no proxies": ({"proxies": GONE}, ".proxies", "real-servers-not-a-group"),
+    "proxies of no group": ({"proxies": "nobody"}, ".proxies", "real-servers-group-unknown"),
+    "its own origin": ({"real_servers": "edges"}, ".proxies", "proxy-is-its-own-origin"),
+    "directors": ({"proxies": "directors"}, ".proxies", "proxies-are-directors"),
+    "two ports": ({"ports": [80, 443], "health_check": GONE}, ".ports", "proxy-needs-one-port"),
+    "UDP": ({"protocol": "udp", "health_check": GONE}, ".protocol", "proxy-needs-tcp"),
+    "a gateway": ({"nat_gateway": "192.0.2.1"}, ".nat_gateway", "unknown-option"),
+    "no certificate": ({"tls": {}}, ".tls.certificates", "certificates-missing"),
+    "tls true": ({"tls": True}, ".tls", "not-a-dictionary-like"),
+    "a relative certificate": ({"tls": {"certificates": ["live.pem"]}}, ".tls.certificates[0]", "not-a-certificate-path"),
+    "a certificate twice": ({"tls": {"certificates": [PEM, PEM]}}, ".tls.certificates[1]", "listed-twice"),
+    "TLS 1.0": ({"tls": {"certificates": [PEM], "least": "1.0"}}, ".tls.least", "unknown-value"),
+    "another option of TLS": ({"tls": {"certificates": [PEM], "ciphers": "x"}}, ".tls.ciphers", "unknown-option"),
+    "another balance": ({"balance": "wlc"}, ".balance", "unknown-value"),
+    "uri of TCP": ({"balance": "uri", "application": "tcp"}, ".balance", "needs-http"),
+    "a cookie of TCP": ({"sticky": {"cookie": "A"}, "application": "tcp"}, ".sticky.cookie", "needs-http"),
+    "a cookie with a space": ({"sticky": {"cookie": "A B"}}, ".sticky.cookie", "not-a-cookie"),
+    "two ways to stick": ({"sticky": {"cookie": "A", "source": 1}}, ".sticky", "not-a-dictionary-like"),
+    "a script": ({"health_check": {"type": "script", "path": "/bin/true"}}, ".health_check.type", "check-not-of-proxies"),
+    "a name with a space": ({"name": "live tv"}, ".name", "not-a-proxy-name"),
+    "a name of ours": ({"name": "lvsdr-metrics"}, ".name", "not-a-proxy-name"),
+    "another application": ({"application": "rtmp"}, ".application", "unknown-value"),
+}
+
+
+@pytest.mark.parametrize("changes, path, wanted", BAD.values(), ids=BAD)
+def test_what_is_wrong_is_said(changes, path, wanted):
+    with pytest.raises(LvsError) as caught:
+        resolved(**changes)
+    found = [path_and_id(line) for line in caught.value.details["problems"]]
+    name = proxied(**changes)["name"]
+    assert ("virtual_services[%s]%s" % (name, path), wanted) in found, found
+
+
+HOSTS_THAT_ARE_WRONG = {
+    "a weight that HAProxy has not": ({"real_server_weight": 300}, "hosts[origin1].real_server_weight", "weight-of-proxy"),
+    "a spare": ({"real_server_state": "spare"}, "hosts[origin1].real_server_state", "spare-of-proxy"),
+    "no address": ({"ansible_host": "origin1.example.com"}, "hosts[origin1]", "origin-without-address"),
+}
+
+
+@pytest.mark.parametrize("changes, path, wanted", HOSTS_THAT_ARE_WRONG.values(), ids=HOSTS_THAT_ARE_WRONG)
+def test_what_is_wrong_with_a_host_is_said(changes, path, wanted):
+    with pytest.raises(LvsError) as caught:
+        resolved(hosts={"origin1": {"ansible_host": "198.51.100.1", **changes}})
+    assert [path_and_id(line) for line in caught.value.details["problems"]] == [(path, wanted)]
+
+
+@given(st.dictionaries(st.sampled_from((*proxy_option.PROXY_FIELDS, *proxy_option.BACK_FIELDS, *proxy_option.FRONT_FIELDS)), anything))
+def test_anything_is_read_or_refused(item):
+    made = inventory(HOSTS, GROUPS)
+    try:
+        resolve.resolve([{**item, "mode": "proxy"}], made)
+    except LvsError as error:
+        assert error.details["problems"]
+    needs.group_members([{**item, "mode": "proxy"}], made["groups"])
+    for host, services in needs.proxies([{**item, "mode": "proxy"}], made["groups"]).items():
+        needs.files_needed([item], host == "director1", {}, services)
