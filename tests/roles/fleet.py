@@ -86,7 +86,16 @@ class Machine(Host):
 
     def processes(self):
         """The pids of all that runs in the host's namespaces, but for what holds them."""
-        return [pid for pid in run("ip", "netns", "pids", self.namespace).split() if int(pid) != self.holder.pid]
+        found = [pid for pid in run("ip", "netns", "pids", self.namespace).split() if int(pid) != self.holder.pid]
+        return [pid for pid in found if not self.is_daemon(pid)]
+
+    @staticmethod
+    def is_daemon(pid):
+        """HAProxy is run for real, and stays."""
+        try:
+            return Path("/proc/%s/comm" % pid).read_text().strip() == "haproxy"
+        except OSError:
+            return False  # gone meanwhile
 
     def inside(self, *command, check=True, stdin=None):
         """Output of a command in the host's namespaces."""
@@ -156,6 +165,9 @@ class Machine(Host):
         self.forget_calls()
 
     def end(self):
+        for pid in run("ip", "netns", "pids", self.namespace).split():
+            if self.is_daemon(pid):
+                os.kill(int(pid), signal.SIGKILL)
         if self.holder.poll() is None:
             os.kill(self.holder.pid, signal.SIGKILL)
         self.holder.wait()
@@ -187,9 +199,10 @@ class Fleet:
         self.inventory()
 
     def inventory(
-        self, services=(SERVICE,), web=("server1", "server2"), hosts=None, directors=("director1", "director2"), origins=(), **variables
-    ):
-        """Writes the inventory; hosts: {name: variables}."""
+        self, services=(SERVICE,), web=("server1", "server2"), hosts=None, directors=("director1", "director2"), origins=(), others=None,
+        **variables
+    ):  # fmt: skip
+        """Writes the inventory; hosts: {name: variables}; others: {group: {name: variables}} of hosts that are no machines here."""
         self.web = list(web)
         named = {
             name: {
@@ -211,6 +224,7 @@ class Fleet:
                     "directors": {"hosts": {name: {"director_priority": 150 - 50 * index} for index, name in enumerate(directors)}},
                     "web": {"hosts": dict.fromkeys(web)},
                     **({"origins": {"hosts": dict.fromkeys(origins)}} if origins else {}),
+                    **{group: {"hosts": members} for group, members in (others or {}).items()},
                 },
             }
         }
@@ -253,10 +267,11 @@ class Fleet:
         for machine in self.machines.values():
             machine.inside(
                 "sh", "-c",
+                "if [ -e /run/standin/haproxy.pid ]; then kill $(cat /run/standin/haproxy.pid); rm /run/standin/haproxy.pid; fi; "
                 "rm -rf /run/lvsdr /var/lib/lvsdr /etc/lvsdr /etc/keepalived/* /etc/nginx/nginx.conf /usr/local/lib/lvsdr; "
                 "rm -rf /run/standin/table /run/standin/sysctls /run/standin/systemd.json /run/standin/fail /run/standin/follow; "
                 "rm -rf /etc/systemd/system/*lvsdr* /etc/systemd/system/keepalived.service.d "
-                "/etc/systemd/system/nginx.service.d; "
+                "/etc/systemd/system/nginx.service.d /etc/systemd/system/haproxy.service.d /etc/haproxy; "
                 "rm -f /etc/sysctl.d/*lvsdr* /etc/NetworkManager/conf.d/*lvsdr* /etc/systemd/networkd.conf.d/*lvsdr*; nft flush ruleset; "
                 "for f in -4 -6; do ip $f rule flush protocol 76; ip $f route flush table all proto 76; done 2>/dev/null; "
                 "for a in %s/32 %s/128; do ip address del $a dev eth0; done 2>/dev/null; ip address flush dev lo scope global; "

@@ -112,8 +112,11 @@ def listeners(services: Iterable[VirtualService]) -> dict[str, list[dict[str, An
             for protocol, port in _listening(service, check):
                 there = port if direct or server.port is None else server.port
                 question = _question_of(check) if check.get("type") in UDP_CHECKS and protocol == "udp" else {}
-                own = {"name": service.name, "protocol": protocol, "port": there, "own": server.address, **question}
-                out.setdefault(server.host, []).extend({**own, "vip": address} for address in addresses)
+                item = {"name": service.name, "protocol": protocol, "port": there, **question}
+                for address in addresses:
+                    # HAProxy listens on VIPs alone, so that several services may have one port.
+                    own = address if service.proxied else server.address
+                    out.setdefault(server.host, []).append({**item, "own": own, "vip": address})
     return out
 
 

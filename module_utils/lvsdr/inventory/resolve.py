@@ -96,7 +96,8 @@ def read_services_of(virtual_services: Any, inventory: Inventory, problems: Prob
         _check_name(item.get("name"), path, names, problems)
         reader, found = Reader(problems, path, item), []
         if proxy_option.is_proxy(item):
-            found = _resolve_one(proxy_option.FrontReader(problems, path, proxy_option.front_of(item)), inventory, problems)
+            front = proxy_option.FrontReader(problems, path, proxy_option.front_of(item))
+            found = [dataclasses.replace(one, proxied=True) for one in _resolve_one(front, inventory, problems)]
             vips = tuple(vip for service in found for vip in service.vips)
             proxies.append(proxy_option.read_proxy(reader, inventory, vips))
         else:

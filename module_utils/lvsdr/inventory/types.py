@@ -127,6 +127,8 @@ class VirtualService:
     ports: tuple[tuple[str, int, int], ...] = ()
     # Beside health_check; a server has to pass all of them.
     more_checks: tuple[dict[str, Any], ...] = ()
+    # Whether its servers are proxies (proxy_option.py).
+    proxied: bool = False
 
     @property
     def checks(self) -> tuple[dict[str, Any], ...]:
