@@ -21,7 +21,9 @@ from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import autoscale, capacity, journal, proofs, report, report_page, rollout, spares, summary, upgrade
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import macs, on_links
+from ansible.module_utils.lvsdr.proxies import drains as proxy_drains
 from ansible.module_utils.lvsdr.proxies import haproxy
+from ansible.module_utils.lvsdr.proxies import report as proxy_report
 from ansible.module_utils.lvsdr.proxies import streamchecks as proxy_checks
 from ansible.module_utils.lvsdr.system import in_force
 
@@ -57,6 +59,12 @@ def _services(function, place=0):
         return function(*args[:place], args[place].services, *args[place + 1 :])
 
     return _resolved(wrapper, place)
+
+
+def held_by_proxies(hostvars, hosts):
+    """{proxy: what haproxy_info returned} of those that answered."""
+    found = {host: hostvars[host].get("lvs_haproxy") for host in hosts}
+    return {host: one for host, one in found.items() if one and "servers" in one}
 
 
 def the_history(journal_text, count=20, hostvars=None, directors=()):
@@ -227,6 +235,10 @@ PROXIES = {
     "lvs_proxy_services": _resolved(lambda resolved, host: [one.name for one in haproxy.services_of(resolved, host)]),
     "lvs_proxy_checks": _resolved(proxy_checks.streamchecks),
     "lvs_proxy_drained": _resolved(proxy_checks.drained),
+    "lvs_behind_proxies": _resolved(proxy_drains.behind),
+    "lvs_proxy_drain_refused": _resolved(proxy_drains.refused),
+    "lvs_proxy_connections": lambda names, hostvars, hosts: proxy_drains.connections(names, held_by_proxies(hostvars, hosts).values()),
+    "lvs_proxy_status": _resolved(lambda resolved, hostvars, hosts: proxy_report.status(resolved, held_by_proxies(hostvars, hosts))),
 }
 # What playbooks of a fleet that runs need.
 OPERATIONS = {

@@ -202,7 +202,7 @@ class Fleet:
         self, services=(SERVICE,), web=("server1", "server2"), hosts=None, directors=("director1", "director2"), origins=(), others=None,
         **variables
     ):  # fmt: skip
-        """Writes the inventory; hosts: {name: variables}; others: {group: {name: variables}} of hosts that are no machines here."""
+        """Writes the inventory; hosts: {name: variables}; others: {group: {name: variables}} of hosts that are only declared."""
         self.web = list(web)
         named = {
             name: {

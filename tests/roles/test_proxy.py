@@ -142,3 +142,26 @@ def test_one_that_is_absent_ends(proxied):
     declare(proxied, state="absent")
     good(proxied.play())
     assert not haproxy(proxied, "server1")["active"] and not proxied.machines["server1"].units()["lvsdr-streamcheck"]["active"]
+
+
+def test_status_shows_what_the_proxies_hold(proxied):
+    proxied.activate()
+    said = good(proxied.play("playbooks/status.yml")).stdout
+    row = next(line for line in said.splitlines() if "backend1" in line).split()
+    # Nothing listens there, so HAProxy finds out in a few seconds.
+    assert row[:2] == ["live", "backend1"] and row[2] in ("up", "down") and "missing" not in row, row
+    assert PEM in said and "CN=live.example.com" in said
+
+
+def test_a_real_server_of_proxies_is_drained_and_undrained(proxied):
+    proxied.activate()
+    name = places.drain_file("backend1")
+    done = good(proxied.play("playbooks/drain.yml", "-e", "drain_servers=backend1", "-e", "drain_why='a new disk'"))
+    assert "0 connections of proxies are left on backend1" in done.said
+    for proxy in PROXIES:
+        assert "a new disk" in proxied.machines[proxy].read("%s/%s" % (places.DRAINED, name))
+    assert proxied.machines["director1"].read("%s/%s" % (places.DRAINED, name)) is None
+    done = proxied.play("playbooks/drain.yml", "-e", "drain_servers=backend2")
+    assert done.returncode != 0 and "[no-origin-left]" in done.said
+    good(proxied.play("playbooks/undrain.yml", "-e", "drain_servers=backend1"))
+    assert all(proxied.machines[proxy].read("%s/%s" % (places.DRAINED, name)) is None for proxy in PROXIES)
