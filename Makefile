@@ -148,6 +148,8 @@ scenarios: ## What takes an hour more, on the same lab: every mode, a fleet's op
 	molecule test --no-command-borders --destroy=never -s modes
 	$(call step,scenario fleet: spares and a server that leaves and joins and upgrades while viewers watch)
 	molecule test --no-command-borders --destroy=never -s fleet
+	$(call step,scenario proxy: two streaming servers become proxies with TLS)
+	molecule test --no-command-borders --destroy=never -s proxy
 	$(call step,scenario ha: what fails and who notices)
 	molecule test --no-command-borders --destroy=never -s ha
 	molecule destroy --no-command-borders -s default

@@ -49,6 +49,10 @@ options:
         type: str
         choices: [any, all, root]
         default: any
+      names:
+        description: Where it is given, the file has to be a certificate that is valid now, with its chain and its key, for these names.
+        type: list
+        elements: str
   kernel_modules:
     description: Kernel modules that the host must be able to load.
     type: list
@@ -245,7 +249,7 @@ from ansible.module_utils.lvsdr.ipvs import table
 from ansible.module_utils.lvsdr.routes import counting, egress, endpoints, tunnels
 from ansible.module_utils.lvsdr.routes import host as routes
 from ansible.module_utils.lvsdr.routes import plan as routes_plan
-from ansible.module_utils.lvsdr.system import commands, files, in_force, links, messages, rtnetlink, sysctl
+from ansible.module_utils.lvsdr.system import certificates, commands, files, in_force, links, messages, rtnetlink, sysctl
 
 # How long a program of this host itself may take to accept a connection.
 LISTEN_SECONDS = 2
@@ -263,6 +267,7 @@ SPEC = {
         "options": {
             "path": {"type": "str", "required": True},
             "readers": {"type": "str", "choices": ["any", "all", "root"], "default": "any"},
+            "names": {"type": "list", "elements": "str"},
         },
     },
     "kernel_modules": {"type": "list", "elements": "str", "default": []},
@@ -311,7 +316,7 @@ def main():
     if missing:
         problems.append(str(messages.KERNEL_MODULE_MISSING(release=os.uname().release, names=", ".join(missing))))
     problems += files.script_problems(module.params["scripts"]) + files.account_problems(module.params["accounts"])
-    problems += files.file_problems(module.params["files"])
+    problems += files.file_problems(module.params["files"]) + certificates.file_problems(module.params["files"])
     found = more.get("real_server") or {}
     for sentence in found.get("conflicts", ()) if not found.get("differs") else ():
         # Where something differs, real_server_vip is called and warns of it.

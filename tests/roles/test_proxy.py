@@ -133,7 +133,7 @@ def test_what_can_not_be_is_refused_before_a_write(fleet):
         fleet.machines[name].write(PEM, "rubbish")
         fleet.machines[name].inside("chmod", "600", PEM)
     done = fleet.play()
-    assert done.returncode != 0 and "[file-refused]" in done.said
+    assert done.returncode != 0 and "[certificate-refused]" in done.said
     assert fleet.machines["server1"].read(places.HAPROXY_CFG) is None
     assert not haproxy(fleet, "server1")["active"]
 

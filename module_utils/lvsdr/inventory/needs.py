@@ -38,10 +38,30 @@ def proxies(virtual_services: Any, groups: dict[str, list[str]]) -> dict[str, li
     return out
 
 
-def _certificates(services: Iterable[dict[str, Any]]) -> list[str]:
-    """The files of certificates that proxies need for these services."""
-    options = [service["tls"].get("certificates") for service in services if isinstance(service.get("tls"), dict)]
-    return [path for found in options if isinstance(found, list) for path in found if spelling.is_file(path)]
+def _certificates(services: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+    """{file: the names that viewers ask it for} of the certificates that proxies need for these services.
+
+    Of several HAProxy chooses by that name, so only of a single one it is known that it has to be for it.
+    """
+    out: dict[str, list[str]] = {}
+    for service in services:
+        options = service.get("tls")
+        found = options.get("certificates") if isinstance(options, dict) else None
+        found = found if isinstance(found, list) else []
+        for path in found:
+            if spelling.is_file(path):
+                names = [_name_of(service.get("stream"))] if len(found) == 1 else []
+                out.setdefault(path, []).extend(name for name in names if name and name not in out[path])
+    return out
+
+
+def _name_of(stream: Any) -> str | None:
+    """The name in the URL of a stream, where it is one of HTTPS."""
+    url = stream.get("url") if isinstance(stream, dict) else stream
+    if not isinstance(url, str) or not url.startswith("https://"):
+        return None
+    name = url[len("https://") :].partition("/")[0].partition(":")[0]
+    return name if spelling.is_host_name(name) else None
 
 
 def _checks(virtual_services: Any) -> Iterator[dict[str, Any]]:
@@ -71,7 +91,7 @@ def accounts(virtual_services: Any) -> list[str]:
 
 def files_needed(
     virtual_services: Any, directs: bool, variables: dict[str, Any], proxied: Sequence[dict[str, Any]] = ()
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """The files that a host has to have, as lvs_preflight takes them: on a director those of checks, what its nginx needs, and what HAProxy
     needs. proxied: the services that it runs HAProxy for."""
     found: dict[str, str] = {}
@@ -82,14 +102,18 @@ def files_needed(
     key = variables.get("director_console_key_file")
     if directs and key and spelling.is_file(key):
         found[key] = "root"
-    found.update(dict.fromkeys(_certificates(service for service in proxied if service.get("state") != "absent"), "root"))
+    certificates = _certificates(service for service in proxied if service.get("state") != "absent")
+    found.update(dict.fromkeys(certificates, "root"))
     asks = [service for service in virtual_services if not proxy_option.is_proxy(service)] if isinstance(virtual_services, list) else []
     for check in _checks([*(asks if directs else []), *proxied]):
         for field in ("verify", "login_file"):
             path = check.get(field)
             if isinstance(path, str) and spelling.is_file(path):
                 found[path] = "root" if field == "login_file" else "all"
-    return [{"path": path, "readers": readers} for path, readers in found.items()]
+    return [
+        {"path": path, "readers": readers, **({"names": certificates[path]} if path in certificates else {})}
+        for path, readers in found.items()
+    ]
 
 
 def modules_wanted(virtual_services: Any) -> list[str]:

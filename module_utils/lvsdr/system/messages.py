@@ -16,6 +16,13 @@ COMMAND_TIMED_OUT = Message(
     "command-timed-out",
     "`%(command)s` did not end within %(seconds)s s and was killed; run it by hand on this host to see what it waits for, then run again",
 )
+CERTIFICATE_REFUSED = Message(
+    "certificate-refused", "%(path)s can't be used: %(why)s; put a PEM file with a certificate, its chain and its key there"
+)
+CERTIFICATE_EXPIRED = Message("certificate-expired", "%(path)s is valid from %(begins)s to %(ends)s; renew it, or set the clock")
+CERTIFICATE_OF_OTHER_NAME = Message(
+    "certificate-of-other-name", "%(path)s is not for %(name)s, which viewers ask for, but for: %(names)s; add a certificate of that name"
+)
 FILE_CHECKER_MISSING = Message("file-checker-missing", "%(command)s, which checks this file before it is written, is missing; install it")
 FILE_NOT_FOR_STREAMCHECK = Message(
     "file-not-for-streamcheck", "%(path)s can't be read by lvsdr-streamcheck, which is not root; run `chmod a+r %(path)s`"

@@ -256,7 +256,7 @@ class Host:
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 with open(target, "w") as f:
                     f.write(content)
-                if path.endswith(".key"):
+                if "PRIVATE KEY" in content or path.endswith(".key"):
                     os.chmod(target, 0o600)
             for source, target, mode in (
                 ("id_ed25519.pub", "root/.ssh/authorized_keys", 0o600),

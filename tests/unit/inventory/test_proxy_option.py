@@ -72,8 +72,12 @@ def test_what_hosts_need():
     assert list(needs.proxies([proxied(), {"name": "x"}, 5], groups)) == ["edge1", "edge2"]
     with_ca = [proxied(health_check={**HLS, "tls": True, "verify": "/etc/ssl/ca.pem"})]
     assert needs.files_needed(with_ca, False, {}, with_ca) == [
-        {"path": PEM, "readers": "root"}, {"path": "/etc/ssl/ca.pem", "readers": "all"}
+        {"path": PEM, "readers": "root", "names": []}, {"path": "/etc/ssl/ca.pem", "readers": "all"}
     ]  # fmt: skip
+    named = [proxied(stream={"url": "https://live.example.com:443/a.m3u8"}, health_check=GONE), proxied(stream="https://[2001:db8::1]/a")]
+    assert needs.files_needed([], False, {}, named) == [{"path": PEM, "readers": "root", "names": ["live.example.com"]}]
+    several = [proxied(stream="https://live.example.com/a", tls={"certificates": [PEM, "/b.pem"]}, health_check=GONE)]
+    assert [one["names"] for one in needs.files_needed([], False, {}, several)] == [[], []]
     assert needs.files_needed(with_ca, True, {}) == [], "a director does not ask the real servers"
     assert needs.files_needed([], False, {}, [proxied(state="absent", health_check=GONE)]) == []
 
