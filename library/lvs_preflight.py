@@ -185,6 +185,10 @@ arp_rules:
   returned: always
   type: list
   elements: str
+release:
+  description: C(id) and C(version) of the distribution, such as V(debian) and V(12).
+  returned: always
+  type: dict
 cloud:
   description: The cloud that this host is a guest of, by its DMI data, or null.
   returned: always
@@ -308,15 +312,7 @@ def main():
         missing = [name for name in module.params["kernel_modules"] if not commands.has_module(name)]
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
-    problems = []
-    if os.geteuid() != 0:
-        problems.append(str(messages.ROOT_REQUIRED(what="a rollout")))
-    if not os.path.isdir("/run/systemd/system"):
-        problems.append(str(messages.SYSTEMD_MISSING()))
-    if missing:
-        problems.append(str(messages.KERNEL_MODULE_MISSING(release=os.uname().release, names=", ".join(missing))))
-    problems += files.script_problems(module.params["scripts"]) + files.account_problems(module.params["accounts"])
-    problems += files.file_problems(module.params["files"]) + certificates.file_problems(module.params["files"])
+    problems = _problems(module.params, missing)
     found = more.get("real_server") or {}
     for sentence in found.get("conflicts", ()) if not found.get("differs") else ():
         # Where something differs, real_server_vip is called and warns of it.
@@ -327,12 +323,27 @@ def main():
         interfaces=interfaces,
         arp_rules=arp_rules,
         cloud=links.cloud(),
+        release=files.release(),
         commands={name: commands.find_command(name) for name in module.params["commands"]},
         seen=seen,
         replies=replies,
         problems=problems,
         **more,
     )
+
+
+def _problems(params, missing):
+    """What of this host stands in the way of a rollout, as sentences. missing: kernel modules."""
+    problems = []
+    if os.geteuid() != 0:
+        problems.append(str(messages.ROOT_REQUIRED(what="a rollout")))
+    if not os.path.isdir("/run/systemd/system"):
+        problems.append(str(messages.SYSTEMD_MISSING()))
+    if missing:
+        problems.append(str(messages.KERNEL_MODULE_MISSING(release=os.uname().release, names=", ".join(missing))))
+    problems += files.script_problems(params["scripts"]) + files.account_problems(params["accounts"])
+    problems += files.file_problems(params["files"]) + certificates.file_problems(params["files"])
+    return problems
 
 
 def _read_real_server(params, interfaces):

@@ -48,6 +48,27 @@ def test_versions_of_http_and_tls(proxy, http2):
     assert curl("--tls-max", "1.2")[0] == 35, "the handshake is refused"
 
 
+def test_http_3(proxy):
+    """A viewer comes by HTTP/2, is told of HTTP/3, and comes by it. HAProxy 2.6 has none, and preflight refuses it there."""
+    path, own = certificate(proxy.folder)
+    proxy.service["tls"] = {"certificates": [str(path)], "http3": True}
+    if proxy.version == "2.6":
+        assert not proxy.accepts(proxy.text())[0]
+        return
+    proxy.origin("origin1")
+    proxy.start()
+    url = "https://%s:%d/" % (NAME, proxy.port)
+    # Debian 13's curl speaks it.
+    curl = ["-s", "--cacert", str(own), "--resolve", "%s:%d:127.0.0.1" % (NAME, proxy.port), "-D", "-", "-w", "%{http_version}"]
+    inside = [*proxy.command[:-2], proxy.command[-2].replace(" haproxy ", " curl "), "curl", *curl]
+
+    def fetch(*more):
+        return subprocess.run([*inside, *more, url], capture_output=True, text=True).stdout
+
+    assert eventually(lambda: fetch()).endswith("origin12") and 'alt-svc: h3=":%d"' % proxy.port in fetch()
+    assert fetch("--http3-only").endswith("origin13")
+
+
 def test_several_certificates_are_chosen_by_name(proxy):
     first, own = certificate(proxy.folder)
     second, other = certificate(proxy.folder, "b.example.com", file="b.pem")

@@ -80,6 +80,9 @@ MODE_CHANGES_UNDER_CONNECTIONS = Message(
 CUT_BY_FAILOVER = Message(
     "cut-by-failover", "A failover would cut the %(count)d active connections of %(service)s (%(vip)s), which has mode snat"
 )
+HTTP3_NEEDS_DEBIAN_13 = Message(
+    "http3-needs-debian-13", "%(host)s has Debian 12, whose HAProxy can't speak HTTP/3; upgrade it to Debian 13, or remove http3"
+)
 TUNNEL_MTU_TOO_SMALL = Message(
     "tunnel-mtu-too-small",
     "%(interface)s has an MTU of %(mtu)d, which leaves %(left)d bytes inside a tunnel of type %(kind)s, and IPv%(family)d needs %(least)d; "

@@ -20,6 +20,7 @@ from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.fleet.modes import (
     check_conntrack,
     check_gateways,
+    check_proxies,
     check_replies,
     check_snat_room,
     check_tunnels,
@@ -61,7 +62,8 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     elif not directors:
         problems.add(paths.of_group(DIRECTORS), messages.DIRECTORS_EMPTY())
     directors = directors or []
-    services = read_services_of(virtual_services, inventory, problems).services
+    resolved = read_services_of(virtual_services, inventory, problems)
+    services = resolved.services
     settings = check_directors(inventory, problems)
     _check_instances_of(services, directors, inventory, problems)
     for host in inventory["hosts"]:
@@ -81,6 +83,7 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     check_replies(services, directors, inventory, problems)
     check_tunnels(services, inventory, problems)
     check_snat_room(services, directors, inventory, problems)
+    check_proxies(resolved.proxies, inventory, problems)
     for director in directors:
         check_conntrack(services, director, settings[director]["sysctls"], problems)
         _check_interface(director, settings[director]["interface"], services, inventory, problems)

@@ -70,12 +70,23 @@ def front_of(item: dict[str, Any]) -> dict[str, Any]:
     front = {name: item[name] for name in FRONT_FIELDS if name in item}
     checks = item.get("checks")
     first = item.get("health_check") or (checks[0] if isinstance(checks, list) and checks else None)
-    return {
-        **front,
-        "mode": "dr",
-        "real_servers": item.get("proxies"),
-        "health_check": _check_of_proxies(first, item.get("tls") is not None),
-    }
+    check = _check_of_proxies(first, item.get("tls") is not None)
+    if _has_http3(item):
+        # Both as one service, which has a firewall mark, and no port that its check could take.
+        port = item["ports"][0]
+        front["ports"] = [port, "%s/udp" % port]
+        check["port"] = port
+    return {**front, "mode": "dr", "real_servers": item.get("proxies"), "health_check": check}
+
+
+def _has_http3(item: dict[str, Any]) -> bool:
+    """Whether viewers may come over UDP as well; what is wrong with it is said by _read_tls."""
+    tls, ports = item.get("tls"), item.get("ports")
+    return isinstance(tls, dict) and tls.get("http3") is True and isinstance(ports, list) and len(ports) == 1 and _is_port(ports[0])
+
+
+def _is_port(value: Any) -> bool:
+    return 0 < (whole_number(value) or 0) < 65536
 
 
 def _check_of_proxies(check: Any, tls: bool) -> dict[str, Any]:
@@ -103,7 +114,7 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
         reader.wrong("name", messages.NOT_A_PROXY_NAME(value=shown(name)))
     proxies = _read_proxies(reader, inventory)
     application = reader.choice("application", APPLICATIONS[0], APPLICATIONS)
-    tls = _read_tls(reader)
+    tls = _read_tls(reader, application)
     port = _read_port(reader)
     default = port if not tls else PLAIN_PORT
     # They are asked on their own port, and not on that of the service.
@@ -161,7 +172,7 @@ def _read_proxies(reader: Reader, inventory: Inventory) -> list[str]:
 def _read_port(reader: Reader) -> int:
     declared = reader.get("ports")
     port = whole_number(declared[0]) if isinstance(declared, list) and len(declared) == 1 else None
-    if port is not None and 0 < port < 65536:
+    if port is not None and _is_port(port):
         if reader.get("protocol", "tcp") != "tcp":
             reader.wrong("protocol", messages.PROXY_NEEDS_TCP())
         return port
@@ -169,8 +180,8 @@ def _read_port(reader: Reader) -> int:
     return 80
 
 
-def _read_tls(reader: Reader) -> dict[str, Any] | None:
-    """{"certificates": [path on the proxies], "least": version, "http2": bool}"""
+def _read_tls(reader: Reader, application: str) -> dict[str, Any] | None:
+    """{"certificates": [path on the proxies], "least": version, "http2": bool, "http3": bool}"""
     value = reader.get("tls")
     if value is None:
         return None
@@ -178,7 +189,7 @@ def _read_tls(reader: Reader) -> dict[str, Any] | None:
         reader.wrong("tls", common.NOT_A_DICTIONARY_LIKE(example="{certificates: [/etc/ssl/private/live.pem]}", value=shown(value)))
         return None
     inner = reader.inner("tls", value)
-    inner.known(("certificates", "least", "http2"))
+    inner.known(("certificates", "least", "http2", "http3"))
     found = inner.list("certificates")
     if not found:
         inner.wrong("certificates", messages.CERTIFICATES_MISSING())
@@ -190,7 +201,14 @@ def _read_tls(reader: Reader) -> dict[str, Any] | None:
     least = inner.get("least", LEAST_TLS[0])
     if str(least) not in LEAST_TLS:
         inner.wrong("least", common.UNKNOWN_VALUE(value=shown(least), choices=", ".join(LEAST_TLS)))
-    return {"certificates": [str(path) for path in found], "least": str(least), "http2": inner.boolean("http2", True)}
+    http3 = inner.get("http3", False)
+    if not isinstance(http3, bool):
+        inner.wrong("http3", common.NOT_A_BOOLEAN(value=shown(http3)))
+    elif http3 and application != "http":
+        inner.wrong("http3", messages.NEEDS_HTTP(what="HTTP/3", instead="TLS without it"))
+    return {
+        "certificates": [str(path) for path in found], "least": str(least), "http2": inner.boolean("http2", True), "http3": http3 is True,
+    }  # fmt: skip
 
 
 def _read_balance(reader: Reader, application: str) -> str:

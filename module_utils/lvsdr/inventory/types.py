@@ -216,7 +216,7 @@ class ProxyService:
     servers: tuple[RealServer, ...] = ()
     # Of its real servers, with every default.
     checks: tuple[dict[str, Any], ...] = ()
-    # {"certificates": [path on the proxies], "least": version, "http2": bool}
+    # {"certificates": [path on the proxies], "least": version, "http2": bool, "http3": bool}
     tls: dict[str, Any] | None = None
     balance: str = "roundrobin"
     # {"cookie": name} or {"source": minutes}

@@ -40,13 +40,18 @@ def services_of(resolved: Resolved, host: str) -> list[ProxyService]:
 
 def render(resolved: Resolved, host: str) -> str:
     """The file of a host, whole."""
-    blocks = [_global(), _defaults(), _metrics()]
-    for service in services_of(resolved, host):
+    services = services_of(resolved, host)
+    blocks = [_global(any(_has_http3(service) for service in services)), _defaults(), _metrics()]
+    for service in services:
         blocks += [_frontend(service), _backend(service)]
     return "\n".join("\n".join(lines) + "\n" for lines in blocks)
 
 
-def _global() -> list[str]:
+def _has_http3(service: ProxyService) -> bool:
+    return bool(service.tls and service.tls["http3"])
+
+
+def _global(http3: bool) -> list[str]:
     return [
         "# Managed by lvsdr. Lines of servers are exchanged while it runs; all others need a reload.",
         "global",
@@ -61,6 +66,8 @@ def _global() -> list[str]:
         "    mworker-max-reloads %d" % MOST_RELOADS,
         "    ssl-default-bind-ciphers %s" % CIPHERS,
         "    ssl-default-bind-options no-tls-tickets",
+        # Debian's OpenSSL has not all of QUIC: there is no 0-RTT (configuration.txt, "limited-quic").
+        *(["    limited-quic"] if http3 else []),
     ]
 
 
@@ -99,6 +106,11 @@ def _frontend(service: ProxyService) -> list[str]:
     lines = ["frontend %s from lvsdr" % service.name, "    mode %s" % service.application]
     # transparent: it listens before the VIP is there, and stays when it goes (configuration.txt).
     lines += ["    bind %s:%d transparent%s" % (vip, service.port, _tls_words(service)) for vip in service.vips]
+    if service.tls and _has_http3(service):
+        words = " crt ".join(["", *service.tls["certificates"]])
+        family = {True: "quic6", False: "quic4"}
+        lines += ["    bind %s@%s:%d transparent ssl%s alpn h3" % (family[":" in vip], vip, service.port, words) for vip in service.vips]
+        lines.append("    http-after-response set-header alt-svc 'h3=\":%d\"; ma=3600'" % service.port)
     if service.application == "http":
         lines += [
             "    option httplog",

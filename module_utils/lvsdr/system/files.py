@@ -79,6 +79,12 @@ def read_text(path: str) -> str | None:
         return None
 
 
+def release(path: str = "/etc/os-release") -> dict[str, str]:
+    """{"id", "version"} of the distribution, such as debian and 12 (os-release(5)); empty where it says neither."""
+    found = dict(line.partition("=")[::2] for line in (read_text(path) or "").splitlines())
+    return {name: found.get(word, "").strip("\"'") for name, word in (("id", "ID"), ("version", "VERSION_ID"))}
+
+
 def names_in(folder: str) -> list[str]:
     """The names of the files in a folder, sorted; none where there is no folder."""
     try:

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from ansible.module_utils.lvsdr.errors import LvsError
+from ansible.module_utils.lvsdr.errors import LvsError, Problems
+from ansible.module_utils.lvsdr.fleet import modes
 from ansible.module_utils.lvsdr.inventory import needs, proxy_option, resolve, types
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,6 +67,21 @@ def test_what_is_asked_of_a_proxy(check, tls, wanted):
     assert front.health_check["type"] == wanted
 
 
+def test_http_3_is_the_same_port_of_udp():
+    found = resolved(tls={"certificates": [PEM], "http3": True}, scheduler="mh")
+    (service,) = found.services
+    assert [tuple(one) for one in service.ports] == [("tcp", 443, 443), ("udp", 443, 443)] and service.health_check["port"] == 443
+    assert found.proxies[0].tls["http3"] and found.proxies[0].port == 443
+    made = inventory(HOSTS, GROUPS)
+    for host, version in (("edge1", "12"), ("edge2", "13")):
+        made["hosts"][host]["facts"] = {"release": {"id": "debian", "version": version}, "interfaces": []}
+    problems = Problems()
+    modes.check_proxies(found.proxies, made, problems)
+    assert [path_and_id(line) for line in problems.found] == [("virtual_services[live].tls.http3", "http3-needs-debian-13")]
+    modes.check_proxies(resolved().proxies, made, problems)
+    assert len(problems.found) == 1
+
+
 def test_what_hosts_need():
     groups = inventory(HOSTS, GROUPS)["groups"]
     assert needs.group_members([proxied()], groups) == ["edge1", "edge2"]
@@ -96,6 +112,8 @@ BAD = {
     "a certificate twice": ({"tls": {"certificates": [PEM, PEM]}}, ".tls.certificates[1]", "listed-twice"),
     "TLS 1.0": ({"tls": {"certificates": [PEM], "least": "1.0"}}, ".tls.least", "unknown-value"),
     "another option of TLS": ({"tls": {"certificates": [PEM], "ciphers": "x"}}, ".tls.ciphers", "unknown-option"),
+    "HTTP/3 of TCP": ({"tls": {"certificates": [PEM], "http3": True}, "application": "tcp"}, ".tls.http3", "needs-http"),
+    "HTTP/3 that is a word": ({"tls": {"certificates": [PEM], "http3": "yes"}}, ".tls.http3", "not-a-boolean"),
     "another balance": ({"balance": "wlc"}, ".balance", "unknown-value"),
     "uri of TCP": ({"balance": "uri", "application": "tcp"}, ".balance", "needs-http"),
     "a cookie of TCP": ({"sticky": {"cookie": "A"}, "application": "tcp"}, ".sticky.cookie", "needs-http"),
