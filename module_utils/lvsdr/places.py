@@ -71,6 +71,8 @@ CONSOLE_PARTS = (
 
 # HAProxy on proxies. The ports are on loopback: of its own metrics, and of what lvsdr-streamcheck says to it.
 HAPROXY_CFG, HAPROXY_SOCKET = "/etc/haproxy/haproxy.cfg", "/run/haproxy/admin.sock"
+# Certificates that come from the controller.
+HAPROXY_CERTIFICATES = "/etc/haproxy/lvsdr"
 HAPROXY_METRICS_PORT, AGENT_PORT = 9135, 9136
 
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.

@@ -21,7 +21,8 @@ if _here not in ansible.module_utils.__path__:
 
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import model, rollout
-from ansible.module_utils.lvsdr.inventory import hosts, views
+from ansible.module_utils.lvsdr.inventory import hosts, needs, views
+from ansible.module_utils.lvsdr.system import certificates, files
 
 # What the tasks of a rollout register on real servers.
 REGISTERED = ("__real_server_vip", "__real_server_paths", "__real_server_endpoints")
@@ -50,6 +51,8 @@ class ActionModule(ActionBase):
                 # It could not be installed, or nobody tried.
                 for host in lacking:
                     made["hosts"][host]["unread"] = made["hosts"][host].pop("lacks")
+            if options["preflight"]:
+                made["here"] = _files_here(declared)
             preflight = options["preflight"] and not (lacking and options["postpone"])
             out = model.model(declared, made, done, preflight, task_vars["ansible_play_hosts_all"], only)
             out.update(only=only, without=without, run=before.get("run") or uuid.uuid4().hex[:12])
@@ -60,6 +63,14 @@ class ActionModule(ActionBase):
         warnings = [] if options["postpone"] else rollout.not_looked_at(made)
         # It is long, so -v does not show it.
         return {"changed": False, "lvs": out, "warnings": warnings, "_ansible_verbose_override": True}
+
+
+def _files_here(declared):
+    """What is wrong with the certificates that come from this machine, as sentences."""
+    wanted = [
+        {"path": os.path.realpath(path), "readers": "root", "names": names} for path, names in needs.certificates_here(declared).items()
+    ]
+    return files.file_problems(wanted) + certificates.file_problems(wanted)
 
 
 def read(hostvars, groups, with_facts=True):

@@ -165,3 +165,25 @@ def test_a_real_server_of_proxies_is_drained_and_undrained(proxied):
     assert done.returncode != 0 and "[no-origin-left]" in done.said
     good(proxied.play("playbooks/undrain.yml", "-e", "drain_servers=backend1"))
     assert all(proxied.machines[proxy].read("%s/%s" % (places.DRAINED, name)) is None for proxy in PROXIES)
+
+
+def test_a_certificate_of_the_controller_is_put_there(fleet):
+    text = certify(fleet, "live.example.com")
+    for name in PROXIES:
+        fleet.machines[name].inside("rm", "-f", PEM)
+    here = fleet.folder / "mine.pem"
+    here.write_text("rubbish")
+    here.chmod(0o600)
+    declare(fleet, tls={"certificates": [{"controller": str(here)}]})
+    done = fleet.play()
+    assert done.returncode != 0 and "[certificate-refused]" in done.said
+    here.write_text(text)
+    good(fleet.play(check=True))
+    done = good(fleet.play("site.yml", "-v", "--diff"))
+    there = "%s/mine.pem" % places.HAPROXY_CERTIFICATES
+    assert fleet.machines["server2"].read(there) == text and "PRIVATE" not in done.stdout
+    assert fleet.machines["server2"].inside("stat", "-c", "%a", there).strip() == "600"
+    assert good(fleet.play()).stdout.count("changed=0") == 4
+    here.write_text(certify(fleet, "new.example.com"))
+    done = good(fleet.play("site.yml", "-v", "--diff"))
+    assert "/CN=new.example.com" in ask(fleet, "server2", "show ssl cert " + there) and "PRIVATE" not in done.stdout

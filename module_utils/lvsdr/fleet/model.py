@@ -29,12 +29,13 @@ def model(
     """The model as a dict:
 
     ``inventory``, ``services`` (resolved, with their checks: types.to_data), ``ready`` (the same without real servers that may not hold
-    their VIPs), ``real_servers`` (names), ``streaming_servers`` and ``proxies`` (those whose nginx, or HAProxy, lvsdr manages), ``hosts``
-    ({name: what it is asked for and given}), ``differ`` (real servers that are not as declared), ``stale`` ({real server: VIPs that it
-    holds and that are not declared any more}), ``stale_paths`` ({real server: return paths that it has, and neither the inventory nor a
-    director needs}), ``retiring`` (real servers with anything that is not declared), ``stale_devices`` (real servers with tunnel devices of
-    which that is true), ``rolled_out`` (real servers that are as declared, now or by this run), ``unproven`` (those that take viewers and
-    are not among these), ``askers`` and ``stranger`` (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
+    their VIPs), ``real_servers`` (names), ``streaming_servers`` and ``proxies`` (those whose nginx, or HAProxy, lvsdr manages),
+    ``certificates`` ({proxy: files on the controller that it gets}), ``hosts`` ({name: what it is asked for and given}), ``differ`` (real
+    servers that are not as declared), ``stale`` ({real server: VIPs that it holds and that are not declared any more}), ``stale_paths``
+    ({real server: return paths that it has, and neither the inventory nor a director needs}), ``retiring`` (real servers with anything that
+    is not declared), ``stale_devices`` (real servers with tunnel devices of which that is true), ``rolled_out`` (real servers that are as
+    declared, now or by this run), ``unproven`` (those that take viewers and are not among these), ``askers`` and ``stranger``
+    (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
 
     done: {host: {"__real_server_vip", …: what the rollout has registered}}. preflight: LvsError with every error that
     can be seen before anything is touched, and not only those of virtual_services. hosts: those that take part in this run. only: the real
@@ -42,9 +43,7 @@ def model(
     """
     done = done or {}
     if preflight:
-        problems = Problems()
-        problems.found += rollout.preflight(virtual_services, inventory, hosts)
-        problems.raise_if_any("The inventory can't be used")
+        _refuse(rollout.preflight(virtual_services, inventory, hosts))
     resolved = resolve.resolve(virtual_services, inventory)
     services = resolved.services
     names = [name for name in needs.group_members(virtual_services, inventory["groups"]) if only is None or name in only]
@@ -70,11 +69,18 @@ def model(
     }
 
 
-def _programs(virtual_services: Any, inventory: Inventory, names: Sequence[str]) -> dict[str, list[str]]:
+def _refuse(lines: list[str]) -> None:
+    problems = Problems()
+    problems.found += lines
+    problems.raise_if_any("The inventory can't be used")
+
+
+def _programs(virtual_services: Any, inventory: Inventory, names: Sequence[str]) -> dict[str, Any]:
     """The real servers on which lvsdr manages a program."""
     proxied = needs.proxies(virtual_services, inventory["groups"])
     streaming = [name for name in names if _variables(inventory, name).get("streaming_server_kind") is not None]
-    return {"streaming_servers": streaming, "proxies": [name for name in names if name in proxied]}
+    certificates = {host: list(needs.certificates_here(services)) for host, services in proxied.items()}
+    return {"streaming_servers": streaming, "proxies": [name for name in names if name in proxied], "certificates": certificates}
 
 
 def _variables(inventory: Inventory, name: str) -> dict[str, Any]:

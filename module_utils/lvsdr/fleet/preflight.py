@@ -64,6 +64,8 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     directors = directors or []
     resolved = read_services_of(virtual_services, inventory, problems)
     services = resolved.services
+    for line in inventory.get("here", ()):
+        problems.add("virtual_services", Line.read(line))
     settings = check_directors(inventory, problems)
     _check_instances_of(services, directors, inventory, problems)
     for host in inventory["hosts"]:

@@ -36,7 +36,10 @@ CHECK_NOT_OF_PROXIES = Message("check-not-of-proxies", "a proxy can't make a che
 CERTIFICATES_MISSING = Message(
     "certificates-missing", "TLS needs at least one; name PEM files on the proxies, each with a certificate, its chain and its key"
 )
-NOT_A_CERTIFICATE_PATH = Message("not-a-certificate-path", "must be the absolute path of a PEM file on the proxies, not %(value)s")
+NOT_A_CERTIFICATE_PATH = Message(
+    "not-a-certificate-path",
+    "must be the absolute path of a PEM file on the proxies, or {controller: FILE} for one on your machine, not %(value)s",
+)
 NEEDS_HTTP = Message("needs-http", "%(what)s needs application http; with application tcp use %(instead)s")
 NOT_A_COOKIE = Message("not-a-cookie", "must be a name of up to 60 letters, digits, underscores and hyphens, not %(value)s")
 ORIGIN_WITHOUT_ADDRESS = Message(

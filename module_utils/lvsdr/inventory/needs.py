@@ -38,7 +38,13 @@ def proxies(virtual_services: Any, groups: dict[str, list[str]]) -> dict[str, li
     return out
 
 
-def _certificates(services: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
+def certificates_here(virtual_services: Any) -> dict[str, list[str]]:
+    """{file: the names that viewers ask it for} of the certificates that site.yml takes from the controller, whatever else is wrong."""
+    services = virtual_services if isinstance(virtual_services, list) else []
+    return _certificates((one for one in services if proxy_option.is_proxy(one) and one.get("state") != "absent"), here=True)
+
+
+def _certificates(services: Iterable[dict[str, Any]], here: bool = False) -> dict[str, list[str]]:
     """{file: the names that viewers ask it for} of the certificates that proxies need for these services.
 
     Of several HAProxy chooses by that name, so only of a single one it is known that it has to be for it.
@@ -48,8 +54,10 @@ def _certificates(services: Iterable[dict[str, Any]]) -> dict[str, list[str]]:
         options = service.get("tls")
         found = options.get("certificates") if isinstance(options, dict) else None
         found = found if isinstance(found, list) else []
-        for path in found:
-            if spelling.is_file(path):
+        for item in found:
+            path = proxy_option.path_there(item)
+            if path is not None and (isinstance(item, dict)) == here:
+                path = item["controller"] if here else path
                 names = [_name_of(service.get("stream"))] if len(found) == 1 else []
                 out.setdefault(path, []).extend(name for name in names if name and name not in out[path])
     return out

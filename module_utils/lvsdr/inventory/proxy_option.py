@@ -19,7 +19,7 @@ from ansible.module_utils.lvsdr.inventory.hosts import host_address
 from ansible.module_utils.lvsdr.inventory.servers import is_drained, is_spare, read_real_servers, read_sorry_server
 from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer
 from ansible.module_utils.lvsdr.ipvs.types import MAX_WEIGHT
-from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.places import DIRECTORS, HAPROXY_CERTIFICATES
 from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.spelling import is_file
 from ansible.module_utils.lvsdr.text import whole_number
@@ -193,11 +193,14 @@ def _read_tls(reader: Reader, application: str) -> dict[str, Any] | None:
     found = inner.list("certificates")
     if not found:
         inner.wrong("certificates", messages.CERTIFICATES_MISSING())
-    for index, path in enumerate(found):
-        if not is_file(path):
-            inner.wrong("certificates[%d]" % index, messages.NOT_A_CERTIFICATE_PATH(value=shown(path)))
-        elif path in found[:index]:
+    paths_there: list[str] = []
+    for index, item in enumerate(found):
+        path = path_there(item)
+        if path is None:
+            inner.wrong("certificates[%d]" % index, messages.NOT_A_CERTIFICATE_PATH(value=shown(item)))
+        elif path in paths_there:
             inner.wrong("certificates[%d]" % index, common.LISTED_TWICE(what=path))
+        paths_there.append(path or "")
     least = inner.get("least", LEAST_TLS[0])
     if str(least) not in LEAST_TLS:
         inner.wrong("least", common.UNKNOWN_VALUE(value=shown(least), choices=", ".join(LEAST_TLS)))
@@ -207,7 +210,7 @@ def _read_tls(reader: Reader, application: str) -> dict[str, Any] | None:
     elif http3 and application != "http":
         inner.wrong("http3", messages.NEEDS_HTTP(what="HTTP/3", instead="TLS without it"))
     return {
-        "certificates": [str(path) for path in found], "least": str(least), "http2": inner.boolean("http2", True), "http3": http3 is True,
+        "certificates": paths_there, "least": str(least), "http2": inner.boolean("http2", True), "http3": http3 is True,
     }  # fmt: skip
 
 
@@ -216,6 +219,15 @@ def _read_balance(reader: Reader, application: str) -> str:
     if balance == "uri" and application != "http":
         reader.wrong("balance", messages.NEEDS_HTTP(what="uri", instead="source"))
     return balance
+
+
+def path_there(item: Any) -> str | None:
+    """Where a certificate is on the proxies: as declared, or for ``{controller: FILE}`` where site.yml puts it; None of neither."""
+    if isinstance(item, dict) and list(item) == ["controller"]:
+        here = item["controller"]
+        name = here.rpartition("/")[2] if isinstance(here, str) and here.isprintable() else ""
+        item = "%s/%s" % (HAPROXY_CERTIFICATES, name) if name else None
+    return item if is_file(item) else None
 
 
 def _read_sticky(reader: Reader, application: str) -> dict[str, Any] | None:

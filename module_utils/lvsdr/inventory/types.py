@@ -28,6 +28,8 @@ class _Read(TypedDict, total=False):
     # Whether the hosts have been read (the default), and the names of all variables that lvsdr reads.
     read: bool
     names: list[str]
+    # What is wrong with files on the controller, as sentences.
+    here: list[str]
 
 
 class Inventory(_Read):

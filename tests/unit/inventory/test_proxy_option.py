@@ -67,6 +67,16 @@ def test_what_is_asked_of_a_proxy(check, tls, wanted):
     assert front.health_check["type"] == wanted
 
 
+def test_a_certificate_of_the_controller():
+    item = {"controller": "certificates/live.pem"}
+    found = resolved(tls={"certificates": [item]})
+    assert found.proxies[0].tls["certificates"] == ["/etc/haproxy/lvsdr/live.pem"]
+    declared = [proxied(tls={"certificates": [item]}, stream="https://live.example.com/a", health_check=GONE)]
+    assert needs.certificates_here(declared) == {"certificates/live.pem": ["live.example.com"]}
+    assert needs.files_needed([], False, {}, declared) == [] and needs.certificates_here([proxied()]) == {}
+    assert needs.certificates_here([proxied(tls={"certificates": [item]}, state="absent"), 5]) == {}
+
+
 def test_http_3_is_the_same_port_of_udp():
     found = resolved(tls={"certificates": [PEM], "http3": True}, scheduler="mh")
     (service,) = found.services
@@ -109,6 +119,13 @@ BAD = {
     "no certificate": ({"tls": {}}, ".tls.certificates", "certificates-missing"),
     "tls true": ({"tls": True}, ".tls", "not-a-dictionary-like"),
     "a relative certificate": ({"tls": {"certificates": ["live.pem"]}}, ".tls.certificates[0]", "not-a-certificate-path"),
+    "two certificates of one name": (
+        {"tls": {"certificates": [{"controller": "a/live.pem"}, {"controller": "b/live.pem"}]}},
+        ".tls.certificates[1]",
+        "listed-twice",
+    ),
+    "a certificate of nowhere": ({"tls": {"certificates": [{"here": "a"}]}}, ".tls.certificates[0]", "not-a-certificate-path"),
+    "a folder": ({"tls": {"certificates": [{"controller": "a/"}]}}, ".tls.certificates[0]", "not-a-certificate-path"),
     "a certificate twice": ({"tls": {"certificates": [PEM, PEM]}}, ".tls.certificates[1]", "listed-twice"),
     "TLS 1.0": ({"tls": {"certificates": [PEM], "least": "1.0"}}, ".tls.least", "unknown-value"),
     "another option of TLS": ({"tls": {"certificates": [PEM], "ciphers": "x"}}, ".tls.ciphers", "unknown-option"),
