@@ -47,9 +47,10 @@ def faults(stream: dict[str, Any], server: dict[str, Any], seconds: int, boot_se
     stream: one of proofs.streams; server: the variables of its first real server.
     """
     servers = "drain_servers=%s" % stream["servers"][0]
-    foreign = "" if server.get("streaming_server_kind") == "edge" else "its nginx is not of the role streaming_server"
+    program = "haproxy" if stream.get("proxied") else "nginx"
+    foreign = "it is a proxy, and others make the playlist" if stream.get("proxied") else "" if server.get("streaming_server_kind") == "edge" else "its nginx is not of the role streaming_server"
     return (
-        Fault("nginx stopped", SERVER, seconds, breaks="systemctl stop nginx", repairs="systemctl start nginx"),
+        Fault("%s stopped" % program, SERVER, seconds, breaks="systemctl stop " + program, repairs="systemctl start " + program),
         Fault("live playlist frozen", SERVER, seconds, breaks=_freeze(stream), repairs=_thaw(), left_out=foreign),
         Fault(
             "server drained", SERVER, max(seconds, DRAIN_SECONDS),

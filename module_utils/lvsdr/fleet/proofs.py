@@ -29,7 +29,8 @@ def streams(services: Iterable[VirtualService]) -> list[dict[str, Any]]:
     """What a viewer can play, through each VIP:
 
     ``[{"name", "vip", "url", "base", "path", "servers", "connect_to", "validate_certs", "ca_path"}]``; url is base and path together.
-    connect_to: the VIP, where the URL has a name; ca_path: a file of authorities on the viewer, or None.
+    connect_to: the VIP, where the URL has a name; ca_path: a file of authorities on the viewer, or None. ``proxied`` is there, and true,
+    where the servers are proxies.
     """
     out = []
     for service in services:
@@ -47,7 +48,7 @@ def streams(services: Iterable[VirtualService]) -> list[dict[str, Any]]:
                 {
                     "name": service.name, "vip": vip, "url": base + path, "base": base, "path": path, "servers": list(service.hosts),
                     "connect_to": vip if "://" in url else None, "validate_certs": bool(verify),
-                    "ca_path": verify if isinstance(verify, str) else None,
+                    "ca_path": verify if isinstance(verify, str) else None, **({"proxied": True} if service.proxied else {}),
                 }
             )  # fmt: skip
     return out

@@ -18,6 +18,13 @@ def fault(name, path, server="streaming1"):
     return next(one for one in faults.faults(stream, {"streaming_server_kind": "edge"}, 25, 90) if one.name == name)
 
 
+def test_a_proxy_has_faults_of_its_own():
+    stream = {"base": "https://live.example.com", "path": "/a", "servers": ["edge1"], "proxied": True}
+    found = {one.name: one for one in faults.faults(stream, {}, 25, 90)}
+    assert found["haproxy stopped"].breaks == "systemctl stop haproxy" and "nginx stopped" not in found
+    assert found["live playlist frozen"].left_out == "it is a proxy, and others make the playlist"
+
+
 @pytest.mark.parametrize("path", UGLY)
 def test_the_path_of_a_stream_is_one_word_to_a_shell(path):
     assert spelling.is_path(path)
