@@ -109,8 +109,8 @@ def build():
         sysctl(name, "ipv4/conf/all/rp_filter", 0)
         sysctl(name, "ipv4/conf/eth0/rp_filter", 0)
         wires.up(name, "lo", VIP[4] + "/32", VIP[6] + "/128")
-    # A viewer that uses a port again finds no old connection of its own.
-    sysctl("viewer", "ipv4/ip_local_port_range", "10000 65000")
+    # Others than those of connect().
+    sysctl("viewer", "ipv4/ip_local_port_range", "1024 %d" % (FIRST_PORT - 1))
     sysctl("viewer", "ipv4/tcp_tw_reuse", 1)
 
 
@@ -227,6 +227,10 @@ def media(count, family, vip, port, seconds=30.0):
     return out
 
 
+# Viewers' connections that were made. Each has a port of its own: IPVS remembers one that has ended for two minutes, and would send another
+# one of the same port to the same server, which a test may have taken out meanwhile.
+made = Counter()
+FIRST_PORT, PORTS = 10000, 50000
 # Whom servers have seen: of the viewers of the last connect().
 seen = Counter()
 
@@ -238,9 +242,10 @@ def connect(count, family=4, first=0, seconds=30.0, vip=None, name="viewer", por
     with inside(name):
         for number in range(count):
             sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
-            sock.setsockopt(socket.SOL_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: the port is chosen by the whole connection
             if name == "viewer":
-                sock.bind((client(first + number, family), 0))
+                own = client(first + number, family)
+                sock.bind((own, FIRST_PORT + made[own] % PORTS))
+                made[own] += 1
             sock.setblocking(False)
             sock.connect_ex((vip or VIP[family], port))
             waiting[sock.fileno()] = (number, sock)

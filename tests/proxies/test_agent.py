@@ -1,6 +1,7 @@
 """What lvsdr-streamcheck says to HAProxy of each real server: verdicts, weights and drains, over agent-check on loopback."""
 
 import signal
+import socket
 import threading
 import time
 
@@ -51,7 +52,7 @@ def test_a_drain_is_a_file_as_on_directors(proxy):
         thread.start()
     eventually(lambda: proxy.servers()["origin1"].connections)
     file.write_text("-1\n")
-    eventually(lambda: proxy.status("origin1")[0].startswith("DRAIN"), "it is drained")
+    eventually(lambda: proxy.status("origin1")[0].startswith("MAINT"), "it is drained")
     assert proxy.who(12) == {"origin2", "origin3"} and proxy.servers()["origin1"].connections
     # A rollout leaves it, and what drains it.
     assert not proxy.bring()["changed"]
@@ -142,3 +143,43 @@ def test_the_sorry_server_answers_when_all_are_out(proxy):
     for origin in proxy.origins.values():
         origin.thaw()
     eventually(lambda: proxy.who(6) == set(proxy.members), "all are back")
+
+
+def test_a_drained_server_gets_nobody_who_sticks_to_it(proxy):
+    proxy.service["sticky"] = {"cookie": "LVSDR"}
+    checked(proxy)
+    with socket.create_connection(("127.0.0.1", proxy.port), 10) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while more := sock.recv(65536):
+            answer += more
+    name = answer.partition(b"\r\n\r\n")[2].decode()
+    cookie = next(line for line in answer.split(b"\r\n") if line.lower().startswith(b"set-cookie")).partition(b": ")[2].partition(b";")[0]
+    (proxy.folder / "drained" / places.drain_file(name)).write_text("-1\n")
+    eventually(lambda: proxy.status(name)[0].startswith("MAINT"), "it is drained")
+    assert name not in {again(proxy, cookie) for _ in range(9)}
+    (proxy.folder / "drained" / places.drain_file(name)).unlink()
+    eventually(lambda: proxy.status(name)[0] == "UP")
+
+
+def again(proxy, cookie):
+    with socket.create_connection(("127.0.0.1", proxy.port), 10) as sock:
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nCookie: %s\r\nConnection: close\r\n\r\n" % cookie)
+        answer = b""
+        while more := sock.recv(65536):
+            answer += more
+    return answer.partition(b"\r\n\r\n")[2].decode()
+
+
+def test_a_reload_sends_no_flood_to_one_that_is_drained(proxy):
+    """For a moment the new process knows of no drain: such a server is asked as often as the others then, and not more."""
+    checked(proxy)
+    (proxy.folder / "drained" / places.drain_file("origin3")).write_text("-1\n")
+    eventually(lambda: proxy.status("origin3")[0].startswith("MAINT"), "it is drained")
+    proxy.service["balance"] = "leastconn"
+    assert proxy.bring()["reload"]
+    proxy.reload()
+    found = [proxy.get()[1] for _ in range(60)]
+    eventually(lambda: proxy.status("origin3")[0].startswith("MAINT"), "it is drained again")
+    assert found.count(b"origin3") <= 25, found.count(b"origin3")
+    assert proxy.who(12) == {"origin1", "origin2"}

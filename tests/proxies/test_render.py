@@ -43,6 +43,8 @@ def declare(proxy, one, pem):
         one["sorry_server"] = None
     if one["application"] == "tcp" and "cookie" in (one["sticky"] or {}):
         one["sticky"] = None
+    if one["proxy_protocol"]:
+        one.update(health_check=None, checks=None, sorry_server=None)
     if one["application"] == "tcp" and one["balance"] == "uri":
         one["balance"] = "source"
     proxy.service = {**proxy.service, **one}

@@ -52,6 +52,8 @@ def test_http_3(proxy):
     """A viewer comes by HTTP/2, is told of HTTP/3, and comes by it. HAProxy 2.6 has none, and preflight refuses it there."""
     path, own = certificate(proxy.folder)
     proxy.service["tls"] = {"certificates": [str(path)], "http3": True}
+    proxy.port = 844
+    proxy.service["ports"] = [proxy.port]
     if proxy.version == "2.6":
         assert not proxy.accepts(proxy.text())[0]
         return
@@ -67,6 +69,13 @@ def test_http_3(proxy):
 
     assert eventually(lambda: fetch()).endswith("origin12") and 'alt-svc: h3=":%d"' % proxy.port in fetch()
     assert fetch("--http3-only").endswith("origin13")
+    # A reload ends no download of HTTP/3, on a port below 1024 neither.
+    paced = subprocess.Popen([*inside, "--http3-only", "-m", "30", url + "paced?100"], stdout=subprocess.PIPE, text=True)
+    eventually(lambda: proxy.servers()["origin1"].connections)
+    proxy.service["balance"] = "leastconn"
+    assert proxy.bring()["reload"]
+    proxy.reload()
+    assert len(paced.communicate(timeout=40)[0]) >= 100 * 1024 and paced.returncode == 0
 
 
 def test_several_certificates_are_chosen_by_name(proxy):
@@ -177,6 +186,13 @@ def test_a_path_stays_on_one_server_while_others_come_and_go(proxy):
     after = where()
     moved = [path for path in paths if before[path] != after[path]]
     assert {before[path] for path in moved} == {b"origin3"}, "only what was on the one that went"
+    # Nor does another process, whose servers stand at other places of the file.
+    proxy.members = ["origin2"]
+    proxy.bring()
+    proxy.members = ["origin1", "origin2"]
+    proxy.bring()
+    proxy.reload()
+    eventually(lambda: where() == after)
 
 
 def test_metrics_are_haproxys_own(proxy):

@@ -27,7 +27,8 @@ def line(servers: Iterable[Server]) -> str:
     """What is said of a server. servers: its part in each check of one service; it has to pass all of them."""
     found = list(servers)
     if any(one.drained for one in found):
-        return "drain"
+        # No new connection at all, of those that stick to it neither; running ones go on.
+        return "maint"
     if not found or any(one.verdict.state == verdicts.UNKNOWN for one in found):
         return "ready"
     worst = min(found, key=lambda one: one.share)
@@ -35,8 +36,9 @@ def line(servers: Iterable[Server]) -> str:
         # A line ends at the first line end, and its words at spaces and commas, but for what is behind the sharp sign.
         why = worst.verdict.why[:100]
         return "ready down #%s" % "".join(letter if letter.isprintable() and letter.isascii() else "?" for letter in why)
-    percent = round(worst.share * worst.weight)
-    return "ready up %d%%" % (max(1, percent) if worst.share and worst.weight else percent)
+    # Of a weight of 1, which each server has in HAProxy's file; HAProxy has whole weights up to 256.
+    weight = round(worst.share * worst.weight)
+    return "ready up %d%%" % (100 * (max(1, weight) if worst.share and worst.weight else weight))
 
 
 class AgentCheck:

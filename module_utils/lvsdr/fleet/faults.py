@@ -48,7 +48,13 @@ def faults(stream: dict[str, Any], server: dict[str, Any], seconds: int, boot_se
     """
     servers = "drain_servers=%s" % stream["servers"][0]
     program = "haproxy" if stream.get("proxied") else "nginx"
-    foreign = "it is a proxy, and others make the playlist" if stream.get("proxied") else "" if server.get("streaming_server_kind") == "edge" else "its nginx is not of the role streaming_server"
+    foreign = (
+        "it is a proxy, and others make the playlist"
+        if stream.get("proxied")
+        else ""
+        if server.get("streaming_server_kind") == "edge"
+        else "its nginx is not of the role streaming_server"
+    )
     return (
         Fault("%s stopped" % program, SERVER, seconds, breaks="systemctl stop " + program, repairs="systemctl start " + program),
         Fault("live playlist frozen", SERVER, seconds, breaks=_freeze(stream), repairs=_thaw(), left_out=foreign),

@@ -30,7 +30,7 @@ def model(
 
     ``inventory``, ``services`` (resolved, with their checks: types.to_data), ``ready`` (the same without real servers that may not hold
     their VIPs), ``real_servers`` (names), ``streaming_servers`` and ``proxies`` (those whose nginx, or HAProxy, lvsdr manages),
-    ``certificates`` ({proxy: files on the controller that it gets}), ``hosts`` ({name: what it is asked for and given}), ``differ`` (real
+    ``certificates`` ({proxy: {path there: file on the controller}}), ``hosts`` ({name: what it is asked for and given}), ``differ`` (real
     servers that are not as declared), ``stale`` ({real server: VIPs that it holds and that are not declared any more}), ``stale_paths``
     ({real server: return paths that it has, and neither the inventory nor a director needs}), ``retiring`` (real servers with anything that
     is not declared), ``stale_devices`` (real servers with tunnel devices of which that is true), ``rolled_out`` (real servers that are as
@@ -79,7 +79,7 @@ def _programs(virtual_services: Any, inventory: Inventory, names: Sequence[str])
     """The real servers on which lvsdr manages a program."""
     proxied = needs.proxies(virtual_services, inventory["groups"])
     streaming = [name for name in names if _variables(inventory, name).get("streaming_server_kind") is not None]
-    certificates = {host: list(needs.certificates_here(services)) for host, services in proxied.items()}
+    certificates = {host: needs.certificates_brought(services) for host, services in proxied.items()}
     return {"streaming_servers": streaming, "proxies": [name for name in names if name in proxied], "certificates": certificates}
 
 

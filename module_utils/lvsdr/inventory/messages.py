@@ -41,6 +41,10 @@ NOT_A_CERTIFICATE_PATH = Message(
     "must be the absolute path of a PEM file on the proxies, or {controller: FILE} for one on your machine, not %(value)s",
 )
 NEEDS_HTTP = Message("needs-http", "%(what)s needs application http; with application tcp use %(instead)s")
+PROXY_PROTOCOL_NEEDS_PORT = Message(
+    "proxy-protocol-needs-port",
+    "lvsdr-streamcheck does not speak PROXY protocol; name a port on which the real servers answer without it, or remove proxy_protocol",
+)
 NOT_A_COOKIE = Message("not-a-cookie", "must be a name of up to 60 letters, digits, underscores and hyphens, not %(value)s")
 ORIGIN_WITHOUT_ADDRESS = Message(
     "origin-without-address", "the address of %(host)s, a real server of %(service)s, is not known; set real_server_address or ansible_host"

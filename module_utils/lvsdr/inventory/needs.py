@@ -44,6 +44,12 @@ def certificates_here(virtual_services: Any) -> dict[str, list[str]]:
     return _certificates((one for one in services if proxy_option.is_proxy(one) and one.get("state") != "absent"), here=True)
 
 
+def certificates_brought(services: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """{path on a proxy: the file on the controller that site.yml puts there} of the services that it is declared for."""
+    found = certificates_here(list(services))
+    return {proxy_option.path_there({"controller": path}) or "": path for path in found}
+
+
 def _certificates(services: Iterable[dict[str, Any]], here: bool = False) -> dict[str, list[str]]:
     """{file: the names that viewers ask it for} of the certificates that proxies need for these services.
 

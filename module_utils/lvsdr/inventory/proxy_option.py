@@ -9,6 +9,7 @@ scales with their number and they see viewers' addresses. On each of them HAProx
 from __future__ import annotations
 
 import re
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import messages as common
@@ -50,6 +51,7 @@ PLAIN_PORT = 80
 COOKIE = re.compile("[A-Za-z0-9_-]{1,60}")
 # Checks that lvsdr-streamcheck makes over TCP; the others need a socket that HAProxy has no part in.
 CHECKS = ("tcp", *PLAIN_TEXT, *SECURE, "rtmp", "rtsp")
+WEB = (*PLAIN_TEXT, "https")
 # Of a check those options that say how it is asked, and not of whom; proxies are asked as viewers ask them.
 ASKED = ("type", "path", "host", "urls", "status", "match", "interval", "timeout", "retries", "fall", "rise")
 
@@ -68,9 +70,7 @@ def is_proxy(item: Any) -> bool:
 def front_of(item: dict[str, Any]) -> dict[str, Any]:
     """The direct-routing service by which viewers reach the proxies, as if it were declared."""
     front = {name: item[name] for name in FRONT_FIELDS if name in item}
-    checks = item.get("checks")
-    first = item.get("health_check") or (checks[0] if isinstance(checks, list) and checks else None)
-    check = _check_of_proxies(first, item.get("tls") is not None)
+    check = _check_of_proxies(item)
     if _has_http3(item):
         # Both as one service, which has a firewall mark, and no port that its check could take.
         port = item["ports"][0]
@@ -89,21 +89,26 @@ def _is_port(value: Any) -> bool:
     return 0 < (whole_number(value) or 0) < 65536
 
 
-def _check_of_proxies(check: Any, tls: bool) -> dict[str, Any]:
-    """The check of the real servers, asked through a proxy: what a viewer would ask."""
-    if not isinstance(check, dict):
-        return {"type": "tcp"}
-    asked = {name: check[name] for name in ASKED if name in check}
-    kind = check.get("type", "tcp")
-    if kind in ("https", "http"):
-        asked["type"] = "https" if tls else "http"
-    elif kind in PLAIN_TEXT:
-        asked.update({"tls": True} if tls else {})
-    elif kind in ("rtmp", "rtmps", "rtsp", "rtsps"):
-        asked["type"] = kind[:4] + "s"[: int(tls)]
-    elif kind != "tcp":
-        return {"type": "tcp"}
-    return asked
+def _check_of_proxies(item: dict[str, Any]) -> dict[str, Any]:
+    """One of the checks of the real servers, asked through a proxy: what a viewer would ask. A TCP connection where none of them can be.
+
+    One that names a port of its own asks another program, and what needs a login is not for proxies to know.
+    """
+    several = item.get("checks")
+    found = [item.get("health_check"), *(several if isinstance(several, list) else [])]
+    fit = [one for one in found if isinstance(one, dict) and one.get("port") is None and one.get("login_file") is None]
+    tls, http = item.get("tls") is not None, item.get("application", APPLICATIONS[0]) == "http"
+    for check in fit:
+        asked, kind = {name: check[name] for name in ASKED if name in check}, check.get("type", "tcp")
+        if kind in WEB:
+            # In TCP mode without TLS the real servers end it themselves.
+            secure = tls or (not http and (kind == "https" or check.get("tls") is True))
+            asked["type"] = {"http": "https", "https": "https"}.get(kind, kind) if secure else {"https": "http"}.get(kind, kind)
+            return {**asked, **({"tls": True} if secure and asked["type"] != "https" else {})}
+        if kind in ("rtmp", "rtmps", "rtsp", "rtsps") and not http:
+            asked["type"] = kind[:4] + "s"[: int(tls or kind.endswith("s"))]
+            return asked
+    return {"type": "tcp"}
 
 
 def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> ProxyService:
@@ -121,14 +126,19 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
     asked = {**_watched(reader.data), "ports": [reader.get("real_server_port", default)]}
     checks = read_health_checks(Reader(reader.problems, reader.path, asked))
     absent = reader.get("state") == "absent"
-    hosts = [] if absent else read_real_servers(reader, inventory)
-    sorry = [] if absent else read_sorry_server(reader, inventory, checks[0] if checks else None, hosts)
+    # What is absent serves its last viewers, by the real servers that are still declared.
+    known = Reader(Problems(), reader.path, reader.data) if absent else reader
+    hosts = read_real_servers(known, inventory)
+    sorry = read_sorry_server(known, inventory, checks[0] if checks else None, hosts)
     for host, _path in hosts + sorry:
         if host in proxies:
             reader.wrong("proxies", messages.PROXY_IS_ITS_OWN_ORIGIN(host=host))
+    proxy_protocol = reader.boolean("proxy_protocol", False)
     for index, check in enumerate(checks):
+        field = "checks[%d]" % index if isinstance(reader.get("checks"), list) else "health_check"
+        if proxy_protocol and check.get("port") is None:
+            reader.wrong(field + ".port", messages.PROXY_PROTOCOL_NEEDS_PORT())
         if check["type"] not in CHECKS:
-            field = "health_check" if len(checks) == 1 and reader.get("checks") is None else "checks[%d]" % index
             reader.wrong(field + ".type", messages.CHECK_NOT_OF_PROXIES(type=check["type"], types=", ".join(CHECKS)))
     servers = [
         *_servers(reader, inventory, hosts, bool(checks), default, False),
@@ -138,7 +148,7 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
         name=name if isinstance(name, str) else "", vips=vips, port=port, hosts=tuple(proxies), application=application,
         servers=tuple(servers), checks=tuple(checks), tls=tls, absent=absent,
         balance=_read_balance(reader, application), sticky=_read_sticky(reader, application),
-        proxy_protocol=reader.boolean("proxy_protocol", False),
+        proxy_protocol=proxy_protocol,
     )  # fmt: skip
 
 
@@ -226,7 +236,8 @@ def path_there(item: Any) -> str | None:
     if isinstance(item, dict) and list(item) == ["controller"]:
         here = item["controller"]
         name = here.rpartition("/")[2] if isinstance(here, str) and here.isprintable() else ""
-        item = "%s/%s" % (HAPROXY_CERTIFICATES, name) if name else None
+        # Files of the same name in different folders are different certificates.
+        item = "%s/%08x-%s" % (HAPROXY_CERTIFICATES, zlib.crc32(here.encode()), name) if name else None
     return item if is_file(item) else None
 
 

@@ -76,7 +76,23 @@ def resolve(virtual_services: Any, inventory: Inventory) -> Resolved:
             names.setdefault(host_address(variables, family), host)
     cut = max([max_cut(inventory, director) for director in directors] or [0])
     services = leaving.with_leaving(resolved.services, tables, cut, names)
-    return Resolved(services, resolved.checks + check_paths.still_used(services, resolved.checks, tables.values()), resolved.proxies)
+    return Resolved(
+        services,
+        resolved.checks + check_paths.still_used(services, resolved.checks, tables.values()),
+        _with_leaving_proxies(resolved.proxies, tables),
+    )
+
+
+def _with_leaving_proxies(proxies: Sequence[ProxyService], tables: dict[str, Any]) -> tuple[ProxyService, ...]:
+    """Those that are absent stay until no director sends viewers to them any more."""
+    held = {(one.get("address"), one.get("port")) for table in tables.values() for one in table}
+    marks = {one["firewall_mark"] for table in tables.values() for one in table if one.get("firewall_mark")}
+
+    def leaves(one: ProxyService) -> bool:
+        by_mark = bool(one.tls and one.tls["http3"]) and ports.mark_of(one.name) in marks
+        return by_mark or any((vip, one.port) in held for vip in one.vips)
+
+    return tuple(dataclasses.replace(one, absent=not leaves(one)) if one.absent else one for one in proxies)
 
 
 def read_services_of(virtual_services: Any, inventory: Inventory, problems: Problems) -> Resolved:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,12 @@ from ansible.module_utils.lvsdr.system import files, in_force
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Seconds for which a server that nobody uses may keep connections for the next request.
-IDLE = 5
+# Seconds for which a server that nobody uses may keep connections for the next request, and a bit (configuration.txt, "pool-purge-delay").
+IDLE = 12
+# Of a command with a payload: HAProxy's buffer (tune.bufsize) has 16 KiB.
+LONGEST_PAYLOAD = 15000
+# Behind the name of a certificate, beside the copies of what the unit has read.
+DIGEST = ".sha256"
 
 
 def bring(content: str, path: str, socket: str, unit: str, check: bool) -> dict[str, Any]:
@@ -25,12 +30,20 @@ def bring(content: str, path: str, socket: str, unit: str, check: bool) -> dict[
         return {**out, "diff": {}}
     copy = in_force.copy_of(unit, path)
     before = _held(socket)
-    plan = runtime.plan(content, files.read_text(copy), before)
-    exchanged = {} if plan.reload else _to_exchange(content, socket)
+    plan = runtime.plan(content, files.read_text(copy), _description(socket), before)
+    exchanged = {} if plan.reload else _to_exchange(content, socket, unit)
+    too_long = [path for path, text in exchanged.items() if len(certificates.payload(text)) > LONGEST_PAYLOAD]
+    if too_long:
+        plan, exchanged = runtime.Plan([], ["%s is too long for the socket" % path for path in too_long], {}), {}
     words = [one.words for one in plan.operations] + ["%s  # keeps connections" % _exchange_words(name) for name in exchanged]
     out.update(changed=bool(words), operations=words, reload=plan.reload, leaving=plan.leaving)
+    if not check and plan.reload:
+        # host_units reloads where this differs from the file on disk; HAProxy may have refused what was copied.
+        for path in [copy, *(in_force.copy_of(unit, one) + DIGEST for one in too_long)]:
+            files.forget(path)
     if not check and not plan.reload:
         _apply(plan, exchanged, socket, words)
+        _remember(content, unit)
         # What a reload would bring is in force already.
         if content == files.read_text(path) != files.read_text(copy):
             files.write_atomically(copy, content, 0o600)
@@ -44,7 +57,20 @@ def _held(socket: str) -> dict[str, dict[str, runtime.Server]]:
     return runtime.held(cli.ask(socket, "show servers state"), cli.ask(socket, "show stat"))
 
 
-def _to_exchange(content: str, socket: str) -> dict[str, str]:
+def _description(socket: str) -> str:
+    lines = cli.ask(socket, "show info").splitlines()
+    return next((line.partition(": ")[2].strip() for line in lines if line.startswith("description: ")), "")
+
+
+def _remember(content: str, unit: str) -> None:
+    """The digests of the certificates that HAProxy holds now: it shows nothing of a chain but names."""
+    for path in haproxy.certificates_in(content):
+        digest, copy = files.fingerprint(path) or "", in_force.copy_of(unit, path) + DIGEST
+        if files.read_text(copy) != digest:
+            files.write_atomically(copy, digest, 0o600)
+
+
+def _to_exchange(content: str, socket: str, unit: str) -> dict[str, str]:
     """{file: its text} of the certificates on disk that HAProxy does not hold."""
     out = {}
     for path in haproxy.certificates_in(content):
@@ -52,7 +78,10 @@ def _to_exchange(content: str, socket: str) -> dict[str, str]:
         found = certificates.fingerprint(text or "")
         if text is None or found is None:
             raise LvsError(messages.CERTIFICATE_UNUSABLE(path=path, why="no certificate can be read from it"))
-        if certificates.held(cli.ask(socket, "show ssl cert " + path)).get("fingerprint") != found:
+        known = files.read_text(in_force.copy_of(unit, path) + DIGEST)
+        shown = cli.ask(socket, "show ssl cert " + path)
+        other = certificates.held(shown).get("fingerprint") != found or certificates.in_chain(shown) != certificates.count(text) - 1
+        if other or (known is not None and known != files.fingerprint(path)):
             out[path] = text
     return out
 
@@ -116,8 +145,8 @@ def _planned(content: str, before: Mapping[str, Mapping[str, runtime.Server]]) -
             weight = runtime.weight(words)
             if weight is None:
                 weight = now.weight if now else haproxy.AGENT_WEIGHT
-            out.setdefault(backend, {})[name] = runtime.Server(address, port, weight, 0, 0, 0)
+            out.setdefault(backend, {})[name] = runtime.Server(address, port, weight, 0, 0, 0, False, 0)
         for name, one in before.get(backend, {}).items():
             if name not in servers and one.connections:
-                out.setdefault(backend, {})[name] = runtime.Server(one.address, one.port, one.weight, runtime.FORCED_DRAIN, 0, 0)
+                out.setdefault(backend, {})[name] = dataclasses.replace(one, admin=runtime.FORCED_MAINTENANCE)
     return _text(out)

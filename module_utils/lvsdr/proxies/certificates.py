@@ -28,6 +28,16 @@ def held(text: str) -> dict[str, str]:
     return {names[name]: value.strip() for name, _colon, value in pairs if name in names}
 
 
+def count(text: str) -> int:
+    """How many certificates a PEM file has."""
+    return len(CERTIFICATE.findall(text))
+
+
+def in_chain(shown: str) -> int:
+    """How many certificates HAProxy sends beside the first one, of what ``show ssl cert FILE`` prints."""
+    return sum(line.startswith("Chain Subject:") for line in shown.splitlines())
+
+
 def payload(text: str) -> str:
     """The blocks of a PEM file without empty lines: one would end the payload (management.txt, "set ssl cert")."""
     return "\n".join(re.sub(r"\n\s*\n", "\n", block) for block in BLOCK.findall(text.replace("\r\n", "\n")))

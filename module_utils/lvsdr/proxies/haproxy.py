@@ -11,9 +11,11 @@ Sources: configuration.txt and management.txt of 2.6 and 3.0.
 from __future__ import annotations
 
 import re
+import zlib
 from typing import TYPE_CHECKING
 
 from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.text import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer, Resolved
 
 # Of every server that an agent gives its weight: it says a percentage of this (configuration.txt, "agent-check"), so that no change of a
-# declared weight needs a reload.
-AGENT_WEIGHT = 100
+# declared weight needs a reload. With the least one, a server of which the agent has not spoken yet is asked no more than the others.
+AGENT_WEIGHT = 1
 # Modern clients alone, as the package's own file has it.
 CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
@@ -30,7 +32,10 @@ CIPHERS = (
 )
 # A reload leaves a process behind until its last connection has ended; that of a live stream may never end.
 LAST_CONNECTIONS = "1h"
-MOST_RELOADS = 10
+# Of servers, as consistent hashing takes them.
+IDS = 1 << 30
+# Shown by `show info`.
+DESCRIPTION = "    description "
 
 
 def services_of(resolved: Resolved, host: str) -> list[ProxyService]:
@@ -44,7 +49,13 @@ def render(resolved: Resolved, host: str) -> str:
     blocks = [_global(any(_has_http3(service) for service in services)), _defaults(), _metrics()]
     for service in services:
         blocks += [_frontend(service), _backend(service)]
-    return "\n".join("\n".join(lines) + "\n" for lines in blocks)
+    text = "\n".join("\n".join(lines) + "\n" for lines in blocks)
+    return text.replace(DESCRIPTION, DESCRIPTION + digest_of("\n".join(skeleton(text)))[:16], 1)
+
+
+def description(text: str) -> str:
+    """What a process that has read this file says of itself: it depends on all lines but those of servers."""
+    return next((line[len(DESCRIPTION) :].strip() for line in text.splitlines() if line.startswith(DESCRIPTION)), "")
 
 
 def _has_http3(service: ProxyService) -> bool:
@@ -55,6 +66,7 @@ def _global(http3: bool) -> list[str]:
     return [
         "# Managed by lvsdr. Lines of servers are exchanged while it runs; all others need a reload.",
         "global",
+        DESCRIPTION,
         "    log /dev/log local0 info",
         "    user haproxy",
         "    group haproxy",
@@ -63,11 +75,11 @@ def _global(http3: bool) -> list[str]:
         "    hard-stop-after %s" % LAST_CONNECTIONS,
         # Clients of HTTP that keep their connection are told to come again, over this time.
         "    close-spread-time 30s",
-        "    mworker-max-reloads %d" % MOST_RELOADS,
         "    ssl-default-bind-ciphers %s" % CIPHERS,
         "    ssl-default-bind-options no-tls-tickets",
         # Debian's OpenSSL has not all of QUIC: there is no 0-RTT (configuration.txt, "limited-quic").
-        *(["    limited-quic"] if http3 else []),
+        # With the capability each connection of QUIC has a socket of its own, also below port 1024, so that a reload ends none.
+        *(["    limited-quic", "    setcap cap_net_bind_service"] if http3 else []),
     ]
 
 
@@ -152,9 +164,10 @@ def _backend(service: ProxyService) -> list[str]:
 
 def server_lines(service: ProxyService) -> Iterable[tuple[RealServer, list[str]]]:
     """Each server, with the words that stand behind its name: for the file, and for ``add server``."""
+    taken = ids([server.host for server in service.servers])
     for server in service.servers:
         bare = "[%s]" % server.address if ":" in server.address else server.address
-        words = ["%s:%d" % (bare, server.port or service.port)]
+        words = ["%s:%d" % (bare, server.port or service.port), "id", str(taken[server.host])]
         if server.fallback:
             words.append("backup")
         elif service.checks:
@@ -164,6 +177,17 @@ def server_lines(service: ProxyService) -> Iterable[tuple[RealServer, list[str]]
         if service.proxy_protocol:
             words += ["send-proxy-v2"]
         yield server, words
+
+
+def ids(names: Iterable[str]) -> dict[str, int]:
+    """A number for each server, made of its name: a path stays on its server whatever came and went, and on every proxy (lb_chash.c)."""
+    out: dict[str, int] = {}
+    for name in sorted(names):
+        number = zlib.crc32(name.encode()) % IDS + 1
+        while number in out.values():
+            number = number % IDS + 1
+        out[name] = number
+    return out
 
 
 def _check_words(service: ProxyService, server: RealServer) -> list[str]:
@@ -176,6 +200,18 @@ def _check_words(service: ProxyService, server: RealServer) -> list[str]:
         *("agent-check", "agent-addr", "127.0.0.1", "agent-port", str(places.AGENT_PORT), "agent-inter", "1s"),
         *("agent-send", "%s/%s/" % (service.name, server.host)),
     ]
+
+
+def cookies_in(text: str) -> set[str]:
+    """The backends whose servers have cookies that are made while it runs."""
+    out, backend = set(), ""
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["backend"]:
+            backend = words[1]
+        elif words[:1] == ["cookie"] and words[-1] == "dynamic":
+            out.add(backend)
+    return out
 
 
 def certificates_in(text: str) -> list[str]:

@@ -43,7 +43,7 @@ def _state(proxy: Mapping[str, Any] | None, server: Mapping[str, Any] | None) ->
     if server is None:
         return "missing"
     # "no check" is one that nobody looks at.
-    return {"UP": "up", "no": "up", "DOWN": "down", "DRAIN": "drained", "MAINT": "in maintenance", "NOLB": "drained"}.get(
+    return {"UP": "up", "no": "up", "DOWN": "down", "DRAIN": "drained", "MAINT": "drained", "NOLB": "drained"}.get(
         server["status"], str(server["status"])
     )
 

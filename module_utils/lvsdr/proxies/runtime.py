@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # srv_admin_state (include/haproxy/server-t.h): set by the command line, or by the file.
 FORCED_MAINTENANCE, FORCED_DRAIN = 0x01, 0x08
-# srv_agent_state (include/haproxy/check-t.h).
-CONFIGURED, ENABLED = 0x02, 0x04
+# srv_check_state and srv_agent_state (include/haproxy/check-t.h).
+ENABLED = 0x04
 
 
 # It is refused while there is a connection, also one that is kept for the next request.
@@ -35,7 +35,9 @@ class Server:
     port: int
     weight: int
     admin: int
+    check: int
     agent: int
+    backup: bool
     # Running ones.
     connections: int
 
@@ -77,15 +79,25 @@ def held(state: str, stat: str) -> dict[str, dict[str, Server]]:
         count = counts.get((row["be_name"], row["srv_name"]), {})
         out.setdefault(row["be_name"], {})[row["srv_name"]] = Server(
             address=row["srv_addr"], port=int(row["srv_port"]), weight=int(row["srv_uweight"]), admin=int(row["srv_admin_state"]),
-            agent=int(row["srv_agent_state"]), connections=int(count.get("scur") or 0),
+            check=int(row["srv_check_state"]), agent=int(row["srv_agent_state"]), backup=count.get("bck") == "1",
+            connections=int(count.get("scur") or 0),
         )  # fmt: skip
     return out
 
 
-def plan(text: str, in_force: str | None, have: Mapping[str, Mapping[str, Server]]) -> Plan:
-    """What leads from what HAProxy holds to the file. in_force: the file that it has read; None where that is not known."""
+def plan(text: str, in_force: str | None, description: str, have: Mapping[str, Mapping[str, Server]]) -> Plan:
+    """What leads from what HAProxy holds to the file. in_force: the file that it has read; None where that is not known. description: what
+    the running process says of itself, which is not that of in_force where it could not use that file."""
     reasons = reload_reasons(text, in_force)
+    if not reasons and description != haproxy.description(text):
+        reasons = ["the process that runs has not read this file; see `journalctl -u haproxy`"]
     want = haproxy.servers_in(text)
+    reasons += [
+        "%s/%s is %sthe sorry server" % (backend, name, "" if "backup" in words else "no longer ")
+        for backend, servers in want.items()
+        for name, words in servers.items()
+        if name in have.get(backend, {}) and have[backend][name].backup != ("backup" in words)
+    ]
     if not reasons and set(want) - set(have):
         # One without any server is held, and not shown.
         reasons = ["backend %s has its first server" % name for name in sorted(set(want) - set(have)) if want[name]]
@@ -93,10 +105,11 @@ def plan(text: str, in_force: str | None, have: Mapping[str, Mapping[str, Server
         return Plan([], reasons, {})
     operations: list[Operation] = []
     leaving: dict[str, int] = {}
+    cookies = haproxy.cookies_in(text)
     for backend, servers in want.items():
         now = have.get(backend, {})
         for name, words in servers.items():
-            operations += _server("%s/%s" % (backend, name), words, now.get(name))
+            operations += _server("%s/%s" % (backend, name), words, now.get(name), backend if backend in cookies else "")
         for name in sorted(set(now) - set(servers)):
             place = "%s/%s" % (backend, name)
             operations += _removal(place, now[name])
@@ -110,7 +123,8 @@ def reload_reasons(text: str, in_force: str | None) -> list[str]:
     if in_force is None:
         return ["it is not known what HAProxy has read"]
     out = []
-    before, after = haproxy.skeleton(in_force), haproxy.skeleton(text)
+    # The description says what the others are.
+    before, after = ([line for line in haproxy.skeleton(one) if not line.startswith(haproxy.DESCRIPTION)] for one in (in_force, text))
     if before != after:
         changed = [line.strip() for line in after if line not in before] or [line.strip() for line in before if line not in after]
         out = ["this changes: %s" % line for line in changed[:5] if line] or ["the order of its lines changes"]
@@ -144,12 +158,14 @@ def weight(words: Sequence[str]) -> int | None:
     return int(words[words.index("weight") + 1])
 
 
-def _server(place: str, words: list[str], now: Server | None) -> list[Operation]:
-    """What one server of the file needs."""
+def _server(place: str, words: list[str], now: Server | None, cookies: str) -> list[Operation]:
+    """What one server of the file needs. cookies: the backend, where its servers have some."""
     checked = ["enable health %s" % place] if "check" in words else []
     asked = ["enable agent %s" % place] if "agent-check" in words else []
     if now is None:
         commands = ["add server %s %s" % (place, " ".join(words)), *checked, *asked, "enable server %s" % place]
+        # 2.6 makes a cookie for a server that is added only then.
+        commands += ["enable dynamic-cookie backend %s" % cookies] if cookies else []
         return [Operation(tuple(commands), "keeps")]
     out = []
     address, port = endpoint(words)
@@ -159,18 +175,21 @@ def _server(place: str, words: list[str], now: Server | None) -> list[Operation]
     if wanted is not None and now.weight != wanted:
         effect = "keeps" if wanted else "drains"
         out.append(Operation(("set server %s weight %d" % (place, wanted),), effect, 0 if wanted else now.connections))
-    # One that was leaving, and is declared again. What an agent drains, it brings back itself.
+    # One that was leaving, and is declared again, or whose addition was interrupted. What an agent drains, it brings back itself.
+    missing = [*(checked if not now.check & ENABLED else []), *(asked if not now.agent & ENABLED else [])]
     if now.drained and not (asked and now.agent & ENABLED):
-        out.append(Operation(("set server %s state ready" % place, *asked), "keeps"))
-    return out
+        missing.append("set server %s state ready" % place)
+    return out + ([Operation(tuple(missing), "keeps")] if missing else [])
 
 
 def _removal(place: str, now: Server) -> list[Operation]:
-    """One that the file has no more takes no new connections, and goes with its last one."""
+    """One that the file has no more takes no new connections, of viewers who stick to it neither, and goes with its last one."""
     stop = ["disable agent %s" % place] if now.agent & ENABLED else []
     if not now.connections:
-        return [Operation((*stop, "set server %s state maint" % place, DELETE + place), "keeps")]
+        # Connections that it keeps for the next request end when it goes into maintenance; 2.6 does not end those that came there later.
+        again = ["set server %s state drain" % place] if now.admin & FORCED_MAINTENANCE else []
+        return [Operation((*stop, *again, "set server %s state maint" % place, DELETE + place), "keeps")]
     # It leaves already, unless that was its agent's word.
-    if now.drained and not stop:
+    if now.admin & FORCED_MAINTENANCE and not stop:
         return []
-    return [Operation((*stop, "set server %s state drain" % place), "drains", now.connections)]
+    return [Operation((*stop, "set server %s state maint" % place), "drains", now.connections)]

@@ -148,6 +148,14 @@ def file_problems(files: Iterable[dict[str, Any]]) -> list[str]:
     return out
 
 
+def forget(path: str) -> None:
+    """Removes a file that may not be there."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass  # what is wanted
+
+
 def write_atomically(path: str, text: str, mode: int = 0o644) -> None:
     """Writes a file beside its place and moves it there: no program ever reads half of it."""
     os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -59,7 +59,7 @@ def test_a_proxy_asks_the_real_servers():
     "check, tls, wanted",
     [
         (None, True, "tcp"), (HLS, False, "hls"), ({"type": "http", "path": "/"}, True, "https"), ({"type": "tcp"}, True, "tcp"),
-        ({"type": "https", "path": "/"}, False, "http"),
+        ({"type": "https", "path": "/"}, False, "http"), ({"type": "http", "path": "/healthz", "port": 8081}, True, "tcp"),
     ],
 )  # fmt: skip
 def test_what_is_asked_of_a_proxy(check, tls, wanted):
@@ -67,14 +67,52 @@ def test_what_is_asked_of_a_proxy(check, tls, wanted):
     assert front.health_check["type"] == wanted
 
 
+@pytest.mark.parametrize(
+    "check, tls, wanted",
+    [
+        # Real servers end TLS themselves.
+        ({"type": "https", "path": "/"}, False, ("https", None)), ({**HLS, "tls": True}, False, ("hls", True)),
+        ({"type": "rtsps", "path": "/a"}, False, ("rtsps", None)), ({"type": "rtmp"}, False, ("rtmp", None)),
+        ({"type": "rtmp"}, True, ("rtmps", None)), ({"type": "rtsp", "path": "/a", "login_file": "/etc/a"}, False, ("tcp", None)),
+    ],
+)  # fmt: skip
+def test_what_is_asked_of_a_proxy_of_tcp(check, tls, wanted):
+    found = resolved(health_check=check, tls={"certificates": [PEM]} if tls else GONE, ports=[1935], application="tcp")
+    asked = found.services[0].health_check
+    assert (asked["type"], asked.get("tls")) == wanted
+
+
+def test_of_several_checks_the_first_that_fits_is_asked():
+    several = [{"type": "rtmp", "port": 1935}, HLS]
+    assert resolved(health_check=GONE, checks=several).services[0].health_check["type"] == "hls"
+    assert resolved(health_check=GONE, checks=several[:1]).services[0].health_check["type"] == "tcp"
+
+
+def test_one_that_is_absent_stays_until_no_director_has_it():
+    found = resolved(state="absent")
+    assert [one.absent for one in found.proxies] == [True] and found.proxies[0].servers
+    made = inventory(HOSTS, GROUPS)
+    made["hosts"]["director1"]["facts"] = {"ipvs": [{
+        "address": VIP, "protocol": "tcp", "port": 443, "scheduler": "wlc", "destinations": [
+            {"address": "192.0.2.31", "forward": "dr", "weight": 1, "active": 0, "inactive": 0, "persistent": 0}]}]}  # fmt: skip
+    (proxy,) = resolve.resolve([proxied(state="absent")], made).proxies
+    assert not proxy.absent and [server.host for server in proxy.servers] == ["origin1", "origin2"]
+    gone = {**GROUPS, "origins": GONE}
+    assert resolve.resolve([proxied(state="absent")], inventory(HOSTS, gone)).proxies[0].servers == ()
+
+
 def test_a_certificate_of_the_controller():
     item = {"controller": "certificates/live.pem"}
     found = resolved(tls={"certificates": [item]})
-    assert found.proxies[0].tls["certificates"] == ["/etc/haproxy/lvsdr/live.pem"]
+    (there,) = found.proxies[0].tls["certificates"]
+    assert there.startswith("/etc/haproxy/lvsdr/") and there.endswith("-live.pem")
     declared = [proxied(tls={"certificates": [item]}, stream="https://live.example.com/a", health_check=GONE)]
     assert needs.certificates_here(declared) == {"certificates/live.pem": ["live.example.com"]}
     assert needs.files_needed([], False, {}, declared) == [] and needs.certificates_here([proxied()]) == {}
     assert needs.certificates_here([proxied(tls={"certificates": [item]}, state="absent"), 5]) == {}
+    assert needs.certificates_brought(declared) == {there: "certificates/live.pem"}
+    other = needs.certificates_brought([proxied(tls={"certificates": [{"controller": "other/live.pem"}]})])
+    assert set(other) != {there}, "files of the same name in two folders"
 
 
 def test_http_3_is_the_same_port_of_udp():
@@ -119,11 +157,12 @@ BAD = {
     "no certificate": ({"tls": {}}, ".tls.certificates", "certificates-missing"),
     "tls true": ({"tls": True}, ".tls", "not-a-dictionary-like"),
     "a relative certificate": ({"tls": {"certificates": ["live.pem"]}}, ".tls.certificates[0]", "not-a-certificate-path"),
-    "two certificates of one name": (
-        {"tls": {"certificates": [{"controller": "a/live.pem"}, {"controller": "b/live.pem"}]}},
+    "a certificate of the controller twice": (
+        {"tls": {"certificates": [{"controller": "a/live.pem"}, {"controller": "a/live.pem"}]}},
         ".tls.certificates[1]",
         "listed-twice",
     ),
+    "PROXY protocol and checks": ({"proxy_protocol": True}, ".health_check.port", "proxy-protocol-needs-port"),
     "a certificate of nowhere": ({"tls": {"certificates": [{"here": "a"}]}}, ".tls.certificates[0]", "not-a-certificate-path"),
     "a folder": ({"tls": {"certificates": [{"controller": "a/"}]}}, ".tls.certificates[0]", "not-a-certificate-path"),
     "a certificate twice": ({"tls": {"certificates": [PEM, PEM]}}, ".tls.certificates[1]", "listed-twice"),
