@@ -109,8 +109,8 @@ def build():
         sysctl(name, "ipv4/conf/all/rp_filter", 0)
         sysctl(name, "ipv4/conf/eth0/rp_filter", 0)
         wires.up(name, "lo", VIP[4] + "/32", VIP[6] + "/128")
-    # Others than those of connect().
-    sysctl("viewer", "ipv4/ip_local_port_range", "1024 %d" % (FIRST_PORT - 1))
+    # Others than those of source().
+    sysctl("viewer", "ipv4/ip_local_port_range", "%d 65000" % (FIRST_PORT + PORTS))
     sysctl("viewer", "ipv4/tcp_tw_reuse", 1)
 
 
@@ -197,6 +197,19 @@ def media_servers(vips):
     threading.Thread(target=serve, daemon=True).start()
 
 
+# Ports of viewers, each of which is used once: IPVS remembers a connection that has ended for two minutes, and a datagram for five. It would
+# send another one of the same port to the same server, which a test may have taken out, or given another way, meanwhile.
+FIRST_PORT, PORTS = 10000, 50000
+used = Counter()
+
+
+def source(number, family):
+    """(address, port) of the next connection of a viewer."""
+    own = client(number, family)
+    used[own] += 1
+    return own, FIRST_PORT + used[own] % PORTS
+
+
 def media(count, family, vip, port, seconds=30.0):
     """Who answers a datagram of each of so many viewers: [name, or "silent"].
 
@@ -206,7 +219,7 @@ def media(count, family, vip, port, seconds=30.0):
     for number in range(count):
         with inside("viewer"):
             sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
-        sock.bind((client(number, family), 0))
+        sock.bind(source(number, family))
         sock.connect((vip, port))
         sock.send(b"x")
         selector.register(sock, selectors.EVENT_READ, number)
@@ -227,10 +240,6 @@ def media(count, family, vip, port, seconds=30.0):
     return out
 
 
-# Viewers' connections that were made. Each has a port of its own: IPVS remembers one that has ended for two minutes, and would send another
-# one of the same port to the same server, which a test may have taken out meanwhile.
-made = Counter()
-FIRST_PORT, PORTS = 10000, 50000
 # Whom servers have seen: of the viewers of the last connect().
 seen = Counter()
 
@@ -243,9 +252,7 @@ def connect(count, family=4, first=0, seconds=30.0, vip=None, name="viewer", por
         for number in range(count):
             sock = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6)
             if name == "viewer":
-                own = client(first + number, family)
-                sock.bind((own, FIRST_PORT + made[own] % PORTS))
-                made[own] += 1
+                sock.bind(source(first + number, family))
             sock.setblocking(False)
             sock.connect_ex((vip or VIP[family], port))
             waiting[sock.fileno()] = (number, sock)
