@@ -197,8 +197,8 @@ def media_servers(vips):
     threading.Thread(target=serve, daemon=True).start()
 
 
-# Ports of viewers, each of which is used once: IPVS remembers a connection that has ended for two minutes, and a datagram for five. It would
-# send another one of the same port to the same server, which a test may have taken out, or given another way, meanwhile.
+# Ports of viewers, each of which is used once: IPVS remembers a connection that has ended for two minutes, and a datagram for five. It
+# would send another one of the same port to the same server, which a test may have taken out, or given another way, meanwhile.
 FIRST_PORT, PORTS = 10000, 50000
 used = Counter()
 
