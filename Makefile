@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
+# What Molecule remembers of a lab that is not there any more would keep it from making one.
+forget = @for scenario in $(1); do molecule reset -s $$scenario >/dev/null 2>&1; done
 step = @printf '\n==> %s\n' "$@: $(1)"
 
 help: ## This list
@@ -130,6 +132,7 @@ datapath: ## Every scheduler and every event with real packets, in a guest of it
 arp: ## Whole machines: a fleet that is broken in six ways, and reboots under three network managers (root)
 	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default
+	$(call forget,arp)
 	$(call step,scenario arp: a fleet that is broken in six ways; reboots under three network managers)
 	molecule test --no-command-borders --destroy=never -s arp
 	molecule destroy --no-command-borders -s default
@@ -137,6 +140,7 @@ arp: ## Whole machines: a fleet that is broken in six ways, and reboots under th
 molecule: ## The full topology: create, converge, verify, and the commands of the README (root)
 	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default
+	$(call forget,default)
 	$(call step,scenario default: what a viewer and the wire see of a rollout)
 	molecule test --no-command-borders --destroy=never -s default
 	molecule destroy --no-command-borders -s default
@@ -144,6 +148,7 @@ molecule: ## The full topology: create, converge, verify, and the commands of th
 scenarios: ## What takes an hour more, on the same lab: every mode, a fleet's operations, every fault (root)
 	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default
+	$(call forget,modes fleet proxy ha)
 	$(call step,scenario modes: one service of each mode, deployed from an installed collection)
 	molecule test --no-command-borders --destroy=never -s modes
 	$(call step,scenario fleet: spares and a server that leaves and joins and upgrades while viewers watch)
