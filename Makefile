@@ -164,7 +164,7 @@ collection: ## Build the collection lvsdr.streaming, install it where nothing el
 	@tools/collection prove
 
 bench: ## What rollouts, modules, the stream checker and directors cost, as ratios (root)
-	@tools/bootstrap dev lab netns console
+	@tools/bootstrap dev lab netns console proxies
 	$(call step,20 VIPs that are there already)
 	.venv/bin/python tests/netns/bench.py
 	$(call step,rollouts with 10 and 100 and 500 real servers)
@@ -173,6 +173,8 @@ bench: ## What rollouts, modules, the stream checker and directors cost, as rati
 	.venv/bin/python tests/modules/bench_streamcheck.py
 	$(call step,the console of 300 servers)
 	.venv/bin/python tests/console/bench.py
+	$(call step,a proxy with and without TLS)
+	.venv/bin/python tests/proxies/bench.py
 	$(call step,a guest with IPVS)
 	tests/kernel/run bench
 	$(call step,a director in each mode and HAProxy)
