@@ -103,8 +103,23 @@ def _directors(state: dict[str, Any]) -> str:
     return (
         '<section id="path" aria-label="Data path"><ol class="path"><li><b>viewers</b> <span>%s in</span></li>'
         '<li class="group"><ul>%s</ul></li><li><b>%d of %d servers</b> <span>%s connections</span></li>'
-        "<li><b>viewers</b> <span>%s out%s</span></li></ol></section>"
-    ) % (bit_rate(into), "".join(boxes), serving, len(servers), number(total), bit_rate(out) if known else "–", past)
+        "<li><b>viewers</b> <span>%s out%s</span></li></ol>%s</section>"
+    ) % (bit_rate(into), "".join(boxes), serving, len(servers), number(total), bit_rate(out) if known else "–", past, _pair(state))
+
+
+def _pair(state: dict[str, Any]) -> str:
+    """Whether another director could take over as things are; what is wrong stands among the problems as well."""
+    answering = [one for one in state["directors"] if one["answers"]]
+    if len(answering) < 2:
+        return ""
+    wrong = {one["kind"] for one in state["problems"]}
+    synced = [one["sync"] == ["backup", "master"] for one in answering]
+    words = [
+        "different servers" if "parity" in wrong else "the same servers",
+        "different configurations" if "configuration" in wrong else "the same configuration",
+        *(["connections synced both ways" if all(synced) else "connections not synced"] if any(one["sync"] for one in answering) else []),
+    ]
+    return '<p id="pair" class="totals">%s: %s</p>' % (escape(" and ".join(one["name"] for one in answering)), ", ".join(words))
 
 
 def _director_words(one: dict[str, Any], both: Collection[str]) -> tuple[str, str]:

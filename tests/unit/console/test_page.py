@@ -63,6 +63,21 @@ def test_it_says_what_an_operator_needs():
         assert words in text, words
 
 
+def test_it_says_whether_the_directors_agree():
+    made = config()
+    looks = both(made, sync=["master", "backup"])
+    fine = "director1 and director2: the same servers, the same configuration, connections synced both ways"
+    assert fine in Reader(shown(made, looks)).text
+    looks["director2"].update(sync=["backup"], config="other")
+    memory = Memory()
+    for at in (0.0, 60.0):
+        found = seen(made, looks)
+        memory.take(found, at)
+    assert "different configurations, connections not synced" in Reader(page.page(found)).text
+    looks["director2"] = None
+    assert "director1 and director2:" not in Reader(shown(made, looks)).text
+
+
 def test_it_says_until_when_certificates_are_valid():
     made = config()
     ends = {"edge1": 1893456000, "edge2": 1798761600}  # 2030-01-01, 2027-01-01
