@@ -40,7 +40,7 @@ test: ## All tiers but the scenarios, within an hour, with what each took
 	@tools/tiers lint unit -- modules rootfs
 	@tools/bootstrap lab netns oracle console proxies
 	@tools/tiers kernel datapath -- netns collection
-	@tools/tiers roles oracle releases console proxies -- arp molecule
+	@tools/tiers roles -- molecule oracle releases console proxies
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
 lint: ## ansible-lint, ruff, mypy, yamllint, changelog, words, documentation, messages of commits
@@ -145,7 +145,8 @@ molecule: ## The full topology: create, converge, verify, and the commands of th
 	molecule test --no-command-borders --destroy=never -s default
 	molecule destroy --no-command-borders -s default
 
-scenarios: ## What takes an hour more, on the same lab: every mode, a fleet's operations, every fault (root)
+scenarios: ## What takes more than an hour more, on the same lab: a broken fleet, modes, operations, proxies, faults (root)
+	@$(MAKE) --no-print-directory arp
 	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default
 	$(call forget,modes fleet proxy ha)
