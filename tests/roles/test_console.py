@@ -1,6 +1,7 @@
 """Role director with the console, and real servers that count: what is written, what a second run does, and what a click leaves."""
 
 import json
+import time
 
 from ansible.module_utils.lvsdr import notes, places
 from ansible.module_utils.lvsdr.checks.verdicts import OUT
@@ -62,7 +63,8 @@ def test_a_click_is_undone_by_a_rollout_that_names_it(fleet):
     for director in DIRECTORS:
         for folder in FOLDERS:
             fleet.machines[director].write("%s/%s" % (folder, name), notes.text(OUT, "anna", "kernel upgrade"))
-        line = {"at": "2026-01-01T10:00:00Z", "run": "console-" + director, "on": director, "verb": "drain", "what": "server2",
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = {"at": at, "run": "console-" + director, "on": director, "verb": "drain", "what": "server2",
                 "by": "anna", "reason": "kernel upgrade", "event": "ended", "result": "done"}  # fmt: skip
         fleet.machines[director].write(places.CONSOLE_JOURNAL, json.dumps(line) + "\n")
     # Runs about something else leave it, and what it says.
