@@ -8,6 +8,7 @@ Everything that came from outside is escaped here: a name or a reason is text, n
 
 from __future__ import annotations
 
+import re
 import time
 from base64 import b64encode
 from hashlib import sha256
@@ -62,9 +63,9 @@ def _waiting() -> str:
 
 def main(state: dict[str, Any]) -> str:
     """What changes: each part that is exchanged by itself has an id."""
-    parts = [_problems(state), _directors(state)]
+    parts = [_problems(state), _drift(state), _directors(state)]
     parts += [_service(state, service, number) for number, service in enumerate(state["services"])]
-    return "".join([*parts, _drift(state), _events(state)])
+    return "".join([*parts, _events(state)])
 
 
 def _problems(state: dict[str, Any]) -> str:
@@ -74,7 +75,7 @@ def _problems(state: dict[str, Any]) -> str:
         return '<section id="problems" class="fine"><h2>Nothing is wrong</h2><p>%s.</p></section>' % text
     rows = [
         '<li class="%s"><strong>%s</strong> <span class="do">%s</span> <span class="since">since %s</span></li>'
-        % (escape(one["level"]), escape(one["what"]), escape(one["do"]), clock(one.get("since", state["at"])))
+        % (escape(one["level"]), escape(one["what"]), _with_code(one["do"]), clock(one.get("since", state["at"])))
         for one in state["problems"][:20]
     ]
     more = len(state["problems"]) - 20
@@ -83,6 +84,11 @@ def _problems(state: dict[str, Any]) -> str:
     bad = any(one["level"] == "bad" for one in state["problems"])
     head = "%d thing%s to look at" % (count, "s"[: count > 1])
     return '<section id="problems" class="%s"><h2>%s</h2><ul>%s</ul></section>' % ("bad" if bad else "warn", head, "".join(rows))
+
+
+def _with_code(text: str) -> str:
+    """Escaped, with what is between backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _directors(state: dict[str, Any]) -> str:
@@ -98,8 +104,12 @@ def _directors(state: dict[str, Any]) -> str:
     into, out = (sum(service[name] or 0 for service in state["services"]) for name in ("in", "out"))
     known = [service["out"] for service in state["services"] if service["out"] is not None]
     past = ", past the directors" if any(service["direct"] for service in state["services"]) else ""
-    servers = {one["name"]: one["reason"] for service in state["services"] for one in service["servers"]}
-    serving = sum(reason in ("serving", "part", "kept") for reason in servers.values())
+    # One that serves some of its services is not counted.
+    servers: dict[str, bool] = {}
+    for service in state["services"]:
+        for one in service["servers"]:
+            servers[one["name"]] = servers.get(one["name"], True) and one["reason"] in ("serving", "part", "kept")
+    serving = sum(servers.values())
     return (
         '<section id="path" aria-label="Data path"><ol class="path"><li><b>viewers</b> <span>%s in</span></li>'
         '<li class="group"><ul>%s</ul></li><li><b>%d of %d servers</b> <span>%s connections</span></li>'
@@ -136,7 +146,7 @@ def _director_words(one: dict[str, Any], both: Collection[str]) -> tuple[str, st
 
 def _service(state: dict[str, Any], service: dict[str, Any], place: int) -> str:
     actions = state["actions"]
-    heads = ["Server", "State", "Weight", "Active", "New/s", "In", "Out", "30 min"] + (["Action"] if actions else [])
+    heads = ["Server", "State", "Weight", "Active", "New/s", "In", "Out", "Out, 30 min"] + (["Action"] if actions else [])
     rows = "".join(_row(state, service, one, "s%d-%s" % (place, slug(one["name"]))) for one in service["servers"])
     for one in service["leaving"]:
         where = "%(address)s:%(port)d" % one
@@ -162,6 +172,8 @@ def _service(state: dict[str, Any], service: dict[str, Any], place: int) -> str:
 
 def _row(state: dict[str, Any], service: dict[str, Any], one: dict[str, Any], name: str) -> str:
     label, kind = LABELS[one["reason"]]
+    if one["reason"] == "drained" and one["active"]:
+        label = "draining, %s left" % number(one["active"])
     weight = "–" if one["weight"] is None else "%d" % one["weight"]
     if one["weight"] is not None and one["weight"] != one["declared"]:
         weight += " <small>of %d</small>" % one["declared"]
@@ -208,8 +220,8 @@ def _drift(state: dict[str, Any]) -> str:
         return '<section id="drift" hidden></section>'
     rows = ["<li>%s <code>%s</code></li>" % (escape(one["what"]), escape(one["line"])) for one in state["drift"][:50]]
     return (
-        '<section id="drift" class="warn"><h2>Not in the inventory</h2><p>The next rollout takes this back, '
-        "unless the inventory gets the line beside it.</p><ul>%s</ul></section>"
+        '<section id="drift" class="warn"><h2>Not in the inventory</h2><p>The next rollout undoes this, '
+        "unless you add the line beside it to the inventory.</p><ul>%s</ul></section>"
     ) % "".join(rows)
 
 

@@ -69,11 +69,11 @@ def _all_of(service: dict[str, Any], name: str) -> list[dict[str, str]]:
     if service["servers"] and not service["serving"]:
         sorry = any(one["fallback"] and one["weight"] for one in service["servers"])
         what = "no server of %s takes viewers%s" % (name, "; the sorry server answers" if sorry else "")
-        do = "mend one of them, or undrain one: `ansible-playbook playbooks/undrain.yml`"
+        do = "fix one of them, or undrain one: `ansible-playbook playbooks/undrain.yml`"
         out.append(_problem("nobody-serves", BAD, name, what, do))
     elif service["floor"] and service["serving"] <= service["floor"] and any(one["reason"] == "down" for one in service["servers"]):
         what = "%s is at its floor: %d of %d servers take viewers" % (name, service["serving"], service["counted"])
-        out.append(_problem("floor", BAD, name, what, "mend a server or wake a spare: checks take out no more of them"))
+        out.append(_problem("floor", BAD, name, what, "fix a server or wake a spare: checks take out no more of them"))
     return out
 
 
@@ -93,7 +93,7 @@ def _servers(state: dict[str, Any]) -> list[dict[str, str]]:
         names, why = ", ".join(name for name, _why in where), where[0][1]
         if reason == "down":
             what = "%s is out of %s: %s" % (server, names, why)
-            out.append(_problem("server-down", WARN, server, what, "mend the server; it comes back by itself"))
+            out.append(_problem("server-down", WARN, server, what, "fix the server; it rejoins by itself"))
         else:
             what = "%s of %s is not in the directors' table" % (server, names)
             out.append(_problem("server-missing", WARN, server, what, "run site.yml"))
