@@ -13,14 +13,15 @@ TEMPLATE = Path(__file__).parents[2] / "roles/director/templates/lvsdr-streamche
 PATH = "/run/lvsdr-streamcheck.service"
 
 
-def test_systemd_knows_all_of_it(release):
+@pytest.mark.parametrize("on_proxy", [False, True])
+def test_systemd_knows_all_of_it(release, on_proxy):
     environment = jinja2.Environment()
     environment.filters.update(lvs_place=lambda name: getattr(places, name), dirname=os.path.dirname)
     release.run(
         "sh",
         "-c",
         "cat >" + PATH,
-        stdin=environment.from_string(TEMPLATE.read_text()).render(__director_streamchecks={"login_files": {"login-1": "/etc/hostname"}}),
+        stdin=environment.from_string(TEMPLATE.read_text()).render(login_files={"login-1": "/etc/hostname"}, on_proxy=on_proxy),
     )
     _status, said = release.run("systemd-analyze", "verify", "--man=no", PATH)
     assert not [line for line in said.splitlines() if "lvsdr-streamcheck" in line], said
