@@ -73,7 +73,7 @@ def test_a_drain_by_a_click_is_on_both_directors(pair, open_page):
         (path,) = folder.glob("drained-edge2-*")
         assert path.read_text() == "-2147483647\nanna: kernel upgrade\n"
     fleet.eventually(lambda: cell(page, "edge2", "Weight").split() == ["0", "of", "10"])
-    assert "drained by anna: kernel upgrade" in cell(page, "edge2", "State")
+    assert "left by anna: kernel upgrade" in cell(page, "edge2", "State")
     assert "edge2: real_server_state: drained" in page.inner_text("#drift")
     assert not page.locator("#ask").is_visible() and page.logged == []
     for director in (one, other):
