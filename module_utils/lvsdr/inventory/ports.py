@@ -38,8 +38,8 @@ def is_service_mark(mark: int | None) -> bool:
 
 
 def mark_of(name: object) -> int:
-    """The firewall mark of a service of several ports."""
-    return SERVICE_MARKS | zlib.crc32(str(name).encode()) & 0xFFFFFF
+    """The firewall mark of a service of several ports. A name that can't be one is refused elsewhere."""
+    return SERVICE_MARKS | zlib.crc32(str(name).encode(errors="surrogatepass")) & 0xFFFFFF
 
 
 def is_several(ports: Any) -> bool:

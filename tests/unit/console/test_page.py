@@ -57,7 +57,8 @@ def test_it_says_what_an_operator_needs():
     note = {"who": "anna", "why": "kernel upgrade", "since": NOW - 60}
     made["services"][0]["servers"][2] = server("edge3", spare=True)
     text = Reader(shown(made, both(made, files={"drained-edge1": note, "spare-edge3": {"who": "", "why": "", "since": NOW}}))).text
-    for words in ("director1 active", "director2 standby", "draining, 4 left by anna: kernel upgrade", "spare, parked", "1 of 1 servers, floor 1",
+    for words in ("director1 active", "director2 standby", "draining, 4 left by anna: kernel upgrade", "spare, parked",
+                  "1 of 1 servers, floor 1",
                   "edge1 is drained edge1: real_server_state: drained", "Drain edge2", "Undrain edge1", "Wake edge3",
                   "Nothing is wrong"):  # fmt: skip
         assert words in text, words
