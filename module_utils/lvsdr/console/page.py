@@ -16,6 +16,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.console.assets import SCRIPT, STYLE
+from ansible.module_utils.lvsdr.console.state import IN_SERVICE
 from ansible.module_utils.lvsdr.text import bit_rate
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _directors(state: dict[str, Any]) -> str:
     servers: dict[str, bool] = {}
     for service in state["services"]:
         for one in service["servers"]:
-            servers[one["name"]] = servers.get(one["name"], True) and one["reason"] in ("serving", "part", "kept")
+            servers[one["name"]] = servers.get(one["name"], True) and one["reason"] in IN_SERVICE
     serving = sum(servers.values())
     return (
         '<section id="path" aria-label="Data path"><ol class="path"><li><b>viewers</b> <span>%s in</span></li>'

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def check_proxies(proxies: Iterable[ProxyService], inventory: Inventory, problems: Problems) -> None:
     """HAProxy 2.6 of Debian 12 has no QUIC."""
     for service in proxies:
-        for host in service.hosts if service.tls and service.tls["http3"] and not service.absent else ():
+        for host in service.hosts if service.http3 and not service.absent else ():
             if facts_of(inventory, host).get("release") == {"id": "debian", "version": "12"}:
                 problems.add("%s.tls.http3" % paths.of_service(service.name), messages.HTTP3_NEEDS_DEBIAN_13(host=host))
 

@@ -89,7 +89,7 @@ def _with_leaving_proxies(proxies: Sequence[ProxyService], tables: dict[str, Any
     marks = {one["firewall_mark"] for table in tables.values() for one in table if one.get("firewall_mark")}
 
     def leaves(one: ProxyService) -> bool:
-        by_mark = bool(one.tls and one.tls["http3"]) and ports.mark_of(one.name) in marks
+        by_mark = one.http3 and ports.mark_of(one.name) in marks
         return by_mark or any((vip, one.port) in held for vip in one.vips)
 
     return tuple(dataclasses.replace(one, absent=not leaves(one)) if one.absent else one for one in proxies)

@@ -227,6 +227,10 @@ class ProxyService:
     proxy_protocol: bool = False
     absent: bool = False
 
+    @property
+    def http3(self) -> bool:
+        return bool(self.tls and self.tls["http3"])
+
     def check_name(self, index: int) -> str:
         """What lvsdr-streamcheck calls a check: the first one as the service."""
         return self.name if not index else "%s, check %d" % (self.name, index + 1)

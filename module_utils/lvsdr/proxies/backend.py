@@ -30,7 +30,7 @@ def bring(content: str, path: str, socket: str, unit: str, check: bool) -> dict[
         return {**out, "diff": {}}
     copy = in_force.copy_of(unit, path)
     before = _held(socket)
-    plan = runtime.plan(content, files.read_text(copy), _description(socket), before)
+    plan = runtime.plan(content, files.read_text(copy), cli.told(socket).get("description", ""), before)
     exchanged = {} if plan.reload else _to_exchange(content, socket, unit)
     too_long = [path for path, text in exchanged.items() if len(certificates.payload(text)) > LONGEST_PAYLOAD]
     if too_long:
@@ -55,11 +55,6 @@ def bring(content: str, path: str, socket: str, unit: str, check: bool) -> dict[
 
 def _held(socket: str) -> dict[str, dict[str, runtime.Server]]:
     return runtime.held(cli.ask(socket, "show servers state"), cli.ask(socket, "show stat"))
-
-
-def _description(socket: str) -> str:
-    lines = cli.ask(socket, "show info").splitlines()
-    return next((line.partition(": ")[2].strip() for line in lines if line.startswith("description: ")), "")
 
 
 def _remember(content: str, unit: str) -> None:

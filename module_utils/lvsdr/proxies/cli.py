@@ -48,8 +48,13 @@ def run_answered(command: str, answer: str) -> str:
     return answer
 
 
+def told(path: str) -> dict[str, str]:
+    """What ``show info`` prints, by name."""
+    return {name: value.strip() for name, _colon, value in (line.partition(": ") for line in ask(path, "show info").splitlines())}
+
+
 def runs(path: str) -> bool:
     try:
-        return ask(path, "show info").startswith("Name: HAProxy")
+        return told(path).get("Name") == "HAProxy"
     except LvsError:
         return False

@@ -46,7 +46,7 @@ def services_of(resolved: Resolved, host: str) -> list[ProxyService]:
 def render(resolved: Resolved, host: str) -> str:
     """The file of a host, whole."""
     services = services_of(resolved, host)
-    blocks = [_global(any(_has_http3(service) for service in services)), _defaults(), _metrics()]
+    blocks = [_global(any(service.http3 for service in services)), _defaults(), _metrics()]
     for service in services:
         blocks += [_frontend(service), _backend(service)]
     text = "\n".join("\n".join(lines) + "\n" for lines in blocks)
@@ -56,10 +56,6 @@ def render(resolved: Resolved, host: str) -> str:
 def description(text: str) -> str:
     """What a process that has read this file says of itself: it depends on all lines but those of servers."""
     return next((line[len(DESCRIPTION) :].strip() for line in text.splitlines() if line.startswith(DESCRIPTION)), "")
-
-
-def _has_http3(service: ProxyService) -> bool:
-    return bool(service.tls and service.tls["http3"])
 
 
 def _global(http3: bool) -> list[str]:
@@ -118,7 +114,7 @@ def _frontend(service: ProxyService) -> list[str]:
     lines = ["frontend %s from lvsdr" % service.name, "    mode %s" % service.application]
     # transparent: it listens before the VIP is there, and stays when it goes (configuration.txt).
     lines += ["    bind %s:%d transparent%s" % (vip, service.port, _tls_words(service)) for vip in service.vips]
-    if service.tls and _has_http3(service):
+    if service.tls and service.http3:
         words = " crt ".join(["", *service.tls["certificates"]])
         family = {True: "quic6", False: "quic4"}
         lines += ["    bind %s@%s:%d transparent ssl%s alpn h3" % (family[":" in vip], vip, service.port, words) for vip in service.vips]
@@ -182,10 +178,12 @@ def server_lines(service: ProxyService) -> Iterable[tuple[RealServer, list[str]]
 def ids(names: Iterable[str]) -> dict[str, int]:
     """A number for each server, made of its name: a path stays on its server whatever came and went, and on every proxy (lb_chash.c)."""
     out: dict[str, int] = {}
+    taken: set[int] = set()
     for name in sorted(names):
         number = zlib.crc32(name.encode()) % IDS + 1
-        while number in out.values():
+        while number in taken:
             number = number % IDS + 1
+        taken.add(number)
         out[name] = number
     return out
 

@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from typing import Any
 
-from ansible.module_utils.lvsdr.proxies import certificates, cli
+from ansible.module_utils.lvsdr.proxies import certificates, cli, runtime
 
 # What HAProxy says of a word of lvsdr-streamcheck's, around its reason.
 VIA_AGENT = re.compile(r"via agent : \w+(?: \((.*)\))?")
@@ -18,10 +17,9 @@ def look(socket: str) -> dict[str, Any]:
     """``{"running", "version", "servers": {backend: {server: …}}, "certificates": {file: …}}``"""
     if not cli.runs(socket):
         return {"running": False, "version": None, "servers": {}, "certificates": {}}
-    told = dict(line.partition(": ")[::2] for line in cli.ask(socket, "show info").splitlines())
     names = [line for line in cli.ask(socket, "show ssl cert").splitlines() if line.startswith("/")]
     return {
-        "running": True, "version": told.get("Version"), "servers": servers(cli.ask(socket, "show stat")),
+        "running": True, "version": cli.told(socket).get("Version"), "servers": servers(cli.ask(socket, "show stat")),
         "certificates": {name: certificates.held(cli.ask(socket, "show ssl cert " + name)) for name in names},
     }  # fmt: skip
 
@@ -29,7 +27,7 @@ def look(socket: str) -> dict[str, Any]:
 def servers(stat: str) -> dict[str, dict[str, dict[str, Any]]]:
     """{backend: {server: {"status", "weight", "connections", "rate", "in", "out", "why"}}} of what ``show stat`` prints."""
     out: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in csv.DictReader(stat.lstrip("# ").splitlines()):
+    for row in runtime.rows(stat):
         if row["svname"] in ("FRONTEND", "BACKEND"):
             continue
         by_agent = VIA_AGENT.fullmatch(row.get("last_agt") or "")

@@ -68,11 +68,16 @@ class Plan(NamedTuple):
     leaving: dict[str, int]
 
 
+def rows(stat: str) -> list[dict[str, str]]:
+    """What ``show stat`` printed, a dict for each line."""
+    return list(csv.DictReader(stat.lstrip("# ").splitlines()))
+
+
 def held(state: str, stat: str) -> dict[str, dict[str, Server]]:
     """{backend: {server: Server}} of what ``show servers state`` and ``show stat`` print."""
     lines = [line for line in state.splitlines() if line.strip()]
     heads = lines[1].lstrip("# ").split() if len(lines) > 1 else []
-    counts = {(row["pxname"], row["svname"]): row for row in csv.DictReader(stat.lstrip("# ").splitlines())}
+    counts = {(row["pxname"], row["svname"]): row for row in rows(stat)}
     out: dict[str, dict[str, Server]] = {}
     for line in lines[2:]:
         row = dict(zip(heads, line.split()))
