@@ -75,10 +75,20 @@ HAPROXY_CFG, HAPROXY_SOCKET = "/etc/haproxy/haproxy.cfg", "/run/haproxy/admin.so
 HAPROXY_CERTIFICATES = "/etc/haproxy/lvsdr"
 HAPROXY_METRICS_PORT, AGENT_PORT = 9135, 9136
 
+# The WAF: an nginx of its own on each proxy. HAProxy sends it what is to be judged, and takes it back at the socket.
+WAF_CONF, WAF_RULES = "/etc/lvsdr/waf/nginx.conf", "/etc/lvsdr/waf/rules.conf"
+WAF_UNIT, WAF_PORT = "/etc/systemd/system/lvsdr-waf.service", 9137
+WAF_RUN, WAF_INSPECTED = "/run/lvsdr-waf", "/run/haproxy/lvsdr-inspected.sock"
+# Where HAProxy reaches itself when nginx is gone: an abstract socket, which is there in its chroot, too.
+WAF_ABSTRACT = "lvsdr-inspected"
+# What ModSecurity writes of requests that reach its limit, a line of JSON each, and who keeps it short.
+WAF_LOG, WAF_LOGROTATE = "/var/log/lvsdr/waf.json", "/etc/logrotate.d/lvsdr-waf"
+
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.
 FILES = (
     KEEPALIVED_CONF, KEEPALIVED_DROP_IN, RULES, NGINX_CONF, TEST_SOURCE_UNIT, STREAMCHECK_CONF, STREAMCHECK_UNIT,
-    CONSOLE_CONF, CONSOLE_UNIT, CONSOLE_HELPER_UNIT, HAPROXY_CFG,
+    CONSOLE_CONF, CONSOLE_UNIT, CONSOLE_HELPER_UNIT, HAPROXY_CFG, WAF_CONF, WAF_RULES,
+    WAF_UNIT, WAF_LOGROTATE,
     *("%s/%s.py" % (STREAMCHECK_PROGRAM, part) for part in dict.fromkeys((*STREAMCHECK_PARTS, *CONSOLE_PARTS))),
 )  # fmt: skip
 # Settings of the kernel, of the whole host and of each interface.
@@ -87,7 +97,7 @@ SYSCTLS_OF_LINKS = (
     "net/ipv4/conf/%s/accept_local", "net/ipv4/conf/%s/arp_ignore", "net/ipv4/conf/%s/send_redirects", "net/ipv6/conf/%s/accept_ra",
 )  # fmt: skip
 FOLDERS = (DRAINED, DRAINED_KEPT, STREAMCHECK)
-UNITS = ("keepalived", "lvsdr-streamcheck", "lvsdr-console-helper", "lvsdr-console", "nginx", "lvsdr-test-source", "haproxy")
+UNITS = ("keepalived", "lvsdr-streamcheck", "lvsdr-console-helper", "lvsdr-console", "nginx", "lvsdr-test-source", "haproxy", "lvsdr-waf")
 
 # Copies of what a unit has read, by unit (system/in_force.py).
 IN_FORCE = "/run/lvsdr/in_force"

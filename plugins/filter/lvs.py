@@ -22,7 +22,7 @@ from ansible.module_utils.lvsdr.fleet import autoscale, capacity, journal, proof
 from ansible.module_utils.lvsdr.inventory import leaving, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import macs, on_links
 from ansible.module_utils.lvsdr.proxies import drains as proxy_drains
-from ansible.module_utils.lvsdr.proxies import haproxy
+from ansible.module_utils.lvsdr.proxies import findings, haproxy, waf
 from ansible.module_utils.lvsdr.proxies import report as proxy_report
 from ansible.module_utils.lvsdr.proxies import streamchecks as proxy_checks
 from ansible.module_utils.lvsdr.system import in_force
@@ -65,6 +65,12 @@ def held_by_proxies(hostvars, hosts):
     """{proxy: what haproxy_info returned} of those that answered."""
     found = {host: hostvars[host].get("lvs_haproxy") for host in hosts}
     return {host: one for host, one in found.items() if one and "servers" in one}
+
+
+def waf_report(hostvars, hosts):
+    """What the WAFs of these proxies found, in lines."""
+    several = [hostvars[host].get("lvs_waf_found") or {} for host in hosts]
+    return findings.report(findings.merged(one.get("findings", []) for one in several), sum(one.get("unread", 0) for one in several))
 
 
 def the_history(journal_text, count=20, hostvars=None, directors=()):
@@ -235,6 +241,8 @@ PROXIES = {
     "lvs_proxy_services": _resolved(lambda resolved, host: [one.name for one in haproxy.services_of(resolved, host)]),
     "lvs_proxy_checks": _resolved(proxy_checks.streamchecks),
     "lvs_proxy_drained": _resolved(proxy_checks.drained),
+    "lvs_waf": _resolved(waf.files),
+    "lvs_waf_report": waf_report,
     "lvs_behind_proxies": _resolved(proxy_drains.behind),
     "lvs_proxy_drain_refused": _resolved(proxy_drains.refused),
     "lvs_proxy_connections": lambda names, hostvars, hosts: proxy_drains.connections(names, held_by_proxies(hostvars, hosts).values()),

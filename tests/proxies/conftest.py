@@ -4,7 +4,9 @@ servers that a test can freeze or end. Everything is on loopback.
 HAProxy of Debian 12 is the machine's own; that of Debian 13 is in the lab's root file system.
 """
 
+import base64
 import contextlib
+import hashlib
 import http.server
 import json
 import os
@@ -26,31 +28,13 @@ from ansible.module_utils.lvsdr.inventory.resolve import resolve
 from ansible.module_utils.lvsdr.proxies import backend, cli, haproxy, runtime, streamchecks
 from ansible.module_utils.lvsdr.system import in_force
 from fakes import program
+from firewall import INSIDE, eventually, free_port
 
-TRIXIE = Path(os.environ.get("LAB_CACHE_DIR", "/var/cache/lvsdr-lab")) / "trixie"
-# In a mount namespace of its own: the root file system stays as it is. The shell, and all after it, are one process.
-INSIDE = "set -e; for folder in proc dev tmp; do mount --rbind /$folder '%s'/$folder; done; exec chroot '%s' haproxy \"$@\""
 COMMANDS = {
     "2.6": ["/usr/sbin/haproxy"],
-    "3.0": ["unshare", "--mount", "--propagation", "private", "sh", "-c", INSIDE % (TRIXIE, TRIXIE), "haproxy"],
+    "3.0": [*INSIDE, "haproxy"],
 }
 NAME = "live.example.com"
-
-
-def eventually(check, words="", seconds=30):
-    deadline = time.monotonic() + seconds
-    while True:
-        found = check()
-        if found:
-            return found
-        assert time.monotonic() < deadline, words
-        time.sleep(0.05)
-
-
-def free_port(address="127.0.0.1"):
-    with socket.socket() as sock:
-        sock.bind((address, 0))
-        return sock.getsockname()[1]
 
 
 class Origin:
@@ -65,12 +49,29 @@ class Origin:
 
             def do_GET(self):
                 origin.seen.append((self.path, dict(self.headers)))
-                if self.path == "/live.m3u8":
+                if self.headers.get("Upgrade"):
+                    self.echo()
+                elif self.path == "/live.m3u8":
                     self.whole(origin.playlist())
                 elif self.path.startswith("/paced"):
                     self.paced(int(self.path.partition("?")[2] or 60))
                 else:
                     self.whole(origin.name.encode())
+
+            def do_POST(self):
+                self.body = b""
+                if self.headers.get("Transfer-Encoding"):
+                    size = int(self.rfile.readline(), 16)
+                    while size:
+                        self.body += self.rfile.read(size)
+                        self.rfile.readline()
+                        size = int(self.rfile.readline(), 16)
+                    self.rfile.readline()
+                self.body += self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                origin.seen.append((self.path, dict(self.headers)))
+                self.whole(b"%d" % len(self.body))
+
+            do_PUT = do_PATCH = do_DELETE = do_POST
 
             def whole(self, body):
                 self.send_response(200)
@@ -78,6 +79,21 @@ class Origin:
                 self.send_header("Server-Name", origin.name)
                 self.end_headers()
                 self.wfile.write(body)
+
+            def echo(self):
+                """A connection in both directions, as a WebSocket is one, until it is closed."""
+                self.send_response(101)
+                self.send_header("Upgrade", "websocket")
+                self.send_header("Connection", "Upgrade")
+                key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
+                self.send_header("Sec-WebSocket-Accept", base64.b64encode(hashlib.sha1(key.encode()).digest()).decode())
+                self.end_headers()
+                self.close_connection = True
+                while True:
+                    more = self.connection.recv(4096)
+                    if not more:
+                        return
+                    self.connection.sendall(more)
 
             def paced(self, times):
                 self.send_response(200)
@@ -92,6 +108,8 @@ class Origin:
 
         self.server = http.server.ThreadingHTTPServer((address, port), Handler)
         self.server.daemon_threads = True
+        # HAProxy's checks hang up without a word.
+        self.server.handle_error = lambda *_of: None
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def playlist(self):

@@ -45,6 +45,18 @@ PROXY_PROTOCOL_NEEDS_PORT = Message(
     "proxy-protocol-needs-port",
     "lvsdr-streamcheck does not speak PROXY protocol; name a port on which the real servers answer without it, or remove proxy_protocol",
 )
+NOT_A_WAF_RULE = Message(
+    "not-a-waf-rule",
+    "%(value)s is not a rule of the OWASP Core Rule Set 3.3 that judges a request; `playbooks/waf_report.yml` shows those that matched",
+)
+NOT_A_WAF_PATH = Message(
+    "not-a-waf-path",
+    "%(value)s can't be the beginning of a path; write it decoded, with a slash at its beginning, without query, quotation marks and %%",
+)
+NOT_A_WAF_TARGET = Message(
+    "not-a-waf-target",
+    "%(value)s is not what a rule looks at, such as ARGS:name or REQUEST_COOKIES:name; `playbooks/waf_report.yml` shows it",
+)
 NOT_A_COOKIE = Message("not-a-cookie", "must be a name of up to 60 letters, digits, underscores and hyphens, not %(value)s")
 ORIGIN_WITHOUT_ADDRESS = Message(
     "origin-without-address", "the address of %(host)s, a real server of %(service)s, is not known; set real_server_address or ansible_host"

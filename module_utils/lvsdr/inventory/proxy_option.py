@@ -19,6 +19,7 @@ from ansible.module_utils.lvsdr.inventory import messages, paths
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
 from ansible.module_utils.lvsdr.inventory.servers import is_drained, is_spare, read_real_servers, read_sorry_server
 from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer
+from ansible.module_utils.lvsdr.inventory.waf_option import read_waf
 from ansible.module_utils.lvsdr.ipvs.types import MAX_WEIGHT
 from ansible.module_utils.lvsdr.places import DIRECTORS, HAPROXY_CERTIFICATES
 from ansible.module_utils.lvsdr.reader import Reader
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 PROXY = "proxy"
 # Options of a service that only this mode has.
-PROXY_FIELDS = ("proxies", "application", "tls", "balance", "sticky", "proxy_protocol")
+PROXY_FIELDS = ("proxies", "application", "tls", "balance", "sticky", "proxy_protocol", "waf")
 # Those that the front has as any other service has them.
 FRONT_FIELDS = (
     "name", "addresses", "protocol", "ports", "scheduler", "scheduler_flags", "persistence", "instance", "stream", "state", "mode",
@@ -148,7 +149,7 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
         name=name if isinstance(name, str) else "", vips=vips, port=port, hosts=tuple(proxies), application=application,
         servers=tuple(servers), checks=tuple(checks), tls=tls, absent=absent,
         balance=_read_balance(reader, application), sticky=_read_sticky(reader, application),
-        proxy_protocol=proxy_protocol,
+        proxy_protocol=proxy_protocol, waf=read_waf(reader, application),
     )  # fmt: skip
 
 

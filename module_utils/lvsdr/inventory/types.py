@@ -225,6 +225,8 @@ class ProxyService:
     sticky: dict[str, Any] | None = None
     # Whether its real servers take PROXY protocol, version 2.
     proxy_protocol: bool = False
+    # As read_waf makes it.
+    waf: dict[str, Any] | None = None
     absent: bool = False
 
     @property

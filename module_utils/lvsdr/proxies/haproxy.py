@@ -18,7 +18,7 @@ from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.text import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer, Resolved
 
@@ -34,6 +34,14 @@ CIPHERS = (
 LAST_CONNECTIONS = "1h"
 # Of servers, as consistent hashing takes them.
 IDS = 1 << 30
+# By which the WAF and HAProxy tell each other what service a request is of.
+SERVICE_HEADER = "lvsdr-service"
+# What players read without end, and the WAF does not judge: names that end like this, without anything in path or query that needs judging.
+SEGMENT = r"^(/[A-Za-z0-9_.~@=+,-]+)+[.](ts|m2ts|m4s|mp4|m4v|m4a|cmfv|cmfa|cmft|webm|aac|ac3|ec3|mp3|ogg|opus|vtt|webvtt|jpg|jpeg|png)$"
+HARMLESS_QUERY = "^[A-Za-z0-9_.~=&-]*$"
+# Of backends and frontends of our own; no service has such a name (proxy_option.NAME).
+OWN = "lvsdr-"
+INSPECTED = OWN + "inspected"
 # Shown by `show info`.
 DESCRIPTION = "    description "
 
@@ -48,7 +56,9 @@ def render(resolved: Resolved, host: str) -> str:
     services = services_of(resolved, host)
     blocks = [_global(any(service.http3 for service in services)), _defaults(), _metrics()]
     for service in services:
-        blocks += [_frontend(service), _backend(service)]
+        blocks += [_frontend(service), *([_waf(service)] if service.waf else []), _backend(service)]
+    guarded = [service.waf for service in services if service.waf]
+    blocks += [_inspected(any(waf["fail"] == "open" for waf in guarded))] if guarded else []
     text = "\n".join("\n".join(lines) + "\n" for lines in blocks)
     return text.replace(DESCRIPTION, DESCRIPTION + digest_of("\n".join(skeleton(text)))[:16], 1)
 
@@ -129,7 +139,58 @@ def _frontend(service: ProxyService) -> list[str]:
         ]
     else:
         lines += ["    option tcplog", "    option clitcpka"]
+    if service.waf:
+        lines += _past_waf(service)
     return [*lines, "    default_backend %s" % service.name]
+
+
+def _past_waf(service: ProxyService) -> list[str]:
+    """Segments go straight on, where nothing in them could be an attack; encoders put them the same way."""
+    methods = "GET HEAD" + (" PUT POST DELETE" if "ingest" in (service.waf or {})["allow"] else "")
+    return [
+        "    acl segment path -m reg %s" % SEGMENT,
+        "    acl climbs path_sub ..",
+        "    acl moves_media method %s" % methods,
+        "    acl has_query query -m found",
+        "    acl harmless_query query -m reg %s" % HARMLESS_QUERY,
+        "    http-request set-var(txn.straight) bool(true) if segment !climbs moves_media !has_query",
+        "    http-request set-var(txn.straight) bool(true) if segment !climbs moves_media harmless_query",
+        "    use_backend %swaf-%s unless { var(txn.straight) -m bool }" % (OWN, service.name),
+    ]
+
+
+def _waf(service: ProxyService) -> list[str]:
+    """Asks nginx, which judges the request and sends it back to ``_inspected``. Where it can't be reached, one failed connection is enough
+    to take the other way, or to refuse."""
+    lines = [
+        "backend %swaf-%s from lvsdr" % (OWN, service.name),
+        "    mode http",
+        # An nginx that leaves ends its connections; a new one for each request meets only the next.
+        "    option http-server-close",
+        "    option redispatch 1",
+        "    option httpchk",
+        "    http-check send meth GET uri / ver HTTP/1.1 hdr host %s" % INSPECTED,
+        "    http-check expect status 204",
+        "    http-request set-header %s %s" % (SERVICE_HEADER, service.name),
+        "    server waf 127.0.0.1:%d send-proxy-v2 check check-send-proxy inter 1s fall 2 rise 1 " % places.WAF_PORT
+        + "observe layer4 error-limit 1 on-error mark-down",
+    ]
+    return lines + (["    server past abns@%s backup" % places.WAF_ABSTRACT] if (service.waf or {})["fail"] == "open" else [])
+
+
+def _inspected(opens: bool) -> list[str]:
+    """Where requests come back. The viewer's address is what HAProxy itself has written."""
+    return [
+        "frontend %s from lvsdr" % INSPECTED,
+        "    mode http",
+        "    option httplog",
+        "    bind unix@%s mode 600 user www-data" % places.WAF_INSPECTED,
+        *(["    bind abns@%s" % places.WAF_ABSTRACT] if opens else []),
+        "    http-request set-src req.hdr(x-forwarded-for)",
+        "    http-request set-var(txn.service) req.hdr(%s)" % SERVICE_HEADER,
+        "    http-request del-header %s" % SERVICE_HEADER,
+        "    use_backend %[var(txn.service)]",
+    ]
 
 
 def _tls_words(service: ProxyService) -> str:
@@ -221,21 +282,28 @@ def certificates_in(text: str) -> list[str]:
 SERVER = re.compile(r"    server (\S+) (.*)")
 
 
+def _with_backends(text: str) -> Iterator[tuple[str, str]]:
+    """(backend, line) of each line; the backend is empty where real servers are none of its servers."""
+    backend = ""
+    for line in text.splitlines():
+        if line and not line.startswith(" "):
+            words = line.split()
+            backend = words[1] if words[0] == "backend" and not words[1].startswith(OWN) else ""
+        yield backend, line
+
+
 def skeleton(text: str) -> list[str]:
-    """All lines but those of servers: what differs here needs a reload."""
-    return [line for line in text.splitlines() if not SERVER.fullmatch(line)]
+    """All lines but those of real servers: what differs here needs a reload."""
+    return [line for backend, line in _with_backends(text) if not (backend and SERVER.fullmatch(line))]
 
 
 def servers_in(text: str) -> dict[str, dict[str, list[str]]]:
     """{backend: {server: words behind its name}} of a file that ``render`` made."""
     out: dict[str, dict[str, list[str]]] = {}
-    backend = ""
-    for line in text.splitlines():
-        words = line.split()
-        if words and words[0] == "backend":
-            backend = words[1]
-            out[backend] = {}
+    for backend, line in _with_backends(text):
         found = SERVER.fullmatch(line)
-        if found and backend:
+        if backend:
+            out.setdefault(backend, {})
+        if backend and found:
             out[backend][found[1]] = found[2].split()
     return out
