@@ -105,7 +105,7 @@ netns: ## ARP on real links, in network namespaces (root)
 	.venv/bin/python -m pytest -q tests/netns
 
 roles: ## Roles and playbooks on namespaces, also runs that end in the middle (root)
-	@tools/bootstrap dev netns
+	@tools/bootstrap dev netns proxies
 	$(call step,roles and playbooks)
 	.venv/bin/python -m pytest -q tests/roles
 

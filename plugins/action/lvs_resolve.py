@@ -21,7 +21,7 @@ if _here not in ansible.module_utils.__path__:
 
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.fleet import model, rollout
-from ansible.module_utils.lvsdr.inventory import hosts, needs, views
+from ansible.module_utils.lvsdr.inventory import hosts, needs, types, views
 from ansible.module_utils.lvsdr.system import certificates, files
 
 # What the tasks of a rollout register on real servers.
@@ -61,6 +61,8 @@ class ActionModule(ActionBase):
         if options["postpone"]:
             out["lacking"] = lacking
         warnings = [] if options["postpone"] else rollout.not_looked_at(made)
+        if preflight:
+            warnings += rollout.doubtful(types.from_data(out["services"]))
         # It is long, so -v does not show it.
         return {"changed": False, "lvs": out, "warnings": warnings, "_ansible_verbose_override": True}
 

@@ -108,7 +108,7 @@ class Origin:
 
         self.server = http.server.ThreadingHTTPServer((address, port), Handler)
         self.server.daemon_threads = True
-        # HAProxy's checks hang up without a word.
+        # HAProxy's checks hang up silently.
         self.server.handle_error = lambda *_of: None
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 

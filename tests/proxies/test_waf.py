@@ -1,4 +1,4 @@
-"""The WAF with real requests: attacks are found, players are let through, and what happens to it is no viewer's concern."""
+"""The WAF with real requests: attacks are found, players are let through, and viewers notice nothing of what happens to it."""
 
 import json
 import re

@@ -80,6 +80,10 @@ MODE_CHANGES_UNDER_CONNECTIONS = Message(
 CUT_BY_FAILOVER = Message(
     "cut-by-failover", "A failover would cut the %(count)d active connections of %(service)s (%(vip)s), which has mode snat"
 )
+PARANOIA_REFUSES_PLAYERS = Message(
+    "paranoia-refuses-players",
+    "%(path)s.waf.paranoia: level %(level)d takes %(who)s for attackers; take 1 or 2, or mode detect, and read `playbooks/waf_report.yml`",
+)
 HTTP3_NEEDS_DEBIAN_13 = Message(
     "http3-needs-debian-13", "%(host)s has Debian 12, whose HAProxy can't speak HTTP/3; upgrade it to Debian 13, or remove http3"
 )

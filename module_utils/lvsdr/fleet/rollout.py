@@ -13,6 +13,7 @@ from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.fleet import preflight as inventory_preflight
 from ansible.module_utils.lvsdr.inventory import check_paths, director_settings, hosts, leaving, modes, paths, resolve, views
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of
+from ansible.module_utils.lvsdr.inventory.waf_option import breaks
 from ansible.module_utils.lvsdr.ipvs import describe
 from ansible.module_utils.lvsdr.places import DIRECTORS, drain_file
 from ansible.module_utils.lvsdr.routes import plan, tunnels
@@ -206,6 +207,15 @@ def not_looked_at(inventory: Inventory) -> list[str]:
     """A line for each host that was not read because it lacks something, which check mode does not install."""
     lacking = {host: Line.read(variables["lacks"]) for host, variables in inventory["hosts"].items() if "lacks" in variables}
     return [str(messages.HOST_NOT_LOOKED_AT(host=host, why=line.text)) for host, line in lacking.items()]
+
+
+def doubtful(resolved: Resolved) -> list[str]:
+    """A line for each option that is allowed, and that hardly anybody wants."""
+    return [
+        str(messages.PARANOIA_REFUSES_PLAYERS(path=paths.of_service(one.name), level=one.waf["paranoia"], who=breaks(one.waf["paranoia"])))
+        for one in resolved.proxies
+        if one.waf and breaks(one.waf["paranoia"])
+    ]
 
 
 def undone(

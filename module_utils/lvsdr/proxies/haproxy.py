@@ -46,6 +46,11 @@ INSPECTED = OWN + "inspected"
 DESCRIPTION = "    description "
 
 
+def waf_of(service: str) -> str:
+    """The backend that judges a service's requests."""
+    return "%swaf-%s" % (OWN, service)
+
+
 def services_of(resolved: Resolved, host: str) -> list[ProxyService]:
     """Those that HAProxy serves on a host."""
     return [one for one in resolved.proxies if host in one.hosts and not one.absent]
@@ -155,7 +160,7 @@ def _past_waf(service: ProxyService) -> list[str]:
         "    acl harmless_query query -m reg %s" % HARMLESS_QUERY,
         "    http-request set-var(txn.straight) bool(true) if segment !climbs moves_media !has_query",
         "    http-request set-var(txn.straight) bool(true) if segment !climbs moves_media harmless_query",
-        "    use_backend %swaf-%s unless { var(txn.straight) -m bool }" % (OWN, service.name),
+        "    use_backend %s unless { var(txn.straight) -m bool }" % waf_of(service.name),
     ]
 
 
@@ -163,7 +168,7 @@ def _waf(service: ProxyService) -> list[str]:
     """Asks nginx, which judges the request and sends it back to ``_inspected``. Where it can't be reached, one failed connection is enough
     to take the other way, or to refuse."""
     lines = [
-        "backend %swaf-%s from lvsdr" % (OWN, service.name),
+        "backend %s from lvsdr" % waf_of(service.name),
         "    mode http",
         # An nginx that leaves ends its connections; a new one for each request meets only the next.
         "    option http-server-close",

@@ -7,6 +7,7 @@ from __future__ import annotations
 import collections
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.proxies import haproxy
 from ansible.module_utils.lvsdr.text import aligned
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def status(resolved: Resolved, found: Mapping[str, Mapping[str, Any]]) -> list[s
     for service in resolved.proxies:
         for server in service.servers if not service.absent else ():
             rows.append(_row(service, server, found))
-    return aligned(rows) + _certificates(found) if len(rows) > 1 else []
+    return aligned(rows) + _wafs(resolved, found) + _certificates(found) if len(rows) > 1 else []
 
 
 def _row(service: ProxyService, server: RealServer, found: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
@@ -46,6 +47,20 @@ def _state(proxy: Mapping[str, Any] | None, server: Mapping[str, Any] | None) ->
     return {"UP": "up", "no": "up", "DOWN": "down", "DRAIN": "drained", "MAINT": "drained", "NOLB": "drained"}.get(
         server["status"], str(server["status"])
     )
+
+
+def _wafs(resolved: Resolved, found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Where requests are judged, of HAProxy's check of nginx."""
+    rows: list[tuple[str, ...]] = []
+    for service in resolved.proxies:
+        if not service.waf or service.absent:
+            continue
+        servers = [found.get(host, {}).get("servers", {}).get(haproxy.waf_of(service.name), {}).get("waf") for host in service.hosts]
+        judging = [one for one in servers if one and one["status"] == "UP"]
+        otherwise = {"open": "the others let everything through", "closed": "the others refuse all but segments"}[service.waf["fail"]]
+        words = "judges on %d of %d" % (len(judging), len(servers))
+        rows.append((service.name, service.waf["mode"], words + ("" if len(judging) == len(servers) else "; " + otherwise)))
+    return ["", *aligned([("SERVICE", "WAF", "PROXIES"), *rows])] if rows else []
 
 
 def _certificates(found: Mapping[str, Mapping[str, Any]]) -> list[str]:

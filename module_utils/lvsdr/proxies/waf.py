@@ -35,7 +35,7 @@ MORE_TYPES = {
 }
 # Of bytes of a request's body; the rest is passed on unseen.
 BODY = 128 * 1024
-# What players say of themselves in a query (CTA-5004), with nothing in a text that a program could run. It is no server's input, and the
+# What players say of themselves in a query (CTA-5004), with nothing in a text that a program could run. Servers do not read it, and the
 # rules take some of it for an attack: cid="live one" for the attribute of an event.
 CMCD = r"^(?:(?:[a-z]{1,5}|[a-z0-9-]+[.][a-z0-9.-]+)(?:=(?:[0-9]{1,12}|[a-z]{1,12}|\x22[A-Za-z0-9 _.:/,~+@=-]{0,200}\x22))?(?:,|$))+$"
 # From which sum of scores a request is an attack: one critical rule (crs-setup.conf, 900110).
