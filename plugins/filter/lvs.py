@@ -67,6 +67,16 @@ def held_by_proxies(hostvars, hosts):
     return {host: one for host, one in found.items() if one and "servers" in one}
 
 
+def all_streamchecks(resolved, director, inventory, metrics_port=places.STREAMCHECK_PORT):
+    """The configuration of lvsdr-streamcheck on a director, with what HAProxy on it asks."""
+    found = streamchecks.streamchecks(resolved, director, inventory, metrics_port)
+    more = proxy_checks.streamchecks(resolved, director, metrics_port)
+    if not more["services"]:
+        return found
+    login_files = {**found["login_files"], **more["login_files"]}
+    return {**found, "agent_port": more["agent_port"], "services": found["services"] + more["services"], "login_files": login_files}
+
+
 def waf_report(hostvars, hosts):
     """What the WAFs of these proxies found, in lines."""
     several = [hostvars[host].get("lvs_waf_found") or {} for host in hosts]
@@ -198,7 +208,7 @@ FILTERS = {
     "lvs_drained": _services(drains.drained),
     "lvs_waiting_as": waiting_as,
     "lvs_waiting": _services(drains.waiting),
-    "lvs_streamchecks": _resolved(streamchecks.streamchecks),
+    "lvs_streamchecks": _resolved(all_streamchecks),
     "lvs_report_page": _resolved(static_page, 2),
     "lvs_console": _resolved(console.console),
     "lvs_console_program": lambda _name: streamchecks.program(places.CONSOLE_PARTS),

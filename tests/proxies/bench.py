@@ -1,7 +1,8 @@
-"""What a proxy costs: CPU time of HAProxy for each gigabyte and each thousand requests, with and without TLS, as ratios of one run.
+"""What a proxy costs: CPU time for each gigabyte and each thousand requests, in TCP mode, with HTTP, TLS and a WAF, as ratios of one run.
 
 `make bench` runs it and writes build/bench-proxies.json; docs/proxy.md has its table. Viewers, HAProxy and an nginx that it asks are on
-this machine, on loopback, so only HAProxy's own CPU time counts. What a director does before it is in docs/modes.md.
+this machine, on loopback, so only the CPU time of HAProxy and of the WAF's nginx counts. What a director does before it, and what HAProxy
+in TCP mode costs beside NAT and direct routing, is in docs/modes.md.
 """
 
 import json
@@ -19,6 +20,8 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests/proxies"), str(ROOT / "tests")]
 exec((ROOT / "tests" / "conftest.py").read_text(), {"__file__": str(ROOT / "tests" / "conftest.py")})
 import conftest  # noqa: E402
+import firewall  # noqa: E402
+from _pytest.monkeypatch import MonkeyPatch  # noqa: E402
 from ansible.module_utils.lvsdr import places  # noqa: E402
 
 ROUNDS, BIG, REQUESTS, HANDSHAKES = 3, 400_000_000, 5000, 500
@@ -29,9 +32,19 @@ http {{ access_log off; sendfile on; keepalive_requests 1000000;
 """
 
 
-def cpu(pid):
-    """Seconds that all threads of a process have worked."""
-    threads = Path("/proc/%s/task" % pid).glob("*/schedstat")
+# {what the table calls it: (changes of the service, whether it has TLS)}
+KINDS = {
+    "TCP": ({"application": "tcp"}, False),
+    "HTTP": ({}, False),
+    "TLS": ({}, True),
+    "HTTP, WAF": ({"waf": {"mode": "block"}}, False),
+    "TLS, WAF": ({"waf": {"mode": "block"}}, True),
+}
+
+
+def cpu(pids):
+    """Seconds that all threads of processes have worked."""
+    threads = (one for pid in pids for one in Path("/proc/%s/task" % pid).glob("*/schedstat"))
     return sum(int(one.read_text().split()[0]) for one in threads) / 1e9
 
 
@@ -62,25 +75,60 @@ class Viewer:
         self.sock.close()
 
 
-def measure(proxy, tls):
-    """{what: CPU seconds of HAProxy} of one round."""
-    pid, out = proxy.info("Pid"), {}
+def measure(proxy, waf, tls):
+    """{what: CPU seconds of HAProxy and the WAF} of one round."""
+    pids, out = [proxy.info("Pid")], {}
+    if waf:
+        main = waf.main()
+        pids += Path("/proc/%d/task/%d/children" % (main, main)).read_text().split()
     viewer = Viewer(proxy.port, tls)
-    begin = cpu(pid)
-    assert viewer.get(b"/big") == BIG
-    out["a gigabyte"] = (cpu(pid) - begin) * 1e9 / BIG
-    begin = cpu(pid)
+    begin = cpu(pids)
+    assert viewer.get(b"/big.ts") == BIG
+    out["a gigabyte of segments"] = (cpu(pids) - begin) * 1e9 / BIG
+    begin = cpu(pids)
     for _ in range(REQUESTS):
-        viewer.get(b"/small")
-    out["1,000 requests, one connection"] = (cpu(pid) - begin) * 1000 / REQUESTS
+        viewer.get(b"/small.m3u8")
+    out["1,000 playlists, one connection"] = (cpu(pids) - begin) * 1000 / REQUESTS
     viewer.close()
-    begin = cpu(pid)
+    begin = cpu(pids)
     for _ in range(HANDSHAKES):
         viewer = Viewer(proxy.port, tls)
-        viewer.get(b"/small")
+        viewer.get(b"/small.m3u8")
         viewer.close()
-    out["1,000 requests, a connection each"] = (cpu(pid) - begin) * 1000 / HANDSHAKES
+    out["1,000 playlists, a connection each"] = (cpu(pids) - begin) * 1000 / HANDSHAKES
     return out
+
+
+def run(folder, kind, changes, tls):
+    """The medians of a kind of proxy."""
+    own = folder / kind.replace(", ", "-")
+    own.mkdir()
+    proxy = conftest.Proxy("2.6", own)
+    places.HAPROXY_SOCKET, places.HAPROXY_METRICS_PORT = proxy.socket, conftest.free_port()
+    places.IN_FORCE = str(own / "in_force")
+    proxy.members, certificate = ["origin1"], None
+    proxy.service.update(changes)
+    if tls:
+        path, certificate = conftest.certificate(own)
+        proxy.service["tls"] = {"certificates": [str(path)]}
+    (own / "nginx.conf").write_text(NGINX.format(folder=folder, port=proxy.origin_port))
+    nginx = subprocess.Popen(["nginx", "-c", str(own / "nginx.conf")], stderr=subprocess.DEVNULL)
+    waf = firewall.Waf("2.6", MonkeyPatch()) if "waf" in changes else None
+    try:
+        if waf:
+            waf.start(proxy.resolved())
+        proxy.start()
+        while proxy.get("/small.m3u8", tls=certificate)[0] != 200:
+            time.sleep(0.1)
+        time.sleep(2)  # HAProxy looks for nginx once a second
+        rounds = [measure(proxy, waf, certificate) for _ in range(ROUNDS)]
+        return {what: statistics.median(one[what] for one in rounds) for what in rounds[0]}
+    finally:
+        proxy.end()
+        nginx.terminate()
+        nginx.wait()
+        if waf:
+            waf.end()
 
 
 def main():
@@ -88,42 +136,22 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         (folder / "www").mkdir()
-        (folder / "www/big").write_bytes(os.urandom(1 << 20) * (BIG // (1 << 20) + 1))
-        os.truncate(folder / "www/big", BIG)
-        (folder / "www/small").write_bytes(b"x" * 500)
+        (folder / "www/big.ts").write_bytes(os.urandom(1 << 20) * (BIG // (1 << 20) + 1))
+        os.truncate(folder / "www/big.ts", BIG)
+        (folder / "www/small.m3u8").write_bytes(b"x" * 500)
         for mode in (folder, folder / "www"):
             mode.chmod(0o755)
-        for tls in (False, True):
-            own = folder / str(tls)
-            own.mkdir()
-            proxy = conftest.Proxy("2.6", own)
-            places.HAPROXY_SOCKET, places.HAPROXY_METRICS_PORT = proxy.socket, conftest.free_port()
-            places.IN_FORCE = str(own / "in_force")
-            proxy.members, path, certificate = ["origin1"], None, None
-            if tls:
-                path, certificate = conftest.certificate(own)
-                proxy.service["tls"] = {"certificates": [str(path)]}
-            (own / "nginx.conf").write_text(NGINX.format(folder=folder, port=proxy.origin_port))
-            nginx = subprocess.Popen(["nginx", "-c", str(own / "nginx.conf")], stderr=subprocess.DEVNULL)
-            try:
-                proxy.start()
-                while proxy.get("/small", tls=certificate)[0] != 200:
-                    time.sleep(0.1)
-                rounds = [measure(proxy, certificate) for _ in range(ROUNDS)]
-                found["TLS" if tls else "HTTP"] = {what: statistics.median(one[what] for one in rounds) for what in rounds[0]}
-            finally:
-                proxy.end()
-                nginx.terminate()
-                nginx.wait()
+        for kind, (changes, tls) in KINDS.items():
+            found[kind] = run(folder, kind, changes, tls)
     show(found)
 
 
 def show(found):
     """A table in Markdown."""
     (ROOT / "build/bench-proxies.json").write_text(json.dumps(found, indent=1) + "\n")
-    print("| CPU time of HAProxy, HTTP is 1 | HTTP | TLS | for HTTP |\n|---|---|---|---|")
-    for what, seconds in found["HTTP"].items():
-        print("| %s | 1 | %.1f | %.2f s |" % (what, found["TLS"][what] / seconds, seconds))
+    print("| CPU time, TCP is 1 | %s | of TCP |\n|---|%s" % (" | ".join(found), "---|" * (len(found) + 1)))
+    for what, seconds in found["TCP"].items():
+        print("| %s | %s | %.2f s |" % (what, " | ".join("%.2g" % (one[what] / seconds) for one in found.values()), seconds))
 
 
 if __name__ == "__main__":

@@ -103,6 +103,9 @@ def services_of_a_fleet(draw):
         if one["health_check"] and draw(st.booleans()):
             one["sorry_server"] = "spare"
         out.append(service(**{name: value for name, value in one.items() if value is not None}))
+    if draw(st.booleans()):
+        address = draw(st.sampled_from([[VIP], [VIP6], [VIP, VIP6]]))
+        out.append(service(name="proxies", mode="proxy", proxies="directors", addresses=address, ports=[9443]))
     return out
 
 

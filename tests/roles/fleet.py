@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 VIP, VIP6 = "192.0.2.100", "2001:db8::100"
 NUMBERS = {"director1": 11, "director2": 12, "server1": 21, "server2": 22}
 # In a host's own mount namespace: everything that is written there stays there.
-OVERLAYS = ("/etc", "/usr", "/var/lib", "/var/cache", "/run")
+OVERLAYS = ("/etc", "/usr", "/var/lib", "/var/cache", "/var/log", "/run")
 # modules of the product that speak to the kernel's IPVS
 WITH_KERNEL = ("ipvs_table", "ipvs_info", "lvs_preflight")
 
@@ -91,9 +91,9 @@ class Machine(Host):
 
     @staticmethod
     def is_daemon(pid):
-        """HAProxy is run for real, and stays."""
+        """HAProxy and the WAF's nginx are run for real, and stay."""
         try:
-            return Path("/proc/%s/comm" % pid).read_text().strip() == "haproxy"
+            return Path("/proc/%s/comm" % pid).read_text().strip() in ("haproxy", "nginx")
         except OSError:
             return False  # gone meanwhile
 
@@ -267,11 +267,12 @@ class Fleet:
         for machine in self.machines.values():
             machine.inside(
                 "sh", "-c",
-                "if [ -e /run/standin/haproxy.pid ]; then kill $(cat /run/standin/haproxy.pid); rm /run/standin/haproxy.pid; fi; "
+                "for pid in /run/standin/haproxy.pid /run/lvsdr-waf/nginx.pid; do "
+                "if [ -e $pid ]; then kill $(cat $pid); rm -f $pid; fi; done; rm -f /var/log/lvsdr/waf.json; "
                 "rm -rf /run/lvsdr /var/lib/lvsdr /etc/lvsdr /etc/keepalived/* /etc/nginx/nginx.conf /usr/local/lib/lvsdr; "
                 "rm -rf /run/standin/table /run/standin/sysctls /run/standin/systemd.json /run/standin/fail /run/standin/follow; "
                 "rm -rf /etc/systemd/system/*lvsdr* /etc/systemd/system/keepalived.service.d "
-                "/etc/systemd/system/nginx.service.d /etc/systemd/system/haproxy.service.d /etc/haproxy; "
+                "/etc/systemd/system/nginx.service.d /etc/systemd/system/haproxy.service.d /etc/haproxy /etc/logrotate.d/lvsdr-waf; "
                 "rm -f /etc/sysctl.d/*lvsdr* /etc/NetworkManager/conf.d/*lvsdr* /etc/systemd/networkd.conf.d/*lvsdr*; nft flush ruleset; "
                 "for f in -4 -6; do ip $f rule flush protocol 76; ip $f route flush table all proto 76; done 2>/dev/null; "
                 "for a in %s/32 %s/128; do ip address del $a dev eth0; done 2>/dev/null; ip address flush dev lo scope global; "

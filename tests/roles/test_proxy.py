@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 from ansible.module_utils.lvsdr import places
@@ -25,7 +26,8 @@ ASK = (
 
 def declare(fleet, backends=None, **changes):
     fleet.inventory(
-        services=[{**SERVICE, **changes}], others={"backends": backends or BACKENDS}, proxy_server_packages=[],
+        services=[{name: value for name, value in {**SERVICE, **changes}.items() if value is not None}],
+        others={"backends": backends or BACKENDS}, proxy_server_packages=[], proxy_server_waf_packages=[],
     )  # fmt: skip
 
 
@@ -192,3 +194,125 @@ def test_a_certificate_of_the_controller_is_put_there(fleet):
     here.write_text(certify(fleet, "new.example.com"))
     done = good(fleet.play("site.yml", "-v", "--diff"))
     assert "/CN=new.example.com" in ask(fleet, "server2", "show ssl cert " + there) and "PRIVATE" not in done.stdout
+
+
+# --- the web application firewall ---------------------------------------------------------------------------------------------------------
+
+ATTACK = ("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-A", "Lavf/59", "https://%s/search/a?q=%%3Cscript%%3E" % VIP)
+
+
+def judged(machine, wanted):
+    """Asks until an attack is answered like this; HAProxy looks for nginx once a second."""
+    deadline = time.monotonic() + 30
+    while True:
+        status = machine.inside(*ATTACK, check=False).strip()
+        if status == wanted:
+            return
+        assert time.monotonic() < deadline, status
+        time.sleep(0.2)
+
+
+def test_a_waf_is_rolled_out_and_its_rules_change_without_a_refused_request(proxied):
+    declare(proxied, waf={"mode": "block"})
+    good(proxied.play())
+    machine = proxied.machines["server1"]
+    assert all(proxied.machines[name].units()["lvsdr-waf"]["active"] and in_force(proxied.machines[name]) == [] for name in PROXIES)
+    judged(machine, "403")
+    assert good(proxied.play()).stdout.count("changed=0") == 4
+    before = haproxy(proxied, "server1").get("reloads", 0)
+    found = good(proxied.play("playbooks/waf_report.yml")).said
+    proposed = re.findall(r"- \{rule: (\d+), path: \\?\"/search/\\?\", target: ARGS:q\}", found)
+    assert proposed, found
+    declare(proxied, waf={"mode": "block", "exclude": [{"rule": int(rule), "path": "/search/", "target": "ARGS:q"} for rule in proposed]})
+    good(proxied.play())
+    # Nothing listens behind the proxy.
+    judged(machine, "503")
+    units = machine.units()
+    assert (
+        units["lvsdr-waf"]["reloads"] == 1 and units["lvsdr-waf"]["starts"] == 1 and haproxy(proxied, "server1").get("reloads", 0) == before
+    )
+    assert in_force(machine) == [] and good(proxied.play()).stdout.count("changed=0") == 4
+    assert "judges on 2 of 2" in good(proxied.play("playbooks/status.yml")).stdout
+    declare(proxied)
+    good(proxied.play())
+    assert not machine.units()["lvsdr-waf"]["active"] and "lvsdr-waf" not in machine.read(places.HAPROXY_CFG)
+    assert good(proxied.play()).stdout.count("changed=0") == 4
+
+
+def test_a_run_with_a_waf_that_ended_after_each_step(proxied):
+    declare(proxied, waf={"mode": "block", "fail": "closed"})
+    end_after_each_step(proxied.play)
+    for name in PROXIES:
+        assert in_force(proxied.machines[name]) == [] and proxied.machines[name].units()["lvsdr-waf"]["active"]
+    judged(proxied.machines["server2"], "403")
+
+
+def test_players_who_would_be_refused_are_a_warning(proxied):
+    declare(proxied, waf={"paranoia": 3})
+    assert "[paranoia-refuses-players]" in good(proxied.play("playbooks/preflight.yml")).said
+
+
+# --- one tier ----------------------------------------------------------------------------------------------------------------------------
+
+DIRECTORS = ("director1", "director2")
+ONE_TIER = {"proxies": "directors", "scheduler": None, "scheduler_flags": None}
+
+
+@pytest.fixture
+def one_tier(fleet):
+    text = certify(fleet, "live.example.com")
+    for name in DIRECTORS:
+        fleet.machines[name].write(PEM, text)
+        fleet.machines[name].inside("chmod", "600", PEM)
+    declare(fleet, **ONE_TIER)
+    return fleet
+
+
+def test_proxies_on_directors(one_tier):
+    fleet = one_tier
+    done = good(fleet.play())
+    for name in DIRECTORS:
+        machine = fleet.machines[name]
+        conf, units = machine.read(places.KEEPALIVED_CONF), machine.units()
+        assert VIP + "/32 dev" in conf and "virtual_server" not in conf and "track_process" in conf
+        assert {"haproxy", "keepalived", "lvsdr-streamcheck"} <= {unit for unit, state in units.items() if state["active"]}
+        checked = json.loads(machine.read(places.STREAMCHECK_CONF))
+        assert checked["agent_port"] and [one["backend"] for one in checked["services"]] == ["live"]
+        assert "backend2" in ask(fleet, name, "show servers state") and in_force(machine) == []
+    assert fleet.machines["server1"].read(places.HAPROXY_CFG) is None, done.stdout[-2000:]
+    assert good(fleet.play()).stdout.count("changed=0") == 2
+    # A drain is a file there, which the director's own role leaves alone.
+    drained = {**BACKENDS, "backend1": {**BACKENDS["backend1"], "real_server_state": "drained"}}
+    declare(fleet, drained, **ONE_TIER)
+    good(fleet.play())
+    file = "%s/%s" % (places.DRAINED, places.drain_file("backend1"))
+    assert all(fleet.machines[name].read(file) for name in DIRECTORS)
+    assert good(fleet.play()).stdout.count("changed=0") == 2
+    declare(fleet, **ONE_TIER)
+    good(fleet.play())
+    assert not any(fleet.machines[name].read(file) for name in DIRECTORS)
+    good(fleet.play("playbooks/drain.yml", "-e", "drain_servers=backend2"))
+    assert all(fleet.machines[name].read("%s/%s" % (places.DRAINED, places.drain_file("backend2"))) for name in DIRECTORS)
+    assert "backend1" in good(fleet.play("playbooks/status.yml")).stdout
+
+
+def test_a_service_of_direct_routing_moves_to_the_directors_and_back(one_tier):
+    fleet = one_tier
+    dr = {"name": "live", "addresses": [VIP], "ports": [443], "real_servers": "web", "health_check": {"type": "tcp"}}
+    fleet.inventory(services=[dr], others={"backends": BACKENDS}, proxy_server_packages=[])
+    good(fleet.play())
+    declare(fleet, **ONE_TIER)
+    good(fleet.play())
+    for name in DIRECTORS:
+        assert "virtual_server" not in fleet.machines[name].read(places.KEEPALIVED_CONF)
+        assert VIP + ":443" not in json.dumps(fleet.machines[name].read("/run/standin/table") or "")
+    fleet.inventory(services=[dr], others={"backends": BACKENDS}, proxy_server_packages=[])
+    end_after_each_step(fleet.play)
+    for name in DIRECTORS:
+        machine = fleet.machines[name]
+        assert "virtual_server %s 443" % VIP in machine.read(places.KEEPALIVED_CONF) and in_force(machine) == []
+
+
+def test_one_tier_that_ended_after_each_step(one_tier):
+    end_after_each_step(one_tier.play)
+    assert all(in_force(one_tier.machines[name]) == [] and haproxy(one_tier, name)["active"] for name in DIRECTORS)

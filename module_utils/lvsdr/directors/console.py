@@ -29,7 +29,7 @@ def console(resolved: Resolved, director: str, inventory: Inventory, settings: d
         {"name": name, "address": host_address(inventory["hosts"].get(name, {}), family), "drain_file": drain_file(name)}
         for name in inventory["groups"].get(DIRECTORS, [])
     ]
-    services = [_service(service) for service in resolved.services if not service.absent]
+    services = [_service(service) for service in resolved.services if service.balanced and not service.absent]
     return {
         "director": director, "directors": directors, "services": services, "actions": settings["actions"],
         "names": [name.lower() for name in settings["names"]],

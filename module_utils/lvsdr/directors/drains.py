@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import notes
 from ansible.module_utils.lvsdr.checks.verdicts import OUT
-from ansible.module_utils.lvsdr.directors import holders, keepalived, messages
+from ansible.module_utils.lvsdr.directors import holders, keepalived, keepalived_conf, messages
 from ansible.module_utils.lvsdr.errors import Line, listed
 from ansible.module_utils.lvsdr.inventory import director_settings
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of
@@ -35,7 +35,7 @@ def parked(services: Sequence[VirtualService], inventory: Inventory) -> list[str
     directors = [name for name in inventory["groups"].get(DIRECTORS, []) if facts_of(inventory, name)]
     directors.sort(key=lambda name: not holders.holds_vip(services, facts_of(inventory, name)))
     held = {name: kept(inventory, name) for name in directors}
-    confs = {name: keepalived.known_conf(inventory, name) for name in directors}
+    confs = {name: keepalived_conf.known(inventory, name) for name in directors}
     out = []
     for host in spares(services):
         knows = next((name for name in directors if "track_file %s {" % spare_file(host) in confs[name]), None)
@@ -82,7 +82,7 @@ def not_handed_over(services: Sequence[VirtualService], inventory: Inventory, di
         out.append(messages.NO_DIRECTOR_LEFT(directors=" and ".join(directors), others=" and ".join(others) or "no other director"))
     for name in directors if able else ():
         out += _cut_by_another_director(services, inventory, name)
-        if holders.holds_vip(services, facts_of(inventory, name)) and "track_file %s" % drain_file(name) not in keepalived.known_conf(
+        if holders.holds_vip(services, facts_of(inventory, name)) and "track_file %s" % drain_file(name) not in keepalived_conf.known(
             inventory, name
         ):
             out.append(messages.DIRECTOR_NOT_DRAINABLE(director=name))

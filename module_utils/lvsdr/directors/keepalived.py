@@ -68,12 +68,16 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
         lines += _still_forwarded(services)
         # Before the instances, because keepalived looks for it when it reads them.
         lines += _track_file(places.drain_file(director), places.DRAINED)
+    settings["with_haproxy"] = {service.instance for service in services if not service.balanced and not service.absent}
+    if settings["with_haproxy"]:
+        # A restart takes less.
+        lines += ["vrrp_track_process haproxy {", "    process haproxy", "    terminate_delay 2", "}", ""]
     for instance in settings["instances"]:
         lines += _instance(instance, director, inventory, settings)
     lines += _track_files(services)
     marks = check_paths.check_marks(resolved.checks)
     for service in services:
-        if not service.absent:
+        if not service.absent and service.balanced:
             paths = {
                 one.host: [_check_path(service, check, one, director, inventory, marks) for check in service.checks]
                 for one in service.servers
@@ -144,7 +148,7 @@ def changed_voice(resolved: Resolved, inventory: Inventory) -> dict[str, list[st
     """{director: [what changes, …]} of the directors whose running keepalived sends something else on the link than with its new file."""
     out = {}
     for director in inventory["groups"].get(DIRECTORS, []):
-        in_force = running_conf(inventory, director)
+        in_force = keepalived_conf.running(inventory, director)
         found = keepalived_conf.disagreements(render(resolved, director, inventory), in_force) if in_force else []
         if found:
             out[director] = found
@@ -154,18 +158,6 @@ def changed_voice(resolved: Resolved, inventory: Inventory) -> dict[str, list[st
 def address_variable(family: int) -> str:
     """The host variable that sets a host's own address of a family."""
     return "real_server_address6" if family == 6 else "real_server_address"
-
-
-def running_conf(inventory: Inventory, director: str) -> str | None:
-    """The keepalived.conf that a director's running keepalived has read, or None where none runs (lvs_preflight)."""
-    running: str | None = (facts_of(inventory, director).get("keepalived") or {}).get("running")
-    return running
-
-
-def known_conf(inventory: Inventory, director: str) -> str:
-    """The keepalived.conf that runs on a director, or where none runs the one on its disk; empty where there is none."""
-    facts: dict[str, str | None] = facts_of(inventory, director).get("keepalived") or {}
-    return facts.get("running") or facts.get("file") or ""
 
 
 def _instance(instance: dict[str, Any], director: str, inventory: Inventory, settings: dict[str, Any]) -> list[str]:
@@ -207,6 +199,8 @@ def _instance(instance: dict[str, Any], director: str, inventory: Inventory, set
     lines.append("    }")
     # Without preemption a lower priority gives no VIP away, but a state of failure does: weight 0 (vrrp.c, vrrp_state_backup).
     lines += ["    track_file {", "        %s weight %d" % (places.drain_file(director), settings["preempt"]), "    }"]
+    # A director without HAProxy has nothing to answer with.
+    lines += ["    track_process {", "        haproxy", "    }"] if instance["name"] in settings["with_haproxy"] else []
     # Where servers can't be reached the VIPs have to go as well.
     tracked = [link for link in dict.fromkeys(inner.values()) if link != settings["interface"]]
     lines += ["    track_interface {", *("        " + link for link in tracked), "    }"] if tracked else []

@@ -11,11 +11,12 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.lvsdr.addresses import parse_address
+from ansible.module_utils.lvsdr.inventory.hosts import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ansible.module_utils.lvsdr.inventory.types import TableKey
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, TableKey
 
     # A line's words, and the lines of the block that it opens.
     Line = tuple[list[str], "Lines | None"]
@@ -148,3 +149,15 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     return "%s" % value
+
+
+def running(inventory: Inventory, director: str) -> str | None:
+    """The keepalived.conf that a director's running keepalived has read, or None where none runs (lvs_preflight)."""
+    running: str | None = (facts_of(inventory, director).get("keepalived") or {}).get("running")
+    return running
+
+
+def known(inventory: Inventory, director: str) -> str:
+    """The keepalived.conf that runs on a director, or where none runs the one on its disk; empty where there is none."""
+    facts: dict[str, str | None] = facts_of(inventory, director).get("keepalived") or {}
+    return facts.get("running") or facts.get("file") or ""

@@ -107,7 +107,7 @@ def _never_local(services: Sequence[VirtualService]) -> list[str]:
     for service in services:
         # Those of a service may be for this host itself where another program made it so.
         local = any(one.destination.get("forward") == "local" for one in service.leaving)
-        for vip, protocol, first, last in nftables_modes.claimed(service) if not service.absent and not local else ():
+        for vip, protocol, first, last in nftables_modes.claimed(service) if service.balanced and not service.absent and not local else ():
             port = "%d" % first if first == last else "%d-%d" % (first, last)
             lines["        %s daddr %s %s dport %s counter drop" % ("ip6" if ":" in vip else "ip", vip, protocol, port)] = None
     head = ["    chain never_local {", "        type filter hook input priority 110; policy accept;"]

@@ -30,7 +30,7 @@ WORDS = {4: ("ip", "ip protocol", "ipv4_addr"), 6: ("ip6", "ip6 nexthdr", "ipv6_
 
 def tables(services: Sequence[VirtualService], variables: dict[str, Any]) -> list[str]:
     """The lines of sets, maps and chains inside lvsdr's table. variables: of the director, with its facts."""
-    services = [service for service in services if not service.absent]
+    services = [service for service in services if service.balanced and not service.absent]
     out: list[str] = []
     for family in (4, 6):
         of_family = [service for service in services if service.family == family]

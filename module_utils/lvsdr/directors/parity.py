@@ -19,7 +19,7 @@ def parity(tables_by_director: dict[str, str], resolved: Resolved) -> list[str]:
 
     Only declared services count: what is not declared is left alone on each director.
     """
-    services = [(service_option(service.key), service) for service in resolved.services if service.key]
+    services = [(service_option(service.key), service) for service in resolved.services if service.key and service.balanced]
     ours = {*(option for option, _service in services), *(service_option(check.key) for check in resolved.checks)}
     # A sorry server comes and goes, and keeps a weight of 0 where it once served.
     leave_out = {(option, server.address) for option, service in services for server in service.servers if server.fallback}

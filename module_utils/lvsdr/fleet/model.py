@@ -80,7 +80,12 @@ def _programs(virtual_services: Any, inventory: Inventory, names: Sequence[str])
     proxied = needs.proxies(virtual_services, inventory["groups"])
     streaming = [name for name in names if _variables(inventory, name).get("streaming_server_kind") is not None]
     certificates = {host: needs.certificates_brought(services) for host, services in proxied.items()}
-    return {"streaming_servers": streaming, "proxies": [name for name in names if name in proxied], "certificates": certificates}
+    directors = inventory["groups"].get(DIRECTORS)
+    return {
+        "streaming_servers": streaming,
+        "proxies": [name for name in (*(directors or ()), *names) if name in proxied],
+        "certificates": certificates,
+    }
 
 
 def _variables(inventory: Inventory, name: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def _check_vanished(services: Sequence[VirtualService], inventory: Inventory, pr
     vips = {vip for service in services for vip in service.vips}
     found: dict[str, list[str]] = {}
     for director in inventory["groups"].get(DIRECTORS, []):
-        text = keepalived.known_conf(inventory, director)
+        text = keepalived_conf.known(inventory, director)
         for key in keepalived_conf.virtual_servers(text):
             # A service that is gone from a VIP which stays is drained by itself (leaving.with_leaving).
             if key not in declared and key[2] not in vips and not check_paths.is_check_mark(key[0]):
@@ -75,7 +75,7 @@ def _check_moved_vips(services: Iterable[VirtualService], inventory: Inventory, 
     """No VIP moves from one running VRRP instance to another: for a moment two directors would hold it."""
     declared = {vip: service for service in services for vip in service.vips}
     for director in inventory["groups"].get(DIRECTORS, []):
-        for name, (_voice, addresses) in keepalived_conf.instances(keepalived.running_conf(inventory, director) or "").items():
+        for name, (_voice, addresses) in keepalived_conf.instances(keepalived_conf.running(inventory, director) or "").items():
             for vip in addresses:
                 service = declared.get(vip)
                 if service and service.instance != name:

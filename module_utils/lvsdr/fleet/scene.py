@@ -52,7 +52,8 @@ def read(resolved: Resolved, inventory: Inventory, variables: Mapping[str, Mappi
     variables: {host: its variables}, of which a few are read; options: those of the action, and check_mode, player, playbooks and folder.
     """
     groups = inventory["groups"]
-    streams = proofs.streams(resolved.services)
+    # A server is among what fails.
+    streams = [one for one in proofs.streams(resolved.services) if one["servers"]]
     if not streams or not groups.get("viewers") or not groups.get("routers"):
         raise LvsError(messages.REHEARSAL_NEEDS_WATCHERS())
     stream, directors, viewer = streams[0], groups[DIRECTORS], groups["viewers"][0]

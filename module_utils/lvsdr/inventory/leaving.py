@@ -69,6 +69,9 @@ def with_leaving(
         for destination_key, one in list(held.members.items()):
             if not one.weight and (not one.connections or left <= cut):
                 del held.members[destination_key]
+    for service in services:
+        if not service.balanced:
+            found.pop(service.table_key, None)
     out = [_leaving(service, found.pop(service.table_key, None), names or {}) for service in services]
     for key, held in sorted(found.items(), key=lambda item: key_name(item[0])):
         if held.members:

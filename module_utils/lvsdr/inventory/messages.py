@@ -22,8 +22,8 @@ NOT_A_PROXY_NAME = Message(
     "%(value)s can't be a name in HAProxy; take up to 60 letters, digits, full stops, underscores "
     "and hyphens, and do not begin with lvsdr-",
 )
-PROXIES_ARE_DIRECTORS = Message(
-    "proxies-are-directors", "directors can't be proxies in this version; name a group of other hosts, which become its real servers"
+NEEDS_TWO_TIERS = Message(
+    "needs-two-tiers", "%(option)s needs proxies of their own, which directors choose from; remove it, or name another group than directors"
 )
 PROXY_NEEDS_ONE_PORT = Message(
     "proxy-needs-one-port", "a service of mode proxy has one TCP port, not %(value)s; declare a service for each port"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # What the kernel does with a packet (forward of a destination), by mode. SNAT is NAT, and the director's nftables change the source too.
 FORWARDS = {"dr": "dr", "nat": "nat", "snat": "nat", "tunnel": "tunnel"}
 MODES = tuple(FORWARDS)
+# HAProxy on the directors: IPVS has no part in it (proxy_option.py).
+PROXY = "proxy"
 # In these a real server holds the VIP itself, silent on ARP, and answers viewers without the director.
 DIRECT = ("dr", "tunnel")
 # In these the director forwards what servers answer.

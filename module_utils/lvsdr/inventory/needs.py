@@ -18,7 +18,8 @@ def group_members(virtual_services: Any, groups: dict[str, list[str]]) -> list[s
     found: dict[str, None] = {}
     for service in virtual_services if isinstance(virtual_services, list) else []:
         if proxy_option.is_proxy(service):
-            name, sorry = service.get("proxies"), None
+            # Directors are read anyway.
+            name, sorry = service.get("proxies") if not proxy_option.is_one_tier(service) else None, None
         else:
             name, sorry = (service.get("real_servers"), service.get("sorry_server")) if isinstance(service, dict) else (None, None)
         members = list(groups.get(name, [])) if isinstance(name, str) else []
@@ -119,7 +120,7 @@ def files_needed(
     certificates = _certificates(service for service in proxied if service.get("state") != "absent")
     found.update(dict.fromkeys(certificates, "root"))
     asks = [service for service in virtual_services if not proxy_option.is_proxy(service)] if isinstance(virtual_services, list) else []
-    for check in _checks([*(asks if directs else []), *proxied]):
+    for check in _checks([*(asks if directs else []), *map(proxy_option.as_asked, proxied)]):
         for field in ("verify", "login_file"):
             path = check.get(field)
             if isinstance(path, str) and spelling.is_file(path):

@@ -3,11 +3,13 @@
 """What ``mode: proxy`` says: the proxies, how they talk to viewers, and what they ask. Pure.
 
 Such a service is two things. Viewers reach the hosts of ``proxies`` by a direct-routing service like any other (``front_of``), so TLS
-scales with their number and they see viewers' addresses. On each of them HAProxy asks the real servers (``read_proxy``).
+scales with their number and they see viewers' addresses. On each of them HAProxy asks the real servers (``read_proxy``). With ``proxies:
+directors`` the first is nothing but VIPs, and HAProxy is on the directors.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.checks.health_check import PLAIN_TEXT, SECURE, STREAM_CHECKS, WATCHED, read_health_checks
 from ansible.module_utils.lvsdr.errors import Problems, shown
-from ansible.module_utils.lvsdr.inventory import messages, paths
+from ansible.module_utils.lvsdr.inventory import messages, modes, paths
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
 from ansible.module_utils.lvsdr.inventory.servers import is_drained, is_spare, read_real_servers, read_sorry_server
 from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer
@@ -29,9 +31,8 @@ from ansible.module_utils.lvsdr.text import whole_number
 if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.inventory.servers import Hosts
-    from ansible.module_utils.lvsdr.inventory.types import Inventory
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, VirtualService
 
-PROXY = "proxy"
 # Options of a service that only this mode has.
 PROXY_FIELDS = ("proxies", "application", "tls", "balance", "sticky", "proxy_protocol", "waf")
 # Those that the front has as any other service has them.
@@ -57,6 +58,15 @@ WEB = (*PLAIN_TEXT, "https")
 ASKED = ("type", "path", "host", "urls", "status", "match", "interval", "timeout", "retries", "fall", "rise")
 
 
+# What is about the director's choice of a proxy.
+OF_TWO_TIERS = ("scheduler", "scheduler_flags", "persistence")
+
+
+# Of a check what only one over TLS has, and the types that are always such.
+OF_TLS = ("tls", "verify", "certificate_days")
+WITHOUT_TLS = {"https": "http", "rtmps": "rtmp", "rtsps": "rtsp"}
+
+
 class FrontReader(Reader):
     """Of ``front_of``: what is wrong with its real servers is wrong with ``proxies``."""
 
@@ -65,12 +75,26 @@ class FrontReader(Reader):
 
 
 def is_proxy(item: Any) -> bool:
-    return isinstance(item, dict) and item.get("mode") == PROXY
+    return isinstance(item, dict) and item.get("mode") == modes.PROXY
+
+
+def is_one_tier(item: dict[str, Any]) -> bool:
+    """Whether HAProxy is on the directors themselves."""
+    return item.get("proxies") == DIRECTORS
+
+
+def on_directors(service: VirtualService) -> VirtualService:
+    """What front_of became, where the directors are the proxies: VIPs that move between them, and nothing for IPVS."""
+    # What IPVS had of it before would take its packets.
+    options = {**service.options, "state": "absent"}
+    return dataclasses.replace(service, mode=modes.PROXY, options=options, servers=(), health_check=None, more_checks=())
 
 
 def front_of(item: dict[str, Any]) -> dict[str, Any]:
     """The direct-routing service by which viewers reach the proxies, as if it were declared."""
     front = {name: item[name] for name in FRONT_FIELDS if name in item}
+    if is_one_tier(item):
+        return {**front, "mode": "dr", "real_servers": DIRECTORS}
     check = _check_of_proxies(item)
     if _has_http3(item):
         # Both as one service, which has a firewall mark, and no port that its check could take.
@@ -124,7 +148,7 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
     port = _read_port(reader)
     default = port if not tls else PLAIN_PORT
     # They are asked on their own port, and not on that of the service.
-    asked = {**_watched(reader.data), "ports": [reader.get("real_server_port", default)]}
+    asked = {**as_asked(reader.data), "ports": [reader.get("real_server_port", default)]}
     checks = read_health_checks(Reader(reader.problems, reader.path, asked))
     absent = reader.get("state") == "absent"
     # What is absent serves its last viewers, by the real servers that are still declared.
@@ -153,10 +177,18 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
     )  # fmt: skip
 
 
-def _watched(item: dict[str, Any]) -> dict[str, Any]:
-    """The same, with checks that lvsdr-streamcheck makes all of: HAProxy has no verdicts of its own."""
+def as_asked(item: dict[str, Any]) -> dict[str, Any]:
+    """The same, with checks that lvsdr-streamcheck makes all of: HAProxy has no verdicts of its own.
+
+    Where TLS ends at HAProxy, real servers are asked without it, as HAProxy asks them; a check with a port of its own asks another program.
+    """
+    ends_tls = item.get("tls") is not None
 
     def watched(check: Any) -> Any:
+        if ends_tls and isinstance(check, dict) and check.get("port") is None:
+            check = {name: value for name, value in check.items() if name not in OF_TLS}
+            if check.get("type") in WITHOUT_TLS:
+                check["type"] = WITHOUT_TLS[check["type"]]
         if not isinstance(check, dict) or any(check.get(name) is not None for name in WATCHED):
             return check
         return {**check, "fall": 2} if check.get("type", "tcp") not in STREAM_CHECKS else check
@@ -169,9 +201,9 @@ def _watched(item: dict[str, Any]) -> dict[str, Any]:
 
 def _read_proxies(reader: Reader, inventory: Inventory) -> list[str]:
     group = reader.get("proxies")
-    if group == DIRECTORS:
-        reader.wrong("proxies", messages.PROXIES_ARE_DIRECTORS())
-        return []
+    for option in OF_TWO_TIERS if group == DIRECTORS else ():
+        if reader.get(option):
+            reader.wrong(option, messages.NEEDS_TWO_TIERS(option=option))
     # What is wrong with the group is said of the front, whose real servers they are.
     hosts = inventory["groups"].get(group) or [] if isinstance(group, str) else []
     for host in hosts:
@@ -220,6 +252,8 @@ def _read_tls(reader: Reader, application: str) -> dict[str, Any] | None:
         inner.wrong("http3", common.NOT_A_BOOLEAN(value=shown(http3)))
     elif http3 and application != "http":
         inner.wrong("http3", messages.NEEDS_HTTP(what="HTTP/3", instead="TLS without it"))
+    elif http3 and is_one_tier(reader.data):
+        inner.wrong("http3", messages.NEEDS_TWO_TIERS(option="http3"))
     return {
         "certificates": paths_there, "least": str(least), "http2": inner.boolean("http2", True), "http3": http3 is True,
     }  # fmt: skip

@@ -113,7 +113,9 @@ def read_services_of(virtual_services: Any, inventory: Inventory, problems: Prob
         reader, found = Reader(problems, path, item), []
         if proxy_option.is_proxy(item):
             front = proxy_option.FrontReader(problems, path, proxy_option.front_of(item))
-            found = [dataclasses.replace(one, proxied=True) for one in _resolve_one(front, inventory, problems)]
+            found = _resolve_one(front, inventory, problems)
+            one_tier = proxy_option.is_one_tier(item)
+            found = [proxy_option.on_directors(one) if one_tier else dataclasses.replace(one, proxied=True) for one in found]
             vips = tuple(vip for service in found for vip in service.vips)
             proxies.append(proxy_option.read_proxy(reader, inventory, vips))
         else:

@@ -137,6 +137,11 @@ class VirtualService:
         return (self.health_check, *self.more_checks) if self.health_check else ()
 
     @property
+    def balanced(self) -> bool:
+        """Whether IPVS has it, and not a proxy on the director itself."""
+        return self.mode != modes.PROXY
+
+    @property
     def path(self) -> str:
         """Where it is declared, for errors: ``virtual_services[live]``."""
         return paths.of_service(self.name if self.index is None else self.index)

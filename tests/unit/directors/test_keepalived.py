@@ -575,3 +575,18 @@ def test_what_is_rendered_has_the_shape_of_the_model(path, host, weight, mark, a
         assert [inner[0] for inner in real] == [["weight", str(weight)], ["weight", "1"]]
         (_name, checker) = real[1][2]
         assert checker[0] == (["url"], [["path", path], ["status_code", "200"], ["virtualhost", host]])
+
+
+def test_a_director_that_is_a_proxy_holds_the_vip_while_haproxy_runs():
+    proxies = service(name="web", mode="proxy", proxies="directors", addresses=[VIP6], ports=[443])
+    text = render(service(addresses=[VIP]), proxies)
+    assert "        %s/128 dev eth0\n" % VIP6 in text and "virtual_server %s" % VIP6 not in text and "virtual_server %s 80" % VIP in text
+    assert "vrrp_track_process haproxy {\n    process haproxy\n    terminate_delay 2\n}\n" in text
+    assert "    track_process {\n        haproxy\n    }\n" in text
+    # Another instance has nothing to do with it.
+    apart = render(
+        service(addresses=[VIP]), {**proxies, "instance": "web"}, settings={**SETTINGS, "instances": {"web": {"virtual_router_id": 52}}}
+    )
+    first, second = (part.partition("\n}\n")[0] for part in apart.split("vrrp_instance ")[1:3])
+    assert ("track_process" in first, "track_process" in second) == (False, True) and VIP6 in second
+    assert "track_process" not in render(service(), {**proxies, "state": "absent"})

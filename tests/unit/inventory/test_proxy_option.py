@@ -130,14 +130,58 @@ def test_http_3_is_the_same_port_of_udp():
     assert len(problems.found) == 1
 
 
+def test_proxies_on_directors_are_vips_and_nothing_for_ipvs():
+    found = resolved(proxies="directors", stream="https://live.example.com/live.m3u8")
+    (service,) = found.services
+    assert (service.mode, service.servers, service.vips, service.balanced) == ("proxy", (), (VIP,), False)
+    assert found.checks == () and [table["state"] for table in found.tables()] == ["absent"]
+    (proxy,) = found.proxies
+    assert proxy.hosts == ("director1",) and [one.host for one in proxy.servers] == ["origin1", "origin2"]
+    assert types.from_data(json.loads(json.dumps(types.to_data(found)))) == found
+    groups = inventory(HOSTS, GROUPS)["groups"]
+    assert needs.group_members([proxied(proxies="directors")], groups) == []
+    assert list(needs.proxies([proxied(proxies="directors")], groups)) == ["director1"]
+    # Both on one VIP, and a port twice.
+    other = {"name": "rtmp", "addresses": [VIP], "ports": [1935], "real_servers": "edges"}
+    both = resolve.resolve([proxied(proxies="directors"), other], inventory(HOSTS, GROUPS))
+    assert [one.balanced for one in both.services] == [False, True]
+    with pytest.raises(LvsError) as caught:
+        resolve.resolve([proxied(proxies="directors"), {**other, "ports": [443]}], inventory(HOSTS, GROUPS))
+    assert "declared-twice" in [path_and_id(line)[1] for line in caught.value.details["problems"]]
+
+
+@pytest.mark.parametrize(
+    "check, wanted",
+    [
+        ({**HLS, "tls": True, "verify": "/etc/ssl/ca.pem"}, ("hls", None)), ({"type": "https", "path": "/"}, ("http", None)),
+        ({**HLS, "tls": True, "port": 8443}, ("hls", True)), ({"type": "https", "path": "/", "port": 8443}, ("https", None)),
+    ],
+)  # fmt: skip
+def test_real_servers_are_asked_as_haproxy_asks_them(check, wanted):
+    """A service of direct routing with TLS on its servers becomes one whose TLS ends at the proxies, with the same check."""
+    asked = resolved(health_check=check).proxies[0].checks[0]
+    assert (asked["type"], asked.get("tls") or None) == wanted
+    assert resolved(health_check={**HLS, "tls": True}).services[0].health_check["tls"] is True
+
+
+def test_what_waf_says_has_its_defaults():
+    assert resolved(waf={}).proxies[0].waf == {"mode": "detect", "paranoia": 1, "allow": [], "exclude": [], "fail": "open"}
+    waf = {"mode": "block", "allow": ["whep", "ingest"], "exclude": [{"rule": "942100", "target": "ARGS:q"}], "fail": "closed"}
+    found = resolved(waf=waf).proxies[0].waf
+    assert found["allow"] == ["ingest", "whep"] and found["exclude"] == [{"rule": 942100, "path": "/", "target": "ARGS:q"}]
+
+
 def test_what_hosts_need():
     groups = inventory(HOSTS, GROUPS)["groups"]
     assert needs.group_members([proxied()], groups) == ["edge1", "edge2"]
     assert list(needs.proxies([proxied(), {"name": "x"}, 5], groups)) == ["edge1", "edge2"]
-    with_ca = [proxied(health_check={**HLS, "tls": True, "verify": "/etc/ssl/ca.pem"})]
+    with_ca = [proxied(health_check={**HLS, "tls": True, "verify": "/etc/ssl/ca.pem", "port": 8443})]
     assert needs.files_needed(with_ca, False, {}, with_ca) == [
         {"path": PEM, "readers": "root", "names": []}, {"path": "/etc/ssl/ca.pem", "readers": "all"}
     ]  # fmt: skip
+    # HAProxy ends TLS, and nobody asks a real server for it.
+    ends = [proxied(health_check={**HLS, "tls": True, "verify": "/etc/ssl/ca.pem"})]
+    assert needs.files_needed(ends, False, {}, ends) == [{"path": PEM, "readers": "root", "names": []}]
     named = [proxied(stream={"url": "https://live.example.com:443/a.m3u8"}, health_check=GONE), proxied(stream="https://[2001:db8::1]/a")]
     assert needs.files_needed([], False, {}, named) == [{"path": PEM, "readers": "root", "names": ["live.example.com"]}]
     several = [proxied(stream="https://live.example.com/a", tls={"certificates": [PEM, "/b.pem"]}, health_check=GONE)]
@@ -150,7 +194,38 @@ BAD = {
     "no proxies": ({"proxies": GONE}, ".proxies", "real-servers-not-a-group"),
     "proxies of no group": ({"proxies": "nobody"}, ".proxies", "real-servers-group-unknown"),
     "its own origin": ({"real_servers": "edges"}, ".proxies", "proxy-is-its-own-origin"),
-    "directors": ({"proxies": "directors"}, ".proxies", "proxies-are-directors"),
+    "a scheduler for nothing": ({"proxies": "directors", "scheduler": "mh"}, ".scheduler", "needs-two-tiers"),
+    "HTTP/3 on directors": (
+        {"proxies": "directors", "tls": {"certificates": [PEM], "http3": True}},
+        ".tls.http3",
+        "needs-two-tiers",
+    ),
+    "a director that asks itself": ({"proxies": "directors", "real_servers": "directors"}, ".proxies", "proxy-is-its-own-origin"),
+    "a WAF of TCP": ({"waf": {}, "application": "tcp"}, ".waf", "needs-http"),
+    "a WAF that is a word": ({"waf": True}, ".waf", "not-a-dictionary-like"),
+    "another mode of the WAF": ({"waf": {"mode": "on"}}, ".waf.mode", "unknown-value"),
+    "too much paranoia": ({"waf": {"paranoia": 5}}, ".waf.paranoia", "out-of-range"),
+    "another word of the WAF": ({"waf": {"allow": ["rtmp"]}}, ".waf.allow[0]", "unknown-value"),
+    "another way to fail": ({"waf": {"fail": "safe"}}, ".waf.fail", "unknown-value"),
+    "an unknown option of the WAF": ({"waf": {"rules": []}}, ".waf.rules", "unknown-option"),
+    "an exclusion that is a number": ({"waf": {"exclude": [942100]}}, ".waf.exclude[0]", "not-a-dictionary-like"),
+    "a rule that there is not": ({"waf": {"exclude": [{"rule": 942999}]}}, ".waf.exclude[0].rule", "not-a-waf-rule"),
+    "the rule that blocks": ({"waf": {"exclude": [{"rule": 949110}]}}, ".waf.exclude[0].rule", "not-a-waf-rule"),
+    "no rule": ({"waf": {"exclude": [{"path": "/a"}]}}, ".waf.exclude[0].rule", "not-a-waf-rule"),
+    "a path without a slash": ({"waf": {"exclude": [{"rule": 942100, "path": "live"}]}}, ".waf.exclude[0].path", "not-a-waf-path"),
+    "a path with a query": ({"waf": {"exclude": [{"rule": 942100, "path": "/a?b"}]}}, ".waf.exclude[0].path", "not-a-waf-path"),
+    "a path that ends a rule": ({"waf": {"exclude": [{"rule": 942100, "path": '/a" "id:1'}]}}, ".waf.exclude[0].path", "not-a-waf-path"),
+    "a path with a macro": ({"waf": {"exclude": [{"rule": 942100, "path": "/%{TX.1}"}]}}, ".waf.exclude[0].path", "not-a-waf-path"),
+    "a target that there is not": (
+        {"waf": {"exclude": [{"rule": 942100, "target": "QUERY:a"}]}},
+        ".waf.exclude[0].target",
+        "not-a-waf-target",
+    ),
+    "a target that ends an action": (
+        {"waf": {"exclude": [{"rule": 942100, "target": "ARGS:a,allow"}]}},
+        ".waf.exclude[0].target",
+        "not-a-waf-target",
+    ),
     "two ports": ({"ports": [80, 443], "health_check": GONE}, ".ports", "proxy-needs-one-port"),
     "UDP": ({"protocol": "udp", "health_check": GONE}, ".protocol", "proxy-needs-tcp"),
     "a gateway": ({"nat_gateway": "192.0.2.1"}, ".nat_gateway", "unknown-option"),
