@@ -71,6 +71,7 @@ class Machine(Host):
             "for name in backup_only conn_reuse_mode conntrack expire_nodest_conn expire_quiescent_template sloppy_tcp; "
             "do echo 0 >/run/standin/net/ipv4/vs/$name; done",
             # Where the product names a program by its path, too.
+            "if [ -e /usr/sbin/nginx ]; then mv /usr/sbin/nginx /usr/sbin/nginx.real; fi",
             "cp '%s'/bin/* /usr/sbin/; cp '%s/bin/systemctl' /usr/bin/" % (HERE, HERE),
             "exec '%s' -c '%s'" % (sys.executable, HOLD.replace("'", "'\"'\"'")),
         ]
@@ -93,7 +94,7 @@ class Machine(Host):
     def is_daemon(pid):
         """HAProxy and the WAF's nginx are run for real, and stay."""
         try:
-            return Path("/proc/%s/comm" % pid).read_text().strip() in ("haproxy", "nginx")
+            return Path("/proc/%s/comm" % pid).read_text().strip() in ("haproxy", "nginx.real")
         except OSError:
             return False  # gone meanwhile
 

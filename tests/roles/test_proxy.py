@@ -249,7 +249,8 @@ def test_a_run_with_a_waf_that_ended_after_each_step(proxied):
 
 def test_players_who_would_be_refused_are_a_warning(proxied):
     declare(proxied, waf={"paranoia": 3})
-    assert "[paranoia-refuses-players]" in good(proxied.play("playbooks/preflight.yml")).said
+    # Ansible breaks its lines anywhere.
+    assert "[paranoia-refuses-players]" in "".join(good(proxied.play("playbooks/preflight.yml")).stderr.split())
 
 
 # --- one tier ----------------------------------------------------------------------------------------------------------------------------
@@ -294,23 +295,6 @@ def test_proxies_on_directors(one_tier):
     good(fleet.play("playbooks/drain.yml", "-e", "drain_servers=backend2"))
     assert all(fleet.machines[name].read("%s/%s" % (places.DRAINED, places.drain_file("backend2"))) for name in DIRECTORS)
     assert "backend1" in good(fleet.play("playbooks/status.yml")).stdout
-
-
-def test_a_service_of_direct_routing_moves_to_the_directors_and_back(one_tier):
-    fleet = one_tier
-    dr = {"name": "live", "addresses": [VIP], "ports": [443], "real_servers": "web", "health_check": {"type": "tcp"}}
-    fleet.inventory(services=[dr], others={"backends": BACKENDS}, proxy_server_packages=[])
-    good(fleet.play())
-    declare(fleet, **ONE_TIER)
-    good(fleet.play())
-    for name in DIRECTORS:
-        assert "virtual_server" not in fleet.machines[name].read(places.KEEPALIVED_CONF)
-        assert VIP + ":443" not in json.dumps(fleet.machines[name].read("/run/standin/table") or "")
-    fleet.inventory(services=[dr], others={"backends": BACKENDS}, proxy_server_packages=[])
-    end_after_each_step(fleet.play)
-    for name in DIRECTORS:
-        machine = fleet.machines[name]
-        assert "virtual_server %s 443" % VIP in machine.read(places.KEEPALIVED_CONF) and in_force(machine) == []
 
 
 def test_one_tier_that_ended_after_each_step(one_tier):

@@ -173,6 +173,10 @@ def _waf(service: ProxyService) -> list[str]:
         # An nginx that leaves ends its connections; a new one for each request meets only the next.
         "    option http-server-close",
         "    option redispatch 1",
+        # Also of one that nginx had and did not answer, where asking twice does no harm.
+        "    retries 3",
+        "    retry-on conn-failure empty-response",
+        "    http-request disable-l7-retry unless METH_GET",
         "    option httpchk",
         "    http-check send meth GET uri / ver HTTP/1.1 hdr host %s" % INSPECTED,
         "    http-check expect status 204",

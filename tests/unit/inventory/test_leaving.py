@@ -179,3 +179,14 @@ def test_what_is_ready_to_go():
         leaving.going(services, {"director1": [table(*DECLARED)], "director2": [table(destination("192.0.2.9"), address="192.0.2.200")]})
         == 0
     )
+
+
+def test_what_ipvs_had_of_a_service_that_moves_to_proxies_on_directors_goes_at_once():
+    """It would take the packets for HAProxy; ipvs_table says how many connections that cuts, and refuses too many."""
+    held = [table(*[{**one, "active": 3} for one in DECLARED])]
+    found = all_resolved(service(mode="proxy", proxies="directors"), director1=held, director2=held)
+    (one,) = found.services
+    assert one.leaving == () and [(item["port"], item["state"], item["destinations"]) for item in found.tables()] == [(80, "absent", [])]
+    # And back.
+    (one,) = resolved(service(), director1=[], director2=[])
+    assert one.balanced and one.leaving == ()
