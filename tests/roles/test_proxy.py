@@ -300,3 +300,32 @@ def test_proxies_on_directors(one_tier):
 def test_one_tier_that_ended_after_each_step(one_tier):
     end_after_each_step(one_tier.play)
     assert all(in_force(one_tier.machines[name]) == [] and haproxy(one_tier, name)["active"] for name in DIRECTORS)
+
+
+def test_a_director_that_is_no_proxy_any_more_ends_haproxy_after_ipvs_has_taken_over(one_tier):
+    fleet = one_tier
+    declare(fleet, **ONE_TIER, waf={})
+    good(fleet.play())
+    assert fleet.machines["director1"].units()["lvsdr-waf"]["active"]
+    dr = {"name": "http", "addresses": [VIP], "ports": [80], "real_servers": "web", "health_check": {"type": "tcp"}}
+    fleet.inventory(services=[dr], others={"backends": BACKENDS}, proxy_server_packages=[])
+    good(fleet.play())
+    for name in DIRECTORS:
+        machine, units = fleet.machines[name], fleet.machines[name].units()
+        assert "virtual_server %s 80" % VIP in machine.read(places.KEEPALIVED_CONF) and in_force(machine) == []
+        assert not any(units[unit]["active"] or units[unit]["enabled"] for unit in ("haproxy", "lvsdr-waf")), units
+        calls = machine.calls()
+        assert calls.index("stop haproxy") > calls.index("reload keepalived")
+    assert good(fleet.play()).stdout.count("changed=0") == 4
+
+
+def test_a_host_that_left_the_proxies_is_retired(proxied):
+    machine = proxied.machines["server2"]
+    declare(proxied, state="absent")
+    good(proxied.play())
+    proxied.inventory(
+        services=[{"name": "http", "addresses": [VIP], "ports": [80], "real_servers": "web"}], others={"backends": BACKENDS}, web=("server1",),
+    )  # fmt: skip
+    good(proxied.play())
+    done = good(proxied.play("playbooks/retire.yml", "-e", "host=server2"))
+    assert not machine.units()["haproxy"]["active"] and not machine.units()["lvsdr-streamcheck"]["active"], done.said

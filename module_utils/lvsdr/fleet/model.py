@@ -30,7 +30,7 @@ def model(
 
     ``inventory``, ``services`` (resolved, with their checks: types.to_data), ``ready`` (the same without real servers that may not hold
     their VIPs), ``real_servers`` (names), ``streaming_servers`` and ``proxies`` (those whose nginx, or HAProxy, lvsdr manages),
-    ``certificates`` ({proxy: {path there: file on the controller}}), ``hosts`` ({name: what it is asked for and given}), ``differ`` (real
+    ``certificates`` ({proxy: {path there: file on the controller}}), ``former_proxies`` (those whose HAProxy nobody needs any more), ``hosts`` ({name: what it is asked for and given}), ``differ`` (real
     servers that are not as declared), ``stale`` ({real server: VIPs that it holds and that are not declared any more}), ``stale_paths``
     ({real server: return paths that it has, and neither the inventory nor a director needs}), ``retiring`` (real servers with anything that
     is not declared), ``stale_devices`` (real servers with tunnel devices of which that is true), ``rolled_out`` (real servers that are as
@@ -85,7 +85,14 @@ def _programs(virtual_services: Any, inventory: Inventory, names: Sequence[str])
         "streaming_servers": streaming,
         "proxies": [name for name in (*(directors or ()), *names) if name in proxied],
         "certificates": certificates,
+        "former_proxies": [name for name in (*(directors or ()), *names) if name not in proxied and runs_haproxy(inventory, name)],
     }
+
+
+def runs_haproxy(inventory: Inventory, name: str) -> bool:
+    """Whether a host runs HAProxy with files that lvsdr has put in force."""
+    unit = ((facts_of(inventory, name).get("seen") or {}).get("units") or {}).get("haproxy") or {}
+    return bool(unit.get("active") and unit.get("drop_in"))
 
 
 def _variables(inventory: Inventory, name: str) -> dict[str, Any]:
