@@ -43,6 +43,10 @@ version:
   description: Its version, or null.
   returned: always
   type: str
+viewers:
+  description: How many TCP connections there are to the VIPs in HAProxy's file, also of processes that a reload has left to end.
+  returned: always
+  type: int
 servers:
   description:
     - Backend to server to C(status) (C(UP), C(DOWN), C(DRAIN), C(MAINT), C(NOLB) or C(no)), C(weight), C(connections), C(rate) (new ones a

@@ -324,7 +324,8 @@ def test_a_host_that_left_the_proxies_is_retired(proxied):
     declare(proxied, state="absent")
     good(proxied.play())
     proxied.inventory(
-        services=[{"name": "http", "addresses": [VIP], "ports": [80], "real_servers": "web"}], others={"backends": BACKENDS}, web=("server1",),
+        services=[{"name": "http", "addresses": [VIP], "ports": [80], "real_servers": "web"}], others={"backends": BACKENDS},
+        web=("server1",),
     )  # fmt: skip
     good(proxied.play())
     done = good(proxied.play("playbooks/retire.yml", "-e", "host=server2"))

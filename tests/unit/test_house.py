@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "agent": ("checks",),
     "inventory": ("checks", "ipvs", "streams", "system"),
     "directors": ("arp", "checks", "inventory", "ipvs", "streams"),
-    "proxies": ("inventory", "system"),
+    "proxies": ("checks", "inventory", "system"),
     "console": ("checks", "ipvs", "system"),
     "fleet": ("arp", "checks", "console", "directors", "inventory", "ipvs", "routes", "streams"),
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Sockets = Collection[tuple[str, int]]
 
-TCP_LISTEN = "0A"
+TCP_ESTABLISHED, TCP_LISTEN = "01", "0A"
 WILDCARDS = ("0.0.0.0", "::")
 SERVICE_OPTIONS = ("name", "protocol", "port", "vip", "own", "type", "payload", "query")
 PROTOCOLS = ("tcp", "udp")
@@ -54,11 +54,21 @@ def parse(protocol: str, text: str) -> set[tuple[str, int]]:
         # A UDP socket with a peer of its own receives from that peer only.
         if protocol == "udp" and not fields[2].endswith(":0000"):
             continue
-        digits, _colon, port = fields[1].rpartition(":")
-        words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
-        packed = struct.pack("=%dI" % len(words), *words)
-        found.add((socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed), int(port, 16)))
+        found.add(_end(fields[1]))
     return found
+
+
+def established(text: str) -> list[tuple[str, int]]:
+    """(address, port) on this host's side of each TCP connection in the text of one of the files."""
+    lines = (line.split() for line in text.splitlines()[1:])
+    return [_end(fields[1]) for fields in lines if len(fields) > 3 and fields[3] == TCP_ESTABLISHED]
+
+
+def _end(words_and_port: str) -> tuple[str, int]:
+    digits, _colon, port = words_and_port.rpartition(":")
+    words = [int(digits[start : start + 8], 16) for start in range(0, len(digits), 8)]
+    packed = struct.pack("=%dI" % len(words), *words)
+    return socket.inet_ntop(socket.AF_INET6 if len(packed) == 16 else socket.AF_INET, packed), int(port, 16)
 
 
 def read_services(data: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,10 +7,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.checks import listeners
 from ansible.module_utils.lvsdr.streams import packets
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 # The kernel's refusal comes over lo, at once.
 REFUSAL_SECONDS = 0.5
@@ -26,6 +29,18 @@ def sockets(protocol: str) -> set[tuple[str, int]]:
         except FileNotFoundError:
             continue  # a kernel without IPv6
     return found
+
+
+def connections(ends: Collection[tuple[str, int]]) -> int:
+    """How many TCP connections there are to these addresses and ports of this host."""
+    count = 0
+    for suffix in ("", "6"):
+        try:
+            with open("/proc/net/tcp" + suffix) as f:
+                count += sum(end in ends for end in listeners.established(f.read()))
+        except FileNotFoundError:
+            continue  # a kernel without IPv6
+    return count
 
 
 def connect(address: str, port: int, timeout: float) -> str | None:

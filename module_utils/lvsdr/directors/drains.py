@@ -126,9 +126,14 @@ def kept_in(facts: dict[str, Any]) -> list[str]:
 
 
 def connections(services: Iterable[VirtualService], hosts: Collection[str], info: dict[str, Any]) -> int:
-    """How many connections a director counts to hosts in the services, without those of checks. info: what ipvs_info returned."""
+    """How many connections a director counts to hosts in the services, without those of checks. info: what ipvs_info returned.
+
+    Proxies count their own: a viewer whose last word meets a connection that HAProxy has closed is reset, sends no FIN, and is counted here
+    until the kernel's timeout.
+    """
     found, those = held_destinations(info), set(hosts)
-    return sum(running(service, [one for one in service.real_servers if one.host in those], found) for service in services)
+    counted = (service for service in services if not service.proxied)
+    return sum(running(service, [one for one in service.real_servers if one.host in those], found) for service in counted)
 
 
 def running(service: VirtualService, servers: Iterable[RealServer], found: dict[tuple[Any, ...], dict[str, Any]]) -> int:

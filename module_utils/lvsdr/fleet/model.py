@@ -30,12 +30,13 @@ def model(
 
     ``inventory``, ``services`` (resolved, with their checks: types.to_data), ``ready`` (the same without real servers that may not hold
     their VIPs), ``real_servers`` (names), ``streaming_servers`` and ``proxies`` (those whose nginx, or HAProxy, lvsdr manages),
-    ``certificates`` ({proxy: {path there: file on the controller}}), ``former_proxies`` (those whose HAProxy nobody needs any more), ``hosts`` ({name: what it is asked for and given}), ``differ`` (real
-    servers that are not as declared), ``stale`` ({real server: VIPs that it holds and that are not declared any more}), ``stale_paths``
-    ({real server: return paths that it has, and neither the inventory nor a director needs}), ``retiring`` (real servers with anything that
-    is not declared), ``stale_devices`` (real servers with tunnel devices of which that is true), ``rolled_out`` (real servers that are as
-    declared, now or by this run), ``unproven`` (those that take viewers and are not among these), ``askers`` and ``stranger``
-    (fleet/proofs.py), ``leaving`` (lines), ``going`` (a number).
+    ``certificates`` ({proxy: {path there: file on the controller}}), ``former_proxies`` (those whose HAProxy nobody needs any more),
+    ``hosts`` ({name: what it is asked for and given}), ``differ`` (real servers that are not as declared), ``stale`` ({real server:
+    VIPs that it holds and that are not declared any more}), ``stale_paths`` ({real server: return paths that it has, and neither the
+    inventory nor a director needs}), ``retiring`` (real servers with anything that is not declared), ``stale_devices`` (real servers
+    with tunnel devices of which that is true), ``rolled_out`` (real servers that are as declared, now or by this run), ``unproven``
+    (those that take viewers and are not among these), ``askers`` and ``stranger`` (fleet/proofs.py), ``leaving`` (lines), ``going`` (a
+    number).
 
     done: {host: {"__real_server_vip", …: what the rollout has registered}}. preflight: LvsError with every error that
     can be seen before anything is touched, and not only those of virtual_services. hosts: those that take part in this run. only: the real

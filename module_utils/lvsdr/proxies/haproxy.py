@@ -288,6 +288,15 @@ def certificates_in(text: str) -> list[str]:
     return list(dict.fromkeys(after for line in words for word, after in zip(line, line[1:]) if word == "crt"))
 
 
+BIND = re.compile(r"    bind ([0-9a-f.:]+):(\d+) transparent.*")
+
+
+def binds_in(text: str) -> set[tuple[str, int]]:
+    """(VIP, port) where viewers come over TCP."""
+    found = (BIND.fullmatch(line) for line in text.splitlines())
+    return {(one[1], int(one[2])) for one in found if one}
+
+
 SERVER = re.compile(r"    server (\S+) (.*)")
 
 

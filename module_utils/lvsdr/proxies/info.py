@@ -7,19 +7,25 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ansible.module_utils.lvsdr.proxies import certificates, cli, runtime
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.checks import listening
+from ansible.module_utils.lvsdr.proxies import certificates, cli, haproxy, runtime
+from ansible.module_utils.lvsdr.system import files
 
 # What HAProxy says of a word of lvsdr-streamcheck's, around its reason.
 VIA_AGENT = re.compile(r"via agent : \w+(?: \((.*)\))?")
 
 
-def look(socket: str) -> dict[str, Any]:
-    """``{"running", "version", "servers": {backend: {server: …}}, "certificates": {file: …}}``"""
+def look(socket: str, config: str = places.HAPROXY_CFG) -> dict[str, Any]:
+    """``{"running", "version", "viewers", "servers": {backend: {server: …}}, "certificates": {file: …}}``; config: HAProxy's file."""
+    # Those of former processes, too, which HAProxy itself does not count.
+    viewers = listening.connections(haproxy.binds_in(files.read_text(config) or ""))
     if not cli.runs(socket):
-        return {"running": False, "version": None, "servers": {}, "certificates": {}}
+        return {"running": False, "version": None, "viewers": viewers, "servers": {}, "certificates": {}}
     names = [line for line in cli.ask(socket, "show ssl cert").splitlines() if line.startswith("/")]
     return {
-        "running": True, "version": cli.told(socket).get("Version"), "servers": servers(cli.ask(socket, "show stat")),
+        "running": True, "version": cli.told(socket).get("Version"), "viewers": viewers,
+        "servers": servers(cli.ask(socket, "show stat")),
         "certificates": {name: certificates.held(cli.ask(socket, "show ssl cert " + name)) for name in names},
     }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Two tiers on the lab: directors send viewers to two proxies, which end TLS and ask two real servers. Viewers notice nothing."""
+"""Two tiers on the lab: directors send viewers to two proxies, which end TLS, judge requests and ask two real servers; then one tier."""
 
 import json
 import re
@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+import yaml
 from conftest import DIRECTORS, PROJECT, VIP, playbook, ssh, why
 
 INVENTORY = ("-i", "molecule/proxy/inventory")
@@ -128,6 +129,34 @@ def test_viewers_speak_http_2_and_are_answered_by_the_proxies(lab):
     assert ssh("viewer", CURL + "--tls-max 1.1 -o /dev/null -w '%%{http_code}' https://%s/ || true" % NAME).strip() == "000"
 
 
+def attack(more=""):
+    """What a viewer is answered who attacks."""
+    return ssh(
+        "viewer", CURL + "-A Lavf/59 -o /dev/null -w '%%{http_code}' 'https://%s/search/a?q=%%3Cscript%%3E%s'" % (NAME, more)
+    ).strip()
+
+
+def test_an_attack_is_refused_until_the_report_s_line_lets_it_through(tmp_path):
+    assert attack() == "403"
+    found = good(run("waf_report")).stdout
+    proposed = [
+        {"rule": int(rule), "path": "/search/", "target": "ARGS:q"} for rule in re.findall(r"rule: (\d+), path: .{0,2}/search/", found)
+    ]
+    assert proposed, found
+    services = yaml.safe_load((PROJECT / "molecule/proxy/inventory/group_vars/all.yml").read_text())["virtual_services"]
+    services[1]["waf"]["exclude"] = proposed
+    (tmp_path / "excluded.yml").write_text(yaml.safe_dump({"virtual_services": services}))
+    pids = [ssh(proxy, "cat /run/lvsdr-waf/nginx.pid") for proxy in PROXIES]
+    good(run("site.yml", "-e", "@%s" % (tmp_path / "excluded.yml")))
+    assert attack() == "404" and attack("&p=%%3Cscript%%3E") == "403"
+    # Another nginx has taken over, and systemd follows it.
+    for proxy, before in zip(PROXIES, pids):
+        now = ssh(proxy, "cat /run/lvsdr-waf/nginx.pid")
+        assert now != before and ssh(proxy, "systemctl show -P MainPID lvsdr-waf").strip() == now.strip()
+    said = " ".join(good(run("status")).stdout.split())
+    assert "https block judges on 2 of 2" in said
+
+
 def test_a_certificate_is_exchanged(watching):
     before = serial()
     issue = (
@@ -180,10 +209,59 @@ def test_a_proxy_that_loses_power_is_out():
         return dict(re.findall(r"-> 198\.51\.100\.(2\d):443\s+Route\s+(\d+)", block))
 
     eventually(lambda: all(weights(name) == {"21": "10", "22": "0"} for name in DIRECTORS), "it is out", 120)
-    codes = [ssh("viewer", CURL + "-o /dev/null -w '%%{http_code}' https://%s/live/index.m3u8" % NAME) for _ in range(10)]
-    assert codes == ["200"] * 10
+    # From ports that no viewer of the tests before had: IPVS remembers those for a quarter of an hour.
+    playlist = CURL + "--local-port %d -o /dev/null -w '%%{http_code}' https://%s/live/index.m3u8"
+    codes = [ssh("viewer", playlist % (20000 + number, NAME)) for number in range(20)]
+    assert codes == ["200"] * 20
     good(playbook("playbooks/lab.yml", *INVENTORY, "--limit", "localhost,streaming2", "-e", "lab_host_state=started"))
     eventually(lambda: all(weights(name) == {"21": "10", "22": "10"} for name in DIRECTORS), "it is back", 300)
+
+
+# The lines of docs/proxy.md, in the lab's own inventory.
+FOUR_LINES = {
+    "    mode: dr\n": "    mode: proxy\n",
+    "    scheduler: mh\n": "    proxies: directors\n",
+    "    scheduler_flags: [mh-port]\n": (
+        "    tls: {certificates: [{controller: /var/lib/lvsdr-lab/tls/live.pem}]}\n    waf: {mode: block}\n"
+    ),
+}
+
+
+def test_four_lines_make_one_tier_of_the_lab(tmp_path):
+    """HAProxy with a WAF on the directors, and the VIP goes where HAProxy runs."""
+    text = (PROJECT / "inventories/lab/group_vars/all.yml").read_text()
+    head, name, https = text.partition("  - name: https\n")
+    for before, after in FOUR_LINES.items():
+        assert before in https
+        https = https.replace(before, after)
+    (tmp_path / "four.yml").write_text(head + name + https)
+    with_four = ("-e", "@%s" % (tmp_path / "four.yml"))
+    # The lab as `make demo` leaves it has no proxies.
+    services = yaml.safe_load((PROJECT / "molecule/proxy/inventory/group_vars/all.yml").read_text())["virtual_services"]
+    services[1]["state"] = "absent"
+    (tmp_path / "absent.yml").write_text(yaml.safe_dump({"virtual_services": services}))
+    for _run in range(2):
+        good(run("site.yml", "-e", "@%s" % (tmp_path / "absent.yml")))
+    assert all(ssh(proxy, "systemctl is-active haproxy", check=False).strip() == "inactive" for proxy in PROXIES)
+    good(playbook("playbooks/lab.yml"))
+    good(playbook("site.yml", *with_four))
+    assert good(playbook("site.yml", *with_four)).stdout.count("changed=0") >= 6
+    assert "TCP  %s:443" % VIP not in ssh("director1", "ipvsadm -Ln") and "TCP  %s:80 " % VIP in ssh("director1", "ipvsadm -Ln")
+    playlist = CURL + "-o /dev/null -w '%%{http_code} %%{http_version}' https://%s/live/index.m3u8" % NAME
+    assert ssh("viewer", playlist).split() == ["200", "2"] and attack() == "403"
+    good(playbook("playbooks/verify.yml", *with_four))
+    holder = next(name for name in DIRECTORS if VIP + "/32" in ssh(name, "ip -o address show dev eth0"))
+    other = next(name for name in DIRECTORS if name != holder)
+    ssh(holder, "systemctl stop haproxy")
+    eventually(lambda: VIP + "/32" in ssh(other, "ip -o address show dev eth0"), "the VIP goes to the other director")
+    eventually(lambda: ssh("viewer", playlist, check=False).split()[:1] == ["200"], "and answers")
+    ssh(holder, "systemctl start haproxy")
+    # And back to direct routing.
+    good(playbook("site.yml"))
+    assert (
+        "TCP  %s:443" % VIP in ssh("director1", "ipvsadm -Ln")
+        and ssh(holder, "systemctl is-active haproxy", check=False).strip() == "inactive"
+    )
 
 
 def test_the_journal_has_the_drain():
