@@ -1,4 +1,4 @@
-"""Two tiers on the lab: directors send viewers to two proxies, which end TLS, judge requests and ask two real servers; then one tier."""
+"""Two tiers on the lab: directors send viewers to two proxies, which end TLS, judge requests and ask two real servers."""
 
 import json
 import re
@@ -215,53 +215,6 @@ def test_a_proxy_that_loses_power_is_out():
     assert codes == ["200"] * 20
     good(playbook("playbooks/lab.yml", *INVENTORY, "--limit", "localhost,streaming2", "-e", "lab_host_state=started"))
     eventually(lambda: all(weights(name) == {"21": "10", "22": "10"} for name in DIRECTORS), "it is back", 300)
-
-
-# The lines of docs/proxy.md, in the lab's own inventory.
-FOUR_LINES = {
-    "    mode: dr\n": "    mode: proxy\n",
-    "    scheduler: mh\n": "    proxies: directors\n",
-    "    scheduler_flags: [mh-port]\n": (
-        "    tls: {certificates: [{controller: /var/lib/lvsdr-lab/tls/live.pem}]}\n    waf: {mode: block}\n"
-    ),
-}
-
-
-def test_four_lines_make_one_tier_of_the_lab(tmp_path):
-    """HAProxy with a WAF on the directors, and the VIP goes where HAProxy runs."""
-    text = (PROJECT / "inventories/lab/group_vars/all.yml").read_text()
-    head, name, https = text.partition("  - name: https\n")
-    for before, after in FOUR_LINES.items():
-        assert before in https
-        https = https.replace(before, after)
-    (tmp_path / "four.yml").write_text(head + name + https)
-    with_four = ("-e", "@%s" % (tmp_path / "four.yml"))
-    # The lab as `make demo` leaves it has no proxies.
-    services = yaml.safe_load((PROJECT / "molecule/proxy/inventory/group_vars/all.yml").read_text())["virtual_services"]
-    services[1]["state"] = "absent"
-    (tmp_path / "absent.yml").write_text(yaml.safe_dump({"virtual_services": services}))
-    for _run in range(2):
-        good(run("site.yml", "-e", "@%s" % (tmp_path / "absent.yml")))
-    assert all(ssh(proxy, "systemctl is-active haproxy", check=False).strip() == "inactive" for proxy in PROXIES)
-    good(playbook("playbooks/lab.yml"))
-    good(playbook("site.yml", *with_four))
-    assert good(playbook("site.yml", *with_four)).stdout.count("changed=0") >= 6
-    assert "TCP  %s:443" % VIP not in ssh("director1", "ipvsadm -Ln") and "TCP  %s:80 " % VIP in ssh("director1", "ipvsadm -Ln")
-    playlist = CURL + "-o /dev/null -w '%%{http_code} %%{http_version}' https://%s/live/index.m3u8" % NAME
-    assert ssh("viewer", playlist).split() == ["200", "2"] and attack() == "403"
-    good(playbook("playbooks/verify.yml", *with_four))
-    holder = next(name for name in DIRECTORS if VIP + "/32" in ssh(name, "ip -o address show dev eth0"))
-    other = next(name for name in DIRECTORS if name != holder)
-    ssh(holder, "systemctl stop haproxy")
-    eventually(lambda: VIP + "/32" in ssh(other, "ip -o address show dev eth0"), "the VIP goes to the other director")
-    eventually(lambda: ssh("viewer", playlist, check=False).split()[:1] == ["200"], "and answers")
-    ssh(holder, "systemctl start haproxy")
-    # And back to direct routing.
-    good(playbook("site.yml"))
-    assert (
-        "TCP  %s:443" % VIP in ssh("director1", "ipvsadm -Ln")
-        and ssh(holder, "systemctl is-active haproxy", check=False).strip() == "inactive"
-    )
 
 
 def test_the_journal_has_the_drain():
