@@ -78,7 +78,7 @@ HAPROXY_METRICS_PORT, AGENT_PORT = 9135, 9136
 # The WAF: an nginx of its own on each proxy. HAProxy sends it what is to be judged, and takes it back at the socket.
 WAF_CONF, WAF_RULES = "/etc/lvsdr/waf/nginx.conf", "/etc/lvsdr/waf/rules.conf"
 WAF_UNIT, WAF_PORT = "/etc/systemd/system/lvsdr-waf.service", 9137
-WAF_RUN, WAF_INSPECTED = "/run/lvsdr-waf", "/run/haproxy/lvsdr-inspected.sock"
+WAF_RUN, WAF_INSPECTED, WAF_CACHE = "/run/lvsdr-waf", "/run/haproxy/lvsdr-inspected.sock", "/var/cache/lvsdr-waf"
 # Where HAProxy reaches itself when nginx is gone: an abstract socket, which is there in its chroot, too.
 WAF_ABSTRACT = "lvsdr-inspected"
 # What ModSecurity writes of requests that reach its limit, a line of JSON each, and who keeps it short.

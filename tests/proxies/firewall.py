@@ -47,10 +47,11 @@ class Waf:
         # Those that read requests are www-data, who may not enter pytest's folders.
         self.folder = Path(tempfile.mkdtemp(prefix="lvsdr-waf-", dir="/tmp"))
         self.folder.chmod(0o755)
+        (self.folder / "cache").mkdir()
         self.log, self.pid = self.folder / "waf.json", self.folder / "nginx.pid"
         monkeypatch.setattr(places, "WAF_PORT", free_port())
         monkeypatch.setattr(places, "WAF_ABSTRACT", "lvsdr-" + self.folder.name)
-        files = {"CONF": "nginx.conf", "RULES": "rules.conf", "LOG": "waf.json", "INSPECTED": "inspected.sock", "RUN": ""}
+        files = {"CONF": "nginx.conf", "RULES": "rules.conf", "LOG": "waf.json", "INSPECTED": "inspected.sock", "RUN": "", "CACHE": "cache"}
         for name, file in files.items():
             monkeypatch.setattr(places, "WAF_" + name, str(self.folder / file))
 

@@ -44,7 +44,7 @@ def guarded(proxy, monkeypatch):
 def judges(proxy):
     def up():
         rows = [line.split(",") for line in cli.ask(proxy.socket, "show stat").splitlines()]
-        return any(row[0] == "lvsdr-waf-live" and row[1] == "waf" and row[17] == "UP" and row[36] == "L7OK" for row in rows)
+        return any(row[0] == "lvsdr-waf-live" and row[1] == "waf" and row[17] == "UP" and row[36] == "L4OK" for row in rows)
 
     eventually(up, "HAProxy has asked nginx")
 
@@ -270,6 +270,55 @@ def test_a_large_body_arrives_whole_and_secrets_are_not_in_the_log(guarded):
     assert "TOPSECRET" not in proxy.waf.log.read_text()
 
 
+FORM, JSON, PARTS = "application/x-www-form-urlencoded", "application/json", "multipart/form-data; boundary=a"
+UNREADABLE = {
+    "JSON that Python reads": (JSON, '{"a": NaN, "q": "<script>alert(1)</script>"}'),
+    "JSON with a comment": (JSON, '/**/{"q": "<script>alert(1)</script>"}'),
+    "two boundaries": (
+        "multipart/form-data; boundary=b; boundary=a",
+        '--a\r\nContent-Disposition: form-data; name="q"\r\n\r\n<script>\r\n--a--\r\n',
+    ),
+    "XML that is not": ("application/xml", "<a><b></a><script>alert(1)</script>"),
+    "padding before the attack": (FORM, "a=%s&q=%s" % ("x" * 131072, quote("<script>alert(1)</script>"))),
+    "thousands of arguments": (FORM, "&".join("a%d=1" % number for number in range(14000))[:131000]),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_can_not_be_read_is_refused(guarded, name):
+    proxy = guarded.begin(mode="block")
+    kind, body = UNREADABLE[name]
+    begin = time.monotonic()
+    assert send(proxy, request("POST /live/api", ("Content-Type: " + kind,), body))[0] in (400, 403)
+    assert time.monotonic() - begin < 10
+
+
+def test_what_can_be_read_passes_and_more_than_the_limit_is_said(guarded):
+    proxy = guarded.begin(mode="block")
+    part = '--a\r\nContent-Disposition: form-data; name="q"\r\n\r\nhello\r\n--a--\r\n'
+    for kind, body in (
+        (JSON, '{"q": [1, "hello", null]}'),
+        (PARTS, part),
+        (FORM, "q=hello&p=1"),
+        ("application/xml", "<a><b>hello</b></a>"),
+    ):
+        assert send(proxy, request("POST /live/api", ("Content-Type: " + kind,), body))[0] == 200, kind
+    large = ("Content-Type: application/octet-stream", "Content-Length: %d" % (17 * 1024 * 1024))
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
+        sock.sendall(request("POST /upload", large).encode())
+        assert b" 413 " in sock.recv(4096)
+
+
+def test_no_tunnel_but_that_of_a_websocket_passes(guarded):
+    """Whoever speaks HTTP/2 behind an upgrade would be heard by nobody but the real server."""
+    proxy = guarded.begin(mode="block")
+    h2c = ("Upgrade: h2c", "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+    for target in ("/live.m3u8", "/segment1.ts"):
+        assert send(proxy, request("GET " + target, h2c, usual=USUAL + "Connection: Upgrade\r\n"))[0] == 200
+    seen = [{name.lower() for name in headers} for origin in proxy.origins.values() for _path, headers in origin.seen]
+    assert len(seen) == 2 and not any("upgrade" in names for names in seen)
+
+
 def test_a_websocket_passes_it(guarded):
     proxy = guarded.begin(mode="block")
     upgrade = "GET /chat HTTP/1.1\r\n%sUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" % USUAL
@@ -285,6 +334,10 @@ def test_a_websocket_passes_it(guarded):
             sock.sendall(b"hello")
             assert sock.recv(4096) == b"hello"
             time.sleep(0.2)
+        # The next one ends it, and comes into force.
+        before = proxy.waf.main()
+        proxy.waf.run("ExecReload")
+        assert proxy.waf.main() != before and sock.recv(4096) == b""
     assert passed(proxy) == 1
 
 

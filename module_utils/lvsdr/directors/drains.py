@@ -132,7 +132,8 @@ def connections(services: Iterable[VirtualService], hosts: Collection[str], info
     until the kernel's timeout.
     """
     found, those = held_destinations(info), set(hosts)
-    counted = (service for service in services if not service.proxied)
+    # Those of HTTP/3 are counted nowhere else.
+    counted = (service for service in services if not service.proxied or service.ports)
     return sum(running(service, [one for one in service.real_servers if one.host in those], found) for service in counted)
 
 

@@ -60,7 +60,7 @@ def model(
         "real_servers": names,
         "hosts": _hosts(virtual_services, services, inventory, names),
         "differ": [name for name in names if not as_declared(facts_of(inventory, name)) and "lacks" not in _variables(inventory, name)],
-        **_programs(virtual_services, inventory, names),
+        **_programs(virtual_services, inventory, names, {one.host for service in services for one in service.leaving}),
         "rolled_out": rolled_out,
         "unproven": [name for name in views.real_servers(ready.services) if name not in set(rolled_out)],
         "askers": proofs.askers(services, inventory) if read else [],
@@ -76,8 +76,8 @@ def _refuse(lines: list[str]) -> None:
     problems.raise_if_any("The inventory can't be used")
 
 
-def _programs(virtual_services: Any, inventory: Inventory, names: Sequence[str]) -> dict[str, Any]:
-    """The real servers on which lvsdr manages a program."""
+def _programs(virtual_services: Any, inventory: Inventory, names: Sequence[str], leave: Collection[str | None]) -> dict[str, Any]:
+    """The hosts on which lvsdr manages a program. leave: those that directors still send viewers to."""
     proxied = needs.proxies(virtual_services, inventory["groups"])
     streaming = [name for name in names if _variables(inventory, name).get("streaming_server_kind") is not None]
     certificates = {host: needs.certificates_brought(services) for host, services in proxied.items()}
@@ -86,7 +86,9 @@ def _programs(virtual_services: Any, inventory: Inventory, names: Sequence[str])
         "streaming_servers": streaming,
         "proxies": [name for name in (*(directors or ()), *names) if name in proxied],
         "certificates": certificates,
-        "former_proxies": [name for name in (*(directors or ()), *names) if name not in proxied and runs_haproxy(inventory, name)],
+        "former_proxies": [
+            name for name in (*(directors or ()), *names) if name not in proxied and name not in leave and runs_haproxy(inventory, name)
+        ],
     }
 
 

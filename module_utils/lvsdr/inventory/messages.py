@@ -45,6 +45,10 @@ PROXY_PROTOCOL_NEEDS_PORT = Message(
     "proxy-protocol-needs-port",
     "lvsdr-streamcheck does not speak PROXY protocol; name a port on which the real servers answer without it, or remove proxy_protocol",
 )
+WAF_HIDES_VIEWERS = Message(
+    "waf-hides-viewers",
+    "behind a WAF real servers would see proxies in PROXY protocol; remove proxy_protocol and let them read X-Forwarded-For, or remove waf",
+)
 NOT_A_WAF_RULE = Message(
     "not-a-waf-rule",
     "%(value)s is not a rule of the OWASP Core Rule Set 3.3 that judges a request; `playbooks/waf_report.yml` shows those that matched",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import spelling
 from ansible.module_utils.lvsdr.inventory import proxy_option, views
+from ansible.module_utils.lvsdr.places import DIRECTORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -30,10 +31,13 @@ def group_members(virtual_services: Any, groups: dict[str, list[str]]) -> list[s
 
 
 def proxies(virtual_services: Any, groups: dict[str, list[str]]) -> dict[str, list[dict[str, Any]]]:
-    """{host that runs HAProxy: the services that it is declared for}, whatever else is wrong, and absent ones, too."""
+    """{host that runs HAProxy: the services that it is declared for}, whatever else is wrong, and absent ones, too: viewers are sent there
+    until directors have changed. On directors themselves HAProxy ends after keepalived has given the VIPs up."""
     out: dict[str, list[dict[str, Any]]] = {}
     for service in virtual_services if isinstance(virtual_services, list) else []:
         group = service.get("proxies") if proxy_option.is_proxy(service) else None
+        if group == DIRECTORS and service.get("state") == "absent":
+            continue
         for host in groups.get(group, ()) if isinstance(group, str) else ():
             out.setdefault(host, []).append(service)
     return out

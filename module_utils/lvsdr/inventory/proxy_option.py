@@ -159,6 +159,8 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
         if host in proxies:
             reader.wrong("proxies", messages.PROXY_IS_ITS_OWN_ORIGIN(host=host))
     proxy_protocol = reader.boolean("proxy_protocol", False)
+    if proxy_protocol and reader.get("waf") is not None:
+        reader.wrong("waf", messages.WAF_HIDES_VIEWERS())
     for index, check in enumerate(checks):
         field = "checks[%d]" % index if isinstance(reader.get("checks"), list) else "health_check"
         if proxy_protocol and check.get("port") is None:

@@ -78,7 +78,7 @@ def _add(found: dict[tuple[Any, ...], Finding], one: Mapping[str, Any], when: in
     seen = set()
     for said in one["messages"]:
         rule, target = int(said["details"]["ruleId"]), _target(said["details"])
-        if rule not in waf_option.RULES or (rule, target) in seen:
+        if rule not in (*waf_option.RULES, waf.UNREADABLE + 3) or (rule, target) in seen:
             continue
         seen.add((rule, target))
         finding = found.setdefault((service, rule, target, path), Finding(service, rule, target, path, printable(said["message"], LONGEST)))
@@ -95,7 +95,7 @@ def _target(details: Mapping[str, str]) -> str:
 
 def exclusion(finding: Mapping[str, Any]) -> str | None:
     """The line of ``waf.exclude`` that lets it through, as narrow as it can be; None where no line can."""
-    if not waf_option.PATH.fullmatch(finding["path"]):
+    if finding["rule"] not in waf_option.RULES or not waf_option.PATH.fullmatch(finding["path"]):
         return None
     words = ["rule: %d" % finding["rule"], "path: %s" % json.dumps(finding["path"])]
     return "{%s}" % ", ".join([*words, *(["target: %s" % finding["target"]] if waf_option.TARGET.fullmatch(finding["target"]) else [])])

@@ -38,7 +38,7 @@ IDS = 1 << 30
 SERVICE_HEADER = "lvsdr-service"
 # What players read without end, and the WAF does not judge: names that end like this, without anything in path or query that needs judging.
 SEGMENT = r"^(/[A-Za-z0-9_.~@=+,-]+)+[.](ts|m2ts|m4s|mp4|m4v|m4a|cmfv|cmfa|cmft|webm|aac|ac3|ec3|mp3|ogg|opus|vtt|webvtt|jpg|jpeg|png)$"
-HARMLESS_QUERY = "^[A-Za-z0-9_.~=&-]*$"
+HARMLESS_QUERY = "^[A-Za-z0-9_~=&-]*$"
 # Of backends and frontends of our own; no service has such a name (proxy_option.NAME).
 OWN = "lvsdr-"
 INSPECTED = OWN + "inspected"
@@ -137,6 +137,8 @@ def _frontend(service: ProxyService) -> list[str]:
     if service.application == "http":
         lines += [
             "    option httplog",
+            # HAProxy would not see what is said behind such an upgrade, as to HTTP/2 without TLS.
+            "    http-request del-header Upgrade unless { req.hdr(Upgrade) -i websocket }",
             # What a viewer says of itself is not to be believed.
             "    http-request del-header X-Forwarded-For",
             "    option forwardfor",
@@ -177,10 +179,8 @@ def _waf(service: ProxyService) -> list[str]:
         "    retries 3",
         "    retry-on conn-failure empty-response",
         "    http-request disable-l7-retry unless METH_GET",
-        "    option httpchk",
-        "    http-check send meth GET uri / ver HTTP/1.1 hdr host %s" % INSPECTED,
-        "    http-check expect status 204",
         "    http-request set-header %s %s" % (SERVICE_HEADER, service.name),
+        # That it is there, and not that it is quick: whoever keeps it busy must not turn it off.
         "    server waf 127.0.0.1:%d send-proxy-v2 check check-send-proxy inter 1s fall 2 rise 1 " % places.WAF_PORT
         + "observe layer4 error-limit 1 on-error mark-down",
     ]

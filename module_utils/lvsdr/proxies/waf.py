@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.inventory.types import Resolved
 
 # Ids of rules that are no one's (Reference Manual, "id": 1 to 99,999 for local use).
-FIRST_ID, NAMES_SERVICE, OF_SERVICES = 90000, 90099, 90100
+FIRST_ID, UNREADABLE, NAMES_SERVICE, OF_SERVICES = 90000, 90010, 90099, 90100
 # The rules' own list, and what is allowed beside it.
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 MORE_METHODS = {"whep": ("PATCH", "DELETE"), "ingest": ("PUT", "DELETE")}
@@ -33,8 +33,10 @@ MORE_TYPES = {
     "whep": ("application/sdp", "application/trickle-ice-sdpfrag"),
     "ingest": ("application/dash+xml", "application/vnd.apple.mpegurl", "application/x-mpegurl", "audio/mp4", "video/mp2t", "video/mp4"),
 }
-# Of bytes of a request's body; the rest is passed on unseen.
-BODY = 128 * 1024
+# Bytes of a request's body: of those that are judged, and of all.
+BODY, LARGEST = 128 * 1024, 16 * 1024 * 1024
+# Of arguments: thousands of them would take a second of a worker.
+ARGUMENTS = 1000
 # What players say of themselves in a query (CTA-5004), with nothing in a text that a program could run. Servers do not read it, and the
 # rules take some of it for an attack: cid="live one" for the attribute of an event.
 CMCD = r"^(?:(?:[a-z]{1,5}|[a-z0-9-]+[.][a-z0-9.-]+)(?:=(?:[0-9]{1,12}|[a-z]{1,12}|\x22[A-Za-z0-9 _.:/,~+@=-]{0,200}\x22))?(?:,|$))+$"
@@ -53,6 +55,8 @@ def nginx_conf(workers: str = "auto") -> str:
         "load_module /usr/lib/nginx/modules/ngx_http_modsecurity_module.so;",
         "user www-data;",
         "worker_processes %s;" % workers,
+        # As HAProxy's own (haproxy.LAST_CONNECTIONS).
+        "worker_shutdown_timeout %s;" % haproxy.LAST_CONNECTIONS,
         "pid %s/nginx.pid;" % places.WAF_RUN,
         # What it refuses is in a log of its own.
         "error_log stderr crit;",
@@ -62,12 +66,10 @@ def nginx_conf(workers: str = "auto") -> str:
         "    server_tokens off;",
         "    modsecurity on;",
         "    modsecurity_rules_file %s;" % places.WAF_RULES,
-        "    client_body_temp_path %s/body;" % places.WAF_RUN,
-        "    proxy_temp_path %s/proxy;" % places.WAF_RUN,
-        "    fastcgi_temp_path %s/fastcgi;" % places.WAF_RUN,
-        "    uwsgi_temp_path %s/uwsgi;" % places.WAF_RUN,
-        "    scgi_temp_path %s/scgi;" % places.WAF_RUN,
-        "    map $http_upgrade $lvsdr_connection { default upgrade; '' close; }",
+        # The module reads a body to its end before it judges: on disk, because /run has what keepalived and the stream checker need.
+        *("    %s_temp_path %s/%s;" % (what, places.WAF_CACHE, what) for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")),
+        "    client_max_body_size %d;" % LARGEST,
+        "    map $http_upgrade $lvsdr_connection { default close; ~*^websocket$ upgrade; }",
         "    upstream lvsdr_inspected { server unix:%s; }" % places.WAF_INSPECTED,
         "    server {",
         "        listen 127.0.0.1:%d proxy_protocol backlog=4096;" % places.WAF_PORT,
@@ -78,7 +80,6 @@ def nginx_conf(workers: str = "auto") -> str:
         "        ignore_invalid_headers off;",
         "        underscores_in_headers on;",
         "        large_client_header_buffers 8 32k;",
-        "        client_max_body_size 0;",
         *_location(),
         "    }",
         "}",
@@ -89,8 +90,6 @@ def nginx_conf(workers: str = "auto") -> str:
 def _location() -> list[str]:
     return [
         "        location / {",
-        # HAProxy asks whether it works.
-        "            if ($http_lvsdr_service = '') { return 204; }",
         "            proxy_pass http://lvsdr_inspected;",
         "            proxy_http_version 1.1;",
         "            proxy_set_header Host $http_host;",
@@ -98,6 +97,11 @@ def _location() -> list[str]:
         "            proxy_set_header Connection $lvsdr_connection;",
         "            proxy_buffering off;",
         "            proxy_request_buffering off;",
+        # As much as HAProxy takes of headers, and what the real server says of itself and its clock.
+        "            proxy_buffer_size 16k;",
+        "            proxy_buffers 4 16k;",
+        "            proxy_pass_header Date;",
+        "            proxy_pass_header Server;",
         "            proxy_connect_timeout 3s;",
         # HAProxy's own limits are shorter, but for what a WebSocket is silent.
         "            proxy_read_timeout 1h;",
@@ -118,11 +122,12 @@ def rules(resolved: Resolved, host: str) -> str:
         "SecRequestBodyLimitAction ProcessPartial",
         # Of what servers answer nothing is read: it is the stream.
         "SecResponseBodyAccess Off",
+        "SecArgumentsLimit %d" % ARGUMENTS,
         "SecArgumentSeparator &",
         "SecCookieFormat 0",
         "SecUnicodeMapFile /etc/nginx/unicode.mapping 20127",
-        "SecTmpDir %s" % places.WAF_RUN,
-        "SecDataDir %s" % places.WAF_RUN,
+        "SecTmpDir %s" % places.WAF_CACHE,
+        "SecDataDir %s" % places.WAF_CACHE,
         # Without headers and bodies, which may have passwords.
         "SecAuditEngine RelevantOnly",
         "SecAuditLogParts AHZ",
@@ -137,6 +142,7 @@ def rules(resolved: Resolved, host: str) -> str:
         _rule("REQUEST_HEADERS:Content-Type", "@rx ^(?:application|text)/(?:[a-z0-9.+-]+[+])?xml",
               "phase:1,t:lowercase,ctl:requestBodyProcessor=XML", FIRST_ID + 2),
         *_cmcd(FIRST_ID + 4),
+        *_unreadable(UNREADABLE),
     ]  # fmt: skip
     number = OF_SERVICES
     for service in haproxy.services_of(resolved, host):
@@ -162,6 +168,20 @@ def _cmcd(first: int) -> list[str]:
         _rule("&ARGS_GET:CMCD", "@gt 0", "phase:1,chain", first + 1),
         '    SecRule &TX:lvsdr_no_cmcd "@eq 0" "t:none,chain"',
         '    SecRule REQUEST_METHOD "@within GET HEAD" "t:none,ctl:ruleRemoveTargetByTag=OWASP_CRS;ARGS:CMCD"',
+    ]
+
+
+def _unreadable(first: int) -> list[str]:
+    """What the engine can't read, or not to its end, is as bad as an attack: a program behind may read it."""
+    bad = "phase:2,pass,t:none,log,auditlog,msg:'%s',setvar:tx.anomaly_score_pl1=+%d"
+    kinds = "@rx ^(?:application/(?:[a-z0-9.+-]*(?:json|xml)|x-www-form-urlencoded)|text/xml|multipart/form-data)"
+    return [
+        'SecRule INBOUND_DATA_ERROR "@eq 0" "id:%d,phase:2,pass,nolog,t:none,chain"' % first,
+        '    SecRule REQBODY_ERROR|MULTIPART_STRICT_ERROR "!@eq 0" "t:none,setvar:tx.lvsdr_unreadable=1"',
+        'SecRule INBOUND_DATA_ERROR "@eq 1" "id:%d,phase:2,pass,nolog,t:none,chain"' % (first + 1),
+        '    SecRule REQUEST_HEADERS:Content-Type "%s" "t:none,t:lowercase,setvar:tx.lvsdr_unreadable=1"' % kinds,
+        'SecRule &ARGS "@ge %d" "id:%d,phase:2,pass,nolog,t:none,setvar:tx.lvsdr_unreadable=1"' % (ARGUMENTS, first + 2),
+        'SecRule TX:lvsdr_unreadable "@eq 1" "id:%d,%s"' % (first + 3, bad % ("The body can not be read to its end", THRESHOLD)),
     ]
 
 

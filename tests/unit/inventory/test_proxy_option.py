@@ -202,6 +202,7 @@ BAD = {
     ),
     "a director that asks itself": ({"proxies": "directors", "real_servers": "directors"}, ".proxies", "proxy-is-its-own-origin"),
     "a WAF of TCP": ({"waf": {}, "application": "tcp"}, ".waf", "needs-http"),
+    "a WAF and PROXY protocol": ({"waf": {}, "proxy_protocol": True, "health_check": GONE}, ".waf", "waf-hides-viewers"),
     "a WAF that is a word": ({"waf": True}, ".waf", "not-a-dictionary-like"),
     "another mode of the WAF": ({"waf": {"mode": "on"}}, ".waf.mode", "unknown-value"),
     "too much paranoia": ({"waf": {"paranoia": 5}}, ".waf.paranoia", "out-of-range"),
