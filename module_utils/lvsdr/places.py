@@ -73,6 +73,8 @@ CONSOLE_PARTS = (
 HAPROXY_CFG, HAPROXY_SOCKET = "/etc/haproxy/haproxy.cfg", "/run/haproxy/admin.sock"
 # Certificates that come from the controller.
 HAPROXY_CERTIFICATES = "/etc/haproxy/lvsdr"
+# On directors: what gives the VIPs up while HAProxy is stopped, and what writes it.
+HAPROXY_STOPPED, HAPROXY_DROP_IN = "/run/lvsdr/haproxy-stopped", "/etc/systemd/system/haproxy.service.d/lvsdr.conf"
 HAPROXY_METRICS_PORT, AGENT_PORT = 9135, 9136
 
 # The WAF: an nginx of its own on each proxy. HAProxy sends it what is to be judged, and takes it back at the socket.
@@ -87,8 +89,8 @@ WAF_LOG, WAF_LOGROTATE = "/var/log/lvsdr/waf.json", "/etc/logrotate.d/lvsdr-waf"
 # What preflight reads of every host, so that a rollout that changes nothing needs no further call.
 FILES = (
     KEEPALIVED_CONF, KEEPALIVED_DROP_IN, RULES, NGINX_CONF, TEST_SOURCE_UNIT, STREAMCHECK_CONF, STREAMCHECK_UNIT,
-    CONSOLE_CONF, CONSOLE_UNIT, CONSOLE_HELPER_UNIT, HAPROXY_CFG, WAF_CONF, WAF_RULES,
-    WAF_UNIT, WAF_LOGROTATE,
+    CONSOLE_CONF, CONSOLE_UNIT, CONSOLE_HELPER_UNIT, HAPROXY_CFG, HAPROXY_DROP_IN, WAF_CONF,
+    WAF_RULES, WAF_UNIT, WAF_LOGROTATE,
     *("%s/%s.py" % (STREAMCHECK_PROGRAM, part) for part in dict.fromkeys((*STREAMCHECK_PARTS, *CONSOLE_PARTS))),
 )  # fmt: skip
 # Settings of the kernel, of the whole host and of each interface.

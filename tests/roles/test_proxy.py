@@ -275,7 +275,7 @@ def test_proxies_on_directors(one_tier):
     for name in DIRECTORS:
         machine = fleet.machines[name]
         conf, units = machine.read(places.KEEPALIVED_CONF), machine.units()
-        assert VIP + "/32 dev" in conf and "virtual_server" not in conf and "track_process" in conf
+        assert VIP + "/32 dev" in conf and "virtual_server" not in conf and "haproxy-stopped weight 0" in conf
         assert {"haproxy", "keepalived", "lvsdr-streamcheck"} <= {unit for unit, state in units.items() if state["active"]}
         checked = json.loads(machine.read(places.STREAMCHECK_CONF))
         assert checked["agent_port"] and [one["backend"] for one in checked["services"]] == ["live"]

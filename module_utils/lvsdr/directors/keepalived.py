@@ -70,8 +70,9 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
         lines += _track_file(places.drain_file(director), places.DRAINED)
     settings["with_haproxy"] = {service.instance for service in services if not service.balanced and not service.absent}
     if settings["with_haproxy"]:
-        # A restart takes less.
-        lines += ["vrrp_track_process haproxy {", "    process haproxy", "    terminate_delay 2", "}", ""]
+        # HAProxy's unit writes it. vrrp_track_process sees nothing where a reload brings it (2.2.7, track_process.c: the socket is opened
+        # at a start alone).
+        lines += _track_file(places.HAPROXY_STOPPED.rpartition("/")[2], places.HAPROXY_STOPPED.rpartition("/")[0])
     for instance in settings["instances"]:
         lines += _instance(instance, director, inventory, settings)
     lines += _track_files(services)
@@ -198,9 +199,10 @@ def _instance(instance: dict[str, Any], director: str, inventory: Inventory, set
     lines += ["        %s dev %s %s" % (full_prefix(one), link, keepalived_conf.GATEWAY) for one, link in inner.items()]
     lines.append("    }")
     # Without preemption a lower priority gives no VIP away, but a state of failure does: weight 0 (vrrp.c, vrrp_state_backup).
-    lines += ["    track_file {", "        %s weight %d" % (places.drain_file(director), settings["preempt"]), "    }"]
+    lines += ["    track_file {", "        %s weight %d" % (places.drain_file(director), settings["preempt"])]
     # A director without HAProxy has nothing to answer with.
-    lines += ["    track_process {", "        haproxy", "    }"] if instance["name"] in settings["with_haproxy"] else []
+    lines += ["        %s weight 0" % places.HAPROXY_STOPPED.rpartition("/")[2]] if instance["name"] in settings["with_haproxy"] else []
+    lines.append("    }")
     # Where servers can't be reached the VIPs have to go as well.
     tracked = [link for link in dict.fromkeys(inner.values()) if link != settings["interface"]]
     lines += ["    track_interface {", *("        " + link for link in tracked), "    }"] if tracked else []

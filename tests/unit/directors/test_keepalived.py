@@ -581,12 +581,12 @@ def test_a_director_that_is_a_proxy_holds_the_vip_while_haproxy_runs():
     proxies = service(name="web", mode="proxy", proxies="directors", addresses=[VIP6], ports=[443])
     text = render(service(addresses=[VIP]), proxies)
     assert "        %s/128 dev eth0\n" % VIP6 in text and "virtual_server %s" % VIP6 not in text and "virtual_server %s 80" % VIP in text
-    assert "vrrp_track_process haproxy {\n    process haproxy\n    terminate_delay 2\n}\n" in text
-    assert "    track_process {\n        haproxy\n    }\n" in text
+    assert "track_file haproxy-stopped {\n    file /run/lvsdr/haproxy-stopped\n}\n" in text
+    assert "        haproxy-stopped weight 0\n    }\n" in text
     # Another instance has nothing to do with it.
     apart = render(
         service(addresses=[VIP]), {**proxies, "instance": "web"}, settings={**SETTINGS, "instances": {"web": {"virtual_router_id": 52}}}
     )
     first, second = (part.partition("\n}\n")[0] for part in apart.split("vrrp_instance ")[1:3])
-    assert ("track_process" in first, "track_process" in second) == (False, True) and VIP6 in second
-    assert "track_process" not in render(service(), {**proxies, "state": "absent"})
+    assert ("haproxy-stopped weight" in first, "haproxy-stopped weight" in second) == (False, True) and VIP6 in second
+    assert "haproxy-stopped" not in render(service(), {**proxies, "state": "absent"})
