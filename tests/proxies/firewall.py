@@ -1,8 +1,10 @@
 """The WAF of a proxy: nginx with ModSecurity, of Debian 12 on this machine and of Debian 13 in the lab's root file system, with what lvsdr
 renders, ended and put in force by the lines of its own unit."""
 
+import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -34,9 +36,11 @@ def eventually(check, words="", seconds=30):
 
 
 def free_port(address="127.0.0.1"):
-    with socket.socket() as sock:
-        sock.bind((address, 0))
-        return sock.getsockname()[1]
+    """One that no connection has taken, nor takes: below those that the kernel chooses from (net.ipv4.ip_local_port_range)."""
+    while True:
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind((address, random.randrange(15000, 32000)))
+            return sock.getsockname()[1]
 
 
 class Waf:
