@@ -1,4 +1,4 @@
-"""The units of lvsdr-streamcheck and of real servers, judged by systemd of each release (252 and 257)."""
+"""The units of lvsdr-streamcheck, the console, the WAF and real servers, judged by systemd of each release (252 and 257)."""
 
 import os
 import re
@@ -43,6 +43,19 @@ def test_the_units_of_the_console(release, name, most):
     _status, said = release.run("systemd-analyze", "--offline=true", "--no-pager", "security", path)
     exposure = re.search(r"exposure level for .*: ([0-9.]+)", said)
     assert exposure and float(exposure.group(1)) <= most, said
+
+
+def test_the_unit_of_the_waf(release):
+    """Its commands are shell, and systemd has variables of its own."""
+    environment = jinja2.Environment()
+    environment.filters.update(lvs_place=lambda one: getattr(places, one), dirname=os.path.dirname, basename=os.path.basename)
+    template = (TEMPLATE.parents[2] / "proxy_server/templates/lvsdr-waf.service.j2").read_text()
+    release.run("sh", "-c", "cat >/run/lvsdr-waf.service", stdin=environment.from_string(template).render())
+    _status, said = release.run("systemd-analyze", "verify", "--man=no", "/run/lvsdr-waf.service")
+    assert not [line for line in said.splitlines() if "lvsdr-waf" in line], said
+    _status, said = release.run("systemd-analyze", "--offline=true", "--no-pager", "security", "/run/lvsdr-waf.service")
+    exposure = re.search(r"exposure level for .*: ([0-9.]+)", said)
+    assert exposure and float(exposure.group(1)) <= 4.5, said
 
 
 def test_the_socket_of_the_counters(release):
