@@ -189,8 +189,9 @@ def as_asked(item: dict[str, Any]) -> dict[str, Any]:
     def watched(check: Any) -> Any:
         if ends_tls and isinstance(check, dict) and check.get("port") is None:
             check = {name: value for name, value in check.items() if name not in OF_TLS}
-            if check.get("type") in WITHOUT_TLS:
-                check["type"] = WITHOUT_TLS[check["type"]]
+            kind = check.get("type")
+            if isinstance(kind, str):
+                check["type"] = WITHOUT_TLS.get(kind, kind)
         if not isinstance(check, dict) or any(check.get(name) is not None for name in WATCHED):
             return check
         return {**check, "fall": 2} if check.get("type", "tcp") not in STREAM_CHECKS else check
