@@ -4,6 +4,7 @@ What this machine lacks is stood in for: systemd (bin/systemctl), keepalived and
 (tests/fakes/kernel.py, hook.py). Everything that a rollout writes goes to overlays that end with the host.
 """
 
+import contextlib
 import json
 import os
 import pickle
@@ -167,8 +168,9 @@ class Machine(Host):
 
     def end(self):
         for pid in run("ip", "netns", "pids", self.namespace).split():
-            if self.is_daemon(pid):
-                os.kill(int(pid), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # a worker of nginx goes with its main process
+                if self.is_daemon(pid):
+                    os.kill(int(pid), signal.SIGKILL)
         if self.holder.poll() is None:
             os.kill(self.holder.pid, signal.SIGKILL)
         self.holder.wait()
