@@ -28,7 +28,7 @@ from ansible.module_utils.lvsdr.inventory.resolve import resolve
 from ansible.module_utils.lvsdr.proxies import backend, cli, haproxy, runtime, streamchecks
 from ansible.module_utils.lvsdr.system import in_force
 from fakes import program
-from firewall import INSIDE, eventually, free_port
+from firewall import INSIDE, eventually, free_port, whole_answer
 
 COMMANDS = {
     "2.6": ["/usr/sbin/haproxy"],
@@ -255,14 +255,7 @@ class Proxy:
             if tls:
                 sock = ssl.create_default_context(cafile=str(tls)).wrap_socket(sock, server_hostname=NAME)
             sock.sendall(b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path.encode(), NAME.encode()))
-            answer = b""
-            while True:
-                more = sock.recv(65536)
-                if not more:
-                    break
-                answer += more
-        head, _sep, body = answer.partition(b"\r\n\r\n")
-        return int(head.split()[1]) if head else 0, body
+            return whole_answer(sock)
 
     def who(self, count=30):
         """The real servers that answered so many requests."""

@@ -43,6 +43,18 @@ def free_port(address="127.0.0.1"):
             return sock.getsockname()[1]
 
 
+def whole_answer(sock):
+    """(status, body) of what comes until the connection ends; status 0 where nothing came."""
+    answer = b""
+    while True:
+        more = sock.recv(65536)
+        if not more:
+            break
+        answer += more
+    head, _sep, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]) if head else 0, body
+
+
 class Waf:
     """version: of HAProxy beside it."""
 

@@ -14,7 +14,7 @@ import yaml
 from ansible.module_utils.lvsdr.inventory import waf_option
 from ansible.module_utils.lvsdr.proxies import cli, findings
 from conftest import NAME
-from firewall import TRIXIE, Waf, eventually
+from firewall import TRIXIE, Waf, eventually, whole_answer
 
 PLAYERS = json.loads((Path(__file__).parent / "players.json").read_text())
 RULES = "usr/share/modsecurity-crs/rules"
@@ -51,16 +51,9 @@ def judges(proxy):
 
 def send(proxy, raw):
     """(status, body) of a request on a connection of its own; status 0 where there was none."""
-    answer = b""
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as sock:
         sock.sendall(raw if isinstance(raw, bytes) else raw.encode("latin-1"))
-        while True:
-            more = sock.recv(65536)
-            if not more:
-                break
-            answer += more
-    head, _sep, body = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]) if head else 0, body
+        return whole_answer(sock)
 
 
 def request(line, headers=(), body="", usual=USUAL):

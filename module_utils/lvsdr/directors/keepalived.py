@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 METRIC = 4096
 # What a file says that drains a director: with it the lowest priority is left, and from -254 on the instance would give up (vrrp_track.c).
 HANDED_OVER = -253
+STOPPED_FOLDER, _slash, STOPPED = places.HAPROXY_STOPPED.rpartition("/")
 METHODS = {"dr": "DR", "nat": "NAT", "snat": "NAT", "tunnel": "TUN", "local": "DR"}
 
 # What ``keepalived -t`` reports, with a status of 5, of a file that is as it should be: an interface that comes later, and services whose
@@ -72,7 +73,7 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
     if settings["with_haproxy"]:
         # HAProxy's unit writes it. vrrp_track_process sees nothing where a reload brings it (2.2.7, track_process.c: the socket is opened
         # at a start alone).
-        lines += _track_file(places.HAPROXY_STOPPED.rpartition("/")[2], places.HAPROXY_STOPPED.rpartition("/")[0])
+        lines += _track_file(STOPPED, STOPPED_FOLDER)
     for instance in settings["instances"]:
         lines += _instance(instance, director, inventory, settings)
     lines += _track_files(services)
@@ -201,7 +202,7 @@ def _instance(instance: dict[str, Any], director: str, inventory: Inventory, set
     # Without preemption a lower priority gives no VIP away, but a state of failure does: weight 0 (vrrp.c, vrrp_state_backup).
     lines += ["    track_file {", "        %s weight %d" % (places.drain_file(director), settings["preempt"])]
     # A director without HAProxy has nothing to answer with.
-    lines += ["        %s weight 0" % places.HAPROXY_STOPPED.rpartition("/")[2]] if instance["name"] in settings["with_haproxy"] else []
+    lines += ["        %s weight 0" % STOPPED] if instance["name"] in settings["with_haproxy"] else []
     lines.append("    }")
     # Where servers can't be reached the VIPs have to go as well.
     tracked = [link for link in dict.fromkeys(inner.values()) if link != settings["interface"]]

@@ -29,6 +29,8 @@ WITHIN = re.compile(r"found within ([A-Z_]+(?::[^:\s]+)?)")
 AGAINST = re.compile(r"against variable `([A-Z_]+(?::[^'\s]+)?)'")
 # Kept of one log, the most frequent first.
 MOST = 500
+# The rules of which something is said.
+JUDGES = waf_option.RULES | {waf.SAYS_UNREADABLE}
 LONGEST = 120
 
 
@@ -61,14 +63,18 @@ def read(lines: Iterable[str], since: int = 0) -> tuple[list[dict[str, Any]], in
                 _add(found, one, when)
         except (AttributeError, KeyError, TypeError, ValueError):
             unread += 1
-    several = sorted(found.values(), key=lambda one: (-one.requests, one.service, one.rule, one.path, one.target))
-    return [
+    several = [
         {
             "service": one.service, "rule": one.rule, "target": one.target, "path": one.path, "message": one.message,
             "requests": one.requests, "refused": one.refused, "last": one.last, "viewers": len(one.viewers),
         }
-        for one in several[:MOST]
-    ], unread  # fmt: skip
+        for one in found.values()
+    ]  # fmt: skip
+    return _most_first(several)[:MOST], unread
+
+
+def _most_first(several: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(several, key=lambda one: (-one["requests"], one["service"], one["rule"], one["path"], one["target"]))
 
 
 def _add(found: dict[tuple[Any, ...], Finding], one: Mapping[str, Any], when: int) -> None:
@@ -78,7 +84,7 @@ def _add(found: dict[tuple[Any, ...], Finding], one: Mapping[str, Any], when: in
     seen = set()
     for said in one["messages"]:
         rule, target = int(said["details"]["ruleId"]), _target(said["details"])
-        if rule not in (*waf_option.RULES, waf.UNREADABLE + 3) or (rule, target) in seen:
+        if rule not in JUDGES or (rule, target) in seen:
             continue
         seen.add((rule, target))
         finding = found.setdefault((service, rule, target, path), Finding(service, rule, target, path, printable(said["message"], LONGEST)))
@@ -111,7 +117,7 @@ def merged(several: Iterable[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any
             for name in ("requests", "refused", "viewers"):
                 held[name] += one[name]
             held["last"] = max(held["last"], one["last"])
-    return sorted(out.values(), key=lambda one: (-one["requests"], one["service"], one["rule"], one["path"], one["target"]))
+    return _most_first(out.values())
 
 
 def report(findings: Sequence[Mapping[str, Any]], unread: int = 0) -> list[str]:

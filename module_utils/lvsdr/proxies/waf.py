@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Ids of rules that are no one's (Reference Manual, "id": 1 to 99,999 for local use).
 FIRST_ID, UNREADABLE, NAMES_SERVICE, OF_SERVICES = 90000, 90010, 90099, 90100
+# That of them which says that a body can't be read.
+SAYS_UNREADABLE = UNREADABLE + 3
 # The rules' own list, and what is allowed beside it.
 METHODS = ("GET", "HEAD", "POST", "OPTIONS")
 MORE_METHODS = {"whep": ("PATCH", "DELETE"), "ingest": ("PUT", "DELETE")}
@@ -48,13 +50,13 @@ def is_needed(resolved: Resolved, host: str) -> bool:
     return any(service.waf for service in haproxy.services_of(resolved, host))
 
 
-def nginx_conf(workers: str = "auto") -> str:
+def nginx_conf() -> str:
     """The same on every proxy: each request says in a header which service it is of."""
     return "\n".join([
         "# Managed by lvsdr. Put in force by another nginx that takes over the socket: a reload loses memory (ModSecurity issue 2848).",
         "load_module /usr/lib/nginx/modules/ngx_http_modsecurity_module.so;",
         "user www-data;",
-        "worker_processes %s;" % workers,
+        "worker_processes auto;",
         # As HAProxy's own (haproxy.LAST_CONNECTIONS).
         "worker_shutdown_timeout %s;" % haproxy.LAST_CONNECTIONS,
         "pid %s/nginx.pid;" % places.WAF_RUN,
@@ -142,7 +144,7 @@ def rules(resolved: Resolved, host: str) -> str:
         _rule("REQUEST_HEADERS:Content-Type", "@rx ^(?:application|text)/(?:[a-z0-9.+-]+[+])?xml",
               "phase:1,t:lowercase,ctl:requestBodyProcessor=XML", FIRST_ID + 2),
         *_cmcd(FIRST_ID + 4),
-        *_unreadable(UNREADABLE),
+        *_unreadable(),
     ]  # fmt: skip
     number = OF_SERVICES
     for service in haproxy.services_of(resolved, host):
@@ -171,17 +173,17 @@ def _cmcd(first: int) -> list[str]:
     ]
 
 
-def _unreadable(first: int) -> list[str]:
+def _unreadable() -> list[str]:
     """What the engine can't read, or not to its end, is as bad as an attack: a program behind may read it."""
     bad = "phase:2,pass,t:none,log,auditlog,msg:'%s',setvar:tx.anomaly_score_pl1=+%d"
     kinds = "@rx ^(?:application/(?:[a-z0-9.+-]*(?:json|xml)|x-www-form-urlencoded)|text/xml|multipart/form-data)"
     return [
-        'SecRule INBOUND_DATA_ERROR "@eq 0" "id:%d,phase:2,pass,nolog,t:none,chain"' % first,
+        'SecRule INBOUND_DATA_ERROR "@eq 0" "id:%d,phase:2,pass,nolog,t:none,chain"' % UNREADABLE,
         '    SecRule REQBODY_ERROR|MULTIPART_STRICT_ERROR "!@eq 0" "t:none,setvar:tx.lvsdr_unreadable=1"',
-        'SecRule INBOUND_DATA_ERROR "@eq 1" "id:%d,phase:2,pass,nolog,t:none,chain"' % (first + 1),
+        'SecRule INBOUND_DATA_ERROR "@eq 1" "id:%d,phase:2,pass,nolog,t:none,chain"' % (UNREADABLE + 1),
         '    SecRule REQUEST_HEADERS:Content-Type "%s" "t:none,t:lowercase,setvar:tx.lvsdr_unreadable=1"' % kinds,
-        'SecRule &ARGS "@ge %d" "id:%d,phase:2,pass,nolog,t:none,setvar:tx.lvsdr_unreadable=1"' % (ARGUMENTS, first + 2),
-        'SecRule TX:lvsdr_unreadable "@eq 1" "id:%d,%s"' % (first + 3, bad % ("The body can not be read to its end", THRESHOLD)),
+        'SecRule &ARGS "@ge %d" "id:%d,phase:2,pass,nolog,t:none,setvar:tx.lvsdr_unreadable=1"' % (ARGUMENTS, UNREADABLE + 2),
+        'SecRule TX:lvsdr_unreadable "@eq 1" "id:%d,%s"' % (SAYS_UNREADABLE, bad % ("The body can not be read to its end", THRESHOLD)),
     ]
 
 
