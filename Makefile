@@ -180,6 +180,8 @@ bench: ## What rollouts, modules, the stream checker and directors cost, as rati
 	tests/kernel/run bench
 	$(call step,a director in each mode and HAProxy)
 	tests/kernel/run bench-modes
+	$(call step,direct routing and NAT and proxies of one and two tiers with TLS and a WAF)
+	tests/kernel/run bench-proxies
 	$(call step,a director changes: for how long newcomers wait)
 	tests/kernel/run bench-failover
 

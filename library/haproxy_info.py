@@ -60,8 +60,11 @@ certificates:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.checks import status
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.proxies import info
+from ansible.module_utils.lvsdr.system import files
 
 
 def main():
@@ -70,6 +73,7 @@ def main():
         result = info.look(module.params["socket"])
     except LvsError as error:
         module.fail_json(msg=str(error), **error.details)
+    result.update(weight_files=files.names_in(places.DRAINED), stream_checks=status.stream_checks())
     module.exit_json(changed=False, **result)
 
 

@@ -131,7 +131,7 @@ version:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.agent import status
+from ansible.module_utils.lvsdr.checks import status
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
 from ansible.module_utils.lvsdr.options import from_json

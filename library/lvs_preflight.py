@@ -234,6 +234,12 @@ real_server:
       C(conflicts) as of real_server_vip, also as warnings.
   returned: with O(vips)
   type: dict
+spares:
+  description: The names of the files that park spares, of those that lvsdr-streamcheck on this host knows.
+  returned: always
+  type: list
+  elements: str
+  sample: [spare-streaming4-1b2c3d4e]
 problems:
   description: What prevents a rollout on this host, in sentences.
   returned: always
@@ -253,7 +259,7 @@ from ansible.module_utils.lvsdr.ipvs import table
 from ansible.module_utils.lvsdr.routes import counting, egress, endpoints, tunnels
 from ansible.module_utils.lvsdr.routes import host as routes
 from ansible.module_utils.lvsdr.routes import plan as routes_plan
-from ansible.module_utils.lvsdr.system import certificates, commands, files, in_force, links, messages, rtnetlink, sysctl
+from ansible.module_utils.lvsdr.system import certificates, commands, files, in_force, links, messages, rtnetlink, sysctl, weights
 
 # How long a program of this host itself may take to accept a connection.
 LISTEN_SECONDS = 2
@@ -327,6 +333,7 @@ def main():
         commands={name: commands.find_command(name) for name in module.params["commands"]},
         seen=seen,
         replies=replies,
+        spares=weights.spares(),
         problems=problems,
         **more,
     )

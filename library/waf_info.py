@@ -55,26 +55,10 @@ unread:
   type: int
 """
 
-import glob
-import gzip
-import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.lvsdr.proxies import findings
-
-MOST_BYTES = 64 * 1024 * 1024
-
-
-def lines_of(path):
-    with (gzip.open if path.endswith(".gz") else open)(path, "rb") as f:
-        if not path.endswith(".gz") and os.path.getsize(path) > MOST_BYTES:
-            f.seek(-MOST_BYTES, os.SEEK_END)
-            f.readline()
-        # The last one may be half written.
-        for line in f.read(MOST_BYTES).split(b"\n")[:-1]:
-            if line.strip():
-                yield line.decode("utf-8", "replace")
+from ansible.module_utils.lvsdr.proxies import waf_log
 
 
 def main():
@@ -83,10 +67,8 @@ def main():
         supports_check_mode=True,
     )
     since = int(time.time()) - module.params["hours"] * 3600
-    log = module.params["log"]
     try:
-        paths = [path for path in sorted(glob.glob(glob.escape(log) + "*")) if os.path.getmtime(path) >= since]
-        found, unread = findings.read((line for path in paths for line in lines_of(path)), since)
+        found, unread = waf_log.read(since, module.params["log"])
     except (OSError, EOFError) as error:
         module.fail_json(msg="the log of the WAF can't be read: %s" % error)
     module.exit_json(changed=False, findings=found, unread=unread)

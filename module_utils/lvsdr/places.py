@@ -24,6 +24,8 @@ TEST_SOURCE_UNIT = "/etc/systemd/system/lvsdr-test-source.service"
 # it from the second one.
 DRAINED = "/run/lvsdr/drained"
 DRAINED_KEPT = "/var/lib/lvsdr/drained"
+# How the names of those of spares begin.
+SPARE = "spare-"
 
 STREAMCHECK = "/run/lvsdr/streamcheck"
 STREAMCHECK_CONF = "/etc/lvsdr/streamcheck.json"
@@ -61,11 +63,12 @@ CONSOLE_MODULE, CONSOLE_HELPER_MODULE = PACKAGE + ".console.web", PACKAGE + ".co
 CONSOLE_PARTS = (
     *("/".join([*_above[: depth + 1], "__init__"]) for depth in range(len(_above))),
     *(STREAMCHECK_FOLDER + part for part in (
-        "__init__", "addresses", "checks/__init__", "checks/verdicts", "console/__init__", "console/actions", "console/assets",
-        "console/collect", "console/config", "console/helper", "console/look", "console/memory", "console/messages", "console/metrics",
-        "console/page", "console/problems", "console/state", "console/web", "errors", "ipvs/__init__", "ipvs/codec",
-        "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types", "messages", "notes", "notify", "places",
-        "system/__init__", "system/files", "system/messages", "system/rtnetlink", "system/weights", "text",
+        "__init__", "addresses", "checks/__init__", "checks/status", "checks/verdicts", "console/__init__", "console/actions",
+        "console/assets", "console/behind", "console/collect", "console/config", "console/helper", "console/look", "console/memory",
+        "console/messages", "console/metrics", "console/page", "console/problems", "console/state", "console/web", "errors",
+        "ipvs/__init__", "ipvs/codec", "ipvs/kernel", "ipvs/messages", "ipvs/plan", "ipvs/refusals", "ipvs/render", "ipvs/types",
+        "messages", "notes", "notify", "places", "system/__init__", "system/files", "system/messages", "system/rtnetlink",
+        "system/weights", "text",
     )),
 )  # fmt: skip
 
@@ -76,6 +79,25 @@ HAPROXY_CERTIFICATES = "/etc/haproxy/lvsdr"
 # On directors: what gives the VIPs up while HAProxy is stopped, and what writes it.
 HAPROXY_STOPPED, HAPROXY_DROP_IN = "/run/lvsdr/haproxy-stopped", "/etc/systemd/system/haproxy.service.d/lvsdr.conf"
 HAPROXY_METRICS_PORT, AGENT_PORT = 9135, 9136
+# Begins the names of backends and frontends that belong to lvsdr itself.
+HAPROXY_OWN = "lvsdr-"
+# What tells the consoles of a proxy: HAProxy lets directors through from the port to the socket, which is in its chroot.
+HAPROXY_CHROOT, PROXY_INFO_PORT = "/var/lib/haproxy", 9138
+PROXY_INFO_SOCKET = HAPROXY_CHROOT + "/lvsdr-info.sock"
+PROXY_INFO_UNIT = "/etc/systemd/system/lvsdr-proxy-info.service"
+PROXY_INFO_MODULE = PACKAGE + ".proxies.info_server"
+PROXY_INFO_PARTS = (
+    *("/".join([*_above[: depth + 1], "__init__"]) for depth in range(len(_above))),
+    *(STREAMCHECK_FOLDER + part for part in (
+        "__init__", "addresses", "checks/__init__", "checks/listeners", "checks/listening", "checks/messages", "checks/status", "errors",
+        "inventory/__init__", "inventory/messages", "inventory/modes", "inventory/paths", "inventory/types", "inventory/waf_option",
+        "ipvs/__init__", "ipvs/declare", "ipvs/describe", "ipvs/messages", "ipvs/types", "messages", "notes", "notify", "places",
+        "proxies/__init__", "proxies/certificates", "proxies/cli", "proxies/findings", "proxies/haproxy", "proxies/info",
+        "proxies/info_server", "proxies/messages", "proxies/runtime", "proxies/waf", "proxies/waf_log", "reader", "spelling",
+        "streams/__init__", "streams/messages", "streams/packets", "system/__init__", "system/files", "system/messages", "system/weights",
+        "text",
+    )),
+)  # fmt: skip
 
 # The WAF: an nginx of its own on each proxy. HAProxy sends it what is to be judged, and takes it back at the socket.
 WAF_CONF, WAF_RULES = "/etc/lvsdr/waf/nginx.conf", "/etc/lvsdr/waf/rules.conf"
@@ -90,8 +112,8 @@ WAF_LOG, WAF_LOGROTATE = "/var/log/lvsdr/waf.json", "/etc/logrotate.d/lvsdr-waf"
 FILES = (
     KEEPALIVED_CONF, KEEPALIVED_DROP_IN, RULES, NGINX_CONF, TEST_SOURCE_UNIT, STREAMCHECK_CONF, STREAMCHECK_UNIT,
     CONSOLE_CONF, CONSOLE_UNIT, CONSOLE_HELPER_UNIT, HAPROXY_CFG, HAPROXY_DROP_IN, WAF_CONF,
-    WAF_RULES, WAF_UNIT, WAF_LOGROTATE,
-    *("%s/%s.py" % (STREAMCHECK_PROGRAM, part) for part in dict.fromkeys((*STREAMCHECK_PARTS, *CONSOLE_PARTS))),
+    WAF_RULES, WAF_UNIT, WAF_LOGROTATE, PROXY_INFO_UNIT,
+    *("%s/%s.py" % (STREAMCHECK_PROGRAM, part) for part in dict.fromkeys((*STREAMCHECK_PARTS, *CONSOLE_PARTS, *PROXY_INFO_PARTS))),
 )  # fmt: skip
 # Settings of the kernel, of the whole host and of each interface.
 SYSCTLS = ("net/netfilter/nf_conntrack_max", "net/ipv4/ip_forward", "net/ipv4/conf/all/send_redirects", "net/ipv6/conf/all/forwarding")
@@ -99,7 +121,10 @@ SYSCTLS_OF_LINKS = (
     "net/ipv4/conf/%s/accept_local", "net/ipv4/conf/%s/arp_ignore", "net/ipv4/conf/%s/send_redirects", "net/ipv6/conf/%s/accept_ra",
 )  # fmt: skip
 FOLDERS = (DRAINED, DRAINED_KEPT, STREAMCHECK)
-UNITS = ("keepalived", "lvsdr-streamcheck", "lvsdr-console-helper", "lvsdr-console", "nginx", "lvsdr-test-source", "haproxy", "lvsdr-waf")
+UNITS = (
+    "keepalived", "lvsdr-streamcheck", "lvsdr-console-helper", "lvsdr-console", "nginx", "lvsdr-test-source", "haproxy", "lvsdr-waf",
+    "lvsdr-proxy-info",
+)  # fmt: skip
 
 # Copies of what a unit has read, by unit (system/in_force.py).
 IN_FORCE = "/run/lvsdr/in_force"
@@ -113,6 +138,11 @@ SYSCTL_FILE = "/etc/sysctl.d/zz-lvsdr.conf"
 
 # The inventory group of the directors has a fixed name.
 DIRECTORS = "directors"
+
+
+def waf_backend(service: str) -> str:
+    """The backend of HAProxy that judges a service's requests."""
+    return "%swaf-%s" % (HAPROXY_OWN, service)
 
 
 def _file_name(words: str) -> str:
@@ -131,7 +161,7 @@ def drain_file(host: str) -> str:
 
 def spare_file(host: str) -> str:
     """Name of the track file that takes a spare's weight while it is parked, in the folder of drain_file."""
-    return _file_name("spare-%s" % host)
+    return _file_name(SPARE + host)
 
 
 def credential(path: str) -> str:

@@ -24,6 +24,7 @@ from ansible.module_utils.lvsdr.inventory.hosts import macs, on_links
 from ansible.module_utils.lvsdr.proxies import drains as proxy_drains
 from ansible.module_utils.lvsdr.proxies import findings, haproxy, waf
 from ansible.module_utils.lvsdr.proxies import report as proxy_report
+from ansible.module_utils.lvsdr.proxies import spares as proxy_spares
 from ansible.module_utils.lvsdr.proxies import streamchecks as proxy_checks
 from ansible.module_utils.lvsdr.system import in_force
 
@@ -75,6 +76,20 @@ def all_streamchecks(resolved, director, inventory, metrics_port=places.STREAMCH
         return found
     login_files = {**found["login_files"], **more["login_files"]}
     return {**found, "agent_port": more["agent_port"], "services": found["services"] + more["services"], "login_files": login_files}
+
+
+def proxy_scale(resolved, hostvars, name, wanted):
+    """Which spares behind the proxies of a service to wake and to park (fleet/spares.py), and on which proxies."""
+    several, hosts = proxy_spares.as_services(resolved, name)
+    infos = proxy_spares.infos(resolved, name, held_by_proxies(hostvars, hosts))
+    return {**spares.plan(several, infos, name, wanted), "hosts": list(hosts)}
+
+
+def proxy_waiting(resolved, hostvars, name):
+    """Who does not take viewers on which proxy, though nobody has taken it out (directors/drains.py, waiting)."""
+    several, hosts = proxy_spares.as_services(resolved, name)
+    there = [host for host in hosts if host in hostvars]
+    return drains.waiting(several, proxy_spares.infos(resolved, name, held_by_proxies(hostvars, there)))
 
 
 def waf_report(hostvars, hosts):
@@ -212,6 +227,7 @@ FILTERS = {
     "lvs_report_page": _resolved(static_page, 2),
     "lvs_console": _resolved(console.console),
     "lvs_console_program": lambda _name: streamchecks.program(places.CONSOLE_PARTS),
+    "lvs_proxy_info_program": lambda _name: streamchecks.program(places.PROXY_INFO_PARTS),
     "lvs_vrrp_wrong": _services(report.vrrp_wrong, 1),
     "lvs_held_wrongly": _services(held_wrongly),
     "lvs_holders": _services(holding),
@@ -251,6 +267,8 @@ PROXIES = {
     "lvs_proxy_services": _resolved(lambda resolved, host: [one.name for one in haproxy.services_of(resolved, host)]),
     "lvs_proxy_checks": _resolved(proxy_checks.streamchecks),
     "lvs_proxy_drained": _resolved(proxy_checks.drained),
+    "lvs_proxy_scale": _resolved(proxy_scale),
+    "lvs_proxy_waiting": _resolved(proxy_waiting),
     "lvs_waf": _resolved(waf.files),
     "lvs_waf_report": waf_report,
     "lvs_behind_proxies": _resolved(proxy_drains.behind),

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.agent import status
+from ansible.module_utils.lvsdr.checks import status
 from ansible.module_utils.lvsdr.system import commands, files, links, rtnetlink
 from ansible.module_utils.testing import patch_module_args
 from ansible.modules import lvs_preflight

@@ -127,10 +127,14 @@ def test_no_module_imports_itself_in_a_circle():
 
 @pytest.mark.parametrize(
     "programs, parts",
-    [(("agent.runner",), places.STREAMCHECK_PARTS), (("console.web", "console.helper"), places.CONSOLE_PARTS)],
-    ids=["lvsdr-streamcheck", "lvsdr-console"],
+    [
+        (("agent.runner",), places.STREAMCHECK_PARTS),
+        (("console.web", "console.helper"), places.CONSOLE_PARTS),
+        (("proxies.info_server",), places.PROXY_INFO_PARTS),
+    ],
+    ids=["lvsdr-streamcheck", "lvsdr-console", "lvsdr-proxy-info"],
 )
-def test_a_director_gets_all_that_a_daemon_imports_and_no_more(programs, parts):
+def test_a_host_gets_all_that_a_daemon_imports_and_no_more(programs, parts):
     below = {module_of(path): {other for other, _name in imports(ast.parse(path.read_text()))} for path in FILES}
     found, left = set(), set(programs)
     while left:

@@ -12,6 +12,7 @@ body { margin: 0 auto; max-width: 84rem; padding: 0 1rem 2rem; font: 15px/1.45 s
   background: var(--back); }
 header { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem; flex-wrap: wrap; }
 h1 { font-size: 1.3rem; margin: .8rem 0; } h2 { font-size: 1.1rem; margin: 1.2rem 0 .2rem; }
+h3 { font-size: 1rem; margin: .8rem 0 .1rem; }
 small, .since, .why, .totals, #live, time { color: var(--soft); font-weight: normal; } p { margin: .2rem 0 .5rem; }
 #problems { padding: .1rem 1rem .4rem; border-left: .4rem solid var(--good); background: var(--fineback); }
 #problems.warn, #drift { padding: .1rem 1rem .4rem; border-left: .4rem solid var(--warn); background: var(--warnback); }

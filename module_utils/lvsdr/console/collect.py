@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
-from ansible.module_utils.lvsdr.console import actions, look, messages
+from ansible.module_utils.lvsdr.console import actions, behind, look, messages
 from ansible.module_utils.lvsdr.console.config import own_address
 from ansible.module_utils.lvsdr.console.memory import Memory
 from ansible.module_utils.lvsdr.console.state import state
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # Seconds between two looks, and between two readings of a real server's counters.
 INTERVAL, EGRESS_INTERVAL = 2.0, 10.0
-HELPER_TIMEOUT, PEER_TIMEOUT, EGRESS_TIMEOUT = 10.0, 3.0, 3.0
+HELPER_TIMEOUT, PEER_TIMEOUT, EGRESS_TIMEOUT, PROXY_TIMEOUT = 10.0, 3.0, 3.0, 3.0
 LONGEST_LOOK, LONGEST_COUNTERS = 4 << 20, 1 << 18
 # Seconds after which the same look of the other director is one of a console that reads nothing any more.
 STALE = 10.0
@@ -96,6 +96,21 @@ def on_wire(count: int, packets: int, header: int) -> int:
     return data + header * max(packets, -(-data // (VIEWERS_MTU - header)))
 
 
+async def read_all(address: str, port: int, most: int) -> bytes:
+    """What a host says to whoever connects, or the beginning of it."""
+    reader, writer = await asyncio.open_connection(address, port)
+    try:
+        out = b""
+        while len(out) < most:
+            data = await reader.read(65536)
+            if not data:
+                break
+            out += data
+        return out
+    finally:
+        writer.close()
+
+
 class Egress:
     """What each real server has sent, as it counts it itself."""
 
@@ -120,25 +135,12 @@ class Egress:
     async def _one(self, name: str, address: str, gate: asyncio.Semaphore) -> None:
         async with gate:
             try:
-                text = await asyncio.wait_for(self._read(address), EGRESS_TIMEOUT)
+                text = await asyncio.wait_for(read_all(address, self.port, LONGEST_COUNTERS), EGRESS_TIMEOUT)
             except (OSError, asyncio.TimeoutError):
                 # What it has sent so far stays counted; it has no rate meanwhile.
                 self.now[name] = {counter: (count, 0.0) for counter, (count, _rate) in self.now.get(name, {}).items()}
                 return
         self.take(name, counters(text), time.monotonic())
-
-    async def _read(self, address: str) -> bytes:
-        reader, writer = await asyncio.open_connection(address, self.port)
-        try:
-            out = b""
-            while len(out) < LONGEST_COUNTERS:
-                data = await reader.read(65536)
-                if not data:
-                    break
-                out += data
-            return out
-        finally:
-            writer.close()
 
     def take(self, name: str, found: dict[str, tuple[int, int]], now: float) -> None:
         """Adds what was sent since the last reading; a counter that is lower has begun again, as after a rollout of other rules."""
@@ -157,6 +159,44 @@ class Egress:
             self.now[name][counter] = (totals.get(counter, (0, 0.0))[0] + more, rate)
 
 
+class Proxies:
+    """What the proxies hold of the real servers behind them."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.addresses: dict[str, str] = {one["name"]: one["address"] for one in config["proxies"]}
+        self.port = config.get("proxy_port") or places.PROXY_INFO_PORT
+        self.told: dict[str, behind.Told | None] = {}
+        # {proxy: {(backend, server): bytes in and out a second}}, and of what that was made.
+        self.rates: behind.Rates = {}
+        self.last: dict[str, tuple[float, dict[tuple[str, str], tuple[int, int]]]] = {}
+
+    async def read(self) -> None:
+        """Asks all of them once."""
+        await asyncio.gather(*(self._one(name, address) for name, address in self.addresses.items()))
+
+    async def _one(self, name: str, address: str) -> None:
+        try:
+            told = behind.decoded(await asyncio.wait_for(read_all(address, self.port, LONGEST_LOOK), PROXY_TIMEOUT))
+        except (OSError, asyncio.TimeoutError):
+            told = None
+        self.take(name, told, time.monotonic())
+
+    def take(self, name: str, told: behind.Told | None, now: float) -> None:
+        """Keeps what one told, and makes rates of it; a count that is lower is of another process of HAProxy, which began at 0."""
+        self.told[name], self.rates[name] = told, {}
+        counts = {
+            (backend, server): (held["in"], held["out"])
+            for backend, servers in (told or {"servers": {}})["servers"].items()
+            for server, held in servers.items()
+        }
+        when, before = self.last.get(name, (now, {}))
+        self.last[name] = (now, counts)
+        for key, (received, sent) in counts.items():
+            if key in before and now > when:
+                base = before[key] if received >= before[key][0] and sent >= before[key][1] else (0, 0)
+                self.rates[name][key] = ((received - base[0]) / (now - when), (sent - base[1]) / (now - when))
+
+
 class Collector:
     def __init__(self, config: dict[str, Any], socket: str = places.CONSOLE_SOCKET) -> None:
         self.helper, self.memory = Helper(socket), Memory()
@@ -171,7 +211,7 @@ class Collector:
 
     def configure(self, config: dict[str, Any]) -> None:
         """Goes on with another configuration; what was seen stays known."""
-        self.config, self.egress = config, Egress(config)
+        self.config, self.egress, self.proxies = config, Egress(config), Proxies(config)
         self.peers = {one["name"]: one["address"] for one in config["directors"] if one["name"] != config["director"]}
 
     async def run(self) -> None:
@@ -206,7 +246,9 @@ class Collector:
         except LvsError as error:
             self.own, self.error = b"", str(error)
         looks = {self.config["director"]: look.decoded(self.own)}
-        for name, found in zip(self.peers, await asyncio.gather(*map(self._peer, self.peers.values()))):
+        reads = [self._peer(address) for address in self.peers.values()]
+        *found_there, _read = await asyncio.gather(*reads, self.proxies.read())
+        for name, found in zip(self.peers, found_there):
             looks[name] = self._if_new(name, found)
         if looks[self.config["director"]] is None:
             if not self.error:
@@ -214,7 +256,9 @@ class Collector:
             self.own = b""
         else:
             self.read = time.time()
-        now = state(self.config, looks, self.egress.now, time.time())
+        at = time.time()
+        of_proxies = behind.added(self.config, looks, self.proxies.told, self.proxies.rates, at)
+        now = state(self.config, looks, self.egress.now, at, of_proxies)
         if self.error:
             do = "`systemctl restart lvsdr-console-helper` here"
             now["problems"].insert(0, {"kind": "director-silent", "level": "bad", "key": "helper", "what": self.error, "do": do})

@@ -11,7 +11,7 @@ from ansible.module_utils.lvsdr.console import messages
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.text import digest_of
 
-NEEDED = ("director", "directors", "services", "actions", "port", "peer_port", "sync", "watched")
+NEEDED = ("director", "directors", "services", "actions", "port", "peer_port", "sync", "watched", "behind", "proxies")
 
 
 def own_address(config: dict[str, Any]) -> str | None:
@@ -30,5 +30,5 @@ def read_config(path: str) -> dict[str, Any]:
             raise ValueError("it lacks %s" % ", ".join(missing))
     except (OSError, ValueError, TypeError) as error:
         raise LvsError(messages.CONSOLE_CONFIGURATION_UNUSABLE(path=path, why=error))
-    config["digest"] = digest_of(json.dumps(config["services"], sort_keys=True))[:16]
+    config["digest"] = digest_of(json.dumps([config["services"], config["behind"]], sort_keys=True))[:16]
     return config

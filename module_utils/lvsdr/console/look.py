@@ -8,7 +8,7 @@ import json
 import time
 from typing import Any
 
-from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.checks import status
 from ansible.module_utils.lvsdr.ipvs import kernel
 from ansible.module_utils.lvsdr.ipvs.types import service_name
 from ansible.module_utils.lvsdr.system import rtnetlink, weights
@@ -46,7 +46,7 @@ def read(config: str) -> dict[str, Any]:
     with rtnetlink.opened() as route:
         links = {link.ifindex: link.name for link in route.links()}
         held = [one.text for one in route.addresses() if links.get(one.ifindex) != "lo"]
-    checks, age = _checks()
+    checks, age = status.read()
     return {
         "at": time.time(), "config": config, "services": services, "sync": daemons, "files": weights.taken(),
         "checks": checks, "checks_age": age, "addresses": held, "keepalived": _runs(),
@@ -55,16 +55,6 @@ def read(config: str) -> dict[str, Any]:
 
 def _counters(of: dict[str, int]) -> dict[str, int]:
     return {name: of.get(name, 0) for name in COUNTERS}
-
-
-def _checks() -> tuple[list[dict[str, Any]], float | None]:
-    """(what lvsdr-streamcheck wrote last, how many seconds ago); no age where there is nothing."""
-    try:
-        with open(places.STREAM_STATUS) as f:
-            status = json.load(f)
-        return status["checks"], max(0.0, time.time() - status["at"])
-    except (OSError, ValueError, KeyError):
-        return [], None
 
 
 def _runs() -> bool:
@@ -103,25 +93,20 @@ def decoded(data: bytes) -> dict[str, Any] | None:
 def understood(look: Any) -> dict[str, Any] | None:
     """The same of what ``read`` returned."""
     try:
-        _require(look, FIELDS)
+        require(look, FIELDS)
         services = {}
         for one in look["services"]:
-            _require(one, OF_SERVICES)
+            require(one, OF_SERVICES)
             destinations = {}
             for there in one["destinations"]:
-                _require(there, OF_DESTINATIONS)
-                _require(there["counters"], dict.fromkeys(COUNTERS, int))
+                require(there, OF_DESTINATIONS)
+                require(there["counters"], dict.fromkeys(COUNTERS, int))
                 destinations[there["address"], there["port"]] = there
-            _require(one["counters"], dict.fromkeys(COUNTERS, int))
+            require(one["counters"], dict.fromkeys(COUNTERS, int))
             services[one["key"]] = {
                 "words": one["key"], "scheduler": one["scheduler"], "counters": one["counters"], "destinations": destinations
             }  # fmt: skip
-        for one in look["files"].values():
-            _require(one, OF_FILES)
-        for one in look["checks"]:
-            _require(one, OF_CHECKS)
-            if not 0 <= (one.get("certificate_ends") or 0) < LAST_MOMENT:
-                raise ValueError(one["certificate_ends"])
+        require_notes(look["files"], look["checks"])
         for text in (*look["addresses"], *look["sync"]):
             if not isinstance(text, str):
                 raise ValueError(text)
@@ -130,6 +115,17 @@ def understood(look: Any) -> dict[str, Any] | None:
     return {**{name: look[name] for name in FIELDS}, "services": services}
 
 
-def _require(item: Any, fields: dict[str, Any]) -> None:
+def require_notes(files: dict[str, Any], checks: list[Any]) -> None:
+    """ValueError where these are not the files that take a weight (system/weights.py) and what lvsdr-streamcheck says."""
+    for one in files.values():
+        require(one, OF_FILES)
+    for one in checks:
+        require(one, OF_CHECKS)
+        if not 0 <= (one.get("certificate_ends") or 0) < LAST_MOMENT:
+            raise ValueError(one["certificate_ends"])
+
+
+def require(item: Any, fields: dict[str, Any]) -> None:
+    """ValueError where these fields of a dict are not all there and of these types."""
     if not isinstance(item, dict) or not all(isinstance(item.get(name), kind) for name, kind in fields.items()):
         raise ValueError("not a look")

@@ -34,6 +34,8 @@ LABELS = {
 
 # Columns of numbers.
 NUMBERS = ("Weight", "Active", "New/s", "In", "Out")
+# Of one service; playbooks/waf_report.yml has all.
+MOST_FINDINGS = 10
 
 
 def policy(live: bool = True) -> str:
@@ -101,10 +103,12 @@ def _directors(state: dict[str, Any]) -> str:
         boxes.append(
             '<li id="director-%s" class="%s"><b>%s</b> <span>%s</span></li>' % (slug(one["name"]), kind, escape(one["name"]), escape(word))
         )
-    total = sum(service["active"] for service in state["services"])
-    into, out = (sum(service[name] or 0 for service in state["services"]) for name in ("in", "out"))
-    known = [service["out"] for service in state["services"] if service["out"] is not None]
-    past = ", past the directors" if any(service["direct"] for service in state["services"]) else ""
+    # What proxies ask real servers for has come in by another service already.
+    first = [service for service in state["services"] if not service["front"]]
+    total = sum(service["active"] for service in first)
+    into, out = (sum(service[name] or 0 for service in first) for name in ("in", "out"))
+    known = [service["out"] for service in first if service["out"] is not None]
+    past = ", past the directors" if any(service["direct"] for service in first) else ""
     # One that serves some of its services is not counted.
     servers: dict[str, bool] = {}
     for service in state["services"]:
@@ -150,25 +154,47 @@ def _service(state: dict[str, Any], service: dict[str, Any], place: int) -> str:
     heads = ["Server", "State", "Weight", "Active", "New/s", "In", "Out", "Out, 30 min"] + (["Action"] if actions else [])
     rows = "".join(_row(state, service, one, "s%d-%s" % (place, slug(one["name"]))) for one in service["servers"])
     for one in service["leaving"]:
-        where = "%(address)s:%(port)d" % one
+        where = "%(address)s:%(port)d" % one if one["port"] else one["address"]
         rows += (
             '<tr id="s%d-leaving-%s" class="calm"><th scope="row">%s</th><td>leaving</td><td class="n">%d</td><td class="n">%d</td>%s</tr>'
         ) % (place, slug(where), escape(where), one["weight"], one["active"], "<td></td>" * (len(heads) - 4))
     floor = ", floor %d" % service["floor"] if service["floor"] else ""
-    ends = [one["certificate_ends"] for one in service["servers"] if one.get("certificate_ends")]
+    ends = [one["certificate_ends"] for one in (service, *service["servers"]) if one.get("certificate_ends")]
     until = " · certificates until %s" % time.strftime("%Y-%m-%d", time.gmtime(min(ends))) if ends else ""
     held = "" if service["there"] else '<p class="bad">This service is not in the table of %s. Run site.yml.</p>' % escape(service["view"])
     return (
         '<section id="v%d" class="service" aria-labelledby="h%d"><h2 id="h%d">%s <small>%s, %s, %s</small></h2>'
         '<p id="t%d" class="totals">%d of %d servers%s · %s active · %s new/s · %s in · %s out%s</p>%s'
         '<div class="scroll" tabindex="0" role="group" aria-labelledby="h%d"><table><thead><tr>%s</tr></thead>'
-        "<tbody>%s</tbody></table></div></section>"
+        "<tbody>%s</tbody></table></div>%s</section>"
     ) % (
         place, place, place, escape(service["name"]), escape("%s %s" % (service["vip"], service["ports"])), escape(service["mode"]),
         escape(service["scheduler"]), place, service["serving"], service["counted"], floor, number(service["active"]),
         number(service["new"]), bit_rate(service["in"]), "–" if service["out"] is None else bit_rate(service["out"]), until, held, place,
         "".join('<th scope="col"%s>%s</th>' % (' class="n"' if name in NUMBERS else "", name) for name in heads), rows,
+        _findings(service) if service["waf"] else "",
     )  # fmt: skip
+
+
+def _findings(service: dict[str, Any]) -> str:
+    """What the WAF found, with what would let it through."""
+    if not service["findings"]:
+        return "<p>The WAF has found nothing in the last day.</p>"
+    rows = []
+    for one in service["findings"][:MOST_FINDINGS]:
+        line = "<code>%s</code>" % escape(one["line"]) if one["line"] else ""
+        counts = "".join('<td class="n">%s</td>' % number(one[name]) for name in ("requests", "refused", "viewers"))
+        where = '%s <span class="why">%s</span>' % (escape(one["path"]), escape(one["target"]))
+        rows.append("<tr><td>%d</td>%s<td>%s</td><td>%s</td><td>%s</td></tr>" % (one["rule"], counts, where, escape(one["message"]), line))
+    left = len(service["findings"]) - MOST_FINDINGS
+    more = ' <span class="why">and %d more in <code>playbooks/waf_report.yml</code></span>' % left if left > 0 else ""
+    heads = (("Rule", ""), *((name, ' class="n"') for name in ("Requests", "Refused", "Viewers")), ("Where", ""), ("What", ""))
+    cells = "".join('<th scope="col"%s>%s</th>' % (kind, name) for name, kind in (*heads, ("Lets it through, in waf.exclude", "")))
+    refused = "has refused" if service["waf"]["mode"] == "block" else "would have refused"
+    return (
+        '<h3>What the WAF %s in the last day%s</h3><div class="scroll" tabindex="0" role="group" aria-label="WAF of %s">'
+        "<table><thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>"
+    ) % (refused, more, escape(service["name"], quote=True), cells, "".join(rows))
 
 
 def _row(state: dict[str, Any], service: dict[str, Any], one: dict[str, Any], name: str) -> str:
@@ -187,7 +213,8 @@ def _row(state: dict[str, Any], service: dict[str, Any], one: dict[str, Any], na
         "<td>%s</td>" % spark(one.get("spark"), service),
     ]  # fmt: skip
     if state["actions"]:
-        cells.append("<td>%s</td>" % _buttons(one, name))
+        # Who clicks reaches the directors' files, and not those of proxies.
+        cells.append("<td>%s</td>" % ("" if service["behind"] else _buttons(one, name)))
     return '<tr id="%s" class="%s">%s</tr>' % (name, kind, "".join(cells))
 
 

@@ -27,23 +27,35 @@ Look = dict[str, Any]
 Egress = dict[str, dict[str, tuple[int, float]]]
 
 
-def state(config: dict[str, Any], looks: dict[str, Look | None], egress: Egress, now: float) -> dict[str, Any]:
-    """What a page shows: ``{"at", "director", "actions", "directors", "services", "drift", "problems"}``."""
+def state(
+    config: dict[str, Any], looks: dict[str, Look | None], egress: Egress, now: float, behind: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a page shows: ``{"at", "director", "actions", "directors", "services", "drift", "problems"}``. behind: the services, drift and
+    problems of proxies (behind.py)."""
+    behind = behind or {"services": [], "drift": [], "problems": []}
     directors = [_director(config, one, looks.get(one["name"])) for one in config["directors"]]
     services = [_service(config, service, looks, egress) for service in config["services"]]
     out = {
         "at": now, "director": config["director"], "actions": config["actions"],
-        "directors": directors, "services": services, "drift": _drift(config, looks),
+        "directors": directors, "services": _beside(services, behind["services"]), "drift": _drift(config, looks) + behind["drift"],
     }  # fmt: skip
-    out["problems"] = problems.found(config, out)
+    out["problems"] = problems.found(config, out, behind["problems"])
     return out
+
+
+def _beside(services: list[dict[str, Any]], behind: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of proxies next to what leads to them."""
+    out = []
+    for service in services:
+        out += [service, *(one for one in behind if one["front"] == service["name"])]
+    return out + [one for one in behind if one not in out]
 
 
 def _director(config: dict[str, Any], director: dict[str, Any], look: Look | None) -> dict[str, Any]:
     """``{"name", "answers", "active": the VIPs that it holds, "drained", "note", "sync", "keepalived", "checker"}``; checker: seconds since
     lvsdr-streamcheck wrote its status, None where nothing is watched or there is none."""
     held = set(look["addresses"]) if look else set()
-    vips = list(dict.fromkeys(vip for service in config["services"] for vip in service["vips"]))
+    vips = list(dict.fromkeys(vip for service in (*config["services"], *config["behind"]) for vip in service["vips"]))
     drained = (look or {}).get("files", {}).get(director["drain_file"])
     return {
         "name": director["name"], "answers": look is not None, "active": [vip for vip in vips if vip in held],
@@ -66,7 +78,7 @@ def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, L
     view = view_of(service, config, looks)
     look, own = looks.get(view), looks.get(config["director"])
     held = _held(look or {}, service)
-    checks = _checks(look or {}, service)
+    checks = checks_of(look or {}, service)
     servers = [_server(service, one, look, held, checks, egress) for one in service["servers"]]
     mine = _held(own or {}, service)
     for one, declared in zip(servers, service["servers"]):
@@ -87,7 +99,8 @@ def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, L
         "sorry": any(one["fallback"] for one in servers), "declared": sum(bool(one["declared"]) and not one["fallback"] for one in servers),
         "serving": sum(one["reason"] in IN_SERVICE for one in servers), "counted": counted,
         "active": sum(one["active"] for one in servers + leaving), "new": counters.get("cps", 0), "in": counters.get("inbps", 0),
-        "out": out, "own": mine and mine["counters"],
+        "out": out, "own": mine and mine["counters"], "behind": False, "front": "", "waf": None, "findings": [],
+        "certificate_ends": None,
     }  # fmt: skip
 
 
@@ -101,8 +114,8 @@ def _held(look: Look, service: dict[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-def _checks(look: Look, service: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """{server: what lvsdr-streamcheck holds of it, a dict for each check}"""
+def checks_of(look: Look, service: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """{server: what lvsdr-streamcheck holds of it, a dict for each check}. look: of a director, or of a proxy (behind.py)."""
     out: dict[str, list[dict[str, Any]]] = {}
     for one in look.get("checks") or ():
         if one["service"] in service["checks"] and one["vip"] == service["vips"][0]:
@@ -137,7 +150,7 @@ def _server(
     files = (look or {}).get("files", {})
     taken = next((files[name] for name in (server["drain_file"], server["spare_file"]) if name in files), None)
     said = checks.get(server["name"], [])
-    reason, why = (UNKNOWN, "") if look is None else _reason(service, server, there, files, said)
+    reason, why = (UNKNOWN, "") if look is None else reason_of(service, server, there, files, said)
     counters = (there or {}).get("counters", {})
     count, rate = egress.get(server["name"], {}).get(service["counter"] or "", (None, None))
     if not service["direct"]:
@@ -154,7 +167,7 @@ def _server(
     }  # fmt: skip
 
 
-def _reason(
+def reason_of(
     service: dict[str, Any], server: dict[str, Any], there: dict[str, Any] | None, files: dict[str, Any], said: list[dict[str, Any]]
 ) -> tuple[str, str]:
     """(one of REASONS, in words)"""

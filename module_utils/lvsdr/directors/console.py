@@ -16,7 +16,9 @@ from ansible.module_utils.lvsdr.ipvs.describe import key_name, table_key
 from ansible.module_utils.lvsdr.places import DIRECTORS, drain_file, spare_file
 
 if TYPE_CHECKING:
-    from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, Resolved, VirtualService
+    from collections.abc import Collection
+
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, ProxyService, RealServer, Resolved, VirtualService
 
 
 def console(resolved: Resolved, director: str, inventory: Inventory, settings: dict[str, Any]) -> dict[str, Any]:
@@ -30,12 +32,36 @@ def console(resolved: Resolved, director: str, inventory: Inventory, settings: d
         for name in inventory["groups"].get(DIRECTORS, [])
     ]
     services = [_service(service) for service in resolved.services if service.balanced and not service.absent]
+    behind = [_behind(service, {one["name"] for one in services}) for service in resolved.proxies if not service.absent]
+    proxies = list(dict.fromkeys(name for service in behind for name in service["proxies"]))
     return {
         "director": director, "directors": directors, "services": services, "actions": settings["actions"],
         "names": [name.lower() for name in settings["names"]],
         "known": sorted(map(key_of, resolved.tables())), "port": settings["port"],
         "peer_port": places.CONSOLE_PEER_PORT, "egress_port": places.EGRESS_PORT,
+        "behind": behind, "proxies": [{"name": name, "address": _address(inventory, name, family)} for name in proxies],
         "sync": bool(services), "watched": any(is_watched(check) for service in resolved.services for check in service.checks),
+    }  # fmt: skip
+
+
+def _address(inventory: Inventory, host: str, family: int) -> str | None:
+    """Where a host is asked: over the directors' family, or the one that it has."""
+    variables = inventory["hosts"].get(host, {})
+    return host_address(variables, family) or host_address(variables, 10 - family)
+
+
+def _behind(service: ProxyService, balanced: Collection[str]) -> dict[str, Any]:
+    """What HAProxy serves, as console/behind.py takes it. front: the service by which viewers reach its proxies, if IPVS has one, which is
+    one of balanced."""
+    two_tiers = service.name in balanced
+    return {
+        "name": service.name + " behind its proxies" if two_tiers else service.name, "backend": service.name,
+        "front": service.name if two_tiers else "", "vips": list(service.vips), "ports": "tcp %d" % service.port,
+        "proxies": list(service.hosts), "balance": service.balance, "certificates": list((service.tls or {}).get("certificates", ())),
+        "floor": service.checks[0]["floor"] if service.checks else 0, "checked": bool(service.checks),
+        "checks": [service.check_name(index) for index in range(len(service.checks))],
+        "waf": service.waf and {"mode": service.waf["mode"], "fail": service.waf["fail"], "backend": places.waf_backend(service.name)},
+        "servers": [_server(one, one.port or service.port) for one in service.servers],
     }  # fmt: skip
 
 
@@ -48,7 +74,7 @@ def _service(service: VirtualService) -> dict[str, Any]:
         "floor": (service.health_check or {}).get("floor", 0), "checked": bool(service.health_check),
         "checks": [service.check_name(index) for index in range(len(service.checks))],
         "counter": views.counter_name(service) if direct and service.viewer_ports() else None, "header": _header(service),
-        "servers": [_server(service, one) for one in service.servers],
+        "servers": [_server(one, service.port_of(one)) for one in service.servers],
     }  # fmt: skip
 
 
@@ -63,9 +89,9 @@ def key_of(options: dict[str, Any]) -> str:
     return key_name(table_key(options)) + (" (IPv6)" if options.get("family") == "ipv6" else "")
 
 
-def _server(service: VirtualService, server: RealServer) -> dict[str, Any]:
+def _server(server: RealServer, port: int) -> dict[str, Any]:
     return {
-        "name": server.host, "address": server.address, "port": service.port_of(server), "weight": server.weight,
+        "name": server.host, "address": server.address, "port": port, "weight": server.weight,
         "drained": server.drained, "spare": server.spare, "fallback": server.fallback,
         "drain_file": drain_file(server.host), "spare_file": spare_file(server.host),
     }  # fmt: skip

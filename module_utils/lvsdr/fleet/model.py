@@ -168,7 +168,8 @@ def _hosts(
     vips: dict[str, list[str]] = {**{name: [] for name in names}, **views.vips_of_hosts(services)}
     listeners, back, ends = proofs.listeners(services), views.return_paths(services), endpoints(services, inventory)
     sources, replies = endpoint_sources(inventory), views.replies(services)
-    counters = views.counters(services) if director_settings.has_console(inventory) else {}
+    consoles = director_settings.has_console(inventory)
+    counters = views.counters(services) if consoles else {}
     for name in names:
         # An address that comes from facts, and what has to answer there, is known only then.
         if not inventory.get("read", True) and not is_declared(inventory["hosts"].get(name, {})):
@@ -189,6 +190,7 @@ def _hosts(
             "replies": replies.get(host, []),
             "endpoints": ends.get(host, []), "endpoint_sources": sources if host in ends else [],
             "counters": counters.get(host, []), "counter_sources": sources if host in counters else [],
+            "consoles": sources if consoles and host in proxied else [],
             "misplaced": variables.get("real_server_misplaced") or "move",
         }
         for host, variables in inventory["hosts"].items()

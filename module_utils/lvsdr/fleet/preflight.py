@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from ansible.module_utils.lvsdr.inventory.hosts import Network
-    from ansible.module_utils.lvsdr.inventory.types import Inventory, RealServer, VirtualService
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, ProxyService, RealServer, VirtualService
 
 
 def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
@@ -86,6 +86,8 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     check_tunnels(services, inventory, problems)
     check_snat_room(services, directors, inventory, problems)
     check_proxies(resolved.proxies, inventory, problems)
+    for proxied in resolved.proxies:
+        _check_somebody_is_asked(proxied, directors, inventory, problems)
     for director in directors:
         check_conntrack(services, director, settings[director]["sysctls"], problems)
         _check_interface(director, settings[director]["interface"], services, inventory, problems)
@@ -111,12 +113,23 @@ def _check_roles(service: VirtualService, directors: Collection[str], problems: 
 
 def _check_somebody_serves(service: VirtualService, directors: Iterable[str], inventory: Inventory, problems: Problems) -> None:
     """Where all weights are 0 newcomers are refused, which is right only with a sorry server or where a variable allows it."""
-    allowed = any(Reader(Problems(), "", inventory["hosts"].get(host, {})).boolean("preflight_allow_drained") for host in directors)
-    if not service.hosts or service.sorry or allowed:
+    if not service.hosts or service.sorry or _may_be_drained(directors, inventory):
         return
     # A spare may be parked at any time.
     if not somebody_serves(service, spares([service])):
         problems.add(service.path, messages.SERVERS_ALL_DRAINED())
+
+
+def _may_be_drained(directors: Iterable[str], inventory: Inventory) -> bool:
+    return any(Reader(Problems(), "", inventory["hosts"].get(host, {})).boolean("preflight_allow_drained") for host in directors)
+
+
+def _check_somebody_is_asked(service: ProxyService, directors: Iterable[str], inventory: Inventory, problems: Problems) -> None:
+    """The same of what proxies ask."""
+    if service.absent or not service.servers or any(one.fallback for one in service.servers) or _may_be_drained(directors, inventory):
+        return
+    if not any(one.weight and not one.drained and not one.spare for one in service.servers):
+        problems.add("%s.real_servers" % paths.of_service(service.name), messages.SERVERS_ALL_DRAINED())
 
 
 def _check_addresses(services: Sequence[VirtualService], directors: Sequence[str], inventory: Inventory, problems: Problems) -> None:

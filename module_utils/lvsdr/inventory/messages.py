@@ -65,9 +65,6 @@ NOT_A_COOKIE = Message("not-a-cookie", "must be a name of up to 60 letters, digi
 ORIGIN_WITHOUT_ADDRESS = Message(
     "origin-without-address", "the address of %(host)s, a real server of %(service)s, is not known; set real_server_address or ansible_host"
 )
-SPARE_OF_PROXY = Message(
-    "spare-of-proxy", "%(service)s has mode proxy, whose real servers can't be spares in this version; make it active or drained"
-)
 WEIGHT_OF_PROXY = Message("weight-of-proxy", "HAProxy has weights up to %(most)d, not %(value)d; give all its real servers smaller ones")
 OPTION_NEEDS_MODE = Message(
     "option-needs-mode", "%(option)s is an option of mode %(needed)s, not of %(mode)s; remove it, or change the mode"

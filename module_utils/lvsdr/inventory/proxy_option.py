@@ -19,7 +19,7 @@ from ansible.module_utils.lvsdr.checks.health_check import PLAIN_TEXT, SECURE, S
 from ansible.module_utils.lvsdr.errors import Problems, shown
 from ansible.module_utils.lvsdr.inventory import messages, modes, paths
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
-from ansible.module_utils.lvsdr.inventory.servers import is_drained, is_spare, read_real_servers, read_sorry_server
+from ansible.module_utils.lvsdr.inventory.servers import check_spares, is_drained, is_spare, read_real_servers, read_sorry_server
 from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer
 from ansible.module_utils.lvsdr.inventory.waf_option import read_waf
 from ansible.module_utils.lvsdr.ipvs.types import MAX_WEIGHT
@@ -167,6 +167,7 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
             reader.wrong(field + ".port", messages.PROXY_PROTOCOL_NEEDS_PORT())
         if check["type"] not in CHECKS:
             reader.wrong(field + ".type", messages.CHECK_NOT_OF_PROXIES(type=check["type"], types=", ".join(CHECKS)))
+    check_spares(reader, checks[0] if checks else None, hosts, sorry, inventory)
     servers = [
         *_servers(reader, inventory, hosts, bool(checks), default, False),
         *_servers(reader, inventory, sorry, False, default, True),
@@ -309,8 +310,6 @@ def _servers(reader: Reader, inventory: Inventory, hosts: Hosts, checked: bool, 
         values = Reader(Problems(), path, variables)
         if not NAME.fullmatch(host):
             reader.problems.add(path, messages.NOT_A_PROXY_NAME(value=shown(host)))
-        if is_spare(inventory, host):
-            reader.problems.add(path + ".real_server_state", messages.SPARE_OF_PROXY(service=reader.path))
         address = host_address(variables, 4) or host_address(variables, 6)
         if address is None:
             reader.problems.add(path, messages.ORIGIN_WITHOUT_ADDRESS(host=host, service=reader.path))
@@ -322,7 +321,7 @@ def _servers(reader: Reader, inventory: Inventory, hosts: Hosts, checked: bool, 
         out.append(
             RealServer(
                 host=host, address=address, weight=weight, port=own if own and 0 < own < 65536 else common_port, checked=checked,
-                drained=not fallback and is_drained(inventory, host), fallback=fallback,
+                drained=not fallback and is_drained(inventory, host), spare=not fallback and is_spare(inventory, host), fallback=fallback,
             )
         )  # fmt: skip
     return out

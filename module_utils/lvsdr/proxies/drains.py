@@ -30,7 +30,7 @@ def refused(resolved: Resolved, inventory: Inventory, names: Collection[str]) ->
         if not going or service.absent:
             continue
         files = _files(service, inventory)
-        left = [one for one in serving if one.host not in names and not one.drained and places.drain_file(one.host) not in files]
+        left = [one for one in serving if one.host not in names and not one.drained and files.isdisjoint(one.weight_files)]
         if not service.checks:
             out.append(messages.ORIGIN_NEEDS_CHECK(hosts=", ".join(going), service=service.name))
         elif not left and not any(server.fallback for server in service.servers):

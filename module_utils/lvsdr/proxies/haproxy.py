@@ -18,7 +18,7 @@ from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.text import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer, Resolved
 
@@ -39,16 +39,10 @@ SERVICE_HEADER = "lvsdr-service"
 # What players read without end, and the WAF does not judge: names that end like this, without anything in path or query that needs judging.
 SEGMENT = r"^(/[A-Za-z0-9_.~@=+,-]+)+[.](ts|m2ts|m4s|mp4|m4v|m4a|cmfv|cmfa|cmft|webm|aac|ac3|ec3|mp3|ogg|opus|vtt|webvtt|jpg|jpeg|png)$"
 HARMLESS_QUERY = "^[A-Za-z0-9_~=&-]*$"
-# Of backends and frontends of our own; no service has such a name (proxy_option.NAME).
-OWN = "lvsdr-"
-INSPECTED = OWN + "inspected"
+# No service has such a name (proxy_option.NAME).
+INSPECTED = places.HAPROXY_OWN + "inspected"
 # Shown by `show info`.
 DESCRIPTION = "    description "
-
-
-def waf_of(service: str) -> str:
-    """The backend that judges a service's requests."""
-    return "%swaf-%s" % (OWN, service)
 
 
 def services_of(resolved: Resolved, host: str) -> list[ProxyService]:
@@ -56,10 +50,11 @@ def services_of(resolved: Resolved, host: str) -> list[ProxyService]:
     return [one for one in resolved.proxies if host in one.hosts and not one.absent]
 
 
-def render(resolved: Resolved, host: str) -> str:
-    """The file of a host, whole."""
+def render(resolved: Resolved, host: str, consoles: Sequence[str] = ()) -> str:
+    """The file of a host, whole. consoles: the addresses that may ask what this proxy holds."""
     services = services_of(resolved, host)
     blocks = [_global(any(service.http3 for service in services)), _defaults(), _metrics()]
+    blocks += [_info(consoles)] if consoles else []
     for service in services:
         blocks += [_frontend(service), *([_waf(service)] if service.waf else []), _backend(service)]
     guarded = [service.waf for service in services if service.waf]
@@ -81,7 +76,7 @@ def _global(http3: bool) -> list[str]:
         "    log /dev/log local0 info",
         "    user haproxy",
         "    group haproxy",
-        "    chroot /var/lib/haproxy",
+        "    chroot %s" % places.HAPROXY_CHROOT,
         "    stats socket %s mode 600 level admin expose-fd listeners" % places.HAPROXY_SOCKET,
         "    hard-stop-after %s" % LAST_CONNECTIONS,
         # Clients of HTTP that keep their connection are told to come again, over this time.
@@ -125,6 +120,21 @@ def _metrics() -> list[str]:
     ]
 
 
+def _info(consoles: Sequence[str]) -> list[str]:
+    """What lvsdr-proxy-info tells, for these addresses alone."""
+    return [
+        "listen lvsdr-info from lvsdr",
+        "    mode tcp",
+        "    no log",
+        *("    bind %s:%d%s" % (address, places.PROXY_INFO_PORT, words) for address, words in (("0.0.0.0", ""), ("::", " v6only"))),
+        "    maxconn 32",
+        "    timeout client 15s",
+        "    timeout server 15s",
+        "    tcp-request connection reject unless { src %s }" % " ".join(consoles),
+        "    server info unix@%s" % places.PROXY_INFO_SOCKET[len(places.HAPROXY_CHROOT) :],
+    ]
+
+
 def _frontend(service: ProxyService) -> list[str]:
     lines = ["frontend %s from lvsdr" % service.name, "    mode %s" % service.application]
     # transparent: it listens before the VIP is there, and stays when it goes (configuration.txt).
@@ -162,7 +172,7 @@ def _past_waf(service: ProxyService) -> list[str]:
         "    acl harmless_query query -m reg %s" % HARMLESS_QUERY,
         "    http-request set-var(txn.straight) bool(true) if segment !climbs moves_media !has_query",
         "    http-request set-var(txn.straight) bool(true) if segment !climbs moves_media harmless_query",
-        "    use_backend %s unless { var(txn.straight) -m bool }" % waf_of(service.name),
+        "    use_backend %s unless { var(txn.straight) -m bool }" % places.waf_backend(service.name),
     ]
 
 
@@ -170,7 +180,7 @@ def _waf(service: ProxyService) -> list[str]:
     """Asks nginx, which judges the request and sends it back to ``_inspected``. Where it can't be reached, one failed connection is enough
     to take the other way, or to refuse."""
     lines = [
-        "backend %s from lvsdr" % waf_of(service.name),
+        "backend %s from lvsdr" % places.waf_backend(service.name),
         "    mode http",
         # An nginx that leaves ends its connections; a new one for each request meets only the next.
         "    option http-server-close",
@@ -306,7 +316,7 @@ def _with_backends(text: str) -> Iterator[tuple[str, str]]:
     for line in text.splitlines():
         if line and not line.startswith(" "):
             words = line.split()
-            backend = words[1] if words[0] == "backend" and not words[1].startswith(OWN) else ""
+            backend = words[1] if words[0] == "backend" and not words[1].startswith(places.HAPROXY_OWN) else ""
         yield backend, line
 
 

@@ -19,13 +19,16 @@ VIA_AGENT = re.compile(r"via agent : \w+(?: \((.*)\))?")
 def look(socket: str, config: str = places.HAPROXY_CFG) -> dict[str, Any]:
     """``{"running", "version", "viewers", "servers": {backend: {server: …}}, "certificates": {file: …}}``; config: HAProxy's file."""
     # Those of former processes, too, which HAProxy itself does not count.
-    viewers = listening.connections(haproxy.binds_in(files.read_text(config) or ""))
+    return {**held(socket), "viewers": listening.connections(haproxy.binds_in(files.read_text(config) or ""))}
+
+
+def held(socket: str) -> dict[str, Any]:
+    """The same without the viewers."""
     if not cli.runs(socket):
-        return {"running": False, "version": None, "viewers": viewers, "servers": {}, "certificates": {}}
+        return {"running": False, "version": None, "servers": {}, "certificates": {}}
     names = [line for line in cli.ask(socket, "show ssl cert").splitlines() if line.startswith("/")]
     return {
-        "running": True, "version": cli.told(socket).get("Version"), "viewers": viewers,
-        "servers": servers(cli.ask(socket, "show stat")),
+        "running": True, "version": cli.told(socket).get("Version"), "servers": servers(cli.ask(socket, "show stat")),
         "certificates": {name: certificates.held(cli.ask(socket, "show ssl cert " + name)) for name in names},
     }  # fmt: skip
 

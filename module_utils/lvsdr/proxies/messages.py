@@ -18,3 +18,4 @@ NO_ORIGIN_LEFT = Message(
 CERTIFICATE_UNUSABLE = Message(
     "certificate-unusable", "%(path)s can't be used: %(why)s; put a PEM file with certificate, chain and key there"
 )
+NO_PROXY_ANSWERS = Message("no-proxy-answers", "no HAProxy of %(service)s answers, of %(proxies)s; run this again when one does")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import collections
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.proxies import haproxy
+from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.text import aligned
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def status(resolved: Resolved, found: Mapping[str, Mapping[str, Any]]) -> list[s
 def _row(service: ProxyService, server: RealServer, found: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     there = {host: found.get(host, {}).get("servers", {}).get(service.name, {}).get(server.host) for host in service.hosts}
     held = [one for one in there.values() if one]
-    states = collections.Counter(_state(found.get(host), one) for host, one in there.items())
+    states = collections.Counter(_state(found.get(host), one, server) for host, one in there.items())
     words = ", ".join("%s on %d of %d" % (state, count, len(there)) for state, count in states.most_common())
     whys = list(dict.fromkeys(one["why"] for one in held if one["why"] and one["status"] != "UP"))
     weights = sorted({one["weight"] for one in held})
@@ -38,11 +38,13 @@ def _row(service: ProxyService, server: RealServer, found: Mapping[str, Mapping[
     )  # fmt: skip
 
 
-def _state(proxy: Mapping[str, Any] | None, server: Mapping[str, Any] | None) -> str:
+def _state(proxy: Mapping[str, Any] | None, server: Mapping[str, Any] | None, declared: RealServer) -> str:
     if not proxy or not proxy.get("running"):
         return "HAProxy does not answer"
     if server is None:
         return "missing"
+    if declared.spare and places.spare_file(declared.host) in proxy["weight_files"]:
+        return "parked"
     # "no check" is one that nobody looks at.
     return {"UP": "up", "no": "up", "DOWN": "down", "DRAIN": "drained", "MAINT": "drained", "NOLB": "drained"}.get(
         server["status"], str(server["status"])
@@ -55,7 +57,7 @@ def _wafs(resolved: Resolved, found: Mapping[str, Mapping[str, Any]]) -> list[st
     for service in resolved.proxies:
         if not service.waf or service.absent:
             continue
-        servers = [found.get(host, {}).get("servers", {}).get(haproxy.waf_of(service.name), {}).get("waf") for host in service.hosts]
+        servers = [found.get(host, {}).get("servers", {}).get(places.waf_backend(service.name), {}).get("waf") for host in service.hosts]
         judging = [one for one in servers if one and one["status"] == "UP"]
         otherwise = {"open": "the others let everything through", "closed": "the others refuse all but segments"}[service.waf["fail"]]
         words = "judges on %d of %d" % (len(judging), len(servers))

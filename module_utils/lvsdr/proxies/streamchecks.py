@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.proxies import spares
 from ansible.module_utils.lvsdr.proxies.haproxy import services_of
 
 if TYPE_CHECKING:
-    from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer, Resolved
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, ProxyService, RealServer, Resolved
 
 
 def streamchecks(resolved: Resolved, host: str, metrics_port: int = places.STREAMCHECK_PORT) -> dict[str, Any]:
@@ -31,10 +32,11 @@ def streamchecks(resolved: Resolved, host: str, metrics_port: int = places.STREA
     }  # fmt: skip
 
 
-def drained(resolved: Resolved, host: str) -> list[str]:
-    """The names of the files in places.DRAINED that have to be there on a proxy, sorted: of its real servers that are drained."""
+def drained(resolved: Resolved, host: str, inventory: Inventory) -> list[str]:
+    """The names of the files in places.DRAINED that have to be there on a proxy, sorted: of its real servers that are drained, and of
+    spares that are parked."""
     servers = [server for service in services_of(resolved, host) for server in service.servers if service.checks]
-    return sorted({places.drain_file(server.host) for server in servers if server.drained})
+    return sorted({places.drain_file(server.host) for server in servers if server.drained} | set(spares.parked(resolved, inventory, host)))
 
 
 def _check(check: dict[str, Any]) -> dict[str, Any]:

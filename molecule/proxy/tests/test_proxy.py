@@ -1,10 +1,13 @@
 """Two tiers on the lab: directors send viewers to two proxies, which end TLS, judge requests and ask two real servers."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -15,6 +18,8 @@ PROXIES, BACKENDS = ("streaming1", "streaming2"), ("streaming3", "streaming4")
 NAME, CA, PEM = "live.example.com", "/etc/lvsdr-lab/ca.pem", "/etc/lvsdr-lab/live.pem"
 CURL = "curl -s --cacert %s --resolve %s:443:%s " % (CA, NAME, VIP)
 NEWCOMERS = 20
+RELEASES = dict(zip(PROXIES, ("bookworm", "trixie")))
+CACHE = Path(os.environ.get("LAB_CACHE_DIR", "/var/cache/lvsdr-lab"))
 
 
 def run(name, *more):
@@ -136,9 +141,43 @@ def attack(more=""):
     ).strip()
 
 
+def seen_by(director):
+    """{service: what the console of a director shows of it}"""
+    text = ssh(director, "curl -sf http://127.0.0.1:9180/api/state || true")
+    found = json.loads(text or "null") or {"services": [], "problems": ["nothing yet"]}
+    return {one["name"]: one for one in found["services"]}, found["problems"]
+
+
+BEHIND = "https behind its proxies"
+
+
+@pytest.mark.parametrize("director", DIRECTORS)
+def test_the_console_shows_what_is_behind_the_proxies(director):
+    def fine():
+        services, problems = seen_by(director)
+        return not problems and BEHIND in services and services
+
+    eventually(fine, "nothing is wrong: %r" % seen_by(director)[1])
+    services = fine()
+    behind = {one["name"]: (one["reason"], one["weight"]) for one in services[BEHIND]["servers"]}
+    assert behind == dict.fromkeys(BACKENDS, ("serving", 10))
+    assert {one["name"]: one["reason"] for one in services["https"]["servers"]} == dict.fromkeys(PROXIES, "serving")
+    assert 0 < services[BEHIND]["certificate_ends"] - time.time() < 400 * 86400
+    # Nobody else is told.
+    assert ssh("viewer", "curl -s -m 5 http://198.51.100.21:9138/; echo $?").strip() not in ("", "0")
+
+
 def test_an_attack_is_refused_until_the_report_s_line_lets_it_through(tmp_path):
     assert attack() == "403"
     found = good(run("waf_report")).stdout
+    shown = {}
+
+    def on_the_page():
+        shown.update(seen_by(DIRECTORS[0])[0][BEHIND])
+        return {one["rule"] for one in shown["findings"]} == set(map(int, re.findall(r"rule: (\d+), path: .{0,2}/search/", found)))
+
+    eventually(on_the_page, "the console shows the same: %r" % shown)
+    assert all("/search/" in one["line"] and one["refused"] for one in shown["findings"])
     proposed = [
         {"rule": int(rule), "path": "/search/", "target": "ARGS:q"} for rule in re.findall(r"rule: (\d+), path: .{0,2}/search/", found)
     ]
@@ -176,14 +215,20 @@ def test_a_certificate_is_exchanged(watching):
     assert [ask(proxy, "show info").partition("Pid: ")[2].split()[0] for proxy in PROXIES] == pids, "nothing was reloaded"
 
 
+def reasons():
+    return {one["name"]: one["reason"] for one in seen_by(DIRECTORS[0])[0][BEHIND]["servers"]}
+
+
 def test_a_real_server_is_drained_and_one_freezes(watching):
     with watching:
         good(run("drain", "-e", "drain_servers=streaming3", "-e", "drain_seconds=5"))
         assert all(states(proxy) == {"streaming3": "MAINT", "streaming4": "UP"} for proxy in PROXIES)
+        eventually(lambda: reasons() == {"streaming3": "drained", "streaming4": "serving"}, "the console says so")
         good(run("undrain", "-e", "drain_servers=streaming3"))
         eventually(lambda: all(states(proxy) == dict.fromkeys(BACKENDS, "UP") for proxy in PROXIES), "it is back")
         ssh("streaming4", "systemctl stop nginx")
         eventually(lambda: all(states(proxy)["streaming4"] == "DOWN" for proxy in PROXIES), "it is out")
+        eventually(lambda: reasons()["streaming4"] == "down", "the console says so, too")
         ssh("streaming4", "systemctl start nginx")
         eventually(lambda: all(states(proxy) == dict.fromkeys(BACKENDS, "UP") for proxy in PROXIES), "it is back")
     asked = [answered for one in watching.found for _came, answered in one["asked"]]
@@ -191,13 +236,62 @@ def test_a_real_server_is_drained_and_one_freezes(watching):
     assert len(asked) > 100 and asked.count(False) == 0, (asked.count(False), len(asked))
 
 
-def test_a_proxy_is_drained_and_its_haproxy_restarted(watching, tmp_path):
-    """As an upgrade of its package does."""
-    (tmp_path / "mine.yml").write_text("- name: Restart HAProxy\n  ansible.builtin.systemd_service: {name: haproxy, state: restarted}\n")
+def package(release, folder, newest):
+    """The package of HAProxy of a Debian release, as its archive has it today; newest: with its security updates."""
+    rootfs, root = CACHE / release / "etc/apt", folder / ("%s-%s" % (release, newest))
+    for name in ("etc/apt/preferences.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"):
+        (root / name).mkdir(parents=True)
+    (root / "status").touch()
+    lines = (rootfs / "sources.list").read_text().splitlines()
+    (root / "etc/apt/sources.list").write_text("\n".join(lines if newest else lines[:1]) + "\n")
+    options = {"Dir": root, "Dir::State::status": root / "status", "Dir::Etc::trustedparts": rootfs / "trusted.gpg.d",
+               "APT::Sandbox::User": "root"}  # fmt: skip
+    for verb in (["update"], ["download", "haproxy"]):
+        words = [word for name, value in options.items() for word in ("-o", "%s=%s" % (name, value))]
+        subprocess.run(["apt-get", "-qq", *words, *verb], cwd=root, check=True)
+    (found,) = root.glob("haproxy_*.deb")
+    return found
+
+
+INSTALL = """
+- name: Bring the package
+  ansible.builtin.copy: {src: "%s/{{ ansible_facts.distribution_release }}.deb", dest: /root/haproxy.deb, mode: "0600"}
+- name: Install the package
+  ansible.builtin.command: dpkg -i --force-confold /root/haproxy.deb
+"""
+
+
+def version(proxy):
+    return ssh(proxy, "dpkg-query -W -f '${Version}' haproxy").strip()
+
+
+def test_the_package_of_haproxy_is_upgraded(watching, tmp_path):
+    """From what the release came with, or nearly, to its last security update."""
+    for newest in (False, True):
+        folder = tmp_path / str(newest)
+        folder.mkdir()
+        for release in RELEASES.values():
+            shutil.copy(package(release, tmp_path, newest), folder / ("%s.deb" % release))
+    (tmp_path / "mine.yml").write_text("- name: Which release\n  ansible.builtin.setup: {gather_subset: ['!all', 'distribution']}\n"
+                                       + INSTALL % (tmp_path / "True"))  # fmt: skip
+    for proxy, release in RELEASES.items():
+        text = (tmp_path / "False" / ("%s.deb" % release)).read_bytes()
+        subprocess.run(["ssh", "-F", "/var/lib/lvsdr-lab/ssh_config", proxy, "cat > /root/old.deb"], input=text, check=True)
+        ssh(proxy, "dpkg -i --force-confold /root/old.deb >/dev/null 2>&1")
+    eventually(lambda: all(states(proxy) == dict.fromkeys(BACKENDS, "UP") for proxy in PROXIES), "both serve")
+    before = {proxy: (version(proxy), ssh(proxy, "systemctl show -P MainPID haproxy").strip()) for proxy in PROXIES}
     hosts = ["-e", "upgrade_hosts=streaming1,streaming2", "-e", "upgrade_share=0.5"]
     with watching:
         good(run("upgrade", "-e", "upgrade_tasks=%s" % (tmp_path / "mine.yml"), "-e", "upgrade_watch_seconds=4", *hosts))
     watching.judge()
+    after = {proxy: (version(proxy), ssh(proxy, "systemctl show -P MainPID haproxy").strip()) for proxy in PROXIES}
+    print(before, after)
+    for proxy, release in RELEASES.items():
+        wanted = subprocess.run(
+            ["dpkg-deb", "-f", str(tmp_path / "True" / ("%s.deb" % release)), "Version"], capture_output=True, text=True
+        )
+        assert after[proxy][0] == wanted.stdout.strip() and after[proxy][1] != before[proxy][1], "another program runs"
+    assert good(run("site.yml")).stdout.count("changed=0") >= 6, "its files are as they were"
 
 
 def test_a_proxy_that_loses_power_is_out():

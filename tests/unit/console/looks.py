@@ -30,6 +30,8 @@ def config(**more):
         "sync": True,
         "watched": True,
         "known": [],
+        "behind": [],
+        "proxies": [],
     }
     return {"known": [], **usual, **more}
 

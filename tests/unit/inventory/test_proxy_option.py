@@ -269,7 +269,6 @@ def test_what_is_wrong_is_said(changes, path, wanted):
 
 HOSTS_THAT_ARE_WRONG = {
     "a weight that HAProxy has not": ({"real_server_weight": 300}, "hosts[origin1].real_server_weight", "weight-of-proxy"),
-    "a spare": ({"real_server_state": "spare"}, "hosts[origin1].real_server_state", "spare-of-proxy"),
     "no address": ({"ansible_host": "origin1.example.com"}, "hosts[origin1]", "origin-without-address"),
 }
 
@@ -279,6 +278,16 @@ def test_what_is_wrong_with_a_host_is_said(changes, path, wanted):
     with pytest.raises(LvsError) as caught:
         resolved(hosts={"origin1": {"ansible_host": "198.51.100.1", **changes}})
     assert [path_and_id(line) for line in caught.value.details["problems"]] == [(path, wanted)]
+
+
+def test_a_spare_needs_a_check_that_has_its_weight():
+    hosts = {"origin1": {"ansible_host": "198.51.100.1", "real_server_state": "spare"}}
+    (service,) = resolved(hosts=hosts).proxies
+    assert [server.spare for server in service.servers][0] is True
+    with pytest.raises(LvsError) as caught:
+        resolved(hosts=hosts, health_check=None)
+    found = [path_and_id(line) for line in caught.value.details["problems"]]
+    assert found == [("hosts[origin1].real_server_state", "spare-needs-check")]
 
 
 @given(st.dictionaries(st.sampled_from((*proxy_option.PROXY_FIELDS, *proxy_option.BACK_FIELDS, *proxy_option.FRONT_FIELDS)), anything))

@@ -29,7 +29,7 @@ def found(service=SERVICE, hosts=None):
 
 def held(expires="Dec 30 2026", **more):
     certificates = {"/a.pem": {"subject": "/CN=a", "expires": expires, "serial": "1", "fingerprint": "F"}}
-    return {"running": True, "servers": info.servers(STAT), "certificates": certificates, **more}
+    return {"running": True, "servers": info.servers(STAT), "certificates": certificates, "weight_files": [], **more}
 
 
 def test_what_haproxy_prints_is_read():
