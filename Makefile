@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles releases console proxies screenshots rootfs kernel datapath arp molecule scenarios collection bench release-check clean
+.PHONY: help demo lab lab-down site verify test lint unit modules oracle netns roles long releases console proxies screenshots rootfs kernel datapath arp molecule scenarios collection bench release-check clean
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -39,8 +39,8 @@ test: ## All tiers but the scenarios, within an hour, with what each took
 	@tools/bootstrap dev newest
 	@tools/tiers lint unit -- modules rootfs
 	@tools/bootstrap lab netns oracle console proxies
-	@tools/tiers kernel datapath -- netns collection
-	@tools/tiers roles -- molecule oracle releases console proxies
+	@tools/tiers kernel datapath -- netns collection releases console oracle proxies
+	@tools/tiers roles -- molecule
 	@printf '\n==> all tests passed\n'; cat build/tiers
 
 lint: ## ansible-lint, ruff, mypy, yamllint, changelog, words, documentation, messages of commits
@@ -107,7 +107,12 @@ netns: ## ARP on real links, in network namespaces (root)
 roles: ## Roles and playbooks on namespaces, also runs that end in the middle (root)
 	@tools/bootstrap dev netns proxies
 	$(call step,roles and playbooks)
-	.venv/bin/python -m pytest -q tests/roles
+	.venv/bin/python -m pytest -q tests/roles -m 'not long'
+
+long: ## What `make roles` leaves out: runs that end after each of their steps (root)
+	@tools/bootstrap dev netns proxies
+	$(call step,roles and playbooks that end after each step)
+	.venv/bin/python -m pytest -q tests/roles -m long
 
 releases: ## Rendered files against keepalived, nftables and systemd of Debian 12 and 13 (root)
 	@tools/bootstrap dev lab netns
@@ -145,7 +150,8 @@ molecule: ## The full topology: create, converge, verify, and the commands of th
 	molecule test --no-command-borders --destroy=never -s default
 	molecule destroy --no-command-borders -s default
 
-scenarios: ## What takes more than an hour more, on the same lab: a broken fleet, modes, operations, proxies, faults (root)
+scenarios: ## What takes more than an hour more: long runs, and on the same lab a broken fleet, modes, operations, proxies, faults (root)
+	@$(MAKE) --no-print-directory long
 	@$(MAKE) --no-print-directory arp
 	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default

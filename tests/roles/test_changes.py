@@ -123,7 +123,7 @@ def test_who_stands_by_is_silent_while_directors_change_what_they_say(running):
     assert not in_force(running.machines["director1"]) and not in_force(running.machines["director2"])
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3])
+@pytest.mark.parametrize("stop_after", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(3, marks=pytest.mark.long)])
 def test_a_change_of_what_they_say_that_ended_in_the_middle(running, stop_after):
     """director2 is never started with the new words before director1 has them."""
     running.inventory(director_advertisement_interval=2)
@@ -208,7 +208,10 @@ def test_an_edge_that_gets_a_port_more(fleet):
     assert good(fleet.play()).stdout.count("changed=0") == 4
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 4])
+@pytest.mark.parametrize(
+    "stop_after",
+    [pytest.param(1, marks=pytest.mark.long), pytest.param(2, marks=pytest.mark.long), 3, pytest.param(4, marks=pytest.mark.long)],
+)
 def test_an_edge_whose_rollout_ended_in_the_middle(fleet, stop_after):
     edges(fleet)
     assert fleet.play(stop_after=stop_after).returncode == 99

@@ -3,6 +3,7 @@
 import json
 import time
 
+import pytest
 from ansible.module_utils.lvsdr import notes, places
 from ansible.module_utils.lvsdr.checks.verdicts import OUT
 from ansible.module_utils.lvsdr.routes import egress
@@ -47,6 +48,7 @@ def test_it_comes_and_goes(fleet):
     assert good(fleet.play()).stdout.count("changed=0") == 4
 
 
+@pytest.mark.long
 def test_a_rollout_that_ended_after_each_step_of_a_real_server(fleet):
     good(fleet.play())
     fleet.inventory(**ON)

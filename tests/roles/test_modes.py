@@ -72,7 +72,7 @@ def test_from_direct_routing_to_nat_and_back(running):
     nothing_to_do(running)
 
 
-@pytest.mark.parametrize("tasks", [2, 4, 6])
+@pytest.mark.parametrize("tasks", [pytest.param(2, marks=pytest.mark.long), 4, pytest.param(6, marks=pytest.mark.long)])
 def test_a_change_of_mode_that_ended_in_the_middle(running, tasks):
     running.inventory(services=[NAT])
     running.play(stop_after=tasks)

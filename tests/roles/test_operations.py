@@ -75,6 +75,7 @@ def test_scale_in_check_mode(spared):
     assert "changed: [director1]" in done.stdout and files(spared, "director1") == [places.spare_file("server2")]
 
 
+@pytest.mark.long
 def test_a_scale_that_ended_after_each_of_its_steps(spared):
     assert end_after_each_step(lambda **options: scale(spared, 2, **options)) >= 1
     assert all(files(spared, name) == [] for name in DIRECTORS)
@@ -110,6 +111,7 @@ def test_a_host_joins_and_nobody_else_is_asked(single):
     assert "changed: [" not in good(join(single)).stdout
 
 
+@pytest.mark.long
 def test_a_join_that_ended_after_each_of_its_steps(single):
     single.inventory()
     count = end_after_each_step(lambda **options: join(single, **options))
@@ -153,6 +155,7 @@ def test_a_host_leaves_and_nobody_else_is_asked(two):
     assert "changed: [" not in good(leave(two)).stdout
 
 
+@pytest.mark.long
 def test_a_host_with_viewers_leaves_when_they_have(two):
     good(two.play("playbooks/status.yml"))
     connections(two, SECOND, 3)
@@ -165,6 +168,7 @@ def test_a_host_with_viewers_leaves_when_they_have(two):
     left(two)
 
 
+@pytest.mark.long
 def test_a_leave_that_ended_after_each_of_its_steps(two):
     count = end_after_each_step(lambda **options: leave(two, **options))
     left(two)
@@ -246,7 +250,7 @@ def test_a_broken_upgrade_stops_and_goes_on(two, tasks):
     assert [times(two, name) for name in ("server1", "server2")] == [1, 1] and files(two, "director1") == []
 
 
-@pytest.mark.parametrize("stop_after", [1, 4])
+@pytest.mark.parametrize("stop_after", [pytest.param(1, marks=pytest.mark.long), 4])
 def test_an_upgrade_that_ended_in_the_middle(two, tasks, stop_after):
     """After the drain on both directors, after the tasks, after the server came back."""
     forget(two)

@@ -113,6 +113,7 @@ def test_other_changes_reload_it_and_a_drain_is_a_file(proxied):
     assert good(proxied.play()).stdout.count("changed=0") == 4
 
 
+@pytest.mark.long
 def test_a_run_that_ended_after_each_step(fleet):
     certify(fleet, "live.example.com")
     declare(fleet)
@@ -239,6 +240,7 @@ def test_a_waf_is_rolled_out_and_its_rules_change_without_a_refused_request(prox
     assert good(proxied.play()).stdout.count("changed=0") == 4
 
 
+@pytest.mark.long
 def test_a_run_with_a_waf_that_ended_after_each_step(proxied):
     declare(proxied, waf={"mode": "block", "fail": "closed"})
     end_after_each_step(proxied.play)
@@ -297,6 +299,7 @@ def test_proxies_on_directors(one_tier):
     assert "backend1" in good(fleet.play("playbooks/status.yml")).stdout
 
 
+@pytest.mark.long
 def test_one_tier_that_ended_after_each_step(one_tier):
     end_after_each_step(one_tier.play)
     assert all(in_force(one_tier.machines[name]) == [] and haproxy(one_tier, name)["active"] for name in DIRECTORS)
@@ -319,6 +322,7 @@ def test_a_director_that_is_no_proxy_any_more_ends_haproxy_after_ipvs_has_taken_
     assert good(fleet.play()).stdout.count("changed=0") == 4
 
 
+@pytest.mark.long
 def test_a_host_that_left_the_proxies_is_retired(proxied):
     machine = proxied.machines["server2"]
     declare(proxied, state="absent")

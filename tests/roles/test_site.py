@@ -96,6 +96,7 @@ def test_a_rollout_that_ended_after_each_of_its_steps(fleet, reference):
 CHANGED = {**SERVICE, "scheduler": "wlc", "scheduler_flags": []}
 
 
+@pytest.mark.long
 def test_a_change_that_ended_after_each_of_its_steps(running):
     """Of a fleet that runs: what was written is put in force by the next run, which itself writes nothing."""
     running.inventory(services=[CHANGED], director_sysctls={"conntrack": True})
@@ -111,7 +112,13 @@ def test_a_change_that_ended_after_each_of_its_steps(running):
 @pytest.mark.parametrize(
     ("host", "verb"),
     # Nothing is started on a server: its unit is for the next boot.
-    [("director2", "daemon-reload"), ("director2", "enable"), ("director2", "start"), ("server1", "daemon-reload"), ("server1", "enable")],
+    [
+        pytest.param("director2", "daemon-reload", marks=pytest.mark.long),
+        pytest.param("director2", "enable", marks=pytest.mark.long),
+        ("director2", "start"),
+        pytest.param("server1", "daemon-reload", marks=pytest.mark.long),
+        ("server1", "enable"),
+    ],
 )
 def test_a_command_that_failed_once(fleet, reference, host, verb):
     """A lost race, a full disk, a time limit: the run is red, and the next one finishes it."""
