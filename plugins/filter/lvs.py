@@ -81,7 +81,7 @@ def all_streamchecks(resolved, director, inventory, metrics_port=places.STREAMCH
 def proxy_scale(resolved, hostvars, name, wanted):
     """Which spares behind the proxies of a service to wake and to park (fleet/spares.py), and on which proxies."""
     several, hosts = proxy_spares.as_services(resolved, name)
-    infos = proxy_spares.infos(resolved, name, held_by_proxies(hostvars, hosts))
+    infos = proxy_spares.some_infos(resolved, name, held_by_proxies(hostvars, hosts))
     return {**spares.plan(several, infos, name, wanted), "hosts": list(hosts)}
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.console import behind
 from fleet import VIP, end_after_each_step, in_force
 from test_changes import good
 
@@ -24,10 +25,10 @@ ASK = (
 )
 
 
-def declare(fleet, backends=None, **changes):
+def declare(fleet, backends=None, variables=None, **changes):
     fleet.inventory(
         services=[{name: value for name, value in {**SERVICE, **changes}.items() if value is not None}],
-        others={"backends": backends or BACKENDS}, proxy_server_packages=[], proxy_server_waf_packages=[],
+        others={"backends": backends or BACKENDS}, proxy_server_packages=[], proxy_server_waf_packages=[], **(variables or {}),
     )  # fmt: skip
 
 
@@ -173,6 +174,76 @@ def test_a_real_server_of_proxies_is_drained_and_undrained(proxied):
     assert done.returncode != 0 and "[no-origin-left]" in done.said
     good(proxied.play("playbooks/undrain.yml", "-e", "drain_servers=backend1"))
     assert all(proxied.machines[proxy].read("%s/%s" % (places.DRAINED, name)) is None for proxy in PROXIES)
+
+
+def test_a_spare_behind_proxies_is_parked_woken_and_left_so_by_a_rollout(proxied):
+    proxied.activate()
+    path = "%s/%s" % (places.DRAINED, places.spare_file("backend3"))
+
+    def parked():
+        return [proxied.machines[name].read(path) is not None for name in PROXIES]
+
+    def scale(servers, *more, **options):
+        return proxied.play("playbooks/scale.yml", "-e", "service=live", "-e", "servers=%d" % servers, *more, **options)
+
+    declare(proxied, {**MORE, "backend3": {**MORE["backend3"], "real_server_state": "spare"}})
+    good(proxied.play())
+    assert parked() == [True, True] and "server backend3 " in proxied.machines["server1"].read(places.HAPROXY_CFG)
+    assert good(proxied.play()).stdout.count("changed=0") == 4
+    done = good(scale(3, check=True))
+    assert "woken: backend3" in done.said and parked() == [True, True]
+    done = good(scale(3))
+    assert "live has 3 real servers in service, and had 2" in done.said and parked() == [False, False]
+    # Nothing listens there.
+    assert "server1: backend3 of live" in done.said
+    good(proxied.play())
+    assert parked() == [False, False]
+    done = scale(4)
+    assert done.returncode != 0 and "[scale-out-of-range]" in done.said
+    # Nobody has parked proxies.
+    done = proxied.play("playbooks/scale.yml", "-e", "service=live", "-e", "proxies=3")
+    assert done.returncode != 0 and "[scale-out-of-range]" in done.said
+    done = good(scale(2))
+    assert "parked: backend3" in done.said and parked() == [True, True]
+    assert all(proxied.machines[name].read(path) is None for name in ("director1", "director2"))
+    good(proxied.play("playbooks/status.yml"))
+    declare(proxied, MORE)
+    good(proxied.play())
+    assert parked() == [False, False], "it is no spare any more"
+
+
+TOLD = "import socket; print(socket.create_connection(('%s', %d), 10).makefile().readline())"
+
+
+def test_consoles_ask_what_a_proxy_holds_and_nobody_else_does(proxied):
+    on = {"director_console": True, "director_console_install": False}
+    declare(proxied, variables=on, waf={"mode": "detect"})
+    good(proxied.play())
+    assert good(proxied.play()).stdout.count("changed=0") == 4
+    conf = proxied.machines["director1"].read(places.CONSOLE_CONF)
+    assert [(one["name"], one["address"]) for one in json.loads(conf)["proxies"]] == [
+        (name, proxied.machines[name].address) for name in PROXIES
+    ]
+    proxy = proxied.machines["server1"]
+    assert proxy.units()["lvsdr-proxy-info"]["active"] and in_force(proxy) == []
+    program = "PYTHONPATH=%s setsid python3 -m %s >/dev/null 2>&1 & echo $!" % (places.STREAMCHECK_PROGRAM, places.PROXY_INFO_MODULE)
+    pid = proxy.inside("sh", "-c", program).strip()
+    try:
+        ask_it = ["python3", "-c", TOLD % (proxy.address, places.PROXY_INFO_PORT)]
+        deadline = time.monotonic() + 30
+        while True:
+            told = behind.decoded(proxied.machines["director1"].inside(*ask_it, check=False).encode())
+            if told:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert set(told["servers"]["live"]) == {"backend1", "backend2"} and PEM in told["certificates"] and told["waf"] == []
+        assert proxied.machines["server2"].inside(*ask_it, check=False).strip() == ""
+    finally:
+        proxy.inside("kill", pid)
+    declare(proxied)
+    good(proxied.play())
+    assert not proxy.units()["lvsdr-proxy-info"]["active"] and "lvsdr-info" not in proxy.read(places.HAPROXY_CFG)
 
 
 def test_a_certificate_of_the_controller_is_put_there(fleet):

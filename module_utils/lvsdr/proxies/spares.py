@@ -53,12 +53,16 @@ def _options(service: ProxyService) -> dict[str, Any]:
 
 
 def infos(resolved: Resolved, name: str, found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """{proxy: as_info} of the proxies of a service whose HAProxy runs; LvsError where none does. found: {proxy: what haproxy_info
-    returned}."""
+    """{proxy: as_info} of the proxies of a service whose HAProxy runs. found: {proxy: what haproxy_info returned}."""
     hosts = as_services(resolved, name)[1]
-    out = {host: as_info(resolved, found[host]) for host in hosts if found.get(host, {}).get("running")}
+    return {host: as_info(resolved, found[host]) for host in hosts if found.get(host, {}).get("running")}
+
+
+def some_infos(resolved: Resolved, name: str, found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The same; LvsError where there are none."""
+    out = infos(resolved, name, found)
     if not out:
-        raise LvsError(messages.NO_PROXY_ANSWERS(service=name, proxies=", ".join(hosts)))
+        raise LvsError(messages.NO_PROXY_ANSWERS(service=name, proxies=", ".join(as_services(resolved, name)[1])))
     return out
 
 

@@ -80,7 +80,7 @@ def plan(number, proxies):
     resolved, _found = made()
     services, hosts = spares.as_services(resolved, "live")
     assert hosts == ("edge1", "edge2")
-    return choose.plan(services, spares.infos(resolved, "live", proxies), "live", number)
+    return choose.plan(services, spares.some_infos(resolved, "live", proxies), "live", number)
 
 
 def test_who_is_woken_and_who_is_parked():
