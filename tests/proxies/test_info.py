@@ -26,7 +26,7 @@ FOUND = {
 
 
 def ask(source, port):
-    """All that a proxy says to one who comes from this address."""
+    """All that a proxy says to a client of this address."""
     out = b""
     try:
         with socket.create_connection(("127.0.0.1", port), 10, (source, 0)) as sock:

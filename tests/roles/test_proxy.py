@@ -209,7 +209,7 @@ def test_a_spare_behind_proxies_is_parked_woken_and_left_so_by_a_rollout(proxied
     good(proxied.play("playbooks/status.yml"))
     declare(proxied, MORE)
     good(proxied.play())
-    assert parked() == [False, False], "it is no spare any more"
+    assert parked() == [False, False], "it has stopped being a spare"
 
 
 TOLD = "import socket; print(socket.create_connection(('%s', %d), 10).makefile().readline())"

@@ -67,7 +67,7 @@ def test_all_are_parked_that_no_proxy_knows():
         # A proxy that is new does as the one that knows.
         (facts(), facts([FILE]), False),
         (facts(), facts([FILE], [FILE]), True),
-        # The file of one that is no spare yet says nothing.
+        # The file of a host that was not a spare before says nothing.
         (facts(), facts(), True),
     ],
 )
