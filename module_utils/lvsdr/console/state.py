@@ -44,11 +44,13 @@ def state(
 
 
 def _beside(services: list[dict[str, Any]], behind: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of proxies next to what leads to them."""
+    """Those of proxies behind what leads to them, which may be several tables, one of each VIP."""
     out = []
-    for service in services:
-        out += [service, *(one for one in behind if one["front"] == service["name"])]
-    return out + [one for one in behind if one not in out]
+    for index, service in enumerate(services):
+        out.append(service)
+        if all(one["name"] != service["name"] for one in services[index + 1 :]):
+            out += [one for one in behind if one["front"] == service["name"]]
+    return out + [one for one in behind if not one["front"]]
 
 
 def _director(config: dict[str, Any], director: dict[str, Any], look: Look | None) -> dict[str, Any]:

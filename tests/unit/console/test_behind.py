@@ -91,6 +91,13 @@ def test_nothing_is_wrong_and_numbers_are_sums_of_all_proxies():
     assert ">12 connections<" in page.main(found)
 
 
+def test_it_stands_once_behind_the_tables_of_all_vips():
+    made = proxied()
+    made["services"].append({**made["services"][0], "vips": ["2001:db8::100"], "key": "tcp [2001:db8::100]:80"})
+    made["services"].append({**made["services"][0], "name": "other", "vips": ["192.0.2.101"], "key": "tcp 192.0.2.101:80"})
+    assert [one["name"] for one in seen(made, both_tell())["services"]] == ["live", "live", "live behind its proxies", "other"]
+
+
 NOTE = {"who": "anna", "why": "kernel upgrade", "since": NOW - 60}
 
 
