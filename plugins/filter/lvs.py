@@ -81,15 +81,14 @@ def all_streamchecks(resolved, director, inventory, metrics_port=places.STREAMCH
 def proxy_scale(resolved, hostvars, name, wanted):
     """Which spares behind the proxies of a service to wake and to park (fleet/spares.py), and on which proxies."""
     several, hosts = proxy_spares.as_services(resolved, name)
-    infos = proxy_spares.some_infos(resolved, name, held_by_proxies(hostvars, hosts))
+    infos = proxy_spares.infos(resolved, name, held_by_proxies(hostvars, hosts))
     return {**spares.plan(several, infos, name, wanted), "hosts": list(hosts)}
 
 
 def proxy_waiting(resolved, hostvars, name):
-    """Who does not take viewers on which proxy, though nobody has taken it out (directors/drains.py, waiting)."""
-    several, hosts = proxy_spares.as_services(resolved, name)
-    there = [host for host in hosts if host in hostvars]
-    return drains.waiting(several, proxy_spares.infos(resolved, name, held_by_proxies(hostvars, there)))
+    """Who does not take viewers on which proxy, though nobody has taken it out."""
+    hosts = [host for host in proxy_spares.as_services(resolved, name)[1] if host in hostvars]
+    return proxy_spares.waiting(resolved, name, held_by_proxies(hostvars, hosts))
 
 
 def waf_report(hostvars, hosts):
@@ -268,6 +267,7 @@ PROXIES = {
     "lvs_proxy_checks": _resolved(proxy_checks.streamchecks),
     "lvs_proxy_drained": _resolved(proxy_checks.drained),
     "lvs_proxy_scale": _resolved(proxy_scale),
+    "lvs_scaled_proxies": _resolved(lambda resolved, name: list(proxy_spares.as_services(resolved, name)[1])),
     "lvs_proxy_waiting": _resolved(proxy_waiting),
     "lvs_waf": _resolved(waf.files),
     "lvs_waf_report": waf_report,

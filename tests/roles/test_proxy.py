@@ -201,7 +201,7 @@ def test_a_spare_behind_proxies_is_parked_woken_and_left_so_by_a_rollout(proxied
     done = scale(4)
     assert done.returncode != 0 and "[scale-out-of-range]" in done.said
     # Nobody has parked proxies.
-    done = proxied.play("playbooks/scale.yml", "-e", "service=live", "-e", "proxies=3")
+    done = proxied.play("playbooks/scale.yml", "-e", "service=live", "-e", "scale_proxies=3")
     assert done.returncode != 0 and "[scale-out-of-range]" in done.said
     done = good(scale(2))
     assert "parked: backend3" in done.said and parked() == [True, True]

@@ -23,6 +23,8 @@ WORST_FIRST = (
 UP = ("UP", "no")  # "no check"
 # Days before its end that a certificate is spoken of, as in checks/certificates.py.
 DAYS = 14
+# Of one proxy, and of one service: what is not in the inventory may be any number.
+MOST_FINDINGS, MOST_LEAVING, LONGEST_REASON = 50, 20, 300
 NUMBER = look.NUMBER
 FIELDS: dict[str, Any] = {
     "at": NUMBER, "running": bool, "servers": dict, "certificates": dict, "files": dict, "checks": list,
@@ -44,11 +46,13 @@ def decoded(data: bytes) -> Told | None:
         told: Told = json.loads(data)
         look.require(told, FIELDS)
         look.require_notes(told["files"], told["checks"])
-        for servers in told["servers"].values():
-            for one in servers.values():
+        for backend, servers in told["servers"].items():
+            for name, one in servers.items():
                 look.require(one, OF_SERVERS)
-        for one in told["waf"]:
+                look.require_text(backend + name)
+        for one in told["waf"][:MOST_FINDINGS]:
             look.require(one, OF_FINDINGS)
+        del told["waf"][MOST_FINDINGS:]
         told["certificates"] = {path: ssl.cert_time_to_seconds(one["expires"]) for path, one in told["certificates"].items() if one}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
@@ -82,7 +86,7 @@ def _service(service: dict[str, Any], looks: dict[str, state.Look | None], told:
     return {
         "name": service["name"], "vip": service["vips"][0], "vips": service["vips"], "ports": service["ports"], "mode": "proxy",
         "scheduler": service["balance"], "view": " and ".join(service["proxies"]), "read": bool(told), "direct": False,
-        "holders": [name for name, other in looks.items() if other and service["vips"][0] in other["addresses"]],
+        "holders": state.holders(service["vips"], looks),
         "there": True, "servers": servers, "leaving": _leaving(service, told), "share": service["floor"],
         "floor": state.least(service["floor"], counted), "sorry": any(one["fallback"] for one in servers),
         "declared": sum(bool(one["declared"]) and not one["fallback"] for one in servers),
@@ -130,13 +134,14 @@ def _seen(service: dict[str, Any], server: dict[str, Any], told: Told) -> tuple[
     if server["fallback"] and any(one["status"] in UP and one["weight"] for name, one in backend.items() if name in others):
         weight = 0
     said = _checks(service, server, told)
-    reason, why = state.reason_of(service, server, {"weight": weight}, told["files"], said)
+    # Without a check nobody follows the files.
+    reason, why = state.reason_of(service, server, {"weight": weight}, told["files"] if service["checked"] else {}, said)
     if reason == state.DOWN and not any(one["state"] == "down" for one in said):
         # HAProxy has noticed it itself.
         why = held["why"] or why
     elif reason == state.PART and said and all(one["state"] == "unknown" for one in said):
         reason, why = state.UNCHECKED, "not checked yet"
-    return reason, why, weight
+    return reason, why[:LONGEST_REASON], weight
 
 
 def _together(seen: dict[str, tuple[str, str, int | None]]) -> tuple[str, str, int | None]:
@@ -158,7 +163,7 @@ def _leaving(service: dict[str, Any], told: dict[str, Told]) -> list[dict[str, A
         for name, held in one["servers"].get(service["backend"], {}).items():
             if name not in known:
                 gone[name] = gone.get(name, 0) + held["connections"]
-    return [{"address": name, "port": 0, "weight": 0, "active": count} for name, count in sorted(gone.items())]
+    return [{"address": name, "port": 0, "weight": 0, "active": count} for name, count in sorted(gone.items())[:MOST_LEAVING]]
 
 
 def _findings(service: dict[str, Any], told: dict[str, Told]) -> list[dict[str, Any]]:
@@ -226,7 +231,7 @@ def drift(config: dict[str, Any], told: dict[str, Told | None]) -> list[dict[str
     """Servers that are drained on proxies and not in the inventory, as state.state has them."""
     out: dict[str, str] = {}
     for service in config["behind"]:
-        for server in service["servers"]:
+        for server in service["servers"] if service["checked"] else ():
             files = [one["files"] for one in (told.get(name) for name in service["proxies"]) if one]
             if not server["drained"] and any(server["drain_file"] in one for one in files):
                 out["%s is drained" % server["name"]] = "%s: real_server_state: drained" % server["name"]

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 # Seconds between two looks, and between two readings of a real server's counters.
 INTERVAL, EGRESS_INTERVAL = 2.0, 10.0
 HELPER_TIMEOUT, PEER_TIMEOUT, EGRESS_TIMEOUT, PROXY_TIMEOUT = 10.0, 3.0, 3.0, 3.0
-LONGEST_LOOK, LONGEST_COUNTERS = 4 << 20, 1 << 18
+LONGEST_LOOK, LONGEST_COUNTERS, LONGEST_TOLD = 4 << 20, 1 << 18, 1 << 20
 # Seconds after which the same look of the other director is one of a console that reads nothing any more.
 STALE = 10.0
-EGRESS_AT_ONCE = 16
+EGRESS_AT_ONCE, PROXIES_AT_ONCE = 16, 4
 # What is packed could become anything.
 PLAIN = {"Accept-Encoding": "identity"}
 # The longest packet that a viewer's link carries.
@@ -96,9 +96,9 @@ def on_wire(count: int, packets: int, header: int) -> int:
     return data + header * max(packets, -(-data // (VIEWERS_MTU - header)))
 
 
-async def read_all(address: str, port: int, most: int) -> bytes:
-    """What a host says to whoever connects, or the beginning of it."""
-    reader, writer = await asyncio.open_connection(address, port)
+async def read_all(address: str, port: int, most: int, source: str | None = None) -> bytes:
+    """What a host says to whoever connects, or the beginning of it. source: the own address that asks."""
+    reader, writer = await asyncio.open_connection(address, port, local_addr=(source, 0) if source else None)
     try:
         out = b""
         while len(out) < most:
@@ -163,7 +163,7 @@ class Proxies:
     """What the proxies hold of the real servers behind them."""
 
     def __init__(self, config: dict[str, Any]) -> None:
-        self.addresses: dict[str, str] = {one["name"]: one["address"] for one in config["proxies"]}
+        self.proxies: list[dict[str, Any]] = [one for one in config["proxies"] if one["address"]]
         self.port = config.get("proxy_port") or places.PROXY_INFO_PORT
         self.told: dict[str, behind.Told | None] = {}
         # {proxy: {(backend, server): bytes in and out a second}}, and of what that was made.
@@ -172,14 +172,16 @@ class Proxies:
 
     async def read(self) -> None:
         """Asks all of them once."""
-        await asyncio.gather(*(self._one(name, address) for name, address in self.addresses.items()))
+        gate = asyncio.Semaphore(PROXIES_AT_ONCE)
+        await asyncio.gather(*(self._one(proxy, gate) for proxy in self.proxies))
 
-    async def _one(self, name: str, address: str) -> None:
-        try:
-            told = behind.decoded(await asyncio.wait_for(read_all(address, self.port, LONGEST_LOOK), PROXY_TIMEOUT))
-        except (OSError, asyncio.TimeoutError):
-            told = None
-        self.take(name, told, time.monotonic())
+    async def _one(self, proxy: dict[str, Any], gate: asyncio.Semaphore) -> None:
+        told = None
+        async with gate:
+            with contextlib.suppress(OSError, asyncio.TimeoutError):
+                answer = read_all(proxy["address"], self.port, LONGEST_TOLD, proxy["from"])
+                told = behind.decoded(await asyncio.wait_for(answer, PROXY_TIMEOUT))
+        self.take(proxy["name"], told, time.monotonic())
 
     def take(self, name: str, told: behind.Told | None, now: float) -> None:
         """Keeps what one told, and makes rates of it; a count that is lower is of another process of HAProxy, which began at 0."""

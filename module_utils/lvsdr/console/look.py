@@ -68,6 +68,8 @@ def _runs() -> bool:
 NUMBER = (int, float)
 # Seconds since 1970 that have a date: a certificate ends before the year 5000.
 LAST_MOMENT = 95617584000
+# Numbers and texts that nobody needs, and that somebody could send.
+LARGEST, LONGEST_TEXT = 1 << 63, 10_000
 # What a look has, and of which type. A peer is known by its address alone, so nothing is taken for granted.
 FIELDS: dict[str, Any] = {
     "at": NUMBER, "config": str, "sync": list, "files": dict, "checks": list, "checks_age": (*NUMBER, type(None)), "addresses": list,
@@ -117,15 +119,31 @@ def understood(look: Any) -> dict[str, Any] | None:
 
 def require_notes(files: dict[str, Any], checks: list[Any]) -> None:
     """ValueError where these are not the files that take a weight (system/weights.py) and what lvsdr-streamcheck says."""
-    for one in files.values():
+    for name, one in files.items():
+        require_text(name)
         require(one, OF_FILES)
+        if not 0 <= (one["since"] or 0) < LAST_MOMENT:
+            raise ValueError(one["since"])
     for one in checks:
         require(one, OF_CHECKS)
-        if not 0 <= (one.get("certificate_ends") or 0) < LAST_MOMENT:
+        if not 0 <= (one["certificate_ends"] or 0) < LAST_MOMENT:
             raise ValueError(one["certificate_ends"])
 
 
 def require(item: Any, fields: dict[str, Any]) -> None:
-    """ValueError where these fields of a dict are not all there and of these types."""
-    if not isinstance(item, dict) or not all(isinstance(item.get(name), kind) for name, kind in fields.items()):
+    """ValueError where these fields of a dict are not all there, of these types, and such that they can be shown and added up."""
+    if not isinstance(item, dict) or not all(name in item and isinstance(item[name], kind) for name, kind in fields.items()):
         raise ValueError("not a look")
+    for name in fields:
+        value = item[name]
+        if isinstance(value, str):
+            require_text(value)
+        elif isinstance(value, (int, float)) and not -LARGEST < value < LARGEST:  # nor what is not a number
+            raise ValueError(name)
+
+
+def require_text(text: Any) -> None:
+    """ValueError of what is not a text, or a long one, or can't be written as UTF-8 (a UnicodeEncodeError is one)."""
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        raise ValueError("not a text")
+    text.encode()

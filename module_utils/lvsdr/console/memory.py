@@ -16,6 +16,8 @@ LASTING = {
     "parity": 10.0, "configuration": 30.0, "director-silent": 5.0, "sync": 5.0, "server-missing": 5.0, "not-in-table": 5.0,
     # A look at the other director may be two seconds older, so a hand-over looks like one of these for a moment.
     "split-brain": 5.0, "nobody-active": 5.0,
+    # While HAProxy or lvsdr-proxy-info is restarted, or nginx hands over.
+    "proxy-silent": 8.0, "waf": 5.0,
 }  # fmt: skip
 SERIES = ("new", "in", "out")
 

@@ -97,7 +97,7 @@ def _with_code(text: str) -> str:
 def _directors(state: dict[str, Any]) -> str:
     """The data path, with who is active."""
     boxes = []
-    both = {name for service in state["services"] for name in service["holders"] if len(service["holders"]) > 1}
+    both = {name for service in state["services"] for names in service["holders"].values() if len(names) > 1 for name in names}
     for one in state["directors"]:
         word, kind = _director_words(one, both)
         boxes.append(

@@ -38,7 +38,7 @@ def problem(kind: str, level: str, about: str, what: str, do: str) -> dict[str, 
 
 def _vips(state: dict[str, Any]) -> list[dict[str, str]]:
     """Each VIP is held by exactly one director, as far as directors answer."""
-    held = {service["vip"]: tuple(service["holders"]) for service in state["services"]}
+    held = {vip: tuple(names) for service in state["services"] for vip, names in service["holders"].items()}
     vips: dict[tuple[str, ...], list[str]] = {}
     for vip, holders in held.items():
         vips.setdefault(holders, []).append(vip)

@@ -37,7 +37,7 @@ def state(
     services = [_service(config, service, looks, egress) for service in config["services"]]
     out = {
         "at": now, "director": config["director"], "actions": config["actions"],
-        "directors": directors, "services": _beside(services, behind["services"]), "drift": _drift(config, looks) + behind["drift"],
+        "directors": directors, "services": _beside(services, behind["services"]), "drift": _drift(config, looks, behind["drift"]),
     }  # fmt: skip
     out["problems"] = problems.found(config, out, behind["problems"])
     return out
@@ -95,7 +95,7 @@ def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, L
     return {
         "name": service["name"], "vip": service["vips"][0], "vips": service["vips"], "ports": service["ports"], "mode": service["mode"],
         "scheduler": service["scheduler"], "view": view, "read": look is not None, "direct": service["direct"],
-        "holders": [name for name, other in looks.items() if other and service["vips"][0] in other["addresses"]],
+        "holders": holders(service["vips"], looks),
         "there": held is not None, "servers": servers, "leaving": leaving, "share": service["floor"],
         "floor": least(service["floor"], counted),
         "sorry": any(one["fallback"] for one in servers), "declared": sum(bool(one["declared"]) and not one["fallback"] for one in servers),
@@ -104,6 +104,11 @@ def _service(config: dict[str, Any], service: dict[str, Any], looks: dict[str, L
         "out": out, "own": mine and mine["counters"], "behind": False, "front": "", "waf": None, "findings": [],
         "certificate_ends": None,
     }  # fmt: skip
+
+
+def holders(vips: list[str], looks: dict[str, Look | None]) -> dict[str, list[str]]:
+    """{VIP: the directors that hold it}"""
+    return {vip: [name for name, look in looks.items() if look and vip in look["addresses"]] for vip in vips}
 
 
 def least(floor: float, count: int) -> int:
@@ -215,8 +220,8 @@ def _leaving(service: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
     return {"address": there["address"], "port": there["port"], "weight": there["weight"], "active": _active(service, there)}
 
 
-def _drift(config: dict[str, Any], looks: dict[str, Look | None]) -> list[dict[str, str]]:
-    """What runs and the inventory does not say: ``[{"what", "line"}]``, with the line that would make it permanent."""
+def _drift(config: dict[str, Any], looks: dict[str, Look | None], behind: list[dict[str, str]]) -> list[dict[str, str]]:
+    """What runs and the inventory does not say: ``[{"what", "line"}]``, with the line that would make it permanent. behind: of proxies."""
     out: dict[str, str] = {}
     servers = {one["name"]: one for service in config["services"] for one in service["servers"]}
     known = {*(service["key"] for service in config["services"]), *config["known"]}
@@ -234,4 +239,5 @@ def _drift(config: dict[str, Any], looks: dict[str, Look | None]) -> list[dict[s
             if found and found["scheduler"] != service["scheduler"]:
                 what = "%s (%s) has the scheduler %s on %s" % (service["name"], service["vips"][0], found["scheduler"], director)
                 out[what] = "scheduler: %s" % found["scheduler"]
+    out.update({one["what"]: one["line"] for one in behind})
     return [{"what": what, "line": line} for what, line in out.items()]

@@ -10,6 +10,7 @@ from ansible.module_utils.lvsdr import places
 from ansible.module_utils.lvsdr.checks.health_check import is_watched
 from ansible.module_utils.lvsdr.directors.keepalived import vrrp_family
 from ansible.module_utils.lvsdr.inventory import modes, views
+from ansible.module_utils.lvsdr.inventory.director_settings import runs_console
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
 from ansible.module_utils.lvsdr.inventory.ports import words
 from ansible.module_utils.lvsdr.ipvs.describe import key_name, table_key
@@ -39,15 +40,24 @@ def console(resolved: Resolved, director: str, inventory: Inventory, settings: d
         "names": [name.lower() for name in settings["names"]],
         "known": sorted(map(key_of, resolved.tables())), "port": settings["port"],
         "peer_port": places.CONSOLE_PEER_PORT, "egress_port": places.EGRESS_PORT,
-        "behind": behind, "proxies": [{"name": name, "address": _address(inventory, name, family)} for name in proxies],
-        "sync": bool(services), "watched": any(is_watched(check) for service in resolved.services for check in service.checks),
+        "behind": behind, "proxies": [{"name": name, **_way(inventory, director, name)} for name in proxies],
+        "sync": bool(services), "watched": any(is_watched(check) for service in resolved.services for check in service.checks)
+        or any(service["checked"] and director in service["proxies"] for service in behind),
     }  # fmt: skip
 
 
-def _address(inventory: Inventory, host: str, family: int) -> str | None:
-    """Where a host is asked: over the directors' family, or the one that it has."""
-    variables = inventory["hosts"].get(host, {})
-    return host_address(variables, family) or host_address(variables, 10 - family)
+def _way(inventory: Inventory, director: str, proxy: str) -> dict[str, str | None]:
+    """{"address", "from"}: where a proxy is asked, and from which address: over VRRP's family, or the one that the proxy has."""
+    hosts, family = inventory["hosts"], vrrp_family(inventory)
+    if not host_address(hosts.get(proxy, {}), family):
+        family = {4: 6, 6: 4}[family]
+    return {"address": host_address(hosts.get(proxy, {}), family), "from": host_address(hosts.get(director, {}), family)}
+
+
+def asking(inventory: Inventory, proxy: str) -> list[str]:
+    """The addresses from which consoles ask a proxy."""
+    found = (_way(inventory, name, proxy)["from"] for name in inventory["groups"].get(DIRECTORS, []) if runs_console(inventory, name))
+    return [address for address in found if address]
 
 
 def _behind(service: ProxyService, balanced: Collection[str]) -> dict[str, Any]:
@@ -91,7 +101,7 @@ def key_of(options: dict[str, Any]) -> str:
 
 def _server(server: RealServer, port: int) -> dict[str, Any]:
     return {
-        "name": server.host, "address": server.address, "port": port, "weight": server.weight,
+        "name": server.host, "address": server.address, "port": port, "weight": 1 if server.fallback else server.weight,
         "drained": server.drained, "spare": server.spare, "fallback": server.fallback,
         "drain_file": drain_file(server.host), "spare_file": spare_file(server.host),
     }  # fmt: skip

@@ -22,6 +22,11 @@ HOST_UNREAD = Message("host-unread", "the host could not be read: %(why)s")
 
 # Addresses. variable: the host variable that sets an address of this family.
 VIP_IS_HOST_ADDRESS = Message("vip-is-host-address", "VIP %(vip)s is also %(host)s's own address; a VIP must not be a host's own address")
+SPARE_OF_TWO = Message(
+    "spare-of-two",
+    "it is a spare of %(service)s, whose proxies are the directors, and of %(other)s, and could be parked for both alone; take it out of "
+    "one of them, or make it active",
+)
 VIP_OUTSIDE_SUBNETS = Message(
     "vip-outside-subnets",
     "VIP %(vip)s is not in a subnet of director %(director)s (%(subnets)s); give the director an interface there, or choose a VIP from its "

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ansible.module_utils.lvsdr.directors import console
 from ansible.module_utils.lvsdr.errors import Problems
 from ansible.module_utils.lvsdr.fleet import proofs, rollout
 from ansible.module_utils.lvsdr.inventory import director_settings, leaving, needs, resolve, types, views
@@ -168,8 +169,7 @@ def _hosts(
     vips: dict[str, list[str]] = {**{name: [] for name in names}, **views.vips_of_hosts(services)}
     listeners, back, ends = proofs.listeners(services), views.return_paths(services), endpoints(services, inventory)
     sources, replies = endpoint_sources(inventory), views.replies(services)
-    consoles = director_settings.has_console(inventory)
-    counters = views.counters(services) if consoles else {}
+    counters = views.counters(services) if director_settings.has_console(inventory) else {}
     for name in names:
         # An address that comes from facts, and what has to answer there, is known only then.
         if not inventory.get("read", True) and not is_declared(inventory["hosts"].get(name, {})):
@@ -190,7 +190,7 @@ def _hosts(
             "replies": replies.get(host, []),
             "endpoints": ends.get(host, []), "endpoint_sources": sources if host in ends else [],
             "counters": counters.get(host, []), "counter_sources": sources if host in counters else [],
-            "consoles": sources if consoles and host in proxied else [],
+            "consoles": console.asking(inventory, host) if host in proxied else [],
             "misplaced": variables.get("real_server_misplaced") or "move",
         }
         for host, variables in inventory["hosts"].items()

@@ -88,6 +88,7 @@ def preflight(virtual_services: Any, inventory: Inventory) -> list[str]:
     check_proxies(resolved.proxies, inventory, problems)
     for proxied in resolved.proxies:
         _check_somebody_is_asked(proxied, directors, inventory, problems)
+        _check_spares_of_directors(proxied, services, directors, problems)
     for director in directors:
         check_conntrack(services, director, settings[director]["sysctls"], problems)
         _check_interface(director, settings[director]["interface"], services, inventory, problems)
@@ -130,6 +131,19 @@ def _check_somebody_is_asked(service: ProxyService, directors: Iterable[str], in
         return
     if not any(one.weight and not one.drained and not one.spare for one in service.servers):
         problems.add("%s.real_servers" % paths.of_service(service.name), messages.SERVERS_ALL_DRAINED())
+
+
+def _check_spares_of_directors(
+    service: ProxyService, services: Iterable[VirtualService], directors: Collection[str], problems: Problems
+) -> None:
+    """On a director one file parks a spare for IPVS and for HAProxy, and scale.yml would look at one of them alone."""
+    if service.absent or not set(service.hosts) & set(directors):
+        return
+    others = {host: other for other in services if not other.absent for host in spares([other])}
+    for server in service.servers:
+        if server.spare and server.host in others:
+            line = messages.SPARE_OF_TWO(service=service.name, other=others[server.host].name)
+            problems.add("%s.real_server_state" % paths.of_host(server.host), line)
 
 
 def _check_addresses(services: Sequence[VirtualService], directors: Sequence[str], inventory: Inventory, problems: Problems) -> None:

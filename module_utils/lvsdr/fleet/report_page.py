@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.inventory.types import Inventory, Resolved
 
 NOTHING = {"who": "", "why": "", "since": None}
+LESS: dict[str, Any] = {"behind": False, "front": "", "waf": None, "findings": [], "certificate_ends": None}
 
 
 def html(resolved: Resolved, inventory: Inventory, found: Mapping[str, Mapping[str, Any]], now: float) -> str:
@@ -28,7 +29,8 @@ def html(resolved: Resolved, inventory: Inventory, found: Mapping[str, Mapping[s
     known = [one["state"] for one in found.values() if one["state"]]
     known.sort(key=lambda one: not any(director["active"] for director in one["directors"] if director["name"] == one["director"]))
     made: dict[str, Any] = {**known[0], "actions": False} if known else _read(resolved, inventory, found, now)
-    return page.page(made, live=False)
+    # A console that no rollout has reached since an upgrade says less.
+    return page.page({**made, "services": [{**LESS, **service} for service in made["services"]]}, live=False)
 
 
 def _read(resolved: Resolved, inventory: Inventory, found: Mapping[str, Mapping[str, Any]], now: float) -> dict[str, Any]:

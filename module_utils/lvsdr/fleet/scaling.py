@@ -145,7 +145,7 @@ class _Look:
 
     def __init__(self, options: Mapping[str, Any], measured: Measured) -> None:
         self.least, self.most = options["min"], options["max"]
-        self.awake = measured.awake
+        self.awake = max(0, measured.awake)
         self.serving = min(max(0, measured.serving), self.awake)
         self.down = self.awake - self.serving
         self._values: dict[str, tuple[float, float]] = {}

@@ -121,12 +121,13 @@ def _metrics() -> list[str]:
 
 
 def _info(consoles: Sequence[str]) -> list[str]:
-    """What lvsdr-proxy-info tells, for these addresses alone."""
+    """What lvsdr-proxy-info tells, for these addresses alone. A kernel without IPv6 would refuse the other family."""
+    binds = {":" in address: "[::]" if ":" in address else "0.0.0.0" for address in consoles}
     return [
         "listen lvsdr-info from lvsdr",
         "    mode tcp",
         "    no log",
-        *("    bind %s:%d%s" % (address, places.PROXY_INFO_PORT, words) for address, words in (("0.0.0.0", ""), ("::", " v6only"))),
+        *("    bind %s:%d%s" % (binds[six], places.PROXY_INFO_PORT, " v6only" if six else "") for six in sorted(binds)),
         "    maxconn 32",
         "    timeout client 15s",
         "    timeout server 15s",

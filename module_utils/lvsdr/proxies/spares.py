@@ -20,24 +20,37 @@ if TYPE_CHECKING:
 
 
 def parked(resolved: Resolved, inventory: Inventory, host: str) -> list[str]:
-    """The names of the files of spares that are parked on a proxy. A rollout leaves them as they are: the first proxy of the service whose
-    lvsdr-streamcheck knows the spare says so. One that none of them knows is parked."""
+    """The names of the files of spares that are parked on a proxy. A rollout leaves them as they are: a proxy that knows a spare says so
+    itself, and to one that does not know it the first of the others says so. One that none of them knows is parked."""
     out = []
     for service in resolved.proxies:
         for server in service.servers if host in service.hosts and not service.absent else ():
             name = places.spare_file(server.host)
-            facts = (facts_of(inventory, proxy) for proxy in service.hosts)
-            knows = next((one for one in facts if name in (one.get("spares") or ())), None)
+            facts = (facts_of(inventory, proxy) for proxy in (host, *service.hosts))
+            knows = next((one for one in facts if _knows(one, name)), None)
             if server.spare and (knows is None or name in (knows["seen"]["folders"].get(places.DRAINED_KEPT) or ())):
                 out.append(name)
     return out
 
 
+def _knows(facts: Mapping[str, Any], name: str) -> bool:
+    """Whether a host follows the file of a spare: lvsdr-streamcheck, or on a director keepalived."""
+    keepalived = facts.get("keepalived") or {}
+    conf = keepalived.get("running") or keepalived.get("file") or ""
+    return name in (facts.get("spares") or ()) or "track_file %s {" % name in conf
+
+
 def as_services(resolved: Resolved, name: str) -> tuple[list[VirtualService], tuple[str, ...]]:
-    """(the service and all others of the same proxies, as if directors had them, its proxies); nothing of a name that no proxy has."""
+    """(the service, as if directors had it, and those that share spares with it; the proxies of all); nothing of a name that proxies do
+    not have."""
     there = [service for service in resolved.proxies if not service.absent]
-    hosts = next((service.hosts for service in there if service.name == name), ())
-    return [_as_service(service) for service in there if service.hosts == hosts], hosts
+    out = [service for service in there if service.name == name]
+    while True:
+        hosts = {server.host for service in out for server in service.servers if server.spare}
+        more = [service for service in there if service not in out and any(server.host in hosts for server in service.servers)]
+        if not more:
+            return [_as_service(service) for service in out], tuple(dict.fromkeys(host for service in out for host in service.hosts))
+        out += more
 
 
 def _as_service(service: ProxyService) -> VirtualService:
@@ -53,23 +66,21 @@ def _options(service: ProxyService) -> dict[str, Any]:
 
 
 def infos(resolved: Resolved, name: str, found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """{proxy: as_info} of the proxies of a service whose HAProxy runs. found: {proxy: what haproxy_info returned}."""
+    """{proxy: as_info} of all proxies of ``as_services`` whose HAProxy runs; LvsError where none of them does. found: {proxy: what
+    haproxy_info returned}."""
     hosts = as_services(resolved, name)[1]
-    return {host: as_info(resolved, found[host]) for host in hosts if found.get(host, {}).get("running")}
-
-
-def some_infos(resolved: Resolved, name: str, found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The same; LvsError where there are none."""
-    out = infos(resolved, name, found)
+    out = {host: as_info(resolved, host, found[host]) for host in hosts if found.get(host, {}).get("running")}
     if not out:
-        raise LvsError(messages.NO_PROXY_ANSWERS(service=name, proxies=", ".join(as_services(resolved, name)[1])))
+        raise LvsError(messages.NO_PROXY_ANSWERS(service=name, proxies=", ".join(hosts)))
     return out
 
 
-def as_info(resolved: Resolved, found: Mapping[str, Any]) -> dict[str, Any]:
+def as_info(resolved: Resolved, host: str, found: Mapping[str, Any]) -> dict[str, Any]:
     """What ipvs_info would return of a proxy, of what haproxy_info returned of it."""
     services = []
     for service in resolved.proxies:
+        if host not in service.hosts:
+            continue
         held = found["servers"].get(service.name, {})
         destinations = [
             {"address": one.address, "weight": held[one.host]["weight"] if held[one.host]["status"] == "UP" else 0,
@@ -78,3 +89,19 @@ def as_info(resolved: Resolved, found: Mapping[str, Any]) -> dict[str, Any]:
         ]  # fmt: skip
         services.append({**_options(service), "destinations": destinations})
     return {"services": services, "weight_files": found["weight_files"], "stream_checks": found["stream_checks"]}
+
+
+def waiting(resolved: Resolved, name: str, found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """``["proxy: real server of service", …]`` whose weight is 0 though nobody has taken it: it is down, or was not checked yet."""
+    out = []
+    for service in resolved.proxies:
+        for host in service.hosts if service.name == name and not service.absent else ():
+            one: Mapping[str, Any] = found.get(host) or {"running": False}
+            for server in service.servers if one["running"] else ():
+                held = one["servers"].get(name, {}).get(server.host, {"weight": 0, "status": ""})
+                taken = (
+                    server.drained or server.fallback or not server.weight or not set(one["weight_files"]).isdisjoint(server.weight_files)
+                )
+                if not taken and not (held["weight"] and held["status"] == "UP"):
+                    out.append("%s: %s of %s" % (host, server.host, name))
+    return sorted(out)

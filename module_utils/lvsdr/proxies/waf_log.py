@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Of one file, its end.
 MOST_BYTES = 64 << 20
+PIECE = 1 << 20
 
 
 def read(since: int, log: str = places.WAF_LOG, most: int = MOST_BYTES) -> tuple[list[dict[str, Any]], int]:
@@ -26,12 +27,14 @@ def read(since: int, log: str = places.WAF_LOG, most: int = MOST_BYTES) -> tuple
 
 
 def _lines(path: str, most: int) -> Iterator[str]:
-    packed = path.endswith(".gz")
+    packed, end = path.endswith(".gz"), b""
     with gzip.open(path, "rb") if packed else open(path, "rb") as f:
         if not packed and os.path.getsize(path) > most:
             f.seek(-most, os.SEEK_END)
             f.readline()
-        # The last one may be half written.
-        for line in f.read(most).split(b"\n")[:-1]:
-            if line.strip():
-                yield line.decode("utf-8", "replace")
+        while block := f.read(PIECE):
+            end = (end + block)[-most:]
+    # The first one may be cut, and the last one half written.
+    for line in end.split(b"\n")[1 if len(end) == most else 0 : -1]:
+        if line.strip():
+            yield line.decode("utf-8", "replace")

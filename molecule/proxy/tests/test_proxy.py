@@ -18,7 +18,6 @@ PROXIES, BACKENDS = ("streaming1", "streaming2"), ("streaming3", "streaming4")
 NAME, CA, PEM = "live.example.com", "/etc/lvsdr-lab/ca.pem", "/etc/lvsdr-lab/live.pem"
 CURL = "curl -s --cacert %s --resolve %s:443:%s " % (CA, NAME, VIP)
 NEWCOMERS = 20
-RELEASES = dict(zip(PROXIES, ("bookworm", "trixie")))
 CACHE = Path(os.environ.get("LAB_CACHE_DIR", "/var/cache/lvsdr-lab"))
 
 
@@ -261,20 +260,26 @@ INSTALL = """
 """
 
 
+def release_of(proxy):
+    return ssh(proxy, ". /etc/os-release; echo $VERSION_CODENAME").strip()
+
+
 def version(proxy):
     return ssh(proxy, "dpkg-query -W -f '${Version}' haproxy").strip()
 
 
 def test_the_package_of_haproxy_is_upgraded(watching, tmp_path):
     """From what the release came with, or nearly, to its last security update."""
+    releases = {proxy: release_of(proxy) for proxy in PROXIES}
+    assert set(releases.values()) == {"bookworm", "trixie"}
     for newest in (False, True):
         folder = tmp_path / str(newest)
         folder.mkdir()
-        for release in RELEASES.values():
+        for release in releases.values():
             shutil.copy(package(release, tmp_path, newest), folder / ("%s.deb" % release))
     (tmp_path / "mine.yml").write_text("- name: Which release\n  ansible.builtin.setup: {gather_subset: ['!all', 'distribution']}\n"
                                        + INSTALL % (tmp_path / "True"))  # fmt: skip
-    for proxy, release in RELEASES.items():
+    for proxy, release in releases.items():
         text = (tmp_path / "False" / ("%s.deb" % release)).read_bytes()
         subprocess.run(["ssh", "-F", "/var/lib/lvsdr-lab/ssh_config", proxy, "cat > /root/old.deb"], input=text, check=True)
         ssh(proxy, "dpkg -i --force-confold /root/old.deb >/dev/null 2>&1")
@@ -286,7 +291,7 @@ def test_the_package_of_haproxy_is_upgraded(watching, tmp_path):
     watching.judge()
     after = {proxy: (version(proxy), ssh(proxy, "systemctl show -P MainPID haproxy").strip()) for proxy in PROXIES}
     print(before, after)
-    for proxy, release in RELEASES.items():
+    for proxy, release in releases.items():
         wanted = subprocess.run(
             ["dpkg-deb", "-f", str(tmp_path / "True" / ("%s.deb" % release)), "Version"], capture_output=True, text=True
         )

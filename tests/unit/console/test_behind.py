@@ -132,6 +132,33 @@ def test_where_proxies_differ_the_worst_is_shown_with_its_place():
     assert of(found) == ("down", "Connection refused; on edge2 alone") and kinds(found) == ["floor", "server-down"]
 
 
+def test_each_vip_of_one_tier_has_one_holder():
+    made = proxied(one_tier=True, vips=[VIP, "2001:db8::100"])
+    made["services"] = []
+    found = seen(made, both_tell())
+    assert [(one["kind"], one["what"]) for one in found["problems"]] == [("nobody-active", "no director holds 2001:db8::100")]
+
+
+def test_more_than_a_page_can_show_is_cut():
+    many = {"gone%d" % number: {"status": "MAINT"} for number in range(100)}
+    told = both_tell(servers={**many, "origin1": {"status": "DOWN", "why": "x" * 5000}}, waf=[{**FINDING, "rule": n} for n in range(100)])
+    service = seen(proxied(), told)["services"][1]
+    assert len(service["leaving"]) == 20 and len(service["servers"][0]["why"]) == 300 and len(service["findings"]) == 50
+
+
+def test_who_is_drained_in_two_places_is_said_once():
+    made = proxied()
+    made["behind"][0]["servers"][0] = made["services"][0]["servers"][0]
+    looks = both(made, files={"drained-edge1": NOTE})
+    found = state.state(made, looks, {}, NOW, behind.added(made, looks, both_tell(files={"drained-edge1": NOTE}), {}, NOW))
+    assert [one["what"] for one in found["drift"]] == ["edge1 is drained"]
+
+
+def test_without_a_check_no_file_counts():
+    found = seen(proxied(checked=False, checks=[]), both_tell(files={"drained-origin1": NOTE}, checks=[]))
+    assert of(found) == ("serving", "") and found["drift"] == []
+
+
 def test_one_tier_is_a_service_of_its_own():
     made = proxied(one_tier=True)
     made["services"] = []
@@ -186,17 +213,37 @@ def test_findings_of_all_proxies_are_one_list_and_text():
     assert html.count('data-host="origin') == 0 and html.count('data-host="edge') == 3
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"", b"[]", b"{", b'{"at": 1}', b"[" * 100_000,
-        *(json.dumps(told_by(**wrong)).encode() for wrong in (
-            {"servers": {"origin1": {"weight": "x"}}}, {"waf": [{}]}, {"waf": [{**FINDING, "line": 3}]}, {"running": 1},
-            {"certificates": {"/x": {"expires": "tomorrow"}}}, {"certificates": {"/x": {"expires": 3}}}, {"checks": [{}]},
-            {"files": {"drained-x": {}}}, {"certificates": []},
-        )),
-    ],
-)  # fmt: skip
+def without(name, of=None):
+    made = told_by()
+    del (made["checks"][0] if of == "checks" else made)[name]
+    return made
+
+
+WRONG = {
+    "a weight in words": told_by(servers={"origin1": {"weight": "x"}}),
+    "a finding of nothing": told_by(waf=[{}]),
+    "a line that is a number": told_by(waf=[{**FINDING, "line": 3}]),
+    "a finding without a line": told_by(waf=[{name: value for name, value in FINDING.items() if name != "line"}]),
+    "a number for yes": told_by(running=1),
+    "a certificate of tomorrow": told_by(certificates={"/x": {"expires": "tomorrow"}}),
+    "a certificate of 3": told_by(certificates={"/x": {"expires": 3}}),
+    "certificates as a list": told_by(certificates=[]),
+    "a check of nothing": told_by(checks=[{}]),
+    "a file of nothing": told_by(files={"drained-x": {}}),
+    "no age": without("checks_age"),
+    "a check without seconds": without("seconds", "checks"),
+    "a check without certificate": without("certificate_ends", "checks"),
+    "more bytes than there are": told_by(servers={"origin1": {"in": 10**400}}),
+    "more requests than there are": told_by(servers={"origin1": {"rate": 1 << 63}}),
+    "a moment that no clock has": told_by(files={"drained-x": {"who": "", "why": "", "since": 1e308}}),
+    "half a letter": told_by(servers={"origin1": {"why": "\ud800"}}),
+    "half a letter for a name": told_by(servers={"\ud800": {}}),
+    "a reason of a book": told_by(servers={"origin1": {"why": "x" * 20_000}}),
+}
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b'{"at": 1}', b"[" * 100_000, *(json.dumps(one).encode() for one in WRONG.values())],
+                         ids=["nothing", "a list", "half", "a moment", "deep", *WRONG])  # fmt: skip
 def test_what_is_no_answer_is_none(data):
     assert behind.decoded(data) is None
 

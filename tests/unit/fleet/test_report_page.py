@@ -66,3 +66,11 @@ def test_a_console_knows_more():
     known = {**other, "events": [[1.8e9, "server1 takes viewers"]], "actions": True}
     html = report_page.html(resolved, found, {"director1": {"info": None, "state": known}}, 1.8e9)
     assert "server1 takes viewers" in html and "<button" not in html
+
+
+def test_a_console_of_the_version_before_knows_less():
+    found = made()
+    resolved = resolve([service(health_check=CHECK)], found)
+    known = report_page._read(resolved, found, {"director1": {"info": info(), "state": None}}, 1.8e9)
+    known["services"] = [{name: value for name, value in one.items() if name not in report_page.LESS} for one in known["services"]]
+    assert "server1" in report_page.html(resolved, found, {"director1": {"info": None, "state": known}}, 1.8e9)

@@ -62,25 +62,29 @@ def test_all_are_parked_that_no_proxy_knows():
 @pytest.mark.parametrize(
     "edge1, edge2, parked",
     [
-        (facts([FILE], [FILE]), facts([FILE], [FILE]), True),
-        (facts([FILE]), facts([FILE]), False),
+        (facts([FILE], [FILE]), facts([FILE], [FILE]), [True, True]),
+        (facts([FILE]), facts([FILE]), [False, False]),
         # A proxy that is new does as the one that knows.
-        (facts(), facts([FILE]), False),
-        (facts(), facts([FILE], [FILE]), True),
+        (facts(), facts([FILE]), [False, False]),
+        (facts(), facts([FILE], [FILE]), [True, True]),
+        # One that was not reached in time parks nobody elsewhere.
+        (facts([FILE], [FILE]), facts([FILE]), [True, False]),
+        # On a director keepalived may know it alone.
+        ({**facts(), "keepalived": {"running": "track_file %s {" % FILE}}, facts(), [False, False]),
         # The file of a host that was not a spare before says nothing.
-        (facts(), facts(), True),
+        (facts(), facts(), [True, True]),
     ],
 )
 def test_a_rollout_leaves_them_as_they_are(edge1, edge2, parked):
     resolved, found = made({"edge1": edge1, "edge2": edge2})
-    assert [FILE in spares.parked(resolved, found, host) for host in ("edge1", "edge2")] == [parked, parked]
+    assert [FILE in spares.parked(resolved, found, host) for host in ("edge1", "edge2")] == parked
 
 
 def plan(number, proxies):
     resolved, _found = made()
     services, hosts = spares.as_services(resolved, "live")
     assert hosts == ("edge1", "edge2")
-    return choose.plan(services, spares.some_infos(resolved, "live", proxies), "live", number)
+    return choose.plan(services, spares.infos(resolved, "live", proxies), "live", number)
 
 
 def test_who_is_woken_and_who_is_parked():
@@ -124,3 +128,35 @@ def test_one_who_always_serves_is_needed():
         found["groups"]["origins"] = hosts
         lines = [path_and_id(line) for line in preflight.preflight([SERVICE], found)]
         assert [path for path, name in lines if name == "servers-all-drained"] == wanted
+
+
+def test_services_that_share_a_spare_go_together():
+    hosts = {**HOSTS, "edge3": {"ansible_host": "192.0.2.40"}, "spare1": {**HOSTS["spare1"], "real_server_state": "spare"}}
+    groups = {**GROUPS, "others": ["edge3", "edge1"], "few": ["origin1", "spare1"]}
+    services = [SERVICE, {**SERVICE, "name": "vod", "proxies": "others", "addresses": ["192.0.2.101"], "real_servers": "few"},
+                {**SERVICE, "name": "radio", "addresses": ["192.0.2.102"], "real_servers": "alone"}]  # fmt: skip
+    found = inventory(hosts, {**groups, "alone": ["origin2"]})
+    resolved = resolve.resolve(services, found)
+    several, proxies = spares.as_services(resolved, "live")
+    assert [one.name for one in several] == ["live", "vod"] and proxies == ("edge1", "edge2", "edge3")
+    held_of = {"live": held()["servers"]["live"], "vod": {name: held()["servers"]["live"][name] for name in ("origin1", "spare1")}}
+    told = {name: {**held(["spare1"]), "servers": held_of} for name in proxies}
+    assert choose.plan(several, spares.infos(resolved, "live", told), "live", 4)["also"] == ["vod"]
+    # What is not served on a proxy is not looked for there.
+    assert {one["address"] for one in spares.as_info(resolved, "edge3", told["edge3"])["services"]} == {"192.0.2.101"}
+    assert spares.as_services(resolved, "nothing") == ([], ())
+
+
+def test_who_waits():
+    resolved, _found = made()
+    told = {"edge1": held(["spare1"], ["origin1"]), "edge2": held((), ["spare2"])}
+    assert spares.waiting(resolved, "live", told) == ["edge1: origin1 of live", "edge2: spare2 of live"]
+    assert spares.waiting(resolved, "live", {}) == [] and spares.waiting(resolved, "vod", told) == []
+
+
+def test_on_directors_a_spare_is_one_of_ipvs_or_of_haproxy():
+    other = {"name": "plain", "addresses": ["192.0.2.101"], "ports": [80], "scheduler": "mh", "real_servers": "origins", "health_check": {}}
+    _resolved, found = made()
+    for proxies, wanted in (("directors", 2), ("edges", 0)):
+        lines = [path_and_id(line) for line in preflight.preflight([{**SERVICE, "proxies": proxies}, other], found)]
+        assert [name for _path, name in lines].count("spare-of-two") == wanted

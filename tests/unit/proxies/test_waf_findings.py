@@ -1,12 +1,13 @@
 """What the WAF writes becomes findings, and lines of the inventory; whoever attacks chooses the words in it."""
 
+import gzip
 import json
 import time
 
 import pytest
 import yaml
 from ansible.module_utils.lvsdr.inventory import resolve, waf_option
-from ansible.module_utils.lvsdr.proxies import findings, haproxy, report, waf
+from ansible.module_utils.lvsdr.proxies import findings, haproxy, report, waf, waf_log
 from hypothesis import given
 from hypothesis import strategies as st
 from said import path_and_id
@@ -123,3 +124,15 @@ def test_status_says_where_requests_are_judged():
     assert any("judges on 2 of 2" in one for one in report.status(resolved(), {"edge1": up, "edge2": up}))
     said = report.status(resolved(fail="closed"), {"edge1": up, "edge2": down})
     assert any("judges on 1 of 2; the others refuse all but segments" in one for one in said)
+
+
+def test_of_a_long_log_the_end_is_read_packed_or_not(tmp_path):
+    (tmp_path / "waf.json").write_text("".join(line("/new/%d" % number) + "\n" for number in range(50)) + "half a li")
+    with gzip.open(tmp_path / "waf.json.1.gz", "wt") as f:
+        f.write("".join(line("/old%d/x" % number) + "\n" for number in range(50)))
+    found, unread = waf_log.read(0, str(tmp_path / "waf.json"))
+    assert unread == 0 and len(found) == 51 and found[0]["requests"] == 50
+    most = 10 * (len(line("/old49/x")) + 1)
+    found, unread = waf_log.read(0, str(tmp_path / "waf.json"), most)
+    assert unread == 0 and {"/old%d/" % number for number in range(41, 50)} | {"/new/"} == {one["path"] for one in found}
+    assert waf_log.read(NOW + 60, str(tmp_path / "waf.json")) == ([], 0)
