@@ -1,8 +1,9 @@
 """Four lines of the inventory put HAProxy with a WAF on the directors, as docs/proxy.md says, and back."""
 
+import json
 import time
 
-from conftest import DIRECTORS, PROJECT, VIP, playbook, ssh, why
+from conftest import DIRECTORS, PROJECT, REAL_SERVERS, VIP, playbook, ssh, why
 
 NAME, CA = "live.example.com", "/etc/lvsdr-lab/ca.pem"
 CURL = "curl -s --cacert %s --resolve %s:443:%s -A Lavf/59 -o /dev/null -w '%%{http_code} %%{http_version}' " % (CA, NAME, VIP)
@@ -33,6 +34,13 @@ def holds(director):
     return VIP + "/32" in ssh(director, "ip -o address show dev eth0")
 
 
+def behind():
+    """{service: {real server: why it has its weight}} of what HAProxy serves, as the console shows it."""
+    found = json.loads(ssh("director1", "curl -sf http://127.0.0.1:9180/api/state || true") or "null") or {"services": []}
+    servers = {service["name"]: service["servers"] for service in found["services"] if service["behind"]}
+    return {name: {one["name"]: one["reason"] for one in those} for name, those in servers.items()}
+
+
 def test_four_lines_and_one_command(tmp_path):
     text = (PROJECT / "inventories/lab/group_vars/all.yml").read_text()
     head, name, https = text.partition("  - name: https\n")
@@ -48,6 +56,7 @@ def test_four_lines_and_one_command(tmp_path):
     assert ssh("viewer", PLAYLIST).split() == ["200", "2"] and ssh("viewer", ATTACK).split()[0] == "403"
     done = good(playbook("playbooks/status.yml", *with_four)).stdout
     assert "judges on 2 of 2" in done and "streaming3" in done
+    eventually(lambda: behind() == {"https": dict.fromkeys(REAL_SERVERS, "serving")}, "the console shows them")
     holder = next(director for director in DIRECTORS if holds(director))
     other = next(director for director in DIRECTORS if director != holder)
     ssh(holder, "systemctl stop haproxy")
@@ -56,5 +65,6 @@ def test_four_lines_and_one_command(tmp_path):
     ssh(holder, "systemctl start haproxy")
     # And back to direct routing.
     good(playbook("site.yml"))
+    eventually(lambda: behind() == {}, "the console asks no proxy")
     assert "TCP  %s:443" % VIP in ssh("director1", "ipvsadm -Ln") and ssh("viewer", PLAYLIST).split()[0] == "200"
     assert all(ssh(director, "systemctl is-active haproxy", check=False).strip() == "inactive" for director in DIRECTORS)
