@@ -147,7 +147,7 @@ molecule: ## The full topology: create, converge, verify, and the commands of th
 	molecule destroy --no-command-borders -s default
 	$(call forget,default)
 	$(call step,scenario default: what a viewer and the wire see of a rollout)
-	molecule test --no-command-borders --destroy=never -s default
+	PYTEST_ADDOPTS="-m 'not long'" molecule test --no-command-borders --destroy=never -s default
 	molecule destroy --no-command-borders -s default
 
 scenarios: ## What takes more than an hour more: long runs, and on the same lab a broken fleet, modes, operations, proxies, faults (root)
@@ -155,7 +155,9 @@ scenarios: ## What takes more than an hour more: long runs, and on the same lab 
 	@$(MAKE) --no-print-directory arp
 	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default
-	$(call forget,modes fleet proxy ha)
+	$(call forget,default modes fleet proxy ha)
+	$(call step,scenario default: a pair that changes while it serves)
+	PYTEST_ADDOPTS="-m long" molecule test --no-command-borders --destroy=never -s default
 	$(call step,scenario modes: one service of each mode, deployed from an installed collection)
 	molecule test --no-command-borders --destroy=never -s modes
 	$(call step,scenario fleet: spares and a server that leaves and joins and upgrades while viewers watch)

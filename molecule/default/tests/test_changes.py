@@ -9,6 +9,8 @@ import pytest
 import yaml
 from conftest import DIRECTORS, PROJECT, REAL_SERVERS, SSH_CONFIG, VIP, VIP6, playbook, reboot, ssh, why
 
+# Six rollouts of emulated directors take a quarter of an hour.
+pytestmark = pytest.mark.long
 MORE, LONG = "198.51.100.103", "/vod/long.bin"
 LAB = PROJECT / "inventories/lab"
 
