@@ -156,7 +156,7 @@ scenarios: ## What takes more than an hour more: long runs, and on the same lab 
 	@tools/bootstrap dev newest lab
 	molecule destroy --no-command-borders -s default
 	$(call forget,default modes fleet proxy ha)
-	$(call step,scenario default: a pair that changes while it serves)
+	$(call step,scenario default: a pair that changes while it serves and becomes a proxy)
 	PYTEST_ADDOPTS="-m long" molecule test --no-command-borders --destroy=never -s default
 	$(call step,scenario modes: one service of each mode, deployed from an installed collection)
 	molecule test --no-command-borders --destroy=never -s modes

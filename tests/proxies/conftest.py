@@ -192,6 +192,16 @@ class Proxy:
             self.haproxy = subprocess.Popen(command, stderr=log, start_new_session=True)
         self.took()
         eventually(lambda: cli.runs(self.socket), "HAProxy answers: see %s/haproxy.log" % self.folder)
+        # Its main process heeds signals once it answers itself, which is what systemd waits for as well.
+        eventually(self.heeds, "its main process answers: see %s/haproxy.log" % self.folder)
+
+    def heeds(self):
+        # It answers, and leaves the connection open.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(10)
+            sock.connect(str(self.folder / "master.sock"))
+            sock.sendall(b"show proc\n")
+            return b"worker" in sock.recv(65536)
 
     def took(self):
         """What the unit's drop-in does whenever HAProxy reads its file."""

@@ -3,6 +3,7 @@
 import json
 import time
 
+import pytest
 from conftest import DIRECTORS, PROJECT, REAL_SERVERS, VIP, playbook, ssh, why
 
 NAME, CA = "live.example.com", "/etc/lvsdr-lab/ca.pem"
@@ -41,6 +42,7 @@ def behind():
     return {name: {one["name"]: one["reason"] for one in those} for name, those in servers.items()}
 
 
+@pytest.mark.long
 def test_four_lines_and_one_command(tmp_path):
     text = (PROJECT / "inventories/lab/group_vars/all.yml").read_text()
     head, name, https = text.partition("  - name: https\n")
