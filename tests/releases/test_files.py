@@ -151,9 +151,9 @@ def test_any_inventory(release, declared, leaving, director, weights, drained):
     taken(release, services, made)
 
 
-def test_most_inventories_were_rendered():
-    """The test before this one is worth what gets through resolve."""
-    assert seen["rendered"] > seen["refused"], seen
+def test_many_inventories_were_rendered():
+    """The test before this one is worth what gets through preflight: half of what is drawn at random, more or less."""
+    assert 3 * seen["rendered"] > seen["refused"], seen
 
 
 def test_what_a_tunnel_ends_in(release):
