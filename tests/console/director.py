@@ -64,7 +64,7 @@ def main():
     places.CONSOLE, places.CONSOLE_JOURNAL = str(FOLDER / "console"), str(FOLDER / "journal.jsonl")
     kernel.connect = lambda: table(config).connect()
     look.rtnetlink.opened = opened
-    look._checks = lambda: (scene()["checks"], time.time() - scene().get("checked", time.time()))
+    look.status.read = lambda: (scene()["checks"], time.time() - scene().get("checked", time.time()))
     look._runs = lambda: scene()["keepalived"]
     helper.Server(str(FOLDER / "helper.sock"), helper.Helper(config)).serve_forever()
 
