@@ -57,6 +57,16 @@ certificates:
   description: File to C(serial), C(expires), C(subject) and C(fingerprint) of the first certificate in it.
   returned: always
   type: dict
+weight_files:
+  description: As of M(ipvs_info), names of the files on this proxy that each take a real server's weight.
+  returned: always
+  type: list
+  elements: str
+stream_checks:
+  description: As of M(ipvs_info), what lvsdr-streamcheck on this proxy holds of each real server; null where it does not run.
+  returned: always
+  type: list
+  elements: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
