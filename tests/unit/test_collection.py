@@ -55,6 +55,18 @@ def test_everything_is_in_its_place(built, names):
     assert yaml.safe_load((built / "playbooks/site.yml").read_text())[0]["import_playbook"] == "deploy.yml"
 
 
+def test_what_ansible_test_ignores_is_there_and_complete(built):
+    """`make collection` asks ansible-test itself, much later: a file with its first assert needs a line with the reason, one without
+    an assert has none, and no line is about a file that has gone."""
+    lines = [line.split(" ", 3) for line in (built / "tests/sanity/ignore-2.19.txt").read_text().splitlines()]
+    assert [path for path, *_rest in lines if not (built / path).is_file()] == []
+    assert [path for path, *rest in lines if len(rest) != 3 or rest[1] != "#"] == []
+    with_assert = {
+        str(path.relative_to(built)) for path in built.glob("plugins/**/*.py") if re.search(r"(?m)^\s*assert[^a-z0-9_:]", path.read_text())
+    }
+    assert {path for path, test, *_rest in lines if test == "no-assert"} == with_assert
+
+
 def test_playbooks_parse_and_name_files_that_are_there(built):
     paths = [*built.glob("playbooks/*.yml"), *built.glob("playbooks/parts/*.yml")]
     for path in paths:
