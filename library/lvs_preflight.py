@@ -39,10 +39,7 @@ options:
     elements: dict
     default: []
     suboptions:
-      path:
-        description: The file.
-        type: str
-        required: true
+      path: {description: The file., type: str, required: true}
       readers:
         description: Who may read it. V(root) alone, with its group, where it holds a secret; V(all) where a program needs it that is not
           root.
@@ -53,6 +50,17 @@ options:
         description: Where it is given, the file has to be a certificate that is valid now, with its chain and its key, for these names.
         type: list
         elements: str
+  ports:
+    description: Where programs of lvsdr have to listen on this host. Another program there is a problem.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      what: {description: Which program needs it and what for., type: str, required: true}
+      address: {description: The address., type: str, required: true}
+      port: {description: The port., type: int, required: true}
+      protocol: {description: Transport protocol., type: str, choices: [tcp, udp], default: tcp}
+      programs: {description: Words by which a program that may is known., type: list, elements: str, required: true}
   kernel_modules:
     description: Kernel modules that the host must be able to load.
     type: list
@@ -253,7 +261,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.lvsdr import options, places
 from ansible.module_utils.lvsdr.arp import real_server, settings
 from ansible.module_utils.lvsdr.arp.seen import add_arp_filters
-from ansible.module_utils.lvsdr.checks import listeners, listening
+from ansible.module_utils.lvsdr.checks import listeners, listening, ports
 from ansible.module_utils.lvsdr.errors import LvsError
 from ansible.module_utils.lvsdr.ipvs import table
 from ansible.module_utils.lvsdr.routes import counting, egress, endpoints, tunnels
@@ -270,16 +278,8 @@ SPEC = {
     "director": {"type": "bool", "default": False},
     "scripts": {"type": "list", "elements": "str", "default": []},
     "accounts": {"type": "list", "elements": "str", "default": []},
-    "files": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {
-            "path": {"type": "str", "required": True},
-            "readers": {"type": "str", "choices": ["any", "all", "root"], "default": "any"},
-            "names": {"type": "list", "elements": "str"},
-        },
-    },
+    "files": {"type": "list", "elements": "dict", "default": [], "options": files.OPTIONS},
+    "ports": {"type": "list", "elements": "dict", "default": [], "options": ports.OPTIONS},
     "kernel_modules": {"type": "list", "elements": "str", "default": []},
     "vips": {"type": "list", "elements": "str"},
     "return_paths": {"type": "list", "elements": "dict", "default": [], "options": routes_plan.OPTIONS},
@@ -350,6 +350,7 @@ def _problems(params, missing):
         problems.append(str(messages.KERNEL_MODULE_MISSING(release=os.uname().release, names=", ".join(missing))))
     problems += files.script_problems(params["scripts"]) + files.account_problems(params["accounts"])
     problems += files.file_problems(params["files"]) + certificates.file_problems(params["files"])
+    problems += [str(line) for line in ports.taken(params["ports"])]
     return problems
 
 

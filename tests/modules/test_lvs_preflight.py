@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import time
 from importlib.machinery import PathFinder
@@ -133,6 +134,51 @@ def test_files_that_the_inventory_names(ready, run, tmp_path):
     ]
     assert "`chmod o= %s`" % secret in problems[0] and "`chmod a+r %s`" % public in problems[1]
     assert "(No such file or directory)" in problems[2]
+
+
+LISTENING = """
+import socket, sys, time
+address, kind, only = sys.argv[1:]
+six = ":" in address
+s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+if six: s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only == "only")
+s.bind((address, 0))
+if kind == "tcp": s.listen()
+print(s.getsockname()[1], flush=True); time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("there", "kind", "only", "wanted", "taken"),
+    [
+        ("127.0.0.1", "tcp", "", "127.0.0.1", True),
+        ("127.0.0.1", "tcp", "", "127.0.0.2", False),
+        ("127.0.0.1", "tcp", "", "0.0.0.0", True),
+        # A VIP that this host does not hold yet.
+        ("0.0.0.0", "tcp", "", "198.51.100.100", True),
+        ("0.0.0.0", "tcp", "", "2001:db8::100", False),
+        ("::", "tcp", "", "198.51.100.100", True),
+        ("::", "tcp", "only", "198.51.100.100", False),
+        ("::", "tcp", "only", "2001:db8::100", True),
+        ("127.0.0.1", "udp", "", "127.0.0.1", True),
+    ],
+)
+def test_ports_that_another_program_has(ready, run, there, kind, only, wanted, taken):
+    if ":" in there + wanted and not os.path.exists("/proc/net/if_inet6"):
+        pytest.skip("this kernel has no IPv6")
+    process = subprocess.Popen([sys.executable, "-c", LISTENING, there, kind, only], stdout=subprocess.PIPE, text=True)
+    try:
+        item = {"what": "HAProxy", "address": wanted, "port": int(process.stdout.readline()), "protocol": kind}
+        problems = run(ports=[{**item, "programs": ["haproxy"]}])["problems"]
+        assert [id_of(line) for line in problems] == ["port-taken"] * taken
+        assert all("HAProxy needs %s " % kind in line and "(process %d)" % process.pid in line for line in problems)
+        # The one that may have it, known by its command line.
+        assert run(ports=[{**item, "programs": ["haproxy", "import socket, sys"]}])["problems"] == []
+        other = {"tcp": "udp", "udp": "tcp"}[kind]
+        assert run(ports=[{**item, "protocol": other, "programs": ["haproxy"]}])["problems"] == []
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_scripts_of_checks(ready, run, tmp_path):

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -139,6 +141,15 @@ def test_what_can_not_be_is_refused_before_a_write(fleet):
         fleet.machines[name].inside("chmod", "600", PEM)
     done = fleet.play()
     assert done.returncode != 0 and "[certificate-refused]" in done.said
+    certify(fleet, "live.example.com")
+    code = "import socket, time; s = socket.create_server(('0.0.0.0', 443)); print('ready', flush=True); time.sleep(600)"
+    command = ["ip", "netns", "exec", fleet.machines["server2"].namespace, sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "ready\n"
+        done = fleet.play()
+        other.kill()
+    assert "HAProxy, for service live, needs tcp %s:443, but python" % VIP in done.said and "(process %d)" % other.pid in done.said
+    assert done.returncode != 0 and "[port-taken]" in done.said
     assert fleet.machines["server1"].read(places.HAPROXY_CFG) is None
     assert not haproxy(fleet, "server1")["active"]
 

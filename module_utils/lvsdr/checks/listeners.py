@@ -46,15 +46,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def parse(protocol: str, text: str) -> set[tuple[str, int]]:
     """{(address, port)} of the sockets that take packets from every sender, in the text of one of the files."""
-    found = set()
+    return {end for end, _inode in inodes(protocol, text)}
+
+
+def inodes(protocol: str, text: str) -> list[tuple[tuple[str, int], int]]:
+    """[((address, port), inode)] of the same sockets; a program may have several for one end."""
+    found = []
     for line in text.splitlines()[1:]:
         fields = line.split()
-        if len(fields) < 4 or protocol == "tcp" and fields[3] != TCP_LISTEN:
+        if len(fields) < 10 or protocol == "tcp" and fields[3] != TCP_LISTEN:
             continue
         # A UDP socket with a peer of its own receives from that peer only.
         if protocol == "udp" and not fields[2].endswith(":0000"):
             continue
-        found.add(_end(fields[1]))
+        found.append((_end(fields[1]), int(fields[9])))
     return found
 
 

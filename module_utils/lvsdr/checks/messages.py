@@ -98,6 +98,10 @@ PAYLOAD_LAST_BYTE = Message(
 )
 PAYLOAD_NOT_TEXT = Message("payload-not-text", '%(value)s is not text; write the hex digits in quotes, such as "0d0a"')
 PAYLOAD_TOO_LONG = Message("payload-too-long", "must have up to %(longest)d bytes, which fit into a line of keepalived.conf, not %(size)d")
+PORT_TAKEN = Message(
+    "port-taken",
+    "%(what)s needs %(needs)s, but %(who)s listens on %(bound)s; stop that program, or give it another address or port",
+)
 SCRIPT_ARGUMENTS_INVALID = Message(
     "script-arguments-invalid",
     "must be a list of words of letters, digits and . _ / @ + : = , %% -, and up to %(longest)d characters with the path, not %(value)s",

@@ -89,6 +89,10 @@ PARANOIA_REFUSES_PLAYERS = Message(
     "paranoia-refuses-players",
     "%(path)s.waf.paranoia: level %(level)d takes %(who)s for attackers; take 1 or 2, or mode detect, and read `playbooks/waf_report.yml`",
 )
+PROXY_PORT_OF_NGINX = Message(
+    "proxy-port-of-nginx",
+    "nginx would have port %(port)d of this host, which HAProxy needs there for service %(service)s; take it out of this list",
+)
 HTTP3_NEEDS_DEBIAN_13 = Message(
     "http3-needs-debian-13", "%(host)s has Debian 12, whose HAProxy can't speak HTTP/3; upgrade it to Debian 13, or remove http3"
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.directors import console
 from ansible.module_utils.lvsdr.errors import Problems
-from ansible.module_utils.lvsdr.fleet import proofs, rollout
+from ansible.module_utils.lvsdr.fleet import ports, proofs, rollout
 from ansible.module_utils.lvsdr.inventory import director_settings, leaving, needs, resolve, types, views
 from ansible.module_utils.lvsdr.inventory.hosts import facts_of, host_address, is_declared, own_addresses
 from ansible.module_utils.lvsdr.places import DIRECTORS
@@ -16,7 +16,7 @@ from ansible.module_utils.lvsdr.places import DIRECTORS
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ansible.module_utils.lvsdr.inventory.types import Inventory, VirtualService
+    from ansible.module_utils.lvsdr.inventory.types import Inventory, Resolved, VirtualService
 
 
 def model(
@@ -59,7 +59,7 @@ def model(
         "services": types.to_data(resolved),
         "ready": types.to_data(ready),
         "real_servers": names,
-        "hosts": _hosts(virtual_services, services, inventory, names),
+        "hosts": _hosts(virtual_services, resolved, inventory, names),
         "differ": [name for name in names if not as_declared(facts_of(inventory, name)) and "lacks" not in _variables(inventory, name)],
         **_programs(virtual_services, inventory, names, {one.host for service in services for one in service.leaving}),
         "rolled_out": rolled_out,
@@ -159,17 +159,17 @@ def endpoint_sources(inventory: Inventory) -> list[str]:
     return sorted(address for address in out if address)
 
 
-def _hosts(
-    virtual_services: Any, services: Sequence[VirtualService], inventory: Inventory, names: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """{host: {"director", "scripts", …, "vips", "listeners"}}: the options of lvs_preflight.
+def _hosts(virtual_services: Any, resolved: Resolved, inventory: Inventory, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """{host: {"director", "scripts", …, "vips", "listeners", "ports"}}: the options of lvs_preflight.
 
     vips is None where a host is not a real server, or where that is not known before it was read.
     """
+    services = resolved.services
     vips: dict[str, list[str]] = {**{name: [] for name in names}, **views.vips_of_hosts(services)}
     listeners, back, ends = proofs.listeners(services), views.return_paths(services), endpoints(services, inventory)
     sources, replies = endpoint_sources(inventory), views.replies(services)
     counters = views.counters(services) if director_settings.has_console(inventory) else {}
+    needed = ports.needed(resolved, inventory)
     for name in names:
         # An address that comes from facts, and what has to answer there, is known only then.
         if not inventory.get("read", True) and not is_declared(inventory["hosts"].get(name, {})):
@@ -191,7 +191,7 @@ def _hosts(
             "endpoints": ends.get(host, []), "endpoint_sources": sources if host in ends else [],
             "counters": counters.get(host, []), "counter_sources": sources if host in counters else [],
             "consoles": console.asking(inventory, host) if host in proxied else [],
-            "misplaced": variables.get("real_server_misplaced") or "move",
+            "ports": needed.get(host, []), "misplaced": variables.get("real_server_misplaced") or "move",
         }
         for host, variables in inventory["hosts"].items()
     }  # fmt: skip

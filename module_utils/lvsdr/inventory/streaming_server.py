@@ -53,10 +53,7 @@ def check_streaming_server(inventory: Inventory, host: str, problems: Problems) 
     if not _fits(listen, _is_listen):
         form = "a port or an address with a port, such as 1935 or [::]:1935"
         values.wrong("streaming_server_rtmp_listen", messages.STREAMING_SERVER_VALUE_INVALID(form=form, value=shown(listen)))
-    ports = []
-    for name, default in (("listen", [80]), ("tls_listen", [])):
-        declared = values.get("streaming_server_" + name, default)
-        ports += [_port_of(word) for word in declared if _fits(word, _is_listen)] if isinstance(declared, list) else []
+    ports = [place for places in listens(inventory, host).values() for place in places]
     for name in ("certificate", "certificate_key") if values.get("streaming_server_tls_listen") else ():
         if not values.get("streaming_server_" + name):
             values.wrong("streaming_server_" + name, messages.STREAMING_SERVER_CERTIFICATE_MISSING())
@@ -71,6 +68,16 @@ def check_streaming_server(inventory: Inventory, host: str, problems: Problems) 
     if fragment and playlist and playlist < 3 * fragment:
         values.wrong("streaming_server_playlist", messages.STREAMING_SERVER_PLAYLIST_TOO_SHORT(fragment=fragment, value=playlist))
     values.boolean("streaming_server_test_source", False)
+
+
+def listens(inventory: Inventory, host: str) -> dict[str, list[tuple[str, str]]]:
+    """{variable: [(address, port)]} where nginx answers viewers over HTTP and TLS; nowhere on a host whose nginx lvsdr does not manage."""
+    variables = inventory["hosts"].get(host, {})
+    out: dict[str, list[tuple[str, str]]] = {}
+    for name, default in (("streaming_server_listen", [80]), ("streaming_server_tls_listen", [])):
+        declared = variables.get(name, default) if variables.get("streaming_server_kind") is not None else []
+        out[name] = [_port_of(word) for word in declared if _fits(word, _is_listen)] if isinstance(declared, list) else []
+    return out
 
 
 def _check_words(values: Reader, name: str, fits: Callable[[str], object], form: str) -> None:

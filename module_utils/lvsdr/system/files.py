@@ -23,6 +23,13 @@ SYSCTL_CONF = "/etc/sysctl.conf"
 # Not among them: ufw's own, which it gives to sysctl whenever it starts (ufw-framework(8)).
 UFW_CONF, UFW_SYSCTL = "/etc/ufw/ufw.conf", "/etc/ufw/sysctl.conf"
 
+# The argument spec of a file, of modules that take a list of them.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "path": {"type": "str", "required": True},
+    "readers": {"type": "str", "choices": ["any", "all", "root"], "default": "any"},
+    "names": {"type": "list", "elements": "str"},
+}
+
 
 def sysctl_files(own: str) -> list[tuple[str, str]]:
     """[(path, text)] of the files of settings, in the order in which `sysctl --system` applies them, without our own."""

@@ -25,6 +25,36 @@ def test_the_services_are_plain_data():
     assert found["hosts"]["director1"]["vips"] is None and found["hosts"]["director1"]["listeners"] == []
 
 
+PROXIED = service(
+    mode="proxy", proxies="web", addresses=[VIP, "2001:db8::100"], ports=[443], real_servers="origins", health_check={"type": "tcp"},
+    tls={"certificates": ["/etc/live.pem"], "http3": True}, scheduler="mh", waf={"mode": "block"},
+)  # fmt: skip
+
+
+def ports_of(found, host):
+    return {(one["protocol"], one["address"], one["port"]): one["programs"] for one in found["hosts"][host]["ports"]}
+
+
+def test_the_ports_that_programs_need():
+    groups = {"origins": ["origin1"]}
+    hosts = {"origin1": {"ansible_host": "192.0.2.51"}, "server2": {"streaming_server_kind": "edge"}}
+    found = model.model([PROXIED, service(name="old", ports=[81], state="absent")], inventory(hosts, groups, with_facts=True))
+    served = [(protocol, vip, 443) for vip in (VIP, "2001:db8::100") for protocol in ("tcp", "udp")]
+    own = [("tcp", "127.0.0.1", port) for port in (9135, 9136, 9137)]
+    assert list(ports_of(found, "server1")) == [*served, *own] and ports_of(found, "director1") == ports_of(found, "origin1") == {}
+    # What lvsdr's own nginx has now, it leaves in the same rollout.
+    assert [ports_of(found, host)[served[0]] for host in ("server1", "server2")] == [["haproxy"], ["haproxy", "nginx"]]
+    consoles = {"director1": {"director_console": True, "director_console_port": 9190}}
+    found = model.model([PROXIED, service(name="more")], inventory({**hosts, **consoles}, groups, with_facts=True))
+    assert list(ports_of(found, "director1")) == [("tcp", "127.0.0.1", 9190), ("tcp", "192.0.2.11", 9181)] and not ports_of(
+        found, "director2"
+    )
+    assert ports_of(found, "server1")["tcp", "0.0.0.0", 9138] == ["haproxy"] and ports_of(found, "server1")["tcp", "0.0.0.0", 9134] == [
+        "systemd"
+    ]
+    assert json.loads(json.dumps(found["hosts"])) == found["hosts"]
+
+
 def test_nothing_is_to_be_done_where_nobody_looked():
     made = inventory(with_facts=True)
     assert model.model(DECLARED, made)["differ"] == ["server1", "server2"]

@@ -130,6 +130,27 @@ def test_http_3_is_the_same_port_of_udp():
     assert len(problems.found) == 1
 
 
+@pytest.mark.parametrize(
+    "variables, refused",
+    [
+        ({"streaming_server_kind": "edge"}, []),
+        ({"streaming_server_kind": "edge", "streaming_server_tls_listen": [443]}, ["tls_listen"]),
+        ({"streaming_server_kind": "edge", "streaming_server_tls_listen": ["[::]:443", VIP + ":8443"]}, ["tls_listen"]),
+        ({"streaming_server_kind": "edge", "streaming_server_listen": [80, VIP + ":443"]}, ["listen"]),
+        ({"streaming_server_kind": "edge", "streaming_server_tls_listen": ["192.0.2.31:443"]}, []),
+        ({"streaming_server_kind": "edge", "streaming_server_listen": 443}, []),
+        ({"streaming_server_tls_listen": [443]}, []),
+    ],
+)
+def test_an_nginx_of_lvsdr_leaves_haproxy_its_port(variables, refused):
+    made = inventory({**HOSTS, "edge1": {**HOSTS["edge1"], **variables}}, GROUPS)
+    problems = Problems()
+    modes.check_proxies(resolved().proxies, made, problems)
+    assert [path_and_id(line) for line in problems.found] == [
+        ("hosts[edge1].streaming_server_" + name, "proxy-port-of-nginx") for name in refused
+    ]
+
+
 def test_proxies_on_directors_are_vips_and_nothing_for_ipvs():
     found = resolved(proxies="directors", stream="https://live.example.com/live.m3u8")
     (service,) = found.services

@@ -1,0 +1,131 @@
+# Copyright: the lvsdr authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Ports that programs of lvsdr need on this host, and which other programs have. IO.
+
+The kernel says whether a port is free. Whose a socket is comes from /proc/PID/fd (proc(5)), where it stands with its inode. A program is
+known by its name or its command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.lvsdr.addresses import endpoint
+from ansible.module_utils.lvsdr.checks import listeners, messages
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from ansible.module_utils.lvsdr.errors import Line
+
+# The argument spec of a port, of modules that take a list of them.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "what": {"type": "str", "required": True},
+    "address": {"type": "str", "required": True},
+    "port": {"type": "int", "required": True},
+    "protocol": {"type": "str", "choices": list(listeners.PROTOCOLS), "default": "tcp"},
+    "programs": {"type": "list", "elements": "str", "required": True},
+}
+# linux/in.h and linux/in6.h; Python has no names for them.
+IP_FREEBIND, IPV6_FREEBIND = 15, 78
+# A socket's end, and who has it: (pid, name, command line) of each process.
+Listening = tuple[tuple[str, int], list[tuple[int, str, str]]]
+# How often to look for the owner of a socket that comes and goes.
+LOOKS = 3
+
+
+def taken(wanted: Iterable[dict[str, Any]]) -> list[Line]:
+    """What is wrong with each port that another program listens on. wanted: as OPTIONS; ``programs`` are words of which one is part of the
+    name or the command line of the program that may have it."""
+    clashes = [item for item in wanted if not _is_free(item["protocol"], item["address"], item["port"])]
+    return [line for item, listening in _listeners(clashes) for line in _strangers(item, listening)] if clashes else []
+
+
+def _strangers(item: dict[str, Any], listening: list[Listening]) -> list[Line]:
+    """A sentence where a program listens that may not: of the first one alone."""
+    for end, programs in listening:
+        if not any(word in name or word in command for _pid, name, command in programs for word in item["programs"]):
+            who = "%s (process %d)" % (programs[0][1], programs[0][0]) if programs else "a program that this host does not show"
+            needs = "%s %s" % (item["protocol"], endpoint(item["address"], item["port"]))
+            return [messages.PORT_TAKEN(what=item["what"], needs=needs, who=who, bound=endpoint(*end))]
+    return []
+
+
+def _is_free(protocol: str, address: str, port: int) -> bool:
+    """Whether the kernel lets a program bind there, which knows how far a wildcard goes. Nothing listens meanwhile."""
+    family, level, freebind = socket.AF_INET, socket.IPPROTO_IP, IP_FREEBIND
+    if ":" in address:
+        family, level, freebind = socket.AF_INET6, socket.IPPROTO_IPV6, IPV6_FREEBIND
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM) as sock:
+            sock.setsockopt(level, freebind, 1)  # the VIP may not be there yet
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if protocol == "tcp":
+                # Connections that have ended are no listeners. A UDP socket would share what others receive.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind((address, port))
+    except OSError as error:
+        return error.errno != errno.EADDRINUSE
+    return True
+
+
+def _listeners(clashes: list[dict[str, Any]]) -> list[tuple[dict[str, Any], list[Listening]]]:
+    """[(port, the programs that may be in its way)]. It looks at every open file of this host, so it is for where that is needed."""
+    for _turn in range(LOOKS):
+        sockets = {protocol: _sockets(protocol) for protocol in listeners.PROTOCOLS}
+        found = [(item, [one for one in sockets[item["protocol"]] if _meet(item, one[0])]) for item in clashes]
+        inodes = {inode for _item, ends in found for _end, inode in ends}
+        owners = _owners(inodes)
+        if inodes <= set(owners):
+            break  # else one has gone meanwhile, as at a reload, or is nobody's that can be seen
+    return [(item, [(end, [(pid, *_name(pid)) for pid in owners.get(inode, [])]) for end, inode in ends]) for item, ends in found]
+
+
+def _meet(item: dict[str, Any], end: tuple[str, int]) -> bool:
+    """Whether a socket may be in the way. By default a wildcard of IPv6 takes IPv4 as well."""
+    (address, port), wanted = end, item["address"]
+    if port != item["port"]:
+        return False
+    same_family = (":" in address) == (":" in wanted)
+    return address in (wanted, "::") or same_family and bool({address, wanted} & set(listeners.WILDCARDS))
+
+
+def _sockets(protocol: str) -> list[tuple[tuple[str, int], int]]:
+    found: list[tuple[tuple[str, int], int]] = []
+    for suffix in ("", "6"):
+        try:
+            with open("/proc/net/" + protocol + suffix) as f:
+                found += listeners.inodes(protocol, f.read())
+        except FileNotFoundError:
+            continue  # a kernel without IPv6
+    return found
+
+
+def _owners(inodes: Collection[int]) -> dict[int, list[int]]:
+    """{inode: the pids that have this socket}, of those that can be told."""
+    names = {"socket:[%d]" % inode: inode for inode in inodes}
+    out: dict[int, list[int]] = {}
+    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+        folder = "/proc/%d/fd" % pid
+        links = set()
+        with contextlib.suppress(OSError):  # it has gone meanwhile
+            for fd in os.listdir(folder):
+                with contextlib.suppress(OSError):  # this file has
+                    links.add(os.readlink(os.path.join(folder, fd)))
+        for link in links & set(names):
+            out.setdefault(names[link], []).append(pid)
+    return out
+
+
+def _name(pid: int) -> tuple[str, str]:
+    """(name, command line) of a process; empty where it has gone meanwhile."""
+    try:
+        with open("/proc/%d/comm" % pid, errors="replace") as f, open("/proc/%d/cmdline" % pid, errors="replace") as g:
+            return f.read().strip(), g.read().replace("\0", " ")
+    except OSError:
+        return "", ""
