@@ -37,6 +37,15 @@ options:
   numbers:
     description: Servers and connections of each service, as the filter C(lvs_numbers) has them.
     type: dict
+  fleet:
+    description: The directors that a run is about, each with its address.
+    type: list
+    elements: str
+  alone:
+    description: With V(begun), fail where a run that was begun before for one of the same directors (O(fleet)), in the same journal and on
+      this machine, still goes on. One whose process has ended does not count, nor does the process that has started this one.
+    type: bool
+    default: false
   required:
     description: Fail where the journal can't be written, because a later run has to read it.
     type: bool
@@ -84,6 +93,8 @@ def main():
             "item": {"type": "str"},
             "result": {"type": "str"},
             "numbers": {"type": "dict"},
+            "fleet": {"type": "list", "elements": "str"},
+            "alone": {"type": "bool", "default": False},
             "required": {"type": "bool", "default": False},
             "path": {"type": "path", "default": "/var/log/lvsdr/journal.jsonl"},
         },

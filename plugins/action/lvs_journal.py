@@ -4,6 +4,7 @@
 
 import datetime
 import getpass
+import json
 import os
 import platform
 
@@ -16,6 +17,7 @@ if _here not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_here)
 
 from ansible.module_utils.lvsdr.fleet import journal, messages
+from ansible.module_utils.lvsdr.system import processes
 
 OPTIONS = {
     "event": {"type": "str", "choices": list(journal.EVENTS), "required": True},
@@ -25,6 +27,8 @@ OPTIONS = {
     "item": {"type": "str"},
     "result": {"type": "str"},
     "numbers": {"type": "dict"},
+    "fleet": {"type": "list", "elements": "str"},
+    "alone": {"type": "bool", "default": False},
     "required": {"type": "bool", "default": False},
     "path": {"type": "path", "default": "/var/log/lvsdr/journal.jsonl"},
 }
@@ -37,24 +41,45 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         _validated, options = self.validate_argument_spec(OPTIONS)
-        path, must = options.pop("path"), options.pop("required")
-        at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        line = journal.line(at, _user(), platform.node(), options)
+        path, must, alone = (options.pop(name) for name in ("path", "required", "alone"))
+        # The process that forks one worker after the other, this one among them.
+        lineage = processes.lineage()[1:]
+        if options["event"] == journal.BEGUN and lineage:
+            options["process"] = lineage[0]
         out = {"changed": False, "path": path}
         if self._task.check_mode:
             return out
         try:
             os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-            # One write of a line at its end: others may write at the same time.
-            with open(path, "ab", buffering=0) as f:
-                f.write(line.encode())
+            mine = self._write(path, options)
+            found = _read(path) if alone else []
         except OSError as error:
             why = str(messages.JOURNAL_UNWRITABLE(path=path, why=error.strerror))
             if must:
                 return {**out, "failed": True, "msg": why}
             # Said once.
-            return {**out, "warnings": [why] if options["event"] == "begun" else []}
-        return out
+            return {**out, "warnings": [why] if options["event"] == journal.BEGUN else []}
+        other = journal.beside(found, mine, lineage, processes.is_alive)
+        if other is None:
+            return out
+        self._write(path, {**options, "event": journal.ENDED, "result": "refused beside another run"})
+        what = ("%s %s" % (other["verb"], other["what"])).strip()
+        why = messages.RUN_IN_PROGRESS(what=what, by=other["by"], at=other["at"], process=str(other["process"]).split()[0])
+        return {**out, "failed": True, "msg": str(why)}
+
+    @staticmethod
+    def _write(path, options):
+        """The line, after one write of it at the end: others may write at the same time."""
+        at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        line = journal.line(at, _user(), platform.node(), options)
+        with open(path, "ab", buffering=0) as f:
+            f.write(line.encode())
+        return json.loads(line)
+
+
+def _read(path):
+    with open(path, encoding="utf-8", errors="replace") as f:
+        return journal.entries(f.read())
 
 
 def _user():

@@ -1,9 +1,11 @@
 """Spares, hosts that join and leave, and upgrades: what they change and leave alone, and runs that end in the middle."""
 
 import json
+import subprocess
 
 import pytest
 from ansible.module_utils.lvsdr import places
+from ansible.module_utils.lvsdr.system import processes
 from fleet import SERVICE, VIP, end_after_each_step, in_force, state
 from test_changes import connections, good, weights
 
@@ -62,6 +64,25 @@ REFUSED = [
     ("-e service=live", "scale-what"),
     ("-e service=live -e servers=2 --limit director1", "limit-not-possible"),
 ]
+
+
+def test_no_run_begins_beside_another(spared):
+    """A process that still runs, as the journal names those of ansible-playbook."""
+    before = [state(machine) for machine in spared.machines.values()]
+    with subprocess.Popen(["sleep", "600"]) as other:
+        line = next(one for one in journal(spared) if one["event"] == "begun")
+        line.update(run="another", verb="drain", what="server1", process=processes.identity(other.pid))
+        with open(spared.folder / "journal.jsonl", "a") as f:
+            f.write(json.dumps(line) + "\n")
+        for refused in (spared.play(), scale(spared, 2), spared.play("playbooks/drain.yml", "-e", "drain_servers=server2")):
+            assert refused.returncode != 0 and "drain server1, which" in refused.said and "[run-in-progress]" in refused.said
+        assert [state(machine) for machine in spared.machines.values()] == before
+        assert "refused beside another run" in spared.play("playbooks/history.yml").said
+        good(spared.play(check=True))
+        good(spared.play("playbooks/undrain.yml", "-e", "drain_servers=server1"))
+        good(scale(spared, 2, "-e", "run_beside=true"))
+        other.kill()
+    good(scale(spared, 1))
 
 
 def test_what_scale_refuses(spared):

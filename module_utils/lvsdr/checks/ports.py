@@ -66,7 +66,7 @@ def _is_free(protocol: str, address: str, port: int) -> bool:
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             if protocol == "tcp":
-                # Connections that have ended are no listeners. A UDP socket would share what others receive.
+                # Connections that have ended do not listen. A UDP socket would share what others receive.
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((address, port))
     except OSError as error:

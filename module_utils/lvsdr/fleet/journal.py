@@ -3,7 +3,8 @@
 """The journal on the controller: a line of JSON for each thing that was begun and that ended. Pure.
 
 ``{"at": RFC 3339, "run": text, "by": user, "on": host, "verb": text, "what": text, "event": one of EVENTS, …}``; begun and
-ended have ``numbers``, and a line that is not understood, of another release or cut off, is passed over.
+ended have ``numbers``, and begun has ``fleet``, the directors with their addresses, and ``process``, whose run it is. A line that is
+not understood, of another release or cut off, is passed over.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ansible.module_utils.lvsdr.fleet import capacity
 from ansible.module_utils.lvsdr.text import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from ansible.module_utils.lvsdr.inventory.types import VirtualService
 
@@ -91,6 +92,31 @@ def unfinished(found: Iterable[Mapping[str, Any]], verb: str, what: str, event: 
             elif one["event"] == event and str(one.get("item")) not in out:
                 out.append(str(one.get("item")))
     return out
+
+
+def beside(
+    found: Iterable[Mapping[str, Any]], mine: Mapping[str, Any], own: Collection[str], alive: Callable[[str], bool]
+) -> Mapping[str, Any] | None:
+    """The line of a run that was begun before mine on this machine, for the same directors, and still goes on; None where there is none.
+
+    own: the processes that mine is part of, so that a run may start others. alive: whether a process still is. One that was begun on
+    another machine can't be told from one that was interrupted there.
+    """
+    running: dict[str, Mapping[str, Any]] = {}
+    for one in found:
+        if one["run"] == mine["run"] and one["event"] == BEGUN and one["verb"] == mine["verb"]:
+            break  # of two that began at once, the first line counts
+        if one["event"] == ENDED:
+            running.pop(one["run"], None)
+        elif one["event"] == BEGUN and one.get("on") == mine["on"] and _common(one, mine):
+            running[one["run"]] = one
+    return next((one for one in running.values() if str(one.get("process")) not in own and alive(str(one.get("process")))), None)
+
+
+def _common(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two lines are about the same directors, or one of them."""
+    fleets = [line.get("fleet") for line in (one, other)]
+    return bool(set.intersection(*(set(map(str, fleet)) if isinstance(fleet, list) else set() for fleet in fleets)))
 
 
 def history(found: Sequence[Mapping[str, Any]], count: int = 20) -> list[str]:

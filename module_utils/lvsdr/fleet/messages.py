@@ -248,6 +248,11 @@ UPGRADE_STOPPED = Message(
 JOURNAL_UNWRITABLE = Message(
     "journal-unwritable", "the journal %(path)s can't be written (%(why)s); set journal_path to a file that you may write"
 )
+RUN_IN_PROGRESS = Message(
+    "run-in-progress",
+    "%(what)s, which %(by)s began at %(at)s (process %(process)s on this machine), still goes on; wait until it has ended, or go on beside "
+    "it with -e run_beside=true",
+)
 
 # The rehearsal.
 REHEARSAL_NEEDS_WATCHERS = Message(
