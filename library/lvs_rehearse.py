@@ -21,6 +21,10 @@ options:
     description: C(lvs.inventory) of M(lvs_resolve).
     type: dict
     required: true
+  service:
+    description: Name of the service that is watched, and one of whose real servers is among what fails. By default the first one with
+      C(stream).
+    type: str
   only:
     description: Names of the faults to make. All by default.
     type: list
@@ -83,6 +87,7 @@ def main():
         argument_spec={
             "services": {"type": "dict", "required": True},
             "inventory": {"type": "dict", "required": True},
+            "service": {"type": "str"},
             "only": {"type": "list", "elements": "str"},
             "seconds": {"type": "int", "default": 25},
             "boot_seconds": {"type": "int", "default": 90},

@@ -27,6 +27,7 @@ from ansible.module_utils.lvsdr.inventory import types
 OPTIONS = {
     "services": {"type": "dict", "required": True},
     "inventory": {"type": "dict", "required": True},
+    "service": {"type": "str"},
     "only": {"type": "list", "elements": "str"},
     "seconds": {"type": "int", "default": 25},
     "boot_seconds": {"type": "int", "default": 90},

@@ -262,6 +262,10 @@ REHEARSAL_NEEDS_WATCHERS = Message(
 )
 REHEARSAL_IN_CHECK_MODE = Message("rehearsal-in-check-mode", "a rehearsal has no check mode; nothing was touched")
 REHEARSAL_FAULT_UNKNOWN = Message("rehearsal-fault-unknown", "%(names)s is not a fault; choose from: %(known)s; nothing was touched")
+REHEARSAL_SERVICE_UNKNOWN = Message(
+    "rehearsal-service-unknown",
+    "rehearse_service is %(name)s, which is not a service with stream and real servers; choose from: %(known)s; nothing was touched",
+)
 REHEARSAL_COMMAND_INVALID = Message("rehearsal-command-invalid", "%(name)s of %(host)s has a quotation mark that is never closed")
 REHEARSAL_NOT_CONFIRMED = Message(
     "rehearsal-not-confirmed", "nothing was touched; type yes, or set rehearse_confirmed=true for a run without a terminal"

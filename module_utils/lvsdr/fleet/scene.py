@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.lvsdr.errors import LvsError, listed
+from ansible.module_utils.lvsdr.errors import LvsError, listed, shown
 from ansible.module_utils.lvsdr.fleet import faults, messages, proofs
 from ansible.module_utils.lvsdr.inventory.hosts import macs
 from ansible.module_utils.lvsdr.places import DIRECTORS
@@ -56,6 +56,11 @@ def read(resolved: Resolved, inventory: Inventory, variables: Mapping[str, Mappi
     streams = [one for one in proofs.streams(resolved.services) if one["servers"]]
     if not streams or not groups.get("viewers") or not groups.get("routers"):
         raise LvsError(messages.REHEARSAL_NEEDS_WATCHERS())
+    if options["service"] is not None:
+        known_services = list(dict.fromkeys(one["name"] for one in streams))
+        streams = [one for one in streams if one["name"] == options["service"]]
+        if not streams:
+            raise LvsError(messages.REHEARSAL_SERVICE_UNKNOWN(name=shown(options["service"]), known=listed(known_services)))
     stream, directors, viewer = streams[0], groups[DIRECTORS], groups["viewers"][0]
     known = faults.faults(stream, dict(variables[stream["servers"][0]]), options["seconds"], options["boot_seconds"])
     return Scene(

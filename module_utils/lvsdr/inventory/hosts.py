@@ -51,9 +51,10 @@ PREFIXES = ("director_", "real_server_", "streaming_server_", "proxy_server_", "
 # Those that no role declares, because playbooks read them.
 PLAYBOOK_VARIABLES = (
     "preflight_allow_cloud", "preflight_allow_drained", "preflight_packages", "rehearse_boot_seconds", "rehearse_confirmed",
-    "rehearse_download", "rehearse_only", "rehearse_power_off", "rehearse_power_on", "rehearse_seconds", "rehearse_table",
-    "journal_path", "upgrade_drain_seconds", "upgrade_growth", "upgrade_hosts", "upgrade_share", "upgrade_tasks", "upgrade_watch_seconds",
-    "scale_down", "scale_state", "scale_switched_on", "scale_timer_host", "scale_timer_state", "scale_up",
+    "rehearse_download", "rehearse_only", "rehearse_power_off", "rehearse_power_on", "rehearse_seconds", "rehearse_service",
+    "rehearse_table", "run_beside", "journal_path", "upgrade_drain_seconds", "upgrade_growth", "upgrade_hosts", "upgrade_share",
+    "upgrade_tasks", "upgrade_watch_seconds", "scale_down", "scale_state", "scale_switched_on", "scale_timer_host", "scale_timer_state",
+    "scale_up",
 )  # fmt: skip
 
 

@@ -24,18 +24,18 @@ BAD = {"failed": True, "msg": "it is said why"}
 POWER = {"rehearse_power_off": "power off '{{ x }}'", "rehearse_power_on": "power on secret"}
 
 
-def scene(only=None, power=POWER, check_mode=False, confirmed=True, groups=None, variables=None, **declared):
+def scene(only=None, power=POWER, check_mode=False, confirmed=True, groups=None, variables=None, watched=None, more=(), **declared):
     made = inventory(groups={"viewers": [VIEWER], "routers": [ROUTER], **(groups or {})}, with_facts=True)
     check = {"type": "hls", "path": "/live/index.m3u8"}
-    resolved = resolve.resolve([service(**{"stream": "/live/index.m3u8", "health_check": check, **declared})], made)
+    resolved = resolve.resolve([service(**{"stream": "/live/index.m3u8", "health_check": check, **declared}), *more], made)
     of_hosts = {host: dict(power) for host in (*DIRECTORS, "server1", "server2")}
     of_hosts[VIEWER] = {"rehearse_download": "/vod/long.bin"}
     of_hosts[SERVER]["streaming_server_kind"] = "edge"
     for host, more in (variables or {}).items():
         of_hosts[host].update(more)
     options = {
-        "only": only, "seconds": 25, "boot_seconds": 90, "confirmed": confirmed, "check_mode": check_mode, "player": ["ansible-playbook"],
-        "playbooks": "/here/playbooks", "folder": "/here",
+        "service": watched, "only": only, "seconds": 25, "boot_seconds": 90, "confirmed": confirmed, "check_mode": check_mode,
+        "player": ["ansible-playbook"], "playbooks": "/here/playbooks", "folder": "/here",
     }  # fmt: skip
     return scenes.read(resolved, made, of_hosts, options)
 
@@ -294,6 +294,7 @@ def test_a_director_that_stays_off_is_powered_on_at_the_end():
 @pytest.mark.parametrize(("options", "words", "message"), [
     ({"only": ["nginx", "server drained"]}, "nginx is not a fault; choose from: nginx stopped, live", "rehearsal-fault-unknown"),
     ({"only": [""]}, "an empty name", "rehearsal-fault-unknown"),
+    ({"watched": "vod"}, "rehearse_service is 'vod', .* choose from: live; nothing", "rehearsal-service-unknown"),
     ({"check_mode": True}, "check mode", "rehearsal-in-check-mode"),
     ({"stream": GONE}, "a service with `stream`", "rehearsal-needs-watchers"),
     ({"groups": {"viewers": []}}, "group viewers", "rehearsal-needs-watchers"),
@@ -303,6 +304,12 @@ def test_what_is_refused_before_the_first_step(options, words, message):
     with pytest.raises(LvsError, match=words) as raised:
         scene(**options)
     assert id_of(str(raised.value)) == message
+
+
+@pytest.mark.parametrize(("watched", "url"), [(None, "http://192.0.2.100:80/live/index.m3u8"), ("vod", "http://192.0.2.100:8080/vod.mpd")])
+def test_the_service_that_is_watched(watched, url):
+    vod = service(name="vod", ports=[8080], stream="/vod.mpd")
+    assert scene(watched=watched, more=[vod]).stream["url"] == url
 
 
 def test_names_with_spaces_around_them():
