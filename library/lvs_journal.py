@@ -46,6 +46,10 @@ options:
       this machine, still goes on. One whose process has ended does not count, nor does the process that has started this one.
     type: bool
     default: false
+  since:
+    description: With O(alone), fail also where such a run has written a line since then, in seconds since 1970. What was read before may
+      not be true any more.
+    type: float
   required:
     description: Fail where the journal can't be written, because a later run has to read it.
     type: bool
@@ -95,6 +99,7 @@ def main():
             "numbers": {"type": "dict"},
             "fleet": {"type": "list", "elements": "str"},
             "alone": {"type": "bool", "default": False},
+            "since": {"type": "float"},
             "required": {"type": "bool", "default": False},
             "path": {"type": "path", "default": "/var/log/lvsdr/journal.jsonl"},
         },

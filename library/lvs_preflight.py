@@ -61,6 +61,7 @@ options:
       port: {description: The port., type: int, required: true}
       protocol: {description: Transport protocol., type: str, choices: [tcp, udp], default: tcp}
       programs: {description: Words by which a program that may is known., type: list, elements: str, required: true}
+      exact: {description: Whether it can't change from or to a wildcard while it runs., type: bool, default: false}
   kernel_modules:
     description: Kernel modules that the host must be able to load.
     type: list

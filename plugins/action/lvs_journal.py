@@ -5,6 +5,7 @@
 import datetime
 import getpass
 import json
+import math
 import os
 import platform
 
@@ -29,6 +30,7 @@ OPTIONS = {
     "numbers": {"type": "dict"},
     "fleet": {"type": "list", "elements": "str"},
     "alone": {"type": "bool", "default": False},
+    "since": {"type": "float"},
     "required": {"type": "bool", "default": False},
     "path": {"type": "path", "default": "/var/log/lvsdr/journal.jsonl"},
 }
@@ -42,6 +44,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _validated, options = self.validate_argument_spec(OPTIONS)
         path, must, alone = (options.pop(name) for name in ("path", "required", "alone"))
+        since = options.pop("since") or math.inf
         # The process that forks one worker after the other, this one among them.
         lineage = processes.lineage()[1:]
         if options["event"] == journal.BEGUN and lineage:
@@ -59,13 +62,15 @@ class ActionModule(ActionBase):
                 return {**out, "failed": True, "msg": why}
             # Said once.
             return {**out, "warnings": [why] if options["event"] == journal.BEGUN else []}
-        other = journal.beside(found, mine, lineage, processes.is_alive)
+        other = journal.beside(found, mine, lineage, processes.is_alive, since)
         if other is None:
             return out
-        self._write(path, {**options, "event": journal.ENDED, "result": "refused beside another run"})
-        what = ("%s %s" % (other["verb"], other["what"])).strip()
-        why = messages.RUN_IN_PROGRESS(what=what, by=other["by"], at=other["at"], process=str(other["process"]).split()[0])
-        return {**out, "failed": True, "msg": str(why)}
+        self._write(path, {**options, "event": journal.REFUSED})
+        begun, runs = other
+        what = ("%s %s" % (begun["verb"], begun["what"])).strip()
+        pid = str(begun.get("process")).partition(" ")[0]
+        message = messages.RUN_IN_PROGRESS if runs else messages.RUN_MEANWHILE
+        return {**out, "failed": True, "msg": str(message(what=what, by=begun["by"], at=begun["at"], process=pid))}
 
     @staticmethod
     def _write(path, options):

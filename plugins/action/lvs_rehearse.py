@@ -48,7 +48,9 @@ class ActionModule(ActionBase):
         self._table = options["table"]
         options.update(
             check_mode=self._task.check_mode,
-            player=["env", "ANSIBLE_INVENTORY=%s" % ",".join(task_vars["ansible_inventory_sources"]), "ansible-playbook"],
+            # Beside this run, which they are part of.
+            player=["env", "ANSIBLE_INVENTORY=%s" % ",".join(task_vars["ansible_inventory_sources"])]
+            + ["ansible-playbook", "-e", "run_beside=true"],
             playbooks=task_vars["playbook_dir"],
             folder=os.getcwd(),
         )

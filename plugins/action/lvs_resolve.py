@@ -6,6 +6,7 @@ import copy
 import functools
 import glob
 import os
+import time
 import uuid
 
 import ansible.module_utils
@@ -55,7 +56,7 @@ class ActionModule(ActionBase):
                 made["here"] = _files_here(declared)
             preflight = options["preflight"] and not (lacking and options["postpone"])
             out = model.model(declared, made, done, preflight, task_vars["ansible_play_hosts_all"], only)
-            out.update(only=only, without=without, run=before.get("run") or uuid.uuid4().hex[:12])
+            out.update(only=only, without=without, run=before.get("run") or uuid.uuid4().hex[:12], since=before.get("since") or time.time())
         except LvsError as error:
             return {"failed": True, "msg": str(error)}
         if options["postpone"]:

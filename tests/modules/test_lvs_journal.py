@@ -68,11 +68,21 @@ def test_a_second_run_waits_for_the_first(runs, tmp_path):
     assert code != 0 and "holds, which " in words and "(process %d on this machine), still goes on" % first.pid in words
     assert "-e run_beside=true [run-in-progress]" in words
     lines = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
-    assert lines[-1]["event"] == "ended" and lines[-1]["result"] == "refused beside another run" and len(lines) == 3
+    assert [line["event"] for line in lines] == ["begun", "begun", "refused"]
     assert said(runs("plain", alone=False))[0] == 0, "one that waits for nobody"
     assert said(runs("plain", fleet=["192.0.2.99 director1"]))[0] == 0, "other directors of the same name"
     (tmp_path / "go").touch()
     assert said(first)[0] == 0 and said(runs("plain"))[0] == 0, "it has ended"
+
+
+def test_what_was_read_before_another_run_is_read_again(runs, tmp_path):
+    before = time.time()
+    time.sleep(1.1)  # the journal has seconds
+    assert said(runs("plain"))[0] == 0
+    code, words = said(runs("plain", since=before))
+    assert code != 0 and "has changed something while this run was reading" in words and "[run-meanwhile]" in words
+    time.sleep(1.1)
+    assert said(runs("plain", since=time.time()))[0] == 0
 
 
 def test_one_that_was_interrupted_does_not_count(runs, tmp_path):

@@ -173,7 +173,9 @@ def test_ports_that_another_program_has(ready, run, there, kind, only, wanted, t
         assert [id_of(line) for line in problems] == ["port-taken"] * taken
         assert all("HAProxy needs %s " % kind in line and "(process %d)" % process.pid in line for line in problems)
         # The one that may have it, known by its command line.
-        assert run(ports=[{**item, "programs": ["haproxy", "import socket, sys"]}])["problems"] == []
+        assert run(ports=[{**item, "programs": ["haproxy", sys.executable]}])["problems"] == []
+        exact = run(ports=[{**item, "programs": [sys.executable], "exact": True}])["problems"]
+        assert [id_of(line) for line in exact] == ["port-stays"] * (taken and there != wanted and (":" in there) == (":" in wanted))
         other = {"tcp": "udp", "udp": "tcp"}[kind]
         assert run(ports=[{**item, "protocol": other, "programs": ["haproxy"]}])["problems"] == []
     finally:

@@ -47,6 +47,7 @@ for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
     listener.bind((address, 80))
     listener.listen(16)
     listeners.append(listener)
+open("/proc/self/comm", "w").write("nginx")  # whose ports these would be
 print("ready", flush=True)
 while True:
     for listener in select.select(listeners, [], [])[0]:

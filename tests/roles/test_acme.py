@@ -71,7 +71,7 @@ def hook(fleet, live):
     """The script of docs/proxy.md, with the paths of this test."""
     text = (ROOT / "docs" / "proxy.md").read_text()
     script = re.search(r"```\n(#!/bin/sh\n.*?RENEWED_LINEAGE.*?)```", text, re.DOTALL)[1]
-    assert "/srv/lvsdr/live.pem" in script and "cd /srv/lvsdr && ansible-playbook site.yml" in script
+    assert "/srv/lvsdr/live.pem" in script and "cd /srv/lvsdr" in script and "ansible-playbook site.yml && exit" in script
     script = script.replace("/srv/lvsdr/live.pem", str(live)).replace("cd /srv/lvsdr ", "cd %s " % fleet.project)
     path = fleet.folder / "hook"
     path.write_text(script.replace("ansible-playbook site.yml", "ansible-playbook --skip-tags verify site.yml"))

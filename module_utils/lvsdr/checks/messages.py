@@ -98,6 +98,11 @@ PAYLOAD_LAST_BYTE = Message(
 )
 PAYLOAD_NOT_TEXT = Message("payload-not-text", '%(value)s is not text; write the hex digits in quotes, such as "0d0a"')
 PAYLOAD_TOO_LONG = Message("payload-too-long", "must have up to %(longest)d bytes, which fit into a line of keepalived.conf, not %(size)d")
+PORT_STAYS = Message(
+    "port-stays",
+    "%(what)s has to listen on %(needs)s, and can't change to it from %(bound)s while it runs; drain this server, stop %(who)s, "
+    "and run again",
+)
 PORT_TAKEN = Message(
     "port-taken",
     "%(what)s needs %(needs)s, but %(who)s listens on %(bound)s; stop that program, or give it another address or port",

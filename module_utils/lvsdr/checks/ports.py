@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """Ports that programs of lvsdr need on this host, and which other programs have. IO.
 
-The kernel says whether a port is free. Whose a socket is comes from /proc/PID/fd (proc(5)), where it stands with its inode. A program is
-known by its name or its command line.
+The kernel says whether a port is free. Whose a socket is comes from /proc/PID/fd (proc(5)), where it stands with its inode. Where
+that can't be read, as in a container without CAP_SYS_PTRACE, nothing is said.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "port": {"type": "int", "required": True},
     "protocol": {"type": "str", "choices": list(listeners.PROTOCOLS), "default": "tcp"},
     "programs": {"type": "list", "elements": "str", "required": True},
+    "exact": {"type": "bool", "default": False},
 }
 # linux/in.h and linux/in6.h; Python has no names for them.
 IP_FREEBIND, IPV6_FREEBIND = 15, 78
@@ -39,20 +40,34 @@ LOOKS = 3
 
 
 def taken(wanted: Iterable[dict[str, Any]]) -> list[Line]:
-    """What is wrong with each port that another program listens on. wanted: as OPTIONS; ``programs`` are words of which one is part of the
-    name or the command line of the program that may have it."""
+    """What is wrong with each port that another program listens on, or the right one on another address.
+
+    wanted: as OPTIONS. ``programs``: a word with a slash is part of the command line of the program that may have it, another one of its
+    name. ``exact``: of a program that can't go from a wildcard to one address, or back, while it runs.
+    """
     clashes = [item for item in wanted if not _is_free(item["protocol"], item["address"], item["port"])]
-    return [line for item, listening in _listeners(clashes) for line in _strangers(item, listening)] if clashes else []
+    return [line for item, listening in _listeners(clashes) for line in judge(item, listening)] if clashes else []
 
 
-def _strangers(item: dict[str, Any], listening: list[Listening]) -> list[Line]:
-    """A sentence where a program listens that may not: of the first one alone."""
-    for end, programs in listening:
-        if not any(word in name or word in command for _pid, name, command in programs for word in item["programs"]):
-            who = "%s (process %d)" % (programs[0][1], programs[0][0]) if programs else "a program that this host does not show"
-            needs = "%s %s" % (item["protocol"], endpoint(item["address"], item["port"]))
+def judge(item: dict[str, Any], listening: list[Listening]) -> list[Line]:
+    """A sentence where a program listens that may not, or not there: of the first one alone."""
+    needs = "%s %s" % (item["protocol"], endpoint(item["address"], item["port"]))
+    seen = [(end, programs, any(_may(item, one) for one in programs)) for end, programs in listening if programs]
+    six = ":" in item["address"]
+    # Two programs have the port, so the wildcard of IPv6 does not take IPv4.
+    apart = not six and any(may and ":" not in end[0] for end, _programs, may in seen)
+    for end, programs, may in seen:
+        who = "%s (process %d)" % (programs[0][1], programs[0][0])
+        if not may and not (apart and end[0] == "::"):
             return [messages.PORT_TAKEN(what=item["what"], needs=needs, who=who, bound=endpoint(*end))]
+        if may and item.get("exact") and end[0] != item["address"] and (":" in end[0]) == six:
+            return [messages.PORT_STAYS(what=item["what"], needs=needs, who=who, bound=endpoint(*end))]
     return []
+
+
+def _may(item: dict[str, Any], program: tuple[int, str, str]) -> bool:
+    _pid, name, command = program
+    return any(word in (command if "/" in word else name) for word in item["programs"])
 
 
 def _is_free(protocol: str, address: str, port: int) -> bool:
@@ -88,7 +103,7 @@ def _listeners(clashes: list[dict[str, Any]]) -> list[tuple[dict[str, Any], list
 
 def _meet(item: dict[str, Any], end: tuple[str, int]) -> bool:
     """Whether a socket may be in the way. By default a wildcard of IPv6 takes IPv4 as well."""
-    (address, port), wanted = end, item["address"]
+    (address, port), wanted = (end[0].removeprefix("::ffff:"), end[1]), item["address"]
     if port != item["port"]:
         return False
     same_family = (":" in address) == (":" in wanted)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ansible.module_utils.lvsdr.inventory.types import VirtualService
 
 EVENTS = BEGUN, DRAINED, DONE, ENDED = "begun", "drained", "done", "ended"
+# Of a run that had begun beside another one, and did nothing.
+REFUSED = "refused"
 NEEDED = ("at", "run", "verb", "what", "event")
 # Seconds within which both directors write down one click.
 ONE_CLICK = 30
@@ -95,22 +97,28 @@ def unfinished(found: Iterable[Mapping[str, Any]], verb: str, what: str, event: 
 
 
 def beside(
-    found: Iterable[Mapping[str, Any]], mine: Mapping[str, Any], own: Collection[str], alive: Callable[[str], bool]
-) -> Mapping[str, Any] | None:
-    """The line of a run that was begun before mine on this machine, for the same directors, and still goes on; None where there is none.
+    found: Sequence[Mapping[str, Any]], mine: Mapping[str, Any], own: Collection[str], alive: Callable[[str], bool], since: float
+) -> tuple[Mapping[str, Any], bool] | None:
+    """(the line with which another run began, whether it goes on), of one that was begun before mine on this machine, for one of the same
+    directors, and either goes on or has written something since mine began to read; None where there is none.
 
-    own: the processes that mine is part of, so that a run may start others. alive: whether a process still is. One that was begun on
-    another machine can't be told from one that was interrupted there.
+    own: the processes that mine is part of, so that a run may start others. alive: whether a process still is. since: seconds since 1970.
+    One that was begun on another machine can't be told from one that was interrupted there.
     """
-    running: dict[str, Mapping[str, Any]] = {}
-    for one in found:
-        if one["run"] == mine["run"] and one["event"] == BEGUN and one["verb"] == mine["verb"]:
-            break  # of two that began at once, the first line counts
-        if one["event"] == ENDED:
-            running.pop(one["run"], None)
-        elif one["event"] == BEGUN and one.get("on") == mine["on"] and _common(one, mine):
-            running[one["run"]] = one
-    return next((one for one in running.values() if str(one.get("process")) not in own and alive(str(one.get("process")))), None)
+    last = max((place for place, one in enumerate(found) if one["run"] == mine["run"] and one["event"] == BEGUN), default=len(found))
+    others: dict[str, tuple[Mapping[str, Any], bool]] = {}
+    # Of two that began at once, the first line counts.
+    for one in found[:last]:
+        run = one["run"]
+        if one["event"] == BEGUN and one.get("on") == mine["on"] and run != mine["run"] and _common(one, mine):
+            if str(one.get("process")) not in own:
+                others[run] = (one, alive(str(one.get("process"))))
+        elif one["event"] == REFUSED or (one["event"] == ENDED and _moment(one) <= since):
+            others.pop(run, None)
+        elif one["event"] == ENDED and run in others:
+            others[run] = (others[run][0], False)
+    latest = {one["run"]: _moment(one) for one in found[:last]}
+    return next(((one, runs) for run, (one, runs) in others.items() if runs or latest[run] > since), None)
 
 
 def _common(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -128,7 +136,9 @@ def history(found: Sequence[Mapping[str, Any]], count: int = 20) -> list[str]:
     for lines in list(runs.values())[-count:]:
         first, last = lines[0], lines[-1]
         done = [str(one.get("item")) for one in lines if one["event"] == DONE]
-        result = str(last.get("result") or "done") if last["event"] == ENDED else "did not end"
+        result = "refused beside another run" if last["event"] == REFUSED else "did not end"
+        if last["event"] == ENDED:
+            result = str(last.get("result") or "done")
         if done:
             result += ": " + ", ".join(done)
         if first.get("reason"):

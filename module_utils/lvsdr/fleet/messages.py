@@ -253,6 +253,10 @@ RUN_IN_PROGRESS = Message(
     "%(what)s, which %(by)s began at %(at)s (process %(process)s on this machine), still goes on; wait until it has ended, or go on beside "
     "it with -e run_beside=true",
 )
+RUN_MEANWHILE = Message(
+    "run-meanwhile",
+    "%(what)s, which %(by)s began at %(at)s, has changed something while this run was reading; run it again, which reads again",
+)
 
 # The rehearsal.
 REHEARSAL_NEEDS_WATCHERS = Message(

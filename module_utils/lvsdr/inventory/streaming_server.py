@@ -53,7 +53,8 @@ def check_streaming_server(inventory: Inventory, host: str, problems: Problems) 
     if not _fits(listen, _is_listen):
         form = "a port or an address with a port, such as 1935 or [::]:1935"
         values.wrong("streaming_server_rtmp_listen", messages.STREAMING_SERVER_VALUE_INVALID(form=form, value=shown(listen)))
-    ports = [place for places in listens(inventory, host).values() for place in places]
+    found = listens(inventory, host)
+    ports = [*found["streaming_server_listen"], *found["streaming_server_tls_listen"]]
     for name in ("certificate", "certificate_key") if values.get("streaming_server_tls_listen") else ():
         if not values.get("streaming_server_" + name):
             values.wrong("streaming_server_" + name, messages.STREAMING_SERVER_CERTIFICATE_MISSING())
@@ -71,12 +72,20 @@ def check_streaming_server(inventory: Inventory, host: str, problems: Problems) 
 
 
 def listens(inventory: Inventory, host: str) -> dict[str, list[tuple[str, str]]]:
-    """{variable: [(address, port)]} where nginx answers viewers over HTTP and TLS; nowhere on a host whose nginx lvsdr does not manage."""
+    """{variable: [(address, port)]} where nginx answers; nowhere on a host whose nginx lvsdr does not manage."""
     variables = inventory["hosts"].get(host, {})
+    kind = variables.get("streaming_server_kind")
     out: dict[str, list[tuple[str, str]]] = {}
-    for name, default in (("streaming_server_listen", [80]), ("streaming_server_tls_listen", [])):
-        declared = variables.get(name, default) if variables.get("streaming_server_kind") is not None else []
-        out[name] = [_port_of(word) for word in declared if _fits(word, _is_listen)] if isinstance(declared, list) else []
+    defaults = {"listen": [80], "tls_listen": [], "rtmp_listen": "1935"}
+    for name, default in defaults.items() if kind is not None else ():
+        declared = variables.get("streaming_server_" + name, default)
+        if name == "rtmp_listen":
+            declared = [declared] if kind == "origin" else []
+        out["streaming_server_" + name] = (
+            [_port_of(word) for word in declared if _fits(word, _is_listen)] if isinstance(declared, list) else []
+        )
+    if out and variables.get("streaming_server_listen") == [] == variables.get("streaming_server_tls_listen", []):
+        out["streaming_server_listen"] = [("0.0.0.0", "80")]  # nginx's own default for a server without any
     return out
 
 

@@ -12,7 +12,7 @@ STATE, PARENT, STARTED = 0, 1, 19
 
 def _stat(pid: int) -> list[str]:
     try:
-        with open("/proc/%d/stat" % pid) as f:
+        with open("/proc/%d/stat" % pid, errors="replace") as f:
             return f.read().rpartition(")")[2].split()
     except OSError:
         return []

@@ -44,6 +44,10 @@ def test_the_ports_that_programs_need():
     assert list(ports_of(found, "server1")) == [*served, *own] and ports_of(found, "director1") == ports_of(found, "origin1") == {}
     # What lvsdr's own nginx has now, it leaves in the same rollout.
     assert [ports_of(found, host)[served[0]] for host in ("server1", "server2")] == [["haproxy"], ["haproxy", "nginx"]]
+    assert found["hosts"]["server2"]["ports"][-1] == {
+        "what": "nginx (streaming_server_listen)", "address": "0.0.0.0", "port": 80, "protocol": "tcp", "programs": ["nginx"],
+        "exact": True,
+    }  # fmt: skip
     consoles = {"director1": {"director_console": True, "director_console_port": 9190}}
     found = model.model([PROXIED, service(name="more")], inventory({**hosts, **consoles}, groups, with_facts=True))
     assert list(ports_of(found, "director1")) == [("tcp", "127.0.0.1", 9190), ("tcp", "192.0.2.11", 9181)] and not ports_of(

@@ -295,6 +295,53 @@ def test_an_upgrade_goes_on_where_it_ended():
     assert journal.unfinished(ended, "upgrade", "a.yml ") == [] and journal.unfinished(ended, "upgrade", "c.yml ") == []
 
 
+def test_a_refused_upgrade_forgets_nothing():
+    own = {"verb": "upgrade", "what": "a.yml "}
+    found = journal.entries(lines(
+        ("1", {**own, "event": "begun"}), ("1", {**own, "event": "done", "item": "server1"}),
+        ("1", {**own, "event": "drained", "item": "server2"}), ("2", {**own, "event": "begun"}), ("2", {**own, "event": "refused"}),
+    ))  # fmt: skip
+    assert journal.unfinished(found, "upgrade", "a.yml ") == ["server1"]
+    assert journal.unfinished(found, "upgrade", "a.yml ", journal.DRAINED) == ["server2"]
+    assert "refused beside another run" in journal.history(found)[-1]
+
+
+FLEET = ["192.0.2.11 director1", "192.0.2.12 director2"]
+# 2026-11-29T18:00:00+00:00, when all lines were written.
+WRITTEN = 1795975200
+
+
+@pytest.mark.parametrize(
+    "other, since, alive, wanted",
+    [
+        (("begun",), WRITTEN, True, True),
+        (("begun",), WRITTEN, False, None),
+        (("begun", "ended"), WRITTEN, True, None),
+        (("begun", "refused"), WRITTEN - 1, True, None),
+        # It has ended, or was interrupted, but not before mine read.
+        (("begun", "ended"), WRITTEN - 1, True, False),
+        (("begun", "done"), WRITTEN - 1, False, False),
+    ],
+)
+def test_a_run_beside_another(other, since, alive, wanted):
+    line = {"verb": "drain", "what": "server1", "process": "5 1", "fleet": FLEET[:1]}
+    mine = {"run": "mine", "event": "begun", "verb": "site", "what": "", "fleet": FLEET, "on": "control"}
+
+    def beside(*found, own=()):
+        entries = journal.entries(lines(*found))
+        return journal.beside(entries, mine, own, lambda process: alive and process == "5 1", since)
+
+    events = [("1", {**line, "event": event}) for event in other]
+    found = beside(*events, ("mine", mine))
+    assert (found and found[1]) == wanted and beside(*events, ("mine", mine), own=["5 1"]) is None
+    # Of two that began at once the first counts; a second play of mine looks again.
+    assert beside(("mine", mine), *events) is None
+    again = beside(("mine", mine), *events, ("mine", mine))
+    assert (again and again[1]) == wanted
+    assert beside(*(("1", {**one, "fleet": ["192.0.2.99 director1"]}) for _run, one in events)) is None
+    assert beside(*(("1", {name: value for name, value in one.items() if name != "fleet"}) for _run, one in events)) is None
+
+
 def test_the_history():
     numbers = {"live": {"servers": 3, "connections": 120}}
     text = lines(

@@ -135,9 +135,11 @@ def test_http_3_is_the_same_port_of_udp():
     [
         ({"streaming_server_kind": "edge"}, []),
         ({"streaming_server_kind": "edge", "streaming_server_tls_listen": [443]}, ["tls_listen"]),
-        ({"streaming_server_kind": "edge", "streaming_server_tls_listen": ["[::]:443", VIP + ":8443"]}, ["tls_listen"]),
-        ({"streaming_server_kind": "edge", "streaming_server_listen": [80, VIP + ":443"]}, ["listen"]),
-        ({"streaming_server_kind": "edge", "streaming_server_tls_listen": ["192.0.2.31:443"]}, []),
+        ({"streaming_server_kind": "edge", "streaming_server_tls_listen": [VIP + ":443"]}, ["tls_listen"]),
+        ({"streaming_server_kind": "edge", "streaming_server_listen": [80, "*:443"]}, ["listen"]),
+        ({"streaming_server_kind": "origin", "streaming_server_rtmp_listen": 443}, ["rtmp_listen"]),
+        # nginx's [::] is of IPv6 alone.
+        ({"streaming_server_kind": "edge", "streaming_server_tls_listen": ["[::]:443", "192.0.2.31:443"]}, []),
         ({"streaming_server_kind": "edge", "streaming_server_listen": 443}, []),
         ({"streaming_server_tls_listen": [443]}, []),
     ],
@@ -149,6 +151,13 @@ def test_an_nginx_of_lvsdr_leaves_haproxy_its_port(variables, refused):
     assert [path_and_id(line) for line in problems.found] == [
         ("hosts[edge1].streaming_server_" + name, "proxy-port-of-nginx") for name in refused
     ]
+
+
+def test_no_nginx_of_lvsdr_is_on_directors():
+    made = inventory({**HOSTS, "director1": {"streaming_server_kind": "edge", "streaming_server_tls_listen": [443]}}, GROUPS)
+    problems = Problems()
+    modes.check_proxies(resolved(proxies="directors").proxies, made, problems)
+    assert problems.found == []
 
 
 def test_proxies_on_directors_are_vips_and_nothing_for_ipvs():
