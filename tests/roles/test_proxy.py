@@ -103,7 +103,7 @@ def test_servers_and_certificates_are_exchanged_while_it_runs(proxied):
 def test_other_changes_reload_it_and_a_drain_is_a_file(proxied):
     before = haproxy(proxied, "server1").get("reloads", 0)
     declare(proxied, balance="leastconn")
-    good(proxied.play())
+    good(proxied.play("site.yml", "--tags", "proxy_server"))
     assert haproxy(proxied, "server1")["reloads"] == before + 1 and haproxy(proxied, "server1")["starts"] == 1
     declare(proxied, {**BACKENDS, "backend1": {**BACKENDS["backend1"], "real_server_state": "drained"}}, balance="leastconn")
     good(proxied.play())
