@@ -115,6 +115,5 @@ def test_readme_shows_this_table(rehearsed):
         assert shown[fault]["streams lost"] == "%d of %d" % (row["streams_lost"], row["streams"])
         assert shown[fault]["segments late"].startswith("0 of ")
         assert int(shown[fault]["connections cut"]) == 0 or fault in SERVER_FAULTS
-        # It was printed when directors advertised each second.
-        assert int(shown[fault]["blackout ms"]) <= 1000 * 4
+        assert int(shown[fault]["blackout ms"]) <= 1000 * TAKEOVER
         assert int(shown[fault]["failing ms"]) <= 1000 * DETECTION
