@@ -69,7 +69,8 @@ REFUSED = [
 def test_no_run_begins_beside_another(spared):
     """A process that still runs, as the journal names those of ansible-playbook."""
     before = [state(machine) for machine in spared.machines.values()]
-    with subprocess.Popen(["sleep", "600"]) as other:
+    other = subprocess.Popen(["sleep", "600"])
+    try:
         line = next(one for one in journal(spared) if one["event"] == "begun")
         line.update(run="another", verb="drain", what="server1", process=processes.identity(other.pid))
         with open(spared.folder / "journal.jsonl", "a") as f:
@@ -81,7 +82,9 @@ def test_no_run_begins_beside_another(spared):
         good(spared.play(check=True))
         good(spared.play("playbooks/undrain.yml", "-e", "drain_servers=server1"))
         good(scale(spared, 2, "-e", "run_beside=true"))
+    finally:
         other.kill()
+        other.wait()
     # Nobody waits for what gives servers back.
     assert not any("fleet" in one for one in journal(spared) if one["verb"] == "undrain")
     good(scale(spared, 1))

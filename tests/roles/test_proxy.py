@@ -1,5 +1,6 @@
 """Role proxy_server with HAProxy itself: what is written, what is exchanged while it runs, and what reloads it."""
 
+import contextlib
 import json
 import re
 import subprocess
@@ -54,6 +55,20 @@ def ask(fleet, name, command):
 
 def haproxy(fleet, name):
     return fleet.machines[name].units()["haproxy"]
+
+
+@contextlib.contextmanager
+def other_program(machine, port):
+    """A program that listens on every address, as its pid. It has the name of one that stays when a playbook has ended."""
+    code = "import socket, time; s = socket.create_server(('0.0.0.0', %d)); open('/proc/self/comm', 'w').write('nginx.real')" % port
+    command = ["ip", "netns", "exec", machine.namespace, sys.executable, "-c", code + "; print('ready', flush=True); time.sleep(600)"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -142,13 +157,9 @@ def test_what_can_not_be_is_refused_before_a_write(fleet):
     done = fleet.play()
     assert done.returncode != 0 and "[certificate-refused]" in done.said
     certify(fleet, "live.example.com")
-    code = "import socket, time; s = socket.create_server(('0.0.0.0', 443)); print('ready', flush=True); time.sleep(600)"
-    command = ["ip", "netns", "exec", fleet.machines["server2"].namespace, sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "ready\n"
+    with other_program(fleet.machines["server2"], 443) as pid:
         done = fleet.play()
-        other.kill()
-    assert "HAProxy, for service live, needs tcp %s:443, but python" % VIP in done.said and "(process %d)" % other.pid in done.said
+    assert "HAProxy, for service live, needs tcp %s:443, but nginx.real (process %d)" % (VIP, pid) in done.said
     assert done.returncode != 0 and "[port-taken]" in done.said
     assert fleet.machines["server1"].read(places.HAPROXY_CFG) is None
     assert not haproxy(fleet, "server1")["active"]
