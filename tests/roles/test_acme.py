@@ -72,7 +72,7 @@ def hook(fleet, live):
     text = (ROOT / "docs" / "proxy.md").read_text()
     script = re.search(r"```\n(#!/bin/sh\n.*?RENEWED_LINEAGE.*?)```", text, re.DOTALL)[1]
     assert "/srv/lvsdr/live.pem" in script and "cd /srv/lvsdr" in script and "ansible-playbook site.yml && exit" in script
-    script = script.replace("/srv/lvsdr/live.pem", str(live)).replace("cd /srv/lvsdr ", "cd %s " % fleet.project)
+    script = script.replace("/srv/lvsdr/live.pem", str(live)).replace("cd /srv/lvsdr\n", "cd %s\n" % fleet.project)
     path = fleet.folder / "hook"
     path.write_text(script.replace("ansible-playbook site.yml", "ansible-playbook --skip-tags verify site.yml"))
     path.chmod(0o755)
