@@ -44,13 +44,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def parse(protocol: str, text: str) -> set[tuple[str, int]]:
-    """{(address, port)} of the sockets that take packets from every sender, in the text of one of the files."""
-    return {end for end, _inode in inodes(protocol, text)}
-
-
-def inodes(protocol: str, text: str) -> list[tuple[tuple[str, int], int]]:
-    """[((address, port), inode)] of the same sockets; a program may have several for one end."""
+def parse(protocol: str, text: str) -> list[tuple[tuple[str, int], int]]:
+    """[((address, port), inode)] of the sockets that take packets from every sender, in the text of one of the files. A program may have
+    several for one end."""
     found = []
     for line in text.splitlines()[1:]:
         fields = line.split()

@@ -19,16 +19,21 @@ if TYPE_CHECKING:
 REFUSAL_SECONDS = 0.5
 
 
-def sockets(protocol: str) -> set[tuple[str, int]]:
-    """What programs of this host listen on, as listeners.parse gives it."""
-    found: set[tuple[str, int]] = set()
+def inodes(protocol: str) -> list[tuple[tuple[str, int], int]]:
+    """The sockets on which programs of this host listen, as listeners.parse gives them."""
+    found: list[tuple[tuple[str, int], int]] = []
     for suffix in ("", "6"):
         try:
             with open("/proc/net/" + protocol + suffix) as f:
-                found |= listeners.parse(protocol, f.read())
+                found += listeners.parse(protocol, f.read())
         except FileNotFoundError:
             continue  # a kernel without IPv6
     return found
+
+
+def sockets(protocol: str) -> set[tuple[str, int]]:
+    """{(address, port)} of the same."""
+    return {end for end, _inode in inodes(protocol)}
 
 
 def connections(ends: Collection[tuple[str, int]]) -> int:

@@ -15,7 +15,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr.addresses import endpoint
-from ansible.module_utils.lvsdr.checks import listeners, messages
+from ansible.module_utils.lvsdr.checks import listeners, listening, messages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -46,13 +46,13 @@ def taken(wanted: Iterable[dict[str, Any]]) -> list[Line]:
     name. ``exact``: of a program that can't go from a wildcard to one address, or back, while it runs.
     """
     clashes = [item for item in wanted if not _is_free(item["protocol"], item["address"], item["port"])]
-    return [line for item, listening in _listeners(clashes) for line in judge(item, listening)] if clashes else []
+    return [line for item, there in _listeners(clashes) for line in judge(item, there)] if clashes else []
 
 
-def judge(item: dict[str, Any], listening: list[Listening]) -> list[Line]:
+def judge(item: dict[str, Any], there: list[Listening]) -> list[Line]:
     """A sentence where a program listens that may not, or not there: of the first one alone."""
     needs = "%s %s" % (item["protocol"], endpoint(item["address"], item["port"]))
-    seen = [(end, programs, any(_may(item, one) for one in programs)) for end, programs in listening if programs]
+    seen = [(end, programs, any(_may(item, one) for one in programs)) for end, programs in there if programs]
     six = ":" in item["address"]
     # Two programs have the port, so the wildcard of IPv6 does not take IPv4.
     apart = not six and any(may and ":" not in end[0] for end, _programs, may in seen)
@@ -92,7 +92,7 @@ def _is_free(protocol: str, address: str, port: int) -> bool:
 def _listeners(clashes: list[dict[str, Any]]) -> list[tuple[dict[str, Any], list[Listening]]]:
     """[(port, the programs that may be in its way)]. It looks at every open file of this host, so it is for where that is needed."""
     for _turn in range(LOOKS):
-        sockets = {protocol: _sockets(protocol) for protocol in listeners.PROTOCOLS}
+        sockets = {protocol: listening.inodes(protocol) for protocol in listeners.PROTOCOLS}
         found = [(item, [one for one in sockets[item["protocol"]] if _meet(item, one[0])]) for item in clashes]
         inodes = {inode for _item, ends in found for _end, inode in ends}
         owners = _owners(inodes)
@@ -108,17 +108,6 @@ def _meet(item: dict[str, Any], end: tuple[str, int]) -> bool:
         return False
     same_family = (":" in address) == (":" in wanted)
     return address in (wanted, "::") or same_family and bool({address, wanted} & set(listeners.WILDCARDS))
-
-
-def _sockets(protocol: str) -> list[tuple[tuple[str, int], int]]:
-    found: list[tuple[tuple[str, int], int]] = []
-    for suffix in ("", "6"):
-        try:
-            with open("/proc/net/" + protocol + suffix) as f:
-                found += listeners.inodes(protocol, f.read())
-        except FileNotFoundError:
-            continue  # a kernel without IPv6
-    return found
 
 
 def _owners(inodes: Collection[int]) -> dict[int, list[int]]:
