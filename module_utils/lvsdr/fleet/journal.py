@@ -106,19 +106,24 @@ def beside(
     One that was begun on another machine can't be told from one that was interrupted there.
     """
     last = max((place for place, one in enumerate(found) if one["run"] == mine["run"] and one["event"] == BEGUN), default=len(found))
-    others: dict[str, tuple[Mapping[str, Any], bool]] = {}
     # Of two that began at once, the first line counts.
-    for one in found[:last]:
-        run = one["run"]
-        if one["event"] == BEGUN and one.get("on") == mine["on"] and run != mine["run"] and _common(one, mine):
-            if str(one.get("process")) not in own:
-                others[run] = (one, alive(str(one.get("process"))))
-        elif one["event"] == REFUSED or (one["event"] == ENDED and _moment(one) <= since):
-            others.pop(run, None)
-        elif one["event"] == ENDED and run in others:
-            others[run] = (others[run][0], False)
-    latest = {one["run"]: _moment(one) for one in found[:last]}
-    return next(((one, runs) for run, (one, runs) in others.items() if runs or latest[run] > since), None)
+    for run, lines in _by_run(found[:last]).items():
+        begun = next((one for one in lines[::-1] if one["event"] == BEGUN), {})
+        process, event = str(begun.get("process")), lines[-1]["event"]
+        if run == mine["run"] or begun.get("on") != mine["on"] or not _common(begun, mine) or process in own or event == REFUSED:
+            continue
+        goes_on = event != ENDED and alive(process)
+        if goes_on or _moment(lines[-1]) > since:
+            return begun, goes_on
+    return None
+
+
+def _by_run(found: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """{run: its lines}, in the order in which they began."""
+    out: dict[str, list[Mapping[str, Any]]] = {}
+    for one in found:
+        out.setdefault(one["run"], []).append(one)
+    return out
 
 
 def _common(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -129,11 +134,8 @@ def _common(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 def history(found: Sequence[Mapping[str, Any]], count: int = 20) -> list[str]:
     """The last runs in lines, newest last: when, by whom, what, what it came to, and the numbers before and after."""
-    runs: dict[str, list[Mapping[str, Any]]] = {}
-    for one in found:
-        runs.setdefault(one["run"], []).append(one)
     rows: list[tuple[str, ...]] = [("WHEN", "BY", "WHAT", "RESULT", "BEFORE", "AFTER")]
-    for lines in list(runs.values())[-count:]:
+    for lines in list(_by_run(found).values())[-count:]:
         first, last = lines[0], lines[-1]
         done = [str(one.get("item")) for one in lines if one["event"] == DONE]
         result = "refused beside another run" if last["event"] == REFUSED else "did not end"

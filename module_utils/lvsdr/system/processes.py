@@ -10,18 +10,19 @@ import os
 STATE, PARENT, STARTED = 0, 1, 19
 
 
-def _stat(pid: int) -> list[str]:
+def _look(pid: int) -> tuple[str | None, int]:
+    """(identity, parent) of a process; (None, 0) where it has ended."""
     try:
         with open("/proc/%d/stat" % pid, errors="replace") as f:
-            return f.read().rpartition(")")[2].split()
+            fields = f.read().rpartition(")")[2].split()
     except OSError:
-        return []
+        return None, 0
+    return (None, 0) if fields[STATE] == "Z" else ("%d %s" % (pid, fields[STARTED]), int(fields[PARENT]))
 
 
 def identity(pid: int) -> str | None:
     """``PID START``, with when it started, in ticks since the boot; None where it has ended, or this machine has no /proc."""
-    fields = _stat(pid)
-    return "%d %s" % (pid, fields[STARTED]) if fields and fields[STATE] != "Z" else None
+    return _look(pid)[0]
 
 
 def is_alive(text: str) -> bool:
@@ -32,11 +33,9 @@ def is_alive(text: str) -> bool:
 
 def lineage(pid: int | None = None) -> list[str]:
     """The identities of a process, by default this one, of its parent, and so on."""
-    pid, out = os.getpid() if pid is None else pid, []
-    while pid > 0:
-        own, fields = identity(pid), _stat(pid)
-        if own is None or not fields:
-            break
+    out: list[str] = []
+    own, parent = _look(os.getpid() if pid is None else pid)
+    while own:
         out.append(own)
-        pid = int(fields[PARENT])
+        own, parent = _look(parent) if parent else (None, 0)
     return out
