@@ -13,8 +13,7 @@ from ansible.module_utils.lvsdr.fleet import messages
 from ansible.module_utils.lvsdr.inventory import paths
 from ansible.module_utils.lvsdr.inventory.hosts import addresses_of, facts_of, list_networks, networks_of
 from ansible.module_utils.lvsdr.inventory.modes import DIRECT
-from ansible.module_utils.lvsdr.inventory.streaming_server import listens
-from ansible.module_utils.lvsdr.places import DIRECTORS
+from ansible.module_utils.lvsdr.inventory.streaming_server import managed
 from ansible.module_utils.lvsdr.routes import tunnels
 from ansible.module_utils.lvsdr.text import whole_number
 
@@ -29,10 +28,8 @@ def check_proxies(proxies: Iterable[ProxyService], inventory: Inventory, problem
     """HAProxy 2.6 of Debian 12 has no QUIC, and the nginx that lvsdr manages on a proxy must not listen where HAProxy does."""
     for service in proxies:
         taken = {*service.vips, *("::" if ":" in vip else "0.0.0.0" for vip in service.vips)}
-        # On directors lvsdr has no nginx, whatever a variable of all hosts says.
         for host in service.hosts if not service.absent else ():
-            directs = host in (inventory["groups"].get(DIRECTORS) or ())
-            for name, found in listens(inventory, host).items() if not directs else ():
+            for name, found in managed(inventory, host).items():
                 if any(port == str(service.port) and address in taken for address, port in found):
                     problems.add(
                         "%s.%s" % (paths.of_host(host), name), messages.PROXY_PORT_OF_NGINX(port=service.port, service=service.name)

@@ -43,18 +43,16 @@ def _needed(resolved: Resolved, inventory: Inventory) -> Iterator[tuple[str, dic
     has_console = director_settings.has_console(inventory)
     for host in views.counters(resolved.services) if has_console else ():
         yield from ((host, _port("lvsdr-egress", address, places.EGRESS_PORT, SYSTEMD)) for address in (ANY, ANY6))
-    directors = inventory["groups"].get(DIRECTORS) or ()
     for host in inventory["hosts"]:
-        # lvsdr has no nginx on directors, whatever a variable of all hosts says.
-        yield from ((host, one) for one in _of_nginx(host, inventory) if host not in directors)
-    for host in directors:
+        yield from ((host, one) for one in _of_nginx(host, inventory))
+    for host in inventory["groups"].get(DIRECTORS) or ():
         if director_settings.runs_console(inventory, host):
             yield from ((host, one) for one in _of_console(host, inventory))
 
 
 def _of_nginx(host: str, inventory: Inventory) -> Iterator[dict[str, Any]]:
     """What the role streaming_server gives nginx. It can't change between a wildcard and an address while it runs."""
-    for name, found in streaming_server.listens(inventory, host).items():
+    for name, found in streaming_server.managed(inventory, host).items():
         for address, port in found:
             wildcard = ANY6 if ":" in address else ANY
             if address == wildcard or (wildcard, port) not in found:
@@ -64,7 +62,7 @@ def _of_nginx(host: str, inventory: Inventory) -> Iterator[dict[str, Any]]:
 def _of_proxy(service: ProxyService, host: str, inventory: Inventory) -> Iterator[dict[str, Any]]:
     what = "HAProxy, for service %s," % service.name
     # An nginx that lvsdr manages leaves the port in the same rollout, if its variables say so (modes.check_proxies).
-    known = [HAPROXY, *([NGINX] if streaming_server.listens(inventory, host) and host not in inventory["groups"][DIRECTORS] else [])]
+    known = [HAPROXY, *([NGINX] if streaming_server.managed(inventory, host) else [])]
     for vip in service.vips:
         for protocol in ("tcp", *(["udp"] if service.http3 else [])):
             yield _port(what, vip, service.port, *known, protocol=protocol)

@@ -12,6 +12,7 @@ from ansible.module_utils.lvsdr import messages as common
 from ansible.module_utils.lvsdr.addresses import family_of
 from ansible.module_utils.lvsdr.errors import shown
 from ansible.module_utils.lvsdr.inventory import messages, paths
+from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.reader import Reader
 from ansible.module_utils.lvsdr.spelling import is_host_name
 from ansible.module_utils.lvsdr.text import whole_number
@@ -72,7 +73,7 @@ def check_streaming_server(inventory: Inventory, host: str, problems: Problems) 
 
 
 def listens(inventory: Inventory, host: str) -> dict[str, list[tuple[str, str]]]:
-    """{variable: [(address, port)]} where nginx answers; nowhere on a host whose nginx lvsdr does not manage."""
+    """{variable: [(address, port)]} where nginx would answer; empty without ``streaming_server_kind``."""
     variables = inventory["hosts"].get(host, {})
     kind = variables.get("streaming_server_kind")
     out: dict[str, list[tuple[str, str]]] = {}
@@ -87,6 +88,11 @@ def listens(inventory: Inventory, host: str) -> dict[str, list[tuple[str, str]]]
     if out and variables.get("streaming_server_listen") == [] == variables.get("streaming_server_tls_listen", []):
         out["streaming_server_listen"] = [("0.0.0.0", "80")]  # nginx's own default for a server without any
     return out
+
+
+def managed(inventory: Inventory, host: str) -> dict[str, list[tuple[str, str]]]:
+    """As ``listens``, of a host on which lvsdr puts nginx: on directors it does not, whatever a variable of all hosts says."""
+    return {} if host in (inventory["groups"].get(DIRECTORS) or ()) else listens(inventory, host)
 
 
 def _check_words(values: Reader, name: str, fits: Callable[[str], object], form: str) -> None:
