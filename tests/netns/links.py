@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -9,6 +12,8 @@ import time
 from pathlib import Path
 
 from pyroute2 import NetlinkError
+from pyroute2.netlink import rtnl
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import wires
@@ -134,6 +139,37 @@ class Host:
     def knocking(self, target):
         """Connects to a closed port of target all the while; how often it was refused, and how often nobody said anything."""
         return self._meanwhile("knock", target)
+
+    @contextlib.contextmanager
+    def busy(self):
+        """Others change this host's links all the while: whoever wants the kernel's lock for that (rtnl_lock) has to wait."""
+        script = "while :; do for n in 0 1 2 3 4 5 6 7 8 9; do echo link add $0$n type dummy; echo link del $0$n; done | ip -batch -; done"
+        command = ["ip", "netns", "exec", self.namespace, "sh", "-c", script]
+        processes = [subprocess.Popen([*command, "busy%d" % number], start_new_session=True) for number in range(4)]
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    @contextlib.contextmanager
+    def changes_of_routes(self):
+        """[("new" or "gone", target, link)] of the kernel's own IPv6 routes to this host's addresses, whole when it is over."""
+        out = []
+        with self.routing() as route:
+            names = {link["index"]: link.get_attr("IFLA_IFNAME") for link in route.link("dump")}
+        with wires.inside(self.namespace):
+            sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)  # NETLINK_ROUTE
+        with sock:
+            sock.bind((0, rtnl.RTMGRP_IPV6_ROUTE))
+            yield out
+            while select.select([sock], [], [], 0.2)[0]:
+                message = rtmsg(sock.recv(65536))
+                message.decode()
+                if message["type"] == rtnl.rt_type["local"]:
+                    what = {rtnl.RTM_NEWROUTE: "new", rtnl.RTM_DELROUTE: "gone"}[message["header"]["type"]]
+                    out.append((what, message.get_attr("RTA_DST"), names[message.get_attr("RTA_OIF")]))
 
     @contextlib.contextmanager
     def _meanwhile(self, *words):

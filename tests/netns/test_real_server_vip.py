@@ -140,6 +140,17 @@ def test_a_vip_that_is_moved_off_the_card_is_there_all_the_while(router, server,
     assert not hold(vip, misplaced="move")["changed"]
 
 
+def test_an_ipv6_vip_has_its_new_route_before_it_loses_the_former_one(server, router, hold):
+    """The kernel makes it a moment after the address, and later where it is busy; packets would be dropped in between."""
+    server.hold(VIP6, "eth0")
+    for _again in range(10):
+        with router.busy(), server.changes_of_routes() as changes:
+            hold(VIP6, misplaced="move")
+        assert [change for change in changes if change[1] == VIP6] == [("new", VIP6, "lo"), ("gone", VIP6, "eth0")]
+        server.hold(VIP6, "eth0")
+        server.ip("address", "del", VIP6 + "/128", "dev", "lo")
+
+
 def test_a_server_that_was_cut_off_is_back(router, server, hold):
     server.hold(VIP, length=24)
     server.hold(VIP6, length=64)

@@ -344,7 +344,11 @@ def _change_address(operation: dict[str, Any]) -> None:
     with rtnetlink.opened() as kernel:
         if operation["action"] == "add":
             kernel.add_address("lo", vip, place.length, quiet=":" in vip)
-        elif place.route:
+            return
+        if operation.get("place") and (place.route or place.interface != "lo"):
+            # A VIP that moves; packets arrive here by its former place until then.
+            kernel.wait_until_local("lo", vip)
+        if place.route:
             kernel.remove_local_route(rtnetlink.LocalRoute.read(place.route))
         else:
             kernel.remove_address(place.interface, place.address, place.length, place.peer)

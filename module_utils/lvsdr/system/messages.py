@@ -10,6 +10,11 @@ ACCOUNT_MISSING = Message(
     "account-missing",
     "a check runs its program as %(name)s, and there is no such account; create it on every director, or name another user",
 )
+ADDRESS_WITHOUT_ROUTE = Message(
+    "address-without-route",
+    "%(address)s is on %(device)s, but after %(seconds)d s the kernel has no route of its own for it; run `ip link set %(device)s up`, and "
+    "then again",
+)
 COMMAND_FAILED = Message("command-failed", "`%(command)s` failed: %(output)s")
 COMMAND_NOT_RUN = Message("command-not-run", "%(command)s can't be run (%(why)s); install it on this host")
 COMMAND_TIMED_OUT = Message(

@@ -15,6 +15,7 @@ import ipaddress
 import os
 import socket
 import sys
+import time
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +40,8 @@ NO_DAD, FOREVER = 0x02, 0xFFFFFFFF
 TO_TABLE, INVERTED = 1, 0x2
 # How often a dump is asked for again that others changed meanwhile.
 TRIES = 10
+# Seconds in which the kernel makes the route of an address.
+LOCAL_WITHIN = 10
 
 # What `ip` calls them without its files in /etc/iproute2; others are numbers, which it takes as well.
 SCOPES = {0: "global", 200: "site", 253: "link", 254: "host", 255: "nowhere"}
@@ -152,18 +155,32 @@ class Rtnetlink:
 
     def local_routes(self, links: Iterable[Link]) -> list[LocalRoute]:
         """Those that somebody added: the kernel makes one of its own for each address. A default route is not among them."""
-        names, out = {link.ifindex: link.name for link in links}, []
+        found = [route for family in AF.values() for route in self._local_routes(family, links)]
+        return [route for route in found if route.protocol != "kernel"]
+
+    def wait_until_local(self, device: str, address: str) -> None:
+        """Until what is sent to an address of this link arrives here; LvsError where it does not.
+
+        The kernel answers when it has an IPv6 address, and makes its route later, in a work queue (addrconf.c, addrconf_dad_start).
+        """
+        if ":" not in address:
+            return
+        links, end = self.links(), time.monotonic() + LOCAL_WITHIN
+        while not any((one.target, one.device) == (address + "/128", device) for one in self._local_routes(AF[6], links)):
+            if time.monotonic() > end:
+                raise LvsError(messages.ADDRESS_WITHOUT_ROUTE(address=address, device=device, seconds=LOCAL_WITHIN))
+            time.sleep(0.001)
+
+    def _local_routes(self, family: int, links: Iterable[Link]) -> list[LocalRoute]:
+        names = {link.ifindex: link.name for link in links}
         # The kernel then looks at the type that is asked for, and sends no others: a router may have a million.
         with contextlib.suppress(OSError):  # before 4.20
             self.route.setsockopt(SOL_NETLINK, GET_STRICT_CHECK, 1)
-        for family in AF.values():
-            out += self.dump("reading the routes", functools.partial(self._send, GET_ROUTE, DUMP, family=family, type=LOCAL))
+        found = self.dump("reading the routes", functools.partial(self._send, GET_ROUTE, DUMP, family=family, type=LOCAL))
         with contextlib.suppress(OSError):
             self.route.setsockopt(SOL_NETLINK, GET_STRICT_CHECK, 0)
         return [
-            _local_route(route, names)
-            for route in out
-            if route["type"] == LOCAL and route["dst_len"] and PROTOCOLS.get(route["proto"]) != "kernel" and not route["flags"] & CLONED
+            _local_route(route, names) for route in found if route["type"] == LOCAL and route["dst_len"] and not route["flags"] & CLONED
         ]
 
     def tables_without_condition(self, version: int) -> set[str]:
