@@ -11,14 +11,26 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "kernel"))
 import house as house
 import net
 
-# What tells where packets have gone, by kind of host.
-STATE = {
-    "director1": ("ip -brief address", "ip neigh", "ipvsadm -Ln --stats", "ipvsadm -Lcn", "nft list table inet lvsdr", "nstat -sz",
-                  "head -n 20 /proc/net/nf_conntrack"),
-    "router": ("ip neigh", "nstat -s"),
-    "server1": ("ip -brief address", "ip rule", "ip route show table all", "ip neigh", "nstat -s"),
-    "viewer": ("ip neigh", "nstat -s"),
-}  # fmt: skip
+# (host, command) that tell where packets have gone; what tells most is last, since a log may be cut.
+STATE = [
+    ("director1", "dmesg"),
+    ("director1", "nstat -asz"),
+    ("director1", "cat /proc/net/stat/nf_conntrack"),
+    ("director1", "sysctl net.ipv4.vs net.ipv4.ip_forward"),
+    ("director1", "ip -brief address"),
+    ("director1", "ip neigh"),
+    ("server1", "ip route show table all"),
+    ("server1", "ip neigh"),
+    ("server1", "nstat -as"),
+    ("viewer", "nstat -as"),
+    ("director1", "ipvsadm -Lcn"),
+    ("router", "ip neigh show to 198.51.100.0/24"),
+    ("router", "ip neigh show to 2001:db8:100::/64"),
+    ("server1", "ss -tan"),
+    ("director1", "head -n 8 /proc/net/nf_conntrack"),
+    ("director1", "nft list table inet lvsdr"),
+    ("director1", "ipvsadm -Ln --stats"),
+]
 LINES = 40
 
 
@@ -33,7 +45,6 @@ def pytest_runtest_makereport(item, call):
     """A test that fails shows the state of the hosts at that moment: it may not fail again."""
     report = (yield).get_result()
     if report.when == "call" and report.failed:
-        for host, commands in STATE.items():
-            for command in commands:
-                done = subprocess.run(["ip", "netns", "exec", host, *command.split()], capture_output=True, text=True)
-                report.sections.append(("%s: %s" % (host, command), "\n".join((done.stdout + done.stderr).splitlines()[:LINES])))
+        for host, command in STATE:
+            done = subprocess.run(["ip", "netns", "exec", host, *command.split()], capture_output=True, text=True)
+            report.sections.append(("%s: %s" % (host, command), "\n".join((done.stdout + done.stderr).splitlines()[-LINES:])))
