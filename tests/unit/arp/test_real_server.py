@@ -397,6 +397,9 @@ class Host:
         self.run("ip", "address", "add", "%s/%d" % (address, length), "dev", device, *(["nodad", "preferred_lft", "0"] if quiet else []))
         self.addresses.append((device, address, length))
 
+    def wait_until_local(self, device, address):
+        assert (device, address) in [one[:2] for one in self.addresses]
+
     def remove_address(self, device, address, length, peer=None):
         self.run("ip", "address", "del", "%s/%d" % (address, length), "dev", device)
         self.addresses.remove((device, address, length))
