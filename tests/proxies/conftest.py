@@ -157,6 +157,7 @@ class Proxy:
         }  # fmt: skip
         self.hosts = {"origin%d" % n: {"ansible_host": "127.0.1.%d" % n, "real_server_weight": 10} for n in (1, 2, 3)}
         self.members = ["origin1", "origin2", "origin3"]
+        self.beside = []  # other services
 
     def origin(self, name):
         self.origins[name] = Origin(name, self.hosts[name]["ansible_host"], self.origin_port)
@@ -170,7 +171,7 @@ class Proxy:
         }
         groups = {"all": list(hosts), "directors": ["director1"], "edges": ["edge1"], "origins": self.members}
         declared = {name: value for name, value in self.service.items() if value is not None}
-        return resolve([declared], {"groups": groups, "hosts": hosts})
+        return resolve([declared, *self.beside], {"groups": groups, "hosts": hosts})
 
     def text(self):
         return haproxy.render(self.resolved(), "edge1")

@@ -23,6 +23,7 @@ services = st.fixed_dictionaries(
         "tls": st.sampled_from([None, {}, {"least": "1.3", "http2": False}]), "real_server_port": st.sampled_from([None, 8080]),
         "addresses": st.sampled_from([["127.0.0.1"], ["127.0.0.1", "::1"], ["::1"]]),
         "checks": st.sampled_from([None, None, [{"type": "rtmp", "port": 1935}, {"type": "hls", "path": "/live.m3u8"}]]),
+        "redirected": st.booleans(),
     }
 )  # fmt: skip
 weights = st.lists(st.integers(0, 256), min_size=3, max_size=3)
@@ -35,6 +36,8 @@ def pem(proxy):
 
 def declare(proxy, one, pem):
     one = dict(one)
+    plain = {"name": "plain", "mode": "proxy", "proxies": "edges", "addresses": one["addresses"], "ports": [81], "redirect": proxy.port}
+    proxy.beside = [plain] if one.pop("redirected") else []
     if one["tls"] is not None:
         one["tls"] = {"certificates": pem, **one["tls"]}
     if one["checks"]:

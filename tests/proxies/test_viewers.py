@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from conftest import NAME, certificate, eventually
+from conftest import NAME, certificate, eventually, free_port
 
 
 def running(proxy, **more):
@@ -16,6 +16,13 @@ def running(proxy, **more):
         proxy.origin(name)
     proxy.start()
     eventually(lambda: proxy.get()[0] == 200)
+
+
+def running_tls(proxy, own):
+    for name in proxy.members:
+        proxy.origin(name)
+    proxy.start()
+    eventually(lambda: proxy.get(tls=own)[0] == 200)
 
 
 def test_real_servers_are_told_the_viewer_and_not_what_it_says(proxy):
@@ -76,6 +83,40 @@ def test_http_3(proxy):
     assert proxy.bring()["reload"]
     proxy.reload()
     assert len(paced.communicate(timeout=40)[0]) >= 100 * 1024 and paced.returncode == 0
+
+
+def test_plain_http_is_redirected(proxy):
+    path, own = certificate(proxy.folder)
+    proxy.service["tls"] = {"certificates": [str(path)]}
+    plain = free_port()
+    common = {"mode": "proxy", "proxies": "edges", "addresses": ["127.0.0.1"]}
+    proxy.beside = [{**common, "name": "plain", "ports": [plain], "redirect": proxy.port}]
+    running_tls(proxy, own)
+
+    def ask(text):
+        with socket.create_connection(("127.0.0.1", plain), 10) as sock:
+            sock.sendall(text.replace("\n", "\r\n").encode())
+            answer = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+        lines = answer.splitlines()
+        return lines[0].split()[1], {one.lower().partition(": ")[0]: one.partition(": ")[2] for one in lines[1:]}.get("location")
+
+    there = "https://%s:%d" % (NAME, proxy.port)
+    end = "\nConnection: close\n\n"
+    assert ask("GET /live.m3u8?a=b%%20c HTTP/1.1\nHost: %s:%d%s" % (NAME, plain, end)) == ("301", there + "/live.m3u8?a=b%20c")
+    assert ask("HEAD / HTTP/1.1\nHost: %s%s" % (NAME, end)) == ("301", there + "/")
+    assert ask("PUT /seg1.ts HTTP/1.1\nHost: %s\nContent-Length: 0%s" % (NAME, end)) == ("308", there + "/seg1.ts")
+    assert ask("GET http://b.example.com/x HTTP/1.1\nHost: b.example.com" + end) == ("301", "https://b.example.com:%d/x" % proxy.port)
+    assert ask("GET / HTTP/1.1\nHost: [2001:db8::1]:80" + end) == ("301", "https://[2001:db8::1]:%d/" % proxy.port)
+    assert ask("GET / HTTP/1.0\n\n") == ("400", None)
+    assert ask("GET / HTTP/1.1\nHost:" + end) == ("400", None)
+    # As a player has it, and on the usual port.
+    proxy.beside[0]["redirect"] = 443
+    proxy.beside.append({**common, "name": "other", "ports": [443], "real_servers": "origins"})
+    assert "redirect prefix https://%[req.hdr(host),host_only] code" in proxy.text()
+    assert proxy.accepts(proxy.text())[0]
+    command = ["curl", "-sL", "--cacert", str(own), "--resolve", "%s:%d:127.0.0.1" % (NAME, proxy.port)]
+    command += ["--resolve", "%s:%d:127.0.0.1" % (NAME, plain), "http://%s:%d/" % (NAME, plain)]
+    assert subprocess.run(command, capture_output=True, text=True).stdout.startswith("origin")
 
 
 def test_several_certificates_are_chosen_by_name(proxy):

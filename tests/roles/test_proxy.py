@@ -28,9 +28,9 @@ ASK = (
 )
 
 
-def declare(fleet, backends=None, variables=None, **changes):
+def declare(fleet, backends=None, variables=None, beside=(), **changes):
     fleet.inventory(
-        services=[{name: value for name, value in {**SERVICE, **changes}.items() if value is not None}],
+        services=[{name: value for name, value in {**SERVICE, **changes}.items() if value is not None}, *beside],
         others={"backends": backends or BACKENDS}, proxy_server_packages=[], proxy_server_waf_packages=[], **(variables or {}),
     )  # fmt: skip
 
@@ -55,6 +55,13 @@ def ask(fleet, name, command):
 
 def haproxy(fleet, name):
     return fleet.machines[name].units()["haproxy"]
+
+
+REDIRECT = {"name": "plain", "mode": "proxy", "proxies": "web", "addresses": [VIP], "ports": [8080], "redirect": 443}
+ASK_PLAIN = (
+    "import http.client; c = http.client.HTTPConnection('%s', 8080, timeout=20); "
+    "c.request('GET', '/a?b', headers={'Host': 'live.example.com'}); r = c.getresponse(); print(r.status, r.getheader('location'))" % VIP
+)
 
 
 @contextlib.contextmanager
@@ -295,6 +302,24 @@ def test_a_certificate_of_the_controller_is_put_there(fleet):
 ATTACK = ("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-A", "Lavf/59", "https://%s/search/a?q=%%3Cscript%%3E" % VIP)
 
 
+def test_plain_http_is_redirected(proxied):
+    declare(proxied, beside=[REDIRECT])
+    good(proxied.play())
+    for name in PROXIES:
+        assert proxied.machines[name].inside("python3", "-c", ASK_PLAIN).strip() == "301 https://live.example.com/a?b"
+    assert "virtual_server %s 8080" % VIP in proxied.machines["director1"].read(places.KEEPALIVED_CONF)
+    assert good(proxied.play()).stdout.count("changed=0") == 4
+    assert "backend2" in good(proxied.play("playbooks/status.yml")).said
+    good(proxied.play("playbooks/drain.yml", "-e", "drain_servers=backend2"))
+    good(proxied.play("playbooks/undrain.yml", "-e", "drain_servers=backend2"))
+    # It goes as any other service: from the directors first.
+    declare(proxied, beside=[{**REDIRECT, "state": "absent"}])
+    good(proxied.play())
+    assert "virtual_server %s 8080" % VIP not in proxied.machines["director1"].read(places.KEEPALIVED_CONF)
+    good(proxied.play())
+    assert "plain" not in proxied.machines["server1"].read(places.HAPROXY_CFG)
+
+
 def judged(machine, wanted):
     """Asks until an attack is answered like this; HAProxy looks for nginx once a second."""
     deadline = time.monotonic() + 30
@@ -360,7 +385,7 @@ def one_tier(fleet):
     for name in DIRECTORS:
         fleet.machines[name].write(PEM, text)
         fleet.machines[name].inside("chmod", "600", PEM)
-    declare(fleet, **ONE_TIER)
+    declare(fleet, beside=[{**REDIRECT, "proxies": "directors"}], **ONE_TIER)
     return fleet
 
 
@@ -375,6 +400,7 @@ def test_proxies_on_directors(one_tier):
         checked = json.loads(machine.read(places.STREAMCHECK_CONF))
         assert checked["agent_port"] and [one["backend"] for one in checked["services"]] == ["live"]
         assert "backend2" in ask(fleet, name, "show servers state") and in_force(machine) == []
+        assert "frontend plain from lvsdr" in machine.read(places.HAPROXY_CFG)
     assert fleet.machines["server1"].read(places.HAPROXY_CFG) is None, done.stdout[-2000:]
     assert good(fleet.play()).stdout.count("changed=0") == 2
     # A drain is a file there, which the director's own role leaves alone.

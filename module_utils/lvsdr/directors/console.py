@@ -33,7 +33,7 @@ def console(resolved: Resolved, director: str, inventory: Inventory, settings: d
         for name in inventory["groups"].get(DIRECTORS, [])
     ]
     services = [_service(service) for service in resolved.services if service.balanced and not service.absent]
-    behind = [_behind(service, {one["name"] for one in services}) for service in resolved.proxies if not service.absent]
+    behind = [_behind(service, {one["name"] for one in services}) for service in resolved.proxies if service.servers and not service.absent]
     proxies = list(dict.fromkeys(name for service in behind for name in service["proxies"]))
     return {
         "director": director, "directors": directors, "services": services, "actions": settings["actions"],

@@ -29,6 +29,14 @@ PROXY_NEEDS_ONE_PORT = Message(
     "proxy-needs-one-port", "a service of mode proxy has one TCP port, not %(value)s; declare a service for each port"
 )
 PROXY_NEEDS_TCP = Message("proxy-needs-tcp", "HAProxy takes TCP alone; use mode dr, nat, snat or tunnel for UDP")
+OPTION_OF_REDIRECT = Message(
+    "option-of-redirect",
+    "a redirect is answered by the proxies themselves, in HTTP without TLS, so it has no %(option)s; remove one of the two",
+)
+REDIRECT_LEADS_NOWHERE = Message(
+    "redirect-leads-nowhere",
+    "%(vip)s has no other service on TCP port %(port)d, to which viewers would be sent; name the port of one, or declare it",
+)
 PROXY_IS_ITS_OWN_ORIGIN = Message(
     "proxy-is-its-own-origin", "%(host)s is also one of the real servers, and a proxy would ask itself; name two groups of different hosts"
 )

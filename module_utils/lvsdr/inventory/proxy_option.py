@@ -29,18 +29,22 @@ from ansible.module_utils.lvsdr.spelling import is_file
 from ansible.module_utils.lvsdr.text import whole_number
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.inventory.servers import Hosts
     from ansible.module_utils.lvsdr.inventory.types import Inventory, VirtualService
 
 # Options of a service that only this mode has.
-PROXY_FIELDS = ("proxies", "application", "tls", "balance", "sticky", "proxy_protocol", "waf")
+PROXY_FIELDS = ("proxies", "application", "tls", "balance", "sticky", "proxy_protocol", "waf", "redirect")
 # Those that the front has as any other service has them.
 FRONT_FIELDS = (
     "name", "addresses", "protocol", "ports", "scheduler", "scheduler_flags", "persistence", "instance", "stream", "state", "mode",
 )  # fmt: skip
 # Those of what the proxies ask.
 BACK_FIELDS = ("real_servers", "real_server_port", "health_check", "checks", "sorry_server")
+# Those that a redirect has no use for: HAProxy answers it itself, without TLS, in plain HTTP.
+NOT_OF_REDIRECT = (*BACK_FIELDS, *PROXY_FIELDS[1:-1], "stream")
 APPLICATIONS = ("http", "tcp")
 BALANCE = ("roundrobin", "leastconn", "source", "uri", "random")
 LEAST_TLS = ("1.2", "1.3")
@@ -143,6 +147,8 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
     if isinstance(name, str) and not NAME.fullmatch(name):
         reader.wrong("name", messages.NOT_A_PROXY_NAME(value=shown(name)))
     proxies = _read_proxies(reader, inventory)
+    if reader.get("redirect") is not None:
+        return _read_redirect(reader, tuple(proxies), vips)
     application = reader.choice("application", APPLICATIONS[0], APPLICATIONS)
     tls = _read_tls(reader, application)
     port = _read_port(reader)
@@ -178,6 +184,29 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
         balance=_read_balance(reader, application), sticky=_read_sticky(reader, application),
         proxy_protocol=proxy_protocol, waf=read_waf(reader, application),
     )  # fmt: skip
+
+
+def _read_redirect(reader: Reader, hosts: tuple[str, ...], vips: tuple[str, ...]) -> ProxyService:
+    for option in NOT_OF_REDIRECT:
+        if reader.get(option) is not None:
+            reader.wrong(option, messages.OPTION_OF_REDIRECT(option=option))
+    return ProxyService(
+        name=str(reader.get("name")), vips=vips, port=_read_port(reader), hosts=hosts, absent=reader.get("state") == "absent",
+        redirect=reader.integer("redirect", 443, 1, 65535),
+    )  # fmt: skip
+
+
+def _takes(service: VirtualService, port: int) -> bool:
+    return any(protocol == "tcp" and first <= port <= last for protocol, first, last in service.viewer_ports())
+
+
+def check_redirects(proxies: Iterable[ProxyService], services: Sequence[VirtualService], problems: Problems) -> None:
+    """Where a redirect leads somebody has to answer, on each of its VIPs."""
+    for one in proxies:
+        for vip in one.vips if one.redirect and not one.absent else ():
+            there = [service for service in services if vip in service.vips and not service.absent and service.name != one.name]
+            if not any(_takes(service, one.redirect or 0) for service in there):
+                problems.add(paths.of_service(one.name) + ".redirect", messages.REDIRECT_LEADS_NOWHERE(vip=vip, port=one.redirect))
 
 
 def as_asked(item: dict[str, Any]) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def read_services_of(virtual_services: Any, inventory: Inventory, problems: Prob
             services.append(dataclasses.replace(service, index=index))
     _check_instances(services, problems)
     _check_claims(services, problems)
+    proxy_option.check_redirects(proxies, services, problems)
     return Resolved(tuple(services), check_paths.paths_of(services), tuple(proxies))
 
 

@@ -233,6 +233,8 @@ class ProxyService:
     # As read_waf makes it.
     waf: dict[str, Any] | None = None
     absent: bool = False
+    # The port of the same VIPs to which every request is redirected, over TLS. There are no servers then.
+    redirect: int | None = None
 
     @property
     def http3(self) -> bool:

@@ -56,7 +56,10 @@ def render(resolved: Resolved, host: str, consoles: Sequence[str] = ()) -> str:
     blocks = [_global(any(service.http3 for service in services)), _defaults(), _metrics()]
     blocks += [_info(consoles)] if consoles else []
     for service in services:
-        blocks += [_frontend(service), *([_waf(service)] if service.waf else []), _backend(service)]
+        if service.redirect:
+            blocks.append(_redirect(service, service.redirect))
+        else:
+            blocks += [_frontend(service), *([_waf(service)] if service.waf else []), _backend(service)]
     guarded = [service.waf for service in services if service.waf]
     blocks += [_inspected(any(waf["fail"] == "open" for waf in guarded))] if guarded else []
     text = "\n".join("\n".join(lines) + "\n" for lines in blocks)
@@ -160,6 +163,21 @@ def _frontend(service: ProxyService) -> list[str]:
     if service.waf:
         lines += _past_waf(service)
     return [*lines, "    default_backend %s" % service.name]
+
+
+def _redirect(service: ProxyService, port: int) -> list[str]:
+    """The same host and path by HTTPS. Old players follow 301 alone; what sends a body keeps its method with 308 alone (RFC 9110)."""
+    there = "https://%[req.hdr(host),host_only]" + ("" if port == 443 else ":%d" % port)
+    return [
+        "frontend %s from lvsdr" % service.name,
+        "    mode http",
+        *("    bind %s:%d transparent" % (vip, service.port) for vip in service.vips),
+        "    option httplog",
+        # One of HTTP/1.0 may not say which host it means.
+        "    http-request deny deny_status 400 unless { req.hdr(host) -m len gt 0 }",
+        "    http-request redirect prefix %s code 301 if METH_GET" % there,
+        "    http-request redirect prefix %s code 308" % there,
+    ]
 
 
 def _past_waf(service: ProxyService) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
 from ansible.module_utils.lvsdr.fleet import modes
 from ansible.module_utils.lvsdr.inventory import needs, proxy_option, resolve, types
+from ansible.module_utils.lvsdr.proxies import haproxy
 from hypothesis import given
 from hypothesis import strategies as st
 from said import path_and_id
@@ -218,6 +219,61 @@ def test_what_hosts_need():
     assert [one["names"] for one in needs.files_needed([], False, {}, several)] == [[], []]
     assert needs.files_needed(with_ca, True, {}) == [], "a director does not ask the real servers"
     assert needs.files_needed([], False, {}, [proxied(state="absent", health_check=GONE)]) == []
+
+
+PLAIN = {"name": "plain", "mode": "proxy", "proxies": "edges", "addresses": [VIP], "ports": [80], "redirect": 443}
+
+
+def redirected(*others, hosts=None, **changes):
+    return resolve.resolve([changed(PLAIN, changes), *others], inventory({**HOSTS, **(hosts or {})}, GROUPS))
+
+
+@pytest.mark.parametrize("group, mode", [("edges", "dr"), ("directors", "proxy")])
+def test_a_redirect_is_a_service_without_real_servers(group, mode):
+    found = redirected(proxied(proxies=group), proxies=group)
+    service, proxy = found.services[0], found.proxies[0]
+    assert (service.mode, service.name, service.viewer_ports()) == (mode, "plain", (("tcp", 80, 80),))
+    assert (proxy.redirect, proxy.port, proxy.servers, proxy.tls, proxy.checks) == (443, 80, (), None, ())
+    assert types.from_data(json.loads(json.dumps(types.to_data(found)))) == found
+    text = haproxy.render(found, GROUPS[group][0])
+    assert "backend plain" not in text and "frontend plain from lvsdr" in text
+
+
+def test_a_redirect_leads_to_any_service_of_the_vip():
+    direct = {"name": "direct", "mode": "dr", "addresses": [VIP], "ports": ["443/tcp", "443/udp"], "real_servers": "origins"}
+    assert redirected(direct).proxies[0].redirect == 443
+    for wrong in ([], [proxied(state="absent")], [proxied(ports=[444])], [proxied(addresses=["198.51.100.7"])]):
+        with pytest.raises(LvsError) as caught:
+            redirected(*wrong)
+        assert [path_and_id(line) for line in caught.value.details["problems"]] == [
+            ("virtual_services[plain].redirect", "redirect-leads-nowhere")
+        ]
+    assert redirected(state="absent").proxies[0].absent
+
+
+@pytest.mark.parametrize(
+    "changes, path, wanted",
+    [
+        ({"real_servers": "origins"}, ".real_servers", "option-of-redirect"),
+        ({"tls": {"certificates": [PEM]}}, ".tls", "option-of-redirect"),
+        ({"waf": {}}, ".waf", "option-of-redirect"),
+        ({"stream": "/live.m3u8"}, ".stream", "option-of-redirect"),
+        ({"health_check": HLS}, ".health_check", "option-of-redirect"),
+        ({"application": "tcp"}, ".application", "option-of-redirect"),
+        ({"redirect": "https"}, ".redirect", "not-a-whole-number"),
+        ({"redirect": 0}, ".redirect", "out-of-range"),
+        ({"redirect": 80}, ".redirect", "redirect-leads-nowhere"),
+        ({"ports": [80, 81], "scheduler": "mh"}, ".ports", "proxy-needs-one-port"),
+        ({"proxies": "directors", "scheduler": "mh"}, ".scheduler", "needs-two-tiers"),
+        ({"proxies": GONE}, ".proxies", "real-servers-not-a-group"),
+        ({"ports": [443]}, "", "declared-twice"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_redirect_is_said(changes, path, wanted):
+    with pytest.raises(LvsError) as caught:
+        redirected(proxied(), **changes)
+    found = [path_and_id(line) for line in caught.value.details["problems"]]
+    assert ("virtual_services[plain]" + path, wanted) in found or ("virtual_services[live]" + path, wanted) in found, found
 
 
 BAD = {
