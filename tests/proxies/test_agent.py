@@ -148,18 +148,48 @@ def test_the_sorry_server_answers_when_all_are_out(proxy):
 def test_a_drained_server_gets_nobody_who_sticks_to_it(proxy):
     proxy.service["sticky"] = {"cookie": "LVSDR"}
     checked(proxy)
+    name, cookie = stuck(proxy)
+    (proxy.folder / "drained" / places.drain_file(name)).write_text("-1\n")
+    eventually(lambda: proxy.status(name)[0].startswith("MAINT"), "it is drained")
+    assert name not in {again(proxy, cookie) for _ in range(9)}
+    (proxy.folder / "drained" / places.drain_file(name)).unlink()
+    eventually(lambda: proxy.status(name)[0] == "UP")
+
+
+def test_without_a_check_neither(proxy):
+    """HAProxy has the drain itself then: while it runs, after a reload, and of one that is added."""
+    proxy.service["sticky"] = {"cookie": "LVSDR"}
+    for name in proxy.members:
+        proxy.origin(name)
+    proxy.start()
+    eventually(lambda: proxy.who(6) == set(proxy.members))
+    name, cookie = stuck(proxy)
+    proxy.hosts[name]["real_server_state"] = "drained"
+    assert proxy.bring()["operations"] == ["set server live/%s state maint  # drains 0 running connections" % name]
+    assert name not in {again(proxy, cookie) for _ in range(9)} and not proxy.bring()["changed"]
+    proxy.reload()
+    assert name not in {again(proxy, cookie) for _ in range(9)} and not proxy.bring()["changed"]
+    members = proxy.members
+    proxy.members = [one for one in members if one != name]
+    proxy.bring()
+    proxy.members = members
+    assert "enable server" not in proxy.bring()["operations"][0]
+    assert name not in {again(proxy, cookie) for _ in range(9)} and not proxy.bring()["changed"]
+    del proxy.hosts[name]["real_server_state"]
+    assert proxy.bring()["operations"] == ["set server live/%s state ready  # keeps connections" % name]
+    assert {again(proxy, cookie) for _ in range(9)} == {name} and not proxy.bring()["changed"]
+
+
+def stuck(proxy):
+    """(the real server that a new viewer has got, the cookie by which it stays there)"""
     with socket.create_connection(("127.0.0.1", proxy.port), 10) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         answer = b""
         while more := sock.recv(65536):
             answer += more
     name = answer.partition(b"\r\n\r\n")[2].decode()
-    cookie = next(line for line in answer.split(b"\r\n") if line.lower().startswith(b"set-cookie")).partition(b": ")[2].partition(b";")[0]
-    (proxy.folder / "drained" / places.drain_file(name)).write_text("-1\n")
-    eventually(lambda: proxy.status(name)[0].startswith("MAINT"), "it is drained")
-    assert name not in {again(proxy, cookie) for _ in range(9)}
-    (proxy.folder / "drained" / places.drain_file(name)).unlink()
-    eventually(lambda: proxy.status(name)[0] == "UP")
+    cookie = next(line for line in answer.split(b"\r\n") if line.lower().startswith(b"set-cookie"))
+    return name, cookie.partition(b": ")[2].partition(b";")[0]
 
 
 def again(proxy, cookie):

@@ -82,11 +82,15 @@ def test_weights_and_addresses(proxy):
     done = proxy.bring()
     assert [line.split("  #")[0] for line in done["operations"]] == [
         "set server live/origin1 weight 30",
-        "set server live/origin2 weight 0",
+        "set server live/origin2 state maint",
     ]
     assert proxy.who() == {"origin1", "origin3"} and {name: one.weight for name, one in proxy.servers().items()} == {
-        "origin1": 30, "origin2": 0, "origin3": 10,
+        "origin1": 30, "origin2": 10, "origin3": 10,
     }  # fmt: skip
+    proxy.hosts["origin3"]["real_server_weight"] = 0
+    assert proxy.bring()["operations"] == ["set server live/origin3 weight 0  # drains 0 running connections"]
+    assert proxy.who() == {"origin1"}
+    proxy.hosts["origin3"]["real_server_weight"] = 10
     proxy.hosts["origin2"] = {"ansible_host": "127.0.1.9", "real_server_weight": 10}
     proxy.origins.pop("origin2").end()
     proxy.origin("origin2")

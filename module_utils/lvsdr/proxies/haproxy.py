@@ -41,6 +41,8 @@ SEGMENT = r"^(/[A-Za-z0-9_.~@=+,-]+)+[.](ts|m2ts|m4s|mp4|m4v|m4a|cmfv|cmfa|cmft|
 HARMLESS_QUERY = "^[A-Za-z0-9_~=&-]*$"
 # No service has such a name (proxy_option.NAME).
 INSPECTED = places.HAPROXY_OWN + "inspected"
+# A server that gets no connection at all.
+DISABLED = "disabled"
 # Shown by `show info`.
 DESCRIPTION = "    description "
 
@@ -268,7 +270,8 @@ def server_lines(service: ProxyService) -> Iterable[tuple[RealServer, list[str]]
         elif service.checks:
             words += ["weight", str(AGENT_WEIGHT), *_check_words(service, server)]
         else:
-            words += ["weight", str(0 if server.drained else server.weight)]
+            # With a weight of 0 viewers who stick to it would still get there.
+            words += ["weight", str(server.weight), *([DISABLED] if server.drained else [])]
         if service.proxy_protocol:
             words += ["send-proxy-v2"]
         yield server, words

@@ -143,8 +143,8 @@ def reload_reasons(text: str, in_force: str | None) -> list[str]:
 
 
 def _fixed(words: Sequence[str]) -> list[str]:
-    """The words of a server but its address and its weight."""
-    out = list(words[1:])
+    """The words of a server but its address, its weight, and whether it is in use."""
+    out = [word for word in words[1:] if word != haproxy.DISABLED]
     if "weight" in out:
         at = out.index("weight")
         del out[at : at + 2]
@@ -167,8 +167,11 @@ def _server(place: str, words: list[str], now: Server | None, cookies: str) -> l
     """What one server of the file needs. cookies: the backend, where its servers have some."""
     checked = ["enable health %s" % place] if "check" in words else []
     asked = ["enable agent %s" % place] if "agent-check" in words else []
+    disabled = haproxy.DISABLED in words
     if now is None:
-        commands = ["add server %s %s" % (place, " ".join(words)), *checked, *asked, "enable server %s" % place]
+        # One that is added is disabled until somebody enables it.
+        added = [word for word in words if word != haproxy.DISABLED]
+        commands = ["add server %s %s" % (place, " ".join(added)), *checked, *asked, *([] if disabled else ["enable server %s" % place])]
         # 2.6 makes a cookie for a server that is added only then.
         commands += ["enable dynamic-cookie backend %s" % cookies] if cookies else []
         return [Operation(tuple(commands), "keeps")]
@@ -181,8 +184,10 @@ def _server(place: str, words: list[str], now: Server | None, cookies: str) -> l
         effect = "keeps" if wanted else "drains"
         out.append(Operation(("set server %s weight %d" % (place, wanted),), effect, 0 if wanted else now.connections))
     # One that was leaving, and is declared again, or whose addition was interrupted. What an agent drains, it brings back itself.
+    if disabled and not now.admin & FORCED_MAINTENANCE:
+        out.append(Operation(("set server %s state maint" % place,), "drains", now.connections))
     missing = [*(checked if not now.check & ENABLED else []), *(asked if not now.agent & ENABLED else [])]
-    if now.drained and not (asked and now.agent & ENABLED):
+    if now.drained and not disabled and not (asked and now.agent & ENABLED):
         missing.append("set server %s state ready" % place)
     return out + ([Operation(tuple(missing), "keeps")] if missing else [])
 
