@@ -202,22 +202,25 @@ def test_cmcd_is_let_through_and_what_only_looks_like_it_is_not(guarded):
         assert send(proxy, raw)[0] == 403, raw
 
 
-def test_what_the_report_proposes_lets_it_through_and_nothing_else(guarded):
+@pytest.mark.parametrize("name", ["q", "filter[name]", "a.b-c$0"])
+def test_what_the_report_proposes_lets_it_through_and_nothing_else(guarded, name):
     proxy = guarded.begin(mode="block")
-    attack = quote("1' or '1'='1", safe="")
-    assert send(proxy, request("GET /search/a?q=" + attack))[0] == 403
+    attack, name_there = quote("1' or '1'='1", safe=""), quote(name, safe="")
+    assert send(proxy, request("GET /search/a?%s=%s" % (name_there, attack)))[0] == 403
     found = eventually(proxy.waf.found, "it is written")
     lines = findings.report(found)
     assert {(one["service"], one["target"], one["path"], one["viewers"], one["refused"]) for one in found} == {
-        ("live", "ARGS:q", "/search/", 1, one["requests"]) for one in found
+        ("live", "ARGS:" + name, "/search/", 1, one["requests"]) for one in found
     }
     proposed = yaml.safe_load("\n".join(lines[lines.index("live:") :]))["live"]["waf"]["exclude"]
     assert proposed and all(set(one) == {"rule", "path", "target"} for one in proposed)
     proxy.service["waf"]["exclude"] = proposed
     proxy.waf.write(proxy.resolved())
     proxy.waf.run("ExecReload")
-    eventually(lambda: send(proxy, request("GET /search/a?q=" + attack))[0] == 200, "the exclusion is in force")
-    assert send(proxy, request("GET /search/a?p=" + attack))[0] == 403 and send(proxy, request("GET /a?q=" + attack))[0] == 403
+    let = request("GET /search/a?%s=%s" % (name_there, attack))
+    eventually(lambda: send(proxy, let)[0] == 200, "the exclusion is in force")
+    for other in ("/search/a?p=", "/a?%s=" % name_there, "/search/a?x%s=" % name_there):
+        assert send(proxy, request("GET " + other + attack))[0] == 403, other
     proxy.service["waf"]["exclude"] = [{"rule": one["rule"]} for one in proposed]
     proxy.waf.write(proxy.resolved())
     proxy.waf.run("ExecReload")

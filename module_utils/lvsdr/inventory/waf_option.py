@@ -48,10 +48,14 @@ FAMILIES = {
     944: "100 110 120 130 200 210 240 250 300",
 }
 RULES = frozenset(family * 1000 + int(number) for family, numbers in FAMILIES.items() for number in numbers.split())
-# What a rule looks at (Reference Manual of ModSecurity v3, "Variables"), with a name inside of it or without.
-TARGET = re.compile(
-    "(?:ARGS(?:_GET|_POST)?(?:_NAMES)?|REQUEST_(?:COOKIES|HEADERS)(?:_NAMES)?)(?::[A-Za-z0-9_.~-]{1,60})?|REQUEST_(?:BODY|URI|FILENAME)"
-)
+# What a rule looks at (Reference Manual of ModSecurity v3, "Variables"), with a name inside of it or without; of names what its scanner
+# takes there (seclang-scanner.ll, REMOVE_RULE_BY), without what would end one.
+_MANY = r"(?:ARGS(?:_GET|_POST)?(?:_NAMES)?|REQUEST_(?:COOKIES|HEADERS)(?:_NAMES)?)"
+_NAME = r":[A-Za-z0-9_.\[\]$-]{1,60}"
+_OTHERS = "|REQUEST_(?:BODY|URI|FILENAME)"
+TARGET = re.compile(_MANY + "(?:%s)?" % _NAME + _OTHERS)
+# Those that are a single thing.
+ONE_TARGET = re.compile(_MANY + _NAME + _OTHERS)
 # What a path may be made of, as ModSecurity compares it: decoded, without the query, and inside of quotation marks.
 PATH = re.compile(r"/[A-Za-z0-9/_.~@=+,!$&()*;:-]{0,200}")
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 # Where a rule found it: in what it logs, or in how ModSecurity says that it matched.
-WITHIN = re.compile(r"found within ([A-Z_]+(?::[^:\s]+)?)")
-AGAINST = re.compile(r"against variable `([A-Z_]+(?::[^'\s]+)?)'")
+WITHIN = re.compile(r"found within ([A-Z_]+(?::\S.*?)?)(?:: |$)", re.DOTALL)
+AGAINST = re.compile(r"against variable `([A-Z_]+(?::\S.*?)?)'(?: \(Value: |$)", re.DOTALL)
 # Kept of one log, the most frequent first.
 MOST = 500
 # The rules of which something is said.
@@ -100,11 +100,15 @@ def _target(details: Mapping[str, str]) -> str:
 
 
 def exclusion(finding: Mapping[str, Any]) -> str | None:
-    """The line of ``waf.exclude`` that lets it through, as narrow as it can be; None where no line can."""
-    if finding["rule"] not in waf_option.RULES or not waf_option.PATH.fullmatch(finding["path"]):
+    """The line of ``waf.exclude`` that lets it through and nothing else; None where no line can.
+
+    Without a target the rule would be off for every parameter, which whoever chose a name that can't be written would be glad of.
+    """
+    rule, path, target = (finding[name] for name in ("rule", "path", "target"))
+    if rule not in waf_option.RULES or not waf_option.PATH.fullmatch(path) or (target and not waf_option.ONE_TARGET.fullmatch(target)):
         return None
-    words = ["rule: %d" % finding["rule"], "path: %s" % json.dumps(finding["path"])]
-    return "{%s}" % ", ".join([*words, *(["target: %s" % finding["target"]] if waf_option.TARGET.fullmatch(finding["target"]) else [])])
+    words = ["rule: %d" % rule, "path: %s" % json.dumps(path), *(["target: %s" % json.dumps(target)] if target else [])]
+    return "{%s}" % ", ".join(words)
 
 
 def merged(several: Iterable[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -136,6 +140,10 @@ def report(findings: Sequence[Mapping[str, Any]], unread: int = 0) -> list[str]:
 def _exclusions(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["If these are viewers of yours, and no attack, this lets them through:"]
     for service in dict.fromkeys(one["service"] for one in findings):
-        found = dict.fromkeys(exclusion(one) for one in findings if one["service"] == service)
-        lines += ["", "%s:" % (service or "-"), "  waf:", "    exclude:", *("      - " + line for line in found if line)]
+        mine = [one for one in findings if one["service"] == service]
+        found = dict.fromkeys(line for line in map(exclusion, mine) if line)
+        if found:
+            lines += ["", "%s:" % (service or "-"), "  waf:", "    exclude:", *("      - " + line for line in found)]
+    if not all(map(exclusion, findings)):
+        lines += ["", "What has no line here can't be let through by itself: its rule, path or parameter can't be named in one."]
     return lines

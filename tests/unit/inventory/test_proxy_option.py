@@ -308,6 +308,11 @@ BAD = {
         ".waf.exclude[0].target",
         "not-a-waf-target",
     ),
+    "a target that ModSecurity does not take": (
+        {"waf": {"exclude": [{"rule": 942100, "target": "ARGS:a~b"}]}},
+        ".waf.exclude[0].target",
+        "not-a-waf-target",
+    ),
     "a target that ends an action": (
         {"waf": {"exclude": [{"rule": 942100, "target": "ARGS:a,allow"}]}},
         ".waf.exclude[0].target",
