@@ -154,23 +154,26 @@ class Servers:
     def serve(self):
         while True:
             for key, _events in self.selector.select():
-                if key.data:
-                    with contextlib.suppress(BlockingIOError):
-                        while True:
-                            sock, _from = key.fileobj.accept()
-                            sock.setblocking(False)
-                            sock.send(b"%s %s\n" % (key.data, sock.getpeername()[0].encode()))
-                            self.selector.register(sock, selectors.EVENT_READ, None)
-                else:
-                    try:
-                        data = key.fileobj.recv(4096)
-                        if data:
-                            key.fileobj.send(data)
-                            continue
-                    except OSError:
-                        pass
-                    self.selector.unregister(key.fileobj)
-                    key.fileobj.close()
+                (self.greet if key.data else self.echo)(key)
+
+    def greet(self, key):
+        # A check may have gone again before it is greeted: that ends its connection, and nothing else.
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _from = key.fileobj.accept()
+                sock.setblocking(False)
+                with contextlib.suppress(OSError):
+                    sock.send(b"%s %s\n" % (key.data, sock.getpeername()[0].encode()))
+                self.selector.register(sock, selectors.EVENT_READ, None)
+
+    def echo(self, key):
+        with contextlib.suppress(OSError):
+            data = key.fileobj.recv(4096)
+            if data:
+                key.fileobj.send(data)
+                return
+        self.selector.unregister(key.fileobj)
+        key.fileobj.close()
 
 
 def media_servers(vips):
