@@ -82,7 +82,7 @@ def test_a_console_hears_what_a_proxy_holds(told, tmp_path):
     assert 29 < (found["certificates"][str(path)] - time.time()) / 86400 < 31
     (finding,) = found["waf"]
     assert [finding[name] for name in ("service", "rule", "requests", "refused")] == ["live", 942100, 1, 1]
-    assert finding["line"] == '{rule: 942100, path: "/search/", target: ARGS:q}'
+    assert finding["line"] == '{rule: 942100, path: "/search/", target: "ARGS:q"}'
     # Nothing of a key, and nothing for anybody else.
     assert "PRIVATE" not in json.dumps(found)
     assert ask("127.0.0.3", places.PROXY_INFO_PORT) == b""

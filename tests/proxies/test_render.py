@@ -37,7 +37,7 @@ def pem(proxy):
 def declare(proxy, one, pem):
     one = dict(one)
     plain = {"name": "plain", "mode": "proxy", "proxies": "edges", "addresses": one["addresses"], "ports": [81], "redirect": proxy.port}
-    proxy.beside = [plain] if one.pop("redirected") else []
+    proxy.beside = [plain] if one.pop("redirected") and one["tls"] is not None else []
     if one["tls"] is not None:
         one["tls"] = {"certificates": pem, **one["tls"]}
     if one["checks"]:
@@ -56,6 +56,8 @@ def declare(proxy, one, pem):
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(one=services, weight=weights, drained=st.booleans(), ipv6=st.booleans())
 def test_any_service_is_accepted(proxy, pem, one, weight, drained, ipv6):
+    if {"slow_start", "agent"} & (one["health_check"] or {}).keys():
+        weight = [w and max(10, w) for w in weight]  # a share of less is nothing, or all of it
     proxy.hosts = {"origin%d" % n: {"ansible_host": "127.0.1.%d" % n, "real_server_weight": w} for n, w in zip((1, 2, 3), weight)}
     proxy.hosts["sorry"] = {"ansible_host": "127.0.1.8"}
     if drained:

@@ -111,7 +111,7 @@ def test_plain_http_is_redirected(proxy):
     assert ask("GET / HTTP/1.1\nHost:" + end) == ("400", None)
     # As a player has it, and on the usual port.
     proxy.beside[0]["redirect"] = 443
-    proxy.beside.append({**common, "name": "other", "ports": [443], "real_servers": "origins"})
+    proxy.beside.append({**common, "name": "other", "ports": [443], "real_servers": "origins", "tls": proxy.service["tls"]})
     assert "redirect prefix https://%[req.hdr(host),host_only] code" in proxy.text()
     assert proxy.accepts(proxy.text())[0]
     command = ["curl", "-sL", "--cacert", str(own), "--resolve", "%s:%d:127.0.0.1" % (NAME, proxy.port)]

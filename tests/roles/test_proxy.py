@@ -340,7 +340,7 @@ def test_a_waf_is_rolled_out_and_its_rules_change_without_a_refused_request(prox
     assert good(proxied.play()).stdout.count("changed=0") == 4
     before = haproxy(proxied, "server1").get("reloads", 0)
     found = good(proxied.play("playbooks/waf_report.yml")).said
-    proposed = re.findall(r"- \{rule: (\d+), path: \\?\"/search/\\?\", target: ARGS:q\}", found)
+    proposed = re.findall(r"- \{rule: (\d+), path: \\?\"/search/\\?\", target: \\?\"ARGS:q\\?\"\}", found)
     assert proposed, found
     declare(proxied, waf={"mode": "block", "exclude": [{"rule": int(rule), "path": "/search/", "target": "ARGS:q"} for rule in proposed]})
     good(proxied.play())

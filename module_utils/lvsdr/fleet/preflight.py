@@ -108,7 +108,7 @@ def _check_roles(service: VirtualService, directors: Collection[str], problems: 
     """A director that holds the VIP on lo, silent on ARP, as real servers do, can't have it on the link."""
     for server in service.servers:
         if server.host in directors:
-            option = "sorry_server" if server.fallback else "real_servers"
+            option = "sorry_server" if server.fallback else "proxies" if service.proxied else "real_servers"
             problems.add("%s.%s" % (service.path, option), messages.DIRECTOR_IS_SERVER(host=server.host))
 
 

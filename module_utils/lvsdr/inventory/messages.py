@@ -35,7 +35,7 @@ OPTION_OF_REDIRECT = Message(
 )
 REDIRECT_LEADS_NOWHERE = Message(
     "redirect-leads-nowhere",
-    "%(vip)s has no other service on TCP port %(port)d, to which viewers would be sent; name the port of one, or declare it",
+    "%(vip)s has no service with TLS on TCP port %(port)d, to which viewers would be sent; name the port of one, or declare it",
 )
 PROXY_IS_ITS_OWN_ORIGIN = Message(
     "proxy-is-its-own-origin", "%(host)s is also one of the real servers, and a proxy would ask itself; name two groups of different hosts"
@@ -44,9 +44,22 @@ CHECK_NOT_OF_PROXIES = Message("check-not-of-proxies", "a proxy can't make a che
 CERTIFICATES_MISSING = Message(
     "certificates-missing", "TLS needs at least one; name PEM files on the proxies, each with a certificate, its chain and its key"
 )
+CERTIFICATES_TOO_MANY = Message(
+    "certificates-too-many",
+    "HAProxy reads %(most)d files for a service, not %(count)d; put several names into one certificate, or some of them on another VIP",
+)
+ORIGIN_WITH_TLS = Message(
+    "origin-with-tls",
+    "proxies ask real servers without TLS, and port %(port)d is for TLS; name the port where they speak HTTP, or choose application tcp "
+    "and remove tls",
+)
+CHECK_OF_PLAIN_ORIGIN = Message(
+    "check-of-plain-origin",
+    "proxies ask real servers without TLS, and this check would ask the same port with it; ask without TLS, or name a port of its own",
+)
 NOT_A_CERTIFICATE_PATH = Message(
     "not-a-certificate-path",
-    "must be the absolute path of a PEM file on the proxies, or {controller: FILE} for one on your machine, not %(value)s",
+    "must be the absolute path of a PEM file on the proxies, or {controller: FILE} for one on your machine, without spaces, not %(value)s",
 )
 NEEDS_HTTP = Message("needs-http", "%(what)s needs application http; with application tcp use %(instead)s")
 PROXY_PROTOCOL_NEEDS_PORT = Message(
@@ -176,6 +189,9 @@ NOT_A_STREAM = Message(
 )
 STREAM_WITHOUT_PORT = Message(
     "stream-without-port", "%(what)s names no port to play it on; give the whole URL, or move the stream to a service with a port"
+)
+STREAM_OF_OTHER_SCHEME = Message(
+    "stream-of-other-scheme", "viewers of this service come by %(scheme)s, not %(url)s; write the URL that they use, or change tls"
 )
 STREAM_WITHOUT_NAME = Message(
     "stream-without-name",

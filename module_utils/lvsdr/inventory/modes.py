@@ -50,7 +50,7 @@ class Way:
 
 def read_way(reader: Reader, families: Iterable[int]) -> Way:
     """families: those of the service's VIPs."""
-    mode = reader.choice("mode", MODES[0], MODES)
+    mode = reader.choice("mode", MODES[0], (*MODES, PROXY))
     port = reader.get("real_server_port")
     if port is not None:
         port = reader.integer("real_server_port", 1, 1, 65535)

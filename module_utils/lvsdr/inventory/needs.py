@@ -123,7 +123,9 @@ def files_needed(
         found[key] = "root"
     certificates = _certificates(service for service in proxied if service.get("state") != "absent")
     found.update(dict.fromkeys(certificates, "root"))
-    asks = [service for service in virtual_services if not proxy_option.is_proxy(service)] if isinstance(virtual_services, list) else []
+    # Directors ask proxies, and proxies the real servers.
+    services = virtual_services if isinstance(virtual_services, list) else []
+    asks = [proxy_option.front_of(service) if proxy_option.is_proxy(service) else service for service in services]
     for check in _checks([*(asks if directs else []), *map(proxy_option.as_asked, proxied)]):
         for field in ("verify", "login_file"):
             path = check.get(field)

@@ -19,7 +19,14 @@ from ansible.module_utils.lvsdr.checks.health_check import PLAIN_TEXT, SECURE, S
 from ansible.module_utils.lvsdr.errors import Problems, shown
 from ansible.module_utils.lvsdr.inventory import messages, modes, paths
 from ansible.module_utils.lvsdr.inventory.hosts import host_address
-from ansible.module_utils.lvsdr.inventory.servers import check_spares, is_drained, is_spare, read_real_servers, read_sorry_server
+from ansible.module_utils.lvsdr.inventory.servers import (
+    check_room,
+    check_spares,
+    is_drained,
+    is_spare,
+    read_real_servers,
+    read_sorry_server,
+)
 from ansible.module_utils.lvsdr.inventory.types import ProxyService, RealServer
 from ansible.module_utils.lvsdr.inventory.waf_option import read_waf
 from ansible.module_utils.lvsdr.ipvs.types import MAX_WEIGHT
@@ -29,8 +36,6 @@ from ansible.module_utils.lvsdr.spelling import is_file
 from ansible.module_utils.lvsdr.text import whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from ansible.module_utils.lvsdr.errors import Line
     from ansible.module_utils.lvsdr.inventory.servers import Hosts
     from ansible.module_utils.lvsdr.inventory.types import Inventory, VirtualService
@@ -48,12 +53,16 @@ NOT_OF_REDIRECT = (*BACK_FIELDS, *PROXY_FIELDS[1:-1], "stream")
 APPLICATIONS = ("http", "tcp")
 BALANCE = ("roundrobin", "leastconn", "source", "uri", "random")
 LEAST_TLS = ("1.2", "1.3")
+# With the other words of a bind line as many as HAProxy reads in one line (defaults.h, MAX_LINE_ARGS).
+MOST_CERTIFICATES = 28
 # What HAProxy takes for the name of a proxy or a server (cfgparse.c, invalid_char), without the sign that parts them in agent-send.
 NAME = re.compile("(?!lvsdr-)[A-Za-z0-9_.-]{1,60}")
 # The largest weight of a server (configuration.txt, "weight").
 LARGEST_WEIGHT = 256
 # Where real servers listen behind TLS that ends at the proxies, unless real_server_port says otherwise.
 PLAIN_PORT = 80
+# Where nobody answers HTTP without TLS.
+SECURE_PORT = 443
 COOKIE = re.compile("[A-Za-z0-9_-]{1,60}")
 # Checks that lvsdr-streamcheck makes over TCP; the others need a socket that HAProxy has no part in.
 CHECKS = ("tcp", *PLAIN_TEXT, *SECURE, "rtmp", "rtsp")
@@ -126,14 +135,15 @@ def _check_of_proxies(item: dict[str, Any]) -> dict[str, Any]:
     several = item.get("checks")
     found = [item.get("health_check"), *(several if isinstance(several, list) else [])]
     fit = [one for one in found if isinstance(one, dict) and one.get("port") is None and one.get("login_file") is None]
-    tls, http = item.get("tls") is not None, item.get("application", APPLICATIONS[0]) == "http"
+    tls, http = item.get("tls") is not None, (item.get("application") or APPLICATIONS[0]) == "http"
     for check in fit:
         asked, kind = {name: check[name] for name in ASKED if name in check}, check.get("type", "tcp")
         if kind in WEB:
             # In TCP mode without TLS the real servers end it themselves.
-            secure = tls or (not http and (kind == "https" or check.get("tls") is True))
-            asked["type"] = {"http": "https", "https": "https"}.get(kind, kind) if secure else {"https": "http"}.get(kind, kind)
-            return {**asked, **({"tls": True} if secure and asked["type"] != "https" else {})}
+            secure = tls or (not http and (kind == "https" or Reader(Problems(), "", check).boolean("tls", False)))
+            asked["type"] = "https" if secure and kind == "http" else kind
+            more = {name: check[name] for name in OF_TLS[1:] if secure and name in check}
+            return {**asked, **more, **({"tls": True} if secure and asked["type"] != "https" else {})}
         if kind in ("rtmp", "rtmps", "rtsp", "rtsps") and not http:
             asked["type"] = kind[:4] + "s"[: int(tls or kind.endswith("s"))]
             return asked
@@ -153,9 +163,7 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
     tls = _read_tls(reader, application)
     port = _read_port(reader)
     default = port if not tls else PLAIN_PORT
-    # They are asked on their own port, and not on that of the service.
-    asked = {**as_asked(reader.data), "ports": [reader.get("real_server_port", default)]}
-    checks = read_health_checks(Reader(reader.problems, reader.path, asked))
+    checks = _read_checks(reader, application, default)
     absent = reader.get("state") == "absent"
     # What is absent serves its last viewers, by the real servers that are still declared.
     known = Reader(Problems(), reader.path, reader.data) if absent else reader
@@ -163,7 +171,7 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
     sorry = read_sorry_server(known, inventory, checks[0] if checks else None, hosts)
     for host, _path in hosts + sorry:
         if host in proxies:
-            reader.wrong("proxies", messages.PROXY_IS_ITS_OWN_ORIGIN(host=host))
+            known.wrong("proxies", messages.PROXY_IS_ITS_OWN_ORIGIN(host=host))
     proxy_protocol = reader.boolean("proxy_protocol", False)
     if proxy_protocol and reader.get("waf") is not None:
         reader.wrong("waf", messages.WAF_HIDES_VIEWERS())
@@ -173,10 +181,13 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
             reader.wrong(field + ".port", messages.PROXY_PROTOCOL_NEEDS_PORT())
         if check["type"] not in CHECKS:
             reader.wrong(field + ".type", messages.CHECK_NOT_OF_PROXIES(type=check["type"], types=", ".join(CHECKS)))
-    check_spares(reader, checks[0] if checks else None, hosts, sorry, inventory)
+    check_room(known, checks[0] if checks else None, hosts, inventory)
+    check_spares(known, checks[0] if checks else None, hosts, sorry, inventory)
+    plain = application != "tcp"
+    _check_stream(reader, application, bool(tls))
     servers = [
-        *_servers(reader, inventory, hosts, bool(checks), default, False),
-        *_servers(reader, inventory, sorry, False, default, True),
+        *_servers(known, inventory, hosts, bool(checks), default, False, plain),
+        *_servers(known, inventory, sorry, False, default, True, plain),
     ]
     return ProxyService(
         name=name if isinstance(name, str) else "", vips=vips, port=port, hosts=tuple(proxies), application=application,
@@ -184,6 +195,38 @@ def read_proxy(reader: Reader, inventory: Inventory, vips: tuple[str, ...]) -> P
         balance=_read_balance(reader, application), sticky=_read_sticky(reader, application),
         proxy_protocol=proxy_protocol, waf=read_waf(reader, application),
     )  # fmt: skip
+
+
+def _read_checks(reader: Reader, application: str, default: int) -> list[dict[str, Any]]:
+    """Those of the real servers, which are asked on their own port, and not on that of the service."""
+    port = reader.get("real_server_port", default)
+    if application == "http" and whole_number(port) == SECURE_PORT:
+        reader.wrong(
+            "real_server_port" if reader.get("real_server_port") is not None else "ports", messages.ORIGIN_WITH_TLS(port=SECURE_PORT)
+        )
+        port = PLAIN_PORT
+    checks = read_health_checks(Reader(reader.problems, reader.path, {**as_asked(reader.data), "ports": [port]}))
+    for index, check in enumerate(checks):
+        if application == "http" and check.get("port") is None and (check["type"] in WITHOUT_TLS or check.get("tls")):
+            field = "checks[%d]" % index if isinstance(reader.get("checks"), list) else "health_check"
+            reader.wrong(field, messages.CHECK_OF_PLAIN_ORIGIN())
+    return checks
+
+
+def _check_stream(reader: Reader, application: str, tls: bool) -> None:
+    """A stream is asked for as viewers come: with tls by a URL of HTTPS, whatever the port."""
+    declared = reader.get("stream")
+    url = declared.get("url") if isinstance(declared, dict) else declared
+    fits = ("https://",) if tls else ("http://", "/")
+    # A path on port 443 is said already, by the front.
+    said = _is_443(reader) and str(url).startswith("/")
+    if application == "http" and isinstance(url, str) and not url.startswith(fits) and not said:
+        reader.wrong("stream", messages.STREAM_OF_OTHER_SCHEME(scheme=fits[0], url=shown(url)))
+
+
+def _is_443(reader: Reader) -> bool:
+    ports = reader.get("ports")
+    return isinstance(ports, list) and [whole_number(port) for port in ports] == [SECURE_PORT]
 
 
 def _read_redirect(reader: Reader, hosts: tuple[str, ...], vips: tuple[str, ...]) -> ProxyService:
@@ -194,19 +237,6 @@ def _read_redirect(reader: Reader, hosts: tuple[str, ...], vips: tuple[str, ...]
         name=str(reader.get("name")), vips=vips, port=_read_port(reader), hosts=hosts, absent=reader.get("state") == "absent",
         redirect=reader.integer("redirect", 443, 1, 65535),
     )  # fmt: skip
-
-
-def _takes(service: VirtualService, port: int) -> bool:
-    return any(protocol == "tcp" and first <= port <= last for protocol, first, last in service.viewer_ports())
-
-
-def check_redirects(proxies: Iterable[ProxyService], services: Sequence[VirtualService], problems: Problems) -> None:
-    """Where a redirect leads somebody has to answer, on each of its VIPs."""
-    for one in proxies:
-        for vip in one.vips if one.redirect and not one.absent else ():
-            there = [service for service in services if vip in service.vips and not service.absent and service.name != one.name]
-            if not any(_takes(service, one.redirect or 0) for service in there):
-                problems.add(paths.of_service(one.name) + ".redirect", messages.REDIRECT_LEADS_NOWHERE(vip=vip, port=one.redirect))
 
 
 def as_asked(item: dict[str, Any]) -> dict[str, Any]:
@@ -269,6 +299,8 @@ def _read_tls(reader: Reader, application: str) -> dict[str, Any] | None:
     found = inner.list("certificates")
     if not found:
         inner.wrong("certificates", messages.CERTIFICATES_MISSING())
+    if len(found) > MOST_CERTIFICATES:
+        inner.wrong("certificates", messages.CERTIFICATES_TOO_MANY(most=MOST_CERTIFICATES, count=len(found)))
     paths_there: list[str] = []
     for index, item in enumerate(found):
         path = path_there(item)
@@ -330,7 +362,8 @@ def _read_sticky(reader: Reader, application: str) -> dict[str, Any] | None:
     return {"source": inner.integer("source", 30, 1, 1440, " minutes")}
 
 
-def _servers(reader: Reader, inventory: Inventory, hosts: Hosts, checked: bool, port: int, fallback: bool) -> list[RealServer]:
+def _servers(reader: Reader, inventory: Inventory, hosts: Hosts, checked: bool, port: int, fallback: bool, plain: bool) -> list[RealServer]:
+    """plain: HAProxy asks them in HTTP without TLS."""
     out = []
     common_port = reader.integer("real_server_port", port, 1, 65535)
     for host, path in hosts:
@@ -347,6 +380,8 @@ def _servers(reader: Reader, inventory: Inventory, hosts: Hosts, checked: bool, 
         if weight > LARGEST_WEIGHT:
             reader.problems.add(path + ".real_server_weight", messages.WEIGHT_OF_PROXY(most=LARGEST_WEIGHT, value=weight))
         own = whole_number(variables.get("real_server_port"))
+        if plain and own == SECURE_PORT:
+            reader.problems.add(path + ".real_server_port", messages.ORIGIN_WITH_TLS(port=SECURE_PORT))
         out.append(
             RealServer(
                 host=host, address=address, weight=weight, port=own if own and 0 < own < 65536 else common_port, checked=checked,

@@ -85,7 +85,7 @@ def resolve(virtual_services: Any, inventory: Inventory) -> Resolved:
 
 def _with_leaving_proxies(proxies: Sequence[ProxyService], tables: dict[str, Any]) -> tuple[ProxyService, ...]:
     """Those that are absent stay until no director sends viewers to them any more."""
-    held = {(one.get("address"), one.get("port")) for table in tables.values() for one in table}
+    held = {(one.get("address"), one.get("port")) for table in tables.values() for one in table if one.get("protocol", "tcp") == "tcp"}
     marks = {one["firewall_mark"] for table in tables.values() for one in table if one.get("firewall_mark")}
 
     def leaves(one: ProxyService) -> bool:
@@ -128,7 +128,7 @@ def read_services_of(virtual_services: Any, inventory: Inventory, problems: Prob
             services.append(dataclasses.replace(service, index=index))
     _check_instances(services, problems)
     _check_claims(services, problems)
-    proxy_option.check_redirects(proxies, services, problems)
+    _check_redirects(proxies, services, problems)
     return Resolved(tuple(services), check_paths.paths_of(services), tuple(proxies))
 
 
@@ -174,6 +174,22 @@ def _check_claims(services: Sequence[VirtualService], problems: Problems) -> Non
     # Where no service has several, a second one of a port is the same service, which is reported already.
     if any(service.ports for service in services):
         ports.check_claims(claims, problems)
+
+
+def _check_redirects(proxies: Sequence[ProxyService], services: Sequence[VirtualService], problems: Problems) -> None:
+    """Where a redirect leads somebody speaks TLS, on each of its VIPs; that of direct routing is its servers' business."""
+    plain = {one.name for one in proxies if one.application == "http" and not one.tls}
+    for one in proxies:
+        for vip in one.vips if one.redirect and not one.absent else ():
+            there = [service for service in services if vip in service.vips and not service.absent and service.name not in plain]
+            if not any(_takes(service, one.redirect or 0) for service in there):
+                problems.add(paths.of_service(one.name) + ".redirect", messages.REDIRECT_LEADS_NOWHERE(vip=vip, port=one.redirect))
+
+
+def _takes(service: VirtualService, port: int) -> bool:
+    """A firewall mark that lvsdr did not make may be that of any port."""
+    marked = service.options.get("firewall_mark") is not None and not service.ports
+    return marked or any(protocol == "tcp" and first <= port <= last for protocol, first, last in service.viewer_ports())
 
 
 def _resolve_one(reader: Reader, inventory: Inventory, problems: Problems) -> list[VirtualService]:

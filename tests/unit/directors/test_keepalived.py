@@ -578,7 +578,7 @@ def test_what_is_rendered_has_the_shape_of_the_model(path, host, weight, mark, a
 
 
 def test_a_director_that_is_a_proxy_holds_the_vip_while_haproxy_runs():
-    proxies = service(name="web", mode="proxy", proxies="directors", addresses=[VIP6], ports=[443])
+    proxies = service(name="web", mode="proxy", proxies="directors", addresses=[VIP6], ports=[8443])
     text = render(service(addresses=[VIP]), proxies)
     assert "        %s/128 dev eth0\n" % VIP6 in text and "virtual_server %s" % VIP6 not in text and "virtual_server %s 80" % VIP in text
     assert "track_file haproxy-stopped {\n    file /run/lvsdr/haproxy-stopped\n}\n" in text

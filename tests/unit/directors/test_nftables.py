@@ -69,7 +69,7 @@ def test_what_ipvs_did_not_take_is_dropped():
 
 
 def test_what_haproxy_takes_on_the_director_is_not_dropped():
-    _marks, text = rendered(service(), service(name="web", mode="proxy", proxies="directors", ports=[443]))
-    assert "tcp dport 80 counter drop" in text and "dport 443" not in text
+    _marks, text = rendered(service(), service(name="web", mode="proxy", proxies="directors", ports=[8443]))
+    assert "tcp dport 80 counter drop" in text and "dport 8443" not in text
     _marks, text = rendered(service(mode="proxy", proxies="directors"))
     assert "never_local" not in text and VIP in text

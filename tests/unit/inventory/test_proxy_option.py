@@ -60,7 +60,7 @@ def test_a_proxy_asks_the_real_servers():
     "check, tls, wanted",
     [
         (None, True, "tcp"), (HLS, False, "hls"), ({"type": "http", "path": "/"}, True, "https"), ({"type": "tcp"}, True, "tcp"),
-        ({"type": "https", "path": "/"}, False, "http"), ({"type": "http", "path": "/healthz", "port": 8081}, True, "tcp"),
+        ({"type": "http", "path": "/healthz", "port": 8081}, True, "tcp"),
     ],
 )  # fmt: skip
 def test_what_is_asked_of_a_proxy(check, tls, wanted):
@@ -218,7 +218,30 @@ def test_what_hosts_need():
     several = [proxied(stream="https://live.example.com/a", tls={"certificates": [PEM, "/b.pem"]}, health_check=GONE)]
     assert [one["names"] for one in needs.files_needed([], False, {}, several)] == [[], []]
     assert needs.files_needed(with_ca, True, {}) == [], "a director does not ask the real servers"
+    assert needs.files_needed(ends, True, {}) == [{"path": "/etc/ssl/ca.pem", "readers": "all"}], "but the proxies, as viewers do"
     assert needs.files_needed([], False, {}, [proxied(state="absent", health_check=GONE)]) == []
+
+
+def test_directors_look_at_the_certificate_of_proxies_as_they_would_at_real_servers():
+    found = resolved(health_check={**HLS, "tls": True, "verify": "/etc/ssl/ca.pem", "certificate_days": 40})
+    (check,) = found.services[0].checks
+    assert check["tls"] and (check["verify"], check["certificate_days"]) == ("/etc/ssl/ca.pem", 40)
+    (asked,) = found.proxies[0].checks
+    assert not asked.get("tls") and not asked.get("verify")
+
+
+def test_one_that_is_absent_says_nothing_about_its_real_servers():
+    """It serves its last viewers with those that can be asked."""
+    wrong = {"origin1": {"ansible_host": "origin1.example.com"}, "origin2": {"ansible_host": "198.51.100.2", "real_server_state": "spare"}}
+    assert resolved(hosts=wrong, state="absent", health_check=None).proxies[0].absent
+    assert resolved(real_servers="edges", state="absent").proxies[0].absent
+
+
+def test_an_absent_one_goes_though_a_service_of_udp_has_its_port():
+    udp = {"address": VIP, "port": 443, "protocol": "udp", "destinations": []}
+    for held, leaves in (([udp], True), ([{**udp, "protocol": "tcp"}], False)):
+        directors = {"director1": {"facts": {"ipvs": held}}}
+        assert resolved(hosts=directors, state="absent").proxies[0].absent is leaves
 
 
 PLAIN = {"name": "plain", "mode": "proxy", "proxies": "edges", "addresses": [VIP], "ports": [80], "redirect": 443}
@@ -242,12 +265,16 @@ def test_a_redirect_is_a_service_without_real_servers(group, mode):
 def test_a_redirect_leads_to_any_service_of_the_vip():
     direct = {"name": "direct", "mode": "dr", "addresses": [VIP], "ports": ["443/tcp", "443/udp"], "real_servers": "origins"}
     assert redirected(direct).proxies[0].redirect == 443
-    for wrong in ([], [proxied(state="absent")], [proxied(ports=[444])], [proxied(addresses=["198.51.100.7"])]):
+    plain = {"mode": "proxy", "proxies": "edges", "addresses": [VIP], "ports": [443]}
+    for wrong in (
+        [{**plain, "name": "without", "real_servers": "origins"}], [{**plain, "name": "again", "redirect": 80}], [],
+        [proxied(state="absent")], [proxied(ports=[444])], [proxied(addresses=["198.51.100.7"])],
+    ):  # fmt: skip
         with pytest.raises(LvsError) as caught:
             redirected(*wrong)
-        assert [path_and_id(line) for line in caught.value.details["problems"]] == [
-            ("virtual_services[plain].redirect", "redirect-leads-nowhere")
-        ]
+        assert ("virtual_services[plain].redirect", "redirect-leads-nowhere") in map(path_and_id, caught.value.details["problems"])
+    marked = {"name": "marked", "mode": "dr", "addresses": [VIP], "firewall_mark": 7, "real_servers": "origins"}
+    assert redirected(marked).proxies[0].redirect == 443
     assert redirected(state="absent").proxies[0].absent
 
 
@@ -337,6 +364,30 @@ BAD = {
     "another option of TLS": ({"tls": {"certificates": [PEM], "ciphers": "x"}}, ".tls.ciphers", "unknown-option"),
     "HTTP/3 of TCP": ({"tls": {"certificates": [PEM], "http3": True}, "application": "tcp"}, ".tls.http3", "needs-http"),
     "HTTP/3 that is a word": ({"tls": {"certificates": [PEM], "http3": "yes"}}, ".tls.http3", "not-a-boolean"),
+    "too many certificates": (
+        {"tls": {"certificates": ["/etc/%d.pem" % n for n in range(29)]}},
+        ".tls.certificates",
+        "certificates-too-many",
+    ),
+    "TLS to real servers": ({"real_server_port": 443}, ".real_server_port", "origin-with-tls"),
+    "port 443 without TLS": ({"tls": GONE, "health_check": GONE}, ".ports", "origin-with-tls"),
+    "a check over TLS of real servers without it": (
+        {"tls": GONE, "ports": [8443], "health_check": {"type": "https", "path": "/"}},
+        ".health_check",
+        "check-of-plain-origin",
+    ),
+    "one of several": (
+        {"tls": GONE, "ports": [8443], "health_check": GONE, "checks": [{**HLS, "tls": True}, {**HLS, "tls": True, "port": 8444}]},
+        ".checks[0]",
+        "check-of-plain-origin",
+    ),
+    "a path of a stream over TLS": ({"ports": [8443], "stream": "/a.m3u8"}, ".stream", "stream-of-other-scheme"),
+    "a stream without TLS": ({"ports": [8443], "stream": "http://a.example.com:8443/a"}, ".stream", "stream-of-other-scheme"),
+    "a stream with it": (
+        {"tls": GONE, "ports": [8080], "stream": {"url": "https://a.example.com:8080/a"}},
+        ".stream",
+        "stream-of-other-scheme",
+    ),
     "another balance": ({"balance": "wlc"}, ".balance", "unknown-value"),
     "uri of TCP": ({"balance": "uri", "application": "tcp"}, ".balance", "needs-http"),
     "a cookie of TCP": ({"sticky": {"cookie": "A"}, "application": "tcp"}, ".sticky.cookie", "needs-http"),
@@ -359,6 +410,11 @@ def test_what_is_wrong_is_said(changes, path, wanted):
 
 
 HOSTS_THAT_ARE_WRONG = {
+    "TLS to one of them": (
+        {"ansible_host": "198.51.100.1", "real_server_port": 443},
+        "hosts[origin1].real_server_port",
+        "origin-with-tls",
+    ),
     "a weight that HAProxy has not": ({"real_server_weight": 300}, "hosts[origin1].real_server_weight", "weight-of-proxy"),
     "no address": ({"ansible_host": "origin1.example.com"}, "hosts[origin1]", "origin-without-address"),
 }
