@@ -41,6 +41,12 @@ options:
         type: list
         elements: path
         default: []
+      workers:
+        description:
+          - Whether its main process starts others whenever it has read its files, as nginx does.
+          - A reload after which it starts none within twenty seconds fails. For systemd it would be a success.
+        type: bool
+        default: false
   digests:
     description:
       - SHA-256 of files as they are declared, path to digest.
@@ -67,6 +73,7 @@ EXAMPLES = r"""
     units:
       - name: nginx
         reload_on: [/etc/nginx/nginx.conf]
+        workers: true
 """
 
 RETURN = r"""
@@ -99,6 +106,7 @@ UNIT = {
     "enabled": {"type": "bool"},
     "restart_on": {"type": "list", "elements": "path", "default": []},
     "reload_on": {"type": "list", "elements": "path", "default": []},
+    "workers": {"type": "bool", "default": False},
 }
 
 

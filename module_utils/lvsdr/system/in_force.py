@@ -17,17 +17,20 @@ import os
 import re
 import signal
 import subprocess
+import time
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.lvsdr import places, text
 from ansible.module_utils.lvsdr.errors import LvsError, Problems
-from ansible.module_utils.lvsdr.system import commands, files, messages, sysctl, systemd
+from ansible.module_utils.lvsdr.system import commands, files, messages, processes, sysctl, systemd
 from ansible.module_utils.lvsdr.system.files import fingerprint
 from ansible.module_utils.lvsdr.text import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
+# Seconds in which a program that was told to reload starts processes with its new files.
+NEW_WORKERS = 20
 DROP_IN = "/etc/systemd/system/%s.service.d/zz-lvsdr-in-force.conf"
 
 
@@ -323,6 +326,8 @@ def apply_units(wanted: Sequence[dict[str, Any]], digests: dict[str, str] | None
                 files.write_atomically(DROP_IN % name, text, 0o644)
             elif verb == "daemon-reload":
                 commands.run("systemctl", "daemon-reload")
+            elif verb == "reload":
+                _reload(by_name[name])
             else:
                 commands.run("systemctl", verb, name)
         except (OSError, LvsError) as error:
@@ -335,3 +340,19 @@ def apply_units(wanted: Sequence[dict[str, Any]], digests: dict[str, str] | None
             )
         done.append(("%s %s" % (verb, name)).strip())
     return {"changed": bool(steps), "steps": [("%s %s" % step).strip() for step in steps]}
+
+
+def _reload(unit: dict[str, Any]) -> None:
+    """systemd calls it a success where a program was told. One with ``workers`` starts new ones when it has read its files; where it could
+    not use them it goes on as before, and the copies would say otherwise."""
+    name = unit["name"]
+    main = systemd.main_pid(name) if unit.get("workers") else 0
+    before = processes.children(main) if main else set()
+    commands.run("systemctl", "reload", name)
+    end = time.monotonic() + NEW_WORKERS
+    while main and not processes.children(main) - before:
+        if time.monotonic() > end:
+            for path in unit.get("reload_on") or ():
+                files.forget(copy_of(name, path))
+            raise LvsError(messages.RELOAD_NOT_TAKEN(unit=name, seconds=NEW_WORKERS))
+        time.sleep(0.1)

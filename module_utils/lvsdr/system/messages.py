@@ -49,6 +49,11 @@ NOT_A_NAME = Message("not-a-name", "must be a name of printable characters that 
 PYROUTE2_MISSING = Message(
     "pyroute2-missing", "%(python)s has no pyroute2, by which lvsdr reads and changes the network; install python3-pyroute2"
 )
+RELOAD_NOT_TAKEN = Message(
+    "reload-not-taken",
+    "%(unit)s goes on with its former configuration, since it started no process with the new one within %(seconds)d s; its log says what "
+    "it could not use, and a restart, which ends connections, may bring it",
+)
 ROOT_REQUIRED = Message("root-required", "%(what)s needs root; set `become: true` or connect as root")
 SCRIPT_MISSING = Message("script-missing", "check script %(path)s can't be run (%(why)s); install it on every director")
 SCRIPT_NOT_EXECUTABLE = Message("script-not-executable", "check script %(path)s is not executable; run `chmod 755 %(path)s`")

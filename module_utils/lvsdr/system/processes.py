@@ -39,3 +39,13 @@ def lineage(pid: int | None = None) -> list[str]:
         out.append(own)
         own, parent = _look(parent) if parent else (None, 0)
     return out
+
+
+def children(pid: int) -> set[str]:
+    """The identities of the processes that a process has started, and that have not ended."""
+    out = set()
+    for name in os.listdir("/proc"):
+        own, parent = _look(int(name)) if name.isdecimal() else (None, 0)
+        if own and parent == pid:
+            out.add(own)
+    return out

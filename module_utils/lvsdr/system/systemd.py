@@ -42,6 +42,16 @@ def unit_states(names: Sequence[str]) -> dict[str, dict[str, bool]]:
     return out
 
 
+def main_pid(unit: str) -> int:
+    """The number of a unit's main process; 0 where it has none, or systemd does not say."""
+    try:
+        done = finish(["systemctl", "show", "--property=MainPID", unit])
+    except OSError:
+        return 0
+    found = dict(line.partition("=")[::2] for line in done.stdout.splitlines()).get("MainPID", "")
+    return int(found) if found.isdecimal() else 0
+
+
 def started_since(unit: str, path: str, text: str) -> bool:
     """Whether a running unit started after a file got this text: then it has read it."""
     if read_text(path) != text:
