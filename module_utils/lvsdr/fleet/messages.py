@@ -18,6 +18,12 @@ SERVERS_ALL_DRAINED = Message(
     "all its real servers are drained or have weight 0, so new viewers are refused; leave one in service, declare a sorry_server, or set "
     "preflight_allow_drained: true if this is intended",
 )
+SERVERS_ALL_EXCHANGED = Message(
+    "servers-all-exchanged",
+    "none of the real servers to which %(director)s sends viewers now stays, and new ones get none before their first check, so new "
+    "viewers would be refused until then; roll out with both first, declare a sorry_server, or set preflight_allow_drained: true if this "
+    "is intended",
+)
 HOST_UNREAD = Message("host-unread", "the host could not be read: %(why)s")
 
 # Addresses. variable: the host variable that sets an address of this family.

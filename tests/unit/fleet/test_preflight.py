@@ -142,6 +142,25 @@ def test_nobody_serves(hosts_of):
     assert found(service(state="absent"), hosts=servers) == []
 
 
+def test_a_service_whose_servers_are_all_exchanged_refuses_newcomers_until_the_first_check():
+    def held(*weights, port=80):
+        there = [{"address": address, "port": port, "weight": weight} for address, weight in weights]
+        table = [{"address": VIP, "protocol": "tcp", "port": 80, "destinations": there}]
+        return {"director2": {"facts": {**inventory(with_facts=True)["hosts"]["director2"]["facts"], "ipvs": table}}}
+
+    def lines(hosts, **changes):
+        made = inventory(hosts, with_facts=True)
+        return [line for line in preflight.preflight([service(**{"health_check": {}, **changes})], made) if "exchanged" in line]
+
+    old, kept = ("192.0.2.91", 10), (inventory()["hosts"]["server1"]["ansible_host"], 10)
+    (line,) = lines(held(old))
+    says(line, "virtual_services[live].real_servers [servers-all-exchanged]", "director2 sends viewers now")
+    assert lines(held(kept, port=81)), "another port is another destination"
+    # Nobody is served now, one stays, newcomers need no check, or it is intended.
+    assert lines(held()) == lines(held((old[0], 0))) == lines(held(old, kept)) == lines(held(old), health_check=None) == []
+    assert lines({**held(old), "director1": {"preflight_allow_drained": True}}) == []
+
+
 def test_names_that_nobody_reads():
     made = inventory()
     made["names"] = ["real_server_weight", "director_priority"]
