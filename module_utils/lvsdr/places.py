@@ -116,9 +116,13 @@ FILES = (
     *("%s/%s.py" % (STREAMCHECK_PROGRAM, part) for part in dict.fromkeys((*STREAMCHECK_PARTS, *CONSOLE_PARTS, *PROXY_INFO_PARTS))),
 )  # fmt: skip
 # Settings of the kernel, of the whole host and of each interface.
-SYSCTLS = ("net/netfilter/nf_conntrack_max", "net/ipv4/ip_forward", "net/ipv4/conf/all/send_redirects", "net/ipv6/conf/all/forwarding")
+SYSCTLS = (
+    "net/netfilter/nf_conntrack_max", "net/ipv4/ip_forward", "net/ipv4/conf/all/send_redirects", "net/ipv4/conf/all/rp_filter",
+    "net/ipv6/conf/all/forwarding",
+)  # fmt: skip
 SYSCTLS_OF_LINKS = (
-    "net/ipv4/conf/%s/accept_local", "net/ipv4/conf/%s/arp_ignore", "net/ipv4/conf/%s/send_redirects", "net/ipv6/conf/%s/accept_ra",
+    "net/ipv4/conf/%s/accept_local", "net/ipv4/conf/%s/arp_ignore", "net/ipv4/conf/%s/send_redirects", "net/ipv4/conf/%s/rp_filter",
+    "net/ipv6/conf/%s/accept_ra",
 )  # fmt: skip
 FOLDERS = (DRAINED, DRAINED_KEPT, STREAMCHECK)
 UNITS = (

@@ -17,7 +17,7 @@ from pathlib import Path
 import net
 import pytest
 from ansible.module_utils.lvsdr.checks import outcomes, sockets
-from ansible.module_utils.lvsdr.directors import keepalived, nftables, streamchecks
+from ansible.module_utils.lvsdr.directors import forwarding, keepalived, nftables, streamchecks
 from ansible.module_utils.lvsdr.inventory import resolve
 from ansible.module_utils.lvsdr.ipvs import kernel, table
 from net import DIRECTORS, SERVERS, VIP, inside
@@ -192,6 +192,24 @@ def test_a_server_that_refuses_is_heard(family):
     place.port = 9
     with inside("director1"), pytest.raises(outcomes.Trouble, match="refused"):
         asyncio.run(asyncio.wait_for(place.connect(), PATIENCE))
+
+
+def test_strict_filtering_drops_no_answer_of_a_director_that_waits():
+    """It has the VIP's route on lo (keepalived.py), and a hardening role may have set rp_filter for all interfaces."""
+    director = Director("tcp", 4, "director2")
+    route = ["local", VIP[4], "dev", "lo", "table", "local"]
+    net.run("ip", "-n", "director1", "route", "add", *route)
+    net.sysctl("director1", "ipv4/conf/all/rp_filter", 1)
+    try:
+        assert director.ask("server1", 5, 2) == {None: 5}
+        seen = {"sysctls": {"net/ipv4/conf/all/rp_filter": "1", "net/ipv4/conf/eth0/rp_filter": "0"}}
+        for name, value in forwarding.settings(director.services.services, "eth0", {"seen": seen, "interfaces": []}).items():
+            net.sysctl("director1", name[len("net/") :], value)
+        assert director.ask("server1", 5, PATIENCE) == {"server1": 5}
+    finally:
+        net.run("ip", "-n", "director1", "route", "del", *route)
+        for card in ("all", "eth0"):
+            net.sysctl("director1", "ipv4/conf/%s/rp_filter" % card, 0)
 
 
 def test_udp_leaves_nothing_behind():

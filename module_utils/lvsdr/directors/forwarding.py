@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ansible.module_utils.lvsdr.inventory.types import VirtualService
 
+RP_FILTER = "net/ipv4/conf/%s/rp_filter"
 ACCEPT_RA = "net/ipv6/conf/%s/accept_ra"
 
 
@@ -24,11 +25,15 @@ def settings(services: Sequence[VirtualService], interface: str, facts: dict[str
     """{name: value}, in the order in which they have to be set. interface: that of the VIPs; facts: what lvs_preflight read."""
     # Without an address there it answers no ARP, though it takes packets for the VIPs (keepalived.py, static_routes).
     out = {"net/ipv4/conf/%s/arp_ignore" % interface: 1, "net/ipv4/conf/%s/accept_local" % interface: 1}
+    read = (facts.get("seen") or {}).get("sysctls") or {}
+    if read.get(RP_FILTER % "all") == "1" or read.get(RP_FILTER % interface) in ("1", "2"):
+        # A director that waits has the VIP's route on lo, so strict filtering drops the answers to its checks (fib_frontend.c,
+        # __fib_validate_source). The larger of both values counts.
+        out[RP_FILTER % interface] = 2
     families = forwarded(services)
     if 6 in families:
         # A host that forwards takes no router advertisements and drops its default route, unless this is 2; so this comes first
         # (addrconf.c, addrconf_fixup_forwarding).
-        read = (facts.get("seen") or {}).get("sysctls") or {}
         names = [ACCEPT_RA % link["name"] for link in facts.get("interfaces", ())]
         out.update({name: 2 for name in names if read.get(name) in ("1", "2")})
         out["net/ipv6/conf/all/forwarding"] = 1

@@ -37,6 +37,15 @@ def test_direct_routing_forwards_nothing():
         assert word not in rules(service(addresses=BOTH))
 
 
+@pytest.mark.parametrize(
+    ("everywhere", "own", "wanted"), [("0", "0", None), ("1", "0", 2), ("0", "1", 2), ("0", "2", 2), ("1", "2", 2), ("2", "0", None)]
+)
+def test_strict_filtering_is_loosened_where_checks_are_answered(everywhere, own, wanted):
+    seen = {"sysctls": {"net/ipv4/conf/all/rp_filter": everywhere, "net/ipv4/conf/eth0/rp_filter": own}}
+    found = settings(service(), hosts={"director1": {"facts": {**facts(11), "seen": seen}}})
+    assert found.get("net/ipv4/conf/eth0/rp_filter") == wanted
+
+
 def test_nat_forwards_and_redirects_nobody():
     gateway = "198.51.100.110"
     found = settings(service(mode="nat", nat_gateway=gateway), hosts={**TWO_ARM, **SERVERS})
