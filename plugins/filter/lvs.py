@@ -238,6 +238,7 @@ FILTERS = {
     "lvs_ipvs_settings": _services(forwarding.ipvs_settings),
     "lvs_interface": _services(holders.interface_of),
     "lvs_holds_vip": _services(holders.holds_vip),
+    "lvs_preempt_delay": _services(holders.preempt_delay),
     "lvs_parity": _resolved(parity.parity, 1),
     "lvs_vips_near": _services(proofs.vips_near),
     "lvs_audit": _services(audit, 2),

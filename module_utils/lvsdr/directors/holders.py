@@ -13,7 +13,7 @@ from ansible.module_utils.lvsdr.inventory.hosts import on_links
 from ansible.module_utils.lvsdr.inventory.views import director_vips, moving
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ansible.module_utils.lvsdr.inventory.types import VirtualService
 
@@ -59,3 +59,14 @@ def held_wrongly(services: Sequence[VirtualService], facts_by_director: dict[str
         elif not found:
             out.append(str(messages.VIP_NOT_HELD(vip=vip)))
     return out
+
+
+def preempt_delay(services: Iterable[VirtualService]) -> int:
+    """Seconds that keepalived waits before it takes VIPs from a director of a lower priority, also from one that has lowered it (vrrp.c).
+
+    A director that starts takes its VIPs back once each of its checks has had a result: until then its servers have weight 0, and newcomers
+    would be refused. keepalived spreads first checks over an interval (check_api.c, warmup).
+    """
+    checks = [check for service in services if not service.absent for check in service.checks]
+    longest = max((check["interval"] + check["timeout"] for check in checks), default=0)
+    return min(60, longest + 1) if checks else 0

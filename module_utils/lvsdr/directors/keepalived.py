@@ -92,11 +92,8 @@ def render(resolved: Resolved, director: str, inventory: Inventory) -> str:
 
 
 def _preemption(services: Sequence[VirtualService]) -> list[str]:
-    """A director that starts takes its VIPs back once each of its checks has had a result: until then its servers have weight 0, and
-    newcomers would be refused. keepalived spreads first checks over an interval (check_api.c, warmup)."""
-    checks = [check for service in services if not service.absent for check in service.checks]
-    longest = max((check["interval"] + check["timeout"] for check in checks), default=0)
-    return ["    preempt_delay %d" % min(60, longest + 1)] if checks else []
+    delay = holders.preempt_delay(services)
+    return ["    preempt_delay %d" % delay] if delay else []
 
 
 def _is_script(service: VirtualService) -> bool:
