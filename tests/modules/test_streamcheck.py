@@ -913,6 +913,85 @@ def test_the_file_of_a_server_that_left_goes(tmp_path):
     assert not (tmp_path / "track").exists()
 
 
+def saved(tmp_path, *results, ago=0.0, **check):
+    """Two servers, of which the first had these results, saved this long ago; the first one as the next checker begins with it."""
+    config = one_server(tmp_path)
+    first = config["services"][0]["servers"][0]
+    config["services"][0]["servers"].append({**first, "name": "server2", "file": "track2"})
+    config["services"][0].update(slow_start=100)
+    config["services"][0]["check"].update(check)
+    former = runner.Checker(config)
+    for result in results:
+        former.services[0].servers["server1"].verdict.add(result, "why", time.monotonic() - 50, "stale")
+    former.services[0].servers["server2"].verdict.add(True, "fine", time.monotonic() - 50)
+    former.services[0].apply()
+    former.save()
+    path = tmp_path / runner.MEMORY
+    path.write_text(json.dumps({**json.loads(path.read_text()), "at": time.time() - ago}))
+    following = runner.Checker(config)
+    following.recall()
+    following.services[0].apply()
+    assert not path.exists()
+    return following.services[0].servers["server1"]
+
+
+def test_a_restart_remembers_who_is_out_and_who_comes_back(tmp_path):
+    """Else a server with a frozen playlist would get viewers until it has been seen to be frozen again."""
+    out = saved(tmp_path, False)
+    assert (out.verdict.state, out.verdict.why, out.verdict.kind, out.share) == ("down", "why", "stale", 0.0)
+    assert (tmp_path / "track").read_text() == OUT + "\n" and (tmp_path / "track2").read_text() == "0\n"
+    assert 49 < time.monotonic() - out.verdict.changed_at < 59
+    back = saved(tmp_path, False, True)
+    assert back.verdict.state == "up" and 0.49 < back.share < 0.6, "half of its slow start is over"
+    assert saved(tmp_path, True).verdict.state == "unknown", "nothing is to be said of one that was always fine"
+    assert saved(tmp_path, False, ago=runner.REMEMBERED + 1).verdict.state == "unknown"
+    assert saved(tmp_path, False, ago=-5).verdict.state == "unknown", "the clock was set back"
+
+
+def test_what_the_process_before_wrote_may_be_anything(tmp_path, capsys):
+    checker = runner.Checker(one_server(tmp_path))
+    one = {"service": "live", "vip": "192.0.2.100", "server": "server1", "state": "down", "why": "x", "kind": None, "since": 1}
+    for text in ("", "[]", "{}", '{"at": "x"}', json.dumps({"at": time.time(), "checks": [{**one, "since": "x"}, 5]})):
+        (tmp_path / runner.MEMORY).write_text(text)
+        checker.recall()
+    assert capsys.readouterr().out.count("can't be read") == 5
+    for wrong in ({"state": "kept"}, {"server": "server9"}):
+        (tmp_path / runner.MEMORY).write_text(json.dumps({"at": time.time(), "checks": [{**one, **wrong}]}))
+        checker.recall()
+    assert checker.services[0].servers["server1"].verdict.state == "unknown" and capsys.readouterr().out == ""
+
+
+def test_where_all_fail_at_once_a_restart_remembers_nothing(tmp_path):
+    checker = runner.Checker(one_server(tmp_path))
+    (service,) = checker.services
+    service.together.keep = True
+    service.servers["server1"].verdict.add(False, "why", time.monotonic(), "stale")
+    service.apply()
+    assert service.together.kept
+    checker.save()
+    assert json.loads((tmp_path / runner.MEMORY).read_text())["checks"] == []
+
+
+def test_a_daemon_that_is_restarted_has_its_files_before_it_is_ready(daemon):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        daemon.configure(closed.getsockname()[1])
+    daemon.start()
+    daemon.wait_for(OUT)
+    assert daemon.end()[0] == 0
+    daemon.heard.settimeout(0.2)
+    daemon.hear_on()
+    daemon.heard.settimeout(20)
+    # As systemd does it when the unit stops.
+    subprocess.run("rm -f %s/track %s/status.json" % (daemon.folder, daemon.folder), shell=True, check=True)
+    config = json.loads(daemon.config.read_text())
+    config["services"][0]["check"].update(interval=60)
+    daemon.config.write_text(json.dumps(config))
+    daemon.start()
+    assert daemon.track() == OUT and daemon.status("down")["share"] == 0
+    daemon.end()
+
+
 def test_checks_are_spread_over_their_interval(tmp_path, monkeypatch):
     config = one_server(tmp_path)
     first = config["services"][0]["servers"][0]

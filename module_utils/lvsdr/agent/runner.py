@@ -38,6 +38,9 @@ from ansible.module_utils.lvsdr.notify import notify
 
 # Seconds between two looks at the clock, and for how long the loop may be blocked before looks of that time do not count.
 TICK, STILL = 0.1, 0.3
+# Where a process that ends writes what it knows, for the next one. systemd, which removes all else, leaves it alone. What is older than this
+# many seconds does not count.
+MEMORY, REMEMBERED = ".last.json", 60
 # Seconds after which the loop gets the interpreter's lock back from a thread that reads a long playlist; Python's own 5 ms would be lost
 # each time that the loop has waited for a socket.
 SWITCH = 0.0005
@@ -110,9 +113,44 @@ class Checker:
                 former.metrics.forget(server)
         self.metrics = former.metrics
 
+    def save(self) -> None:
+        """What a restart would forget: which servers are out, or on their way back, and since when."""
+        now = time.monotonic()
+        found = [
+            {"service": s.service, "vip": s.vip, "server": s.name, "state": s.verdict.state, "why": s.verdict.why, "kind": s.verdict.kind,
+             "since": now - s.verdict.changed_at}
+            for service in self.services for s in service.servers.values()
+            # Where all fail at once it is not a server's fault, and the next looks say so again.
+            if s.verdict.changed_at is not None and not service.together.kept
+        ]  # fmt: skip
+        with contextlib.suppress(OSError), open(os.path.join(self.folder, MEMORY), "w") as f:
+            f.write(json.dumps({"at": time.time(), "checks": found}))
+
+    def recall(self) -> None:
+        """Continues from what the process before has saved, so that no server that is out gets viewers until it has failed again."""
+        path = os.path.join(self.folder, MEMORY)
+        servers = {(s.service, s.vip, s.name): s for service in self.services for s in service.servers.values()}
+        try:
+            with open(path) as f:
+                saved = json.load(f)
+            os.unlink(path)
+            past = time.time() - saved["at"]
+            for one in saved["checks"] if 0 <= past <= REMEMBERED else ():
+                server = servers.get((one["service"], one["vip"], one["server"]))
+                if server:
+                    server.verdict.recall(one["state"], one["why"], one["kind"], time.monotonic() - past - one["since"])
+        except FileNotFoundError:
+            pass  # the first one since the boot
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log(4, "What the process before knew can't be read: %s", error)
+
     async def run(self) -> None:
         pairs = [(service, server) for service in self.services for server in service.servers.values()]
         self._expose()
+        for service in self.services:
+            for server in service.servers.values():
+                server.look_for_drain()
+            service.apply()
         notify("READY=1\nSTATUS=%d checks" % len(pairs))
         agent = [AgentCheck(self._by_backend()).serve(self.agent_port)] if self.agent_port else []
         await asyncio.gather(self._settle(), self._tick(), *agent, *(self._watch(*pair) for pair in pairs))
@@ -218,6 +256,7 @@ async def serve(path: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
     checker = read(path)
+    checker.recall()
     while True:
         tasks = [loop.create_task(checker.run()), loop.create_task(again.wait()), loop.create_task(over.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -227,6 +266,7 @@ async def serve(path: str) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if over.is_set():
+            checker.save()
             await finish()
             return
         again.clear()

@@ -78,6 +78,11 @@ class Verdict:
         self.state, self.why, self.kind = former.state, former.why, former.kind
         self.changed_at, self._row = former.changed_at, former._row
 
+    def recall(self, state: str, why: str, kind: str | None, changed_at: float) -> None:
+        """Goes on from what another process held of it."""
+        if state in (UP, DOWN):
+            self.state, self.why, self.kind, self.changed_at = state, str(why), kind, changed_at
+
     def come_back(self, now: float) -> None:
         """A server that takes viewers again, and was never down, comes back as slowly as one that was."""
         if self.state == UP:
