@@ -219,6 +219,7 @@ FILTERS = {
     "lvs_not_handed_over": _services(drains.not_handed_over),
     "lvs_empty_without": _services(drains.empty_without),
     "lvs_connections": _services(drains.connections),
+    "lvs_undrained": _services(drains.undrained),
     "lvs_drained": _services(drains.drained),
     "lvs_waiting_as": waiting_as,
     "lvs_waiting": _services(drains.waiting),

@@ -38,8 +38,8 @@ from ansible.module_utils.lvsdr.notify import notify
 
 # Seconds between two looks at the clock, and for how long the loop may be blocked before looks of that time do not count.
 TICK, STILL = 0.1, 0.3
-# Where a process that ends writes what it knows, for the next one. systemd, which removes all else, leaves it alone. What is older than this
-# many seconds does not count.
+# Where a process that ends writes what it knows, for the next one. systemd, which removes all else, leaves it alone. What is older than
+# this many seconds does not count.
 MEMORY, REMEMBERED = ".last.json", 60
 # Seconds after which the loop gets the interpreter's lock back from a thread that reads a long playlist; Python's own 5 ms would be lost
 # each time that the loop has waited for a socket.

@@ -137,6 +137,19 @@ def connections(services: Iterable[VirtualService], hosts: Collection[str], info
     return sum(running(service, [one for one in service.real_servers if one.host in those], found) for service in counted)
 
 
+def undrained(services: Iterable[VirtualService], hosts: Collection[str], info: dict[str, Any], director: str) -> list[str]:
+    """A line for each of these hosts to which a director sends new viewers, though it is drained: that no connection is left there at a
+    moment means little then. info: what ipvs_info returned."""
+    found, out = held_destinations(info), []
+    for service in services:
+        for server in service.real_servers:
+            weight = found.get((service.table_key, server.address), {"weight": 0})["weight"]
+            if weight and server.host in hosts:
+                line = messages.STILL_NOT_DRAINED(director=director, host=server.host, service=service.name, weight=weight)
+                out.append(str(line))
+    return out
+
+
 def running(service: VirtualService, servers: Iterable[RealServer], found: dict[tuple[Any, ...], dict[str, Any]]) -> int:
     """The running connections of a service to some of its servers. found: of held_destinations; plan.live decides which count."""
     there = (found.get((service.table_key, server.address)) for server in servers)

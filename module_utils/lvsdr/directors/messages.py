@@ -71,3 +71,8 @@ SNAT_ENDS_WITH_DIRECTOR = Message(
     "%(count)d connections of %(service)s would end: only %(director)s knows the sources that SNAT gave them; wait until there are fewer, "
     "or allow it with director_max_cut_connections",
 )
+STILL_NOT_DRAINED = Message(
+    "still-not-drained",
+    "%(director)s still sends new viewers of %(service)s to %(host)s, which has weight %(weight)d there; see `journalctl -u keepalived` on "
+    "it, and whether site.yml has rolled out this real server",
+)

@@ -227,6 +227,18 @@ def test_a_host_joins_where_a_director_does_not_send_to_it():
     assert rollout.joins(found.services, made, "server2")
 
 
+def test_no_connection_left_means_little_where_viewers_are_still_sent():
+    found, _made = fleet()
+    held = info(found)
+    (line,) = drains.undrained(found.services, ["server1"], held, "director1")
+    assert id_of(line) == "still-not-drained" and line.startswith("director1 still sends new viewers of live to server1, which has weight ")
+    for service_there in held["services"]:
+        for one in service_there["destinations"]:
+            one["weight"] = 0
+    assert drains.undrained(found.services, ["server1", "director1"], held, "director1") == []
+    assert drains.undrained(found.services, ["server1"], {"services": []}, "director1") == []
+
+
 def test_a_director_can_be_drained_while_another_one_can_take_over():
     found, made = fleet()
     known(made, "director1", found, holds=True)
