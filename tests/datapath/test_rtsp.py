@@ -157,13 +157,16 @@ def all_play(players, director, media=True):
         server = player.server()
         sockets = player.sockets(server)
         assert sorted(protocol for protocol, _address, _port in sockets) == ["tcp", "udp", "udp"], sockets
-        wanted = {(protocol, port, server) for protocol, _address, port in sockets}
-        if not media:
-            wanted = {one for one in wanted if one[0] == "tcp"}
         # Sync messages take a moment.
-        until(lambda player=player, wanted=wanted: entries(player, director) >= wanted, 20)
-        found = entries(player, director)
+        until(lambda player=player: entries(player, director) >= known(player, media), 20)
+        found, wanted = entries(player, director), known(player, media)
         assert found >= wanted and {server for _protocol, _port, server in found} == {server}, (found, wanted)
+
+
+def known(player, media):
+    """What a director has to know of a viewer: RTSP, and with media RTP and RTCP, as ``entries`` has them."""
+    server = player.server()
+    return {(protocol, port, server) for protocol, _address, port in player.sockets(server) if media or protocol == "tcp"}
 
 
 @pytest.mark.parametrize("mode", ["dr", "nat"])
@@ -179,9 +182,10 @@ def test_rtsp_over_udp(mode, tmp_path):
             own = VIP[4] if mode == "dr" else net.address(SERVERS[player.server()])
             assert {address for _protocol, address, _port in player.sockets(player.server())} == {own}
 
-        time.sleep(3)  # until the sync daemons have told of all
-        fleet.hold("director2")
         # With direct routing media does not pass the director, and connections of one packet are not in the sync messages.
+        for player in players:
+            assert until(lambda player=player: entries(player, "director2") >= known(player, mode == "nat"), 30), player.name
+        fleet.hold("director2")
         all_play(players, "director2", media=mode == "nat")
 
         drained = players[0].server()
