@@ -147,10 +147,7 @@ class Checker:
     async def run(self) -> None:
         pairs = [(service, server) for service in self.services for server in service.servers.values()]
         self._expose()
-        for service in self.services:
-            for server in service.servers.values():
-                server.look_for_drain()
-            service.apply()
+        self._apply()
         notify("READY=1\nSTATUS=%d checks" % len(pairs))
         agent = [AgentCheck(self._by_backend()).serve(self.agent_port)] if self.agent_port else []
         await asyncio.gather(self._settle(), self._tick(), *agent, *(self._watch(*pair) for pair in pairs))
@@ -198,13 +195,16 @@ class Checker:
                 self.metrics.together(service)
             await asyncio.sleep(max(0.1, server.interval * random.uniform(0.95, 1.05) - (time.monotonic() - begin)))
 
+    def _apply(self) -> None:
+        for service in self.services:
+            for server in service.servers.values():
+                server.look_for_drain()
+            service.apply()
+
     async def _settle(self) -> NoReturn:
         """Once a second: ramps go on, drains are seen, the status is written, and systemd learns that this program is alive."""
         while True:
-            for service in self.services:
-                for server in service.servers.values():
-                    server.look_for_drain()
-                service.apply()
+            self._apply()
             self._write_status()
             notify("WATCHDOG=1")
             await asyncio.sleep(1)
