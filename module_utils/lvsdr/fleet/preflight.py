@@ -42,7 +42,7 @@ from ansible.module_utils.lvsdr.inventory.modes import DIRECT
 from ansible.module_utils.lvsdr.inventory.resolve import read_services_of
 from ansible.module_utils.lvsdr.inventory.streaming_server import check_streaming_server
 from ansible.module_utils.lvsdr.inventory.views import director_vips, real_servers, somebody_serves, spares
-from ansible.module_utils.lvsdr.ipvs.describe import table_key
+from ansible.module_utils.lvsdr.ipvs.describe import destination_keys, table_key
 from ansible.module_utils.lvsdr.places import DIRECTORS
 from ansible.module_utils.lvsdr.reader import Reader
 
@@ -129,9 +129,8 @@ def _check_somebody_stays(service: VirtualService, directors: Iterable[str], inv
     stay = {(one.address, service.port_of(one)) for one in service.real_servers if one.weight and not one.drained}
     for director in directors:
         held = [one for one in facts_of(inventory, director).get("ipvs") or [] if table_key(one) == service.table_key]
-        serving = {
-            (one["address"], one.get("port", there.get("port", 0))) for there in held for one in there["destinations"] if one["weight"]
-        }
+        weighted = [{**there, "destinations": [one for one in there["destinations"] if one["weight"]]} for there in held]
+        serving = {key for there in weighted for key in destination_keys(there)}
         if serving and stay and not serving & stay:
             option = "proxies" if service.proxied else "real_servers"
             problems.add("%s.%s" % (service.path, option), messages.SERVERS_ALL_EXCHANGED(director=director))
