@@ -139,11 +139,10 @@ def report(findings: Sequence[Mapping[str, Any]], unread: int = 0) -> list[str]:
 
 def _exclusions(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["If these are viewers of yours, and no attack, this lets them through:"]
-    for service in dict.fromkeys(one["service"] for one in findings):
-        mine = [one for one in findings if one["service"] == service]
-        found = dict.fromkeys(line for line in map(exclusion, mine) if line)
-        if found:
-            lines += ["", "%s:" % (service or "-"), "  waf:", "    exclude:", *("      - " + line for line in found)]
-    if not all(map(exclusion, findings)):
+    several = [(one["service"], exclusion(one)) for one in findings]
+    for service in dict.fromkeys(of for of, line in several if line):
+        found = dict.fromkeys(line for of, line in several if line and of == service)
+        lines += ["", "%s:" % (service or "-"), "  waf:", "    exclude:", *("      - " + line for line in found)]
+    if not all(line for _of, line in several):
         lines += ["", "What has no line here can't be let through by itself: its rule, path or parameter can't be named in one."]
     return lines
