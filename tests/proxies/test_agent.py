@@ -182,23 +182,24 @@ def test_without_a_check_neither(proxy):
 
 def stuck(proxy):
     """(the real server that a new viewer has got, the cookie by which it stays there)"""
-    with socket.create_connection(("127.0.0.1", proxy.port), 10) as sock:
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        answer = b""
-        while more := sock.recv(65536):
-            answer += more
+    answer = answered(proxy)
     name = answer.partition(b"\r\n\r\n")[2].decode()
     cookie = next(line for line in answer.split(b"\r\n") if line.lower().startswith(b"set-cookie"))
     return name, cookie.partition(b": ")[2].partition(b";")[0]
 
 
 def again(proxy, cookie):
+    return answered(proxy, b"Cookie: %s\r\n" % cookie).partition(b"\r\n\r\n")[2].decode()
+
+
+def answered(proxy, lines=b""):
+    """The whole answer to a request with these lines more."""
     with socket.create_connection(("127.0.0.1", proxy.port), 10) as sock:
-        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nCookie: %s\r\nConnection: close\r\n\r\n" % cookie)
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n%sConnection: close\r\n\r\n" % lines)
         answer = b""
         while more := sock.recv(65536):
             answer += more
-    return answer.partition(b"\r\n\r\n")[2].decode()
+    return answer
 
 
 def test_a_reload_sends_no_flood_to_one_that_is_drained(proxy):

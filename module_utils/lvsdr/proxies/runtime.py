@@ -183,9 +183,9 @@ def _server(place: str, words: list[str], now: Server | None, cookies: str) -> l
     if wanted is not None and now.weight != wanted:
         effect = "keeps" if wanted else "drains"
         out.append(Operation(("set server %s weight %d" % (place, wanted),), effect, 0 if wanted else now.connections))
-    # One that was leaving, and is declared again, or whose addition was interrupted. What an agent drains, it brings back itself.
     if disabled and not now.admin & FORCED_MAINTENANCE:
         out.append(Operation(("set server %s state maint" % place,), "drains", now.connections))
+    # One that was leaving, and is declared again, or whose addition was interrupted. What an agent drains, it brings back itself.
     missing = [*(checked if not now.check & ENABLED else []), *(asked if not now.agent & ENABLED else [])]
     if now.drained and not disabled and not (asked and now.agent & ENABLED):
         missing.append("set server %s state ready" % place)
